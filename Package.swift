@@ -1,0 +1,87 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A Swift target of ours: strict settings, and nothing imported that is not named here.
+func house(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+
+let package = Package(
+    name: "tombola",
+    products: [
+        .executable(name: "tombola", targets: ["tombola"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
+        .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
+    ],
+    targets: [
+        // Pure: they decide, and touch no clock, socket, file or system randomness.
+        house("Lottery", [crypto]),
+        house("Verdicts", ["Lottery"]),
+        house("Sweeps", ["Lottery", "Verdicts", yams]),
+        house("Coordination", ["Lottery", collections]),
+        house("Wire", ["Coordination", "Lottery"]),
+
+        // Numbers.
+        .target(name: "CKernels"),
+        house("Kernels", ["CKernels"]),
+        house("Training", ["Lottery", "Kernels"]),
+
+        // The outer rooms: they do.
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        house("ZeroMQ", ["CZeroMQ"]),
+        house("Artifacts", ["Lottery"]),
+        house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
+        house("CoordinatorService", ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "ZeroMQ", logging]),
+        house("WorkerService", ["Lottery", "Coordination", "Wire", "Artifacts", "ZeroMQ", logging]),
+        house("Client", ["Lottery", "Coordination", "Wire", "ZeroMQ"]),
+        .executableTarget(
+            name: "tombola",
+            dependencies: [
+                "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
+                "CoordinatorService", "WorkerService", "Client", "ZeroMQ", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Rainbow", package: "Rainbow"),
+                .product(name: "TextTable", package: "TextTable"),
+            ],
+            swiftSettings: strict),
+
+        tests("LotteryTests", ["Lottery"]),
+        tests("VerdictsTests", ["Verdicts", "Lottery"]),
+        tests("SweepsTests", ["Sweeps", "Lottery", "Verdicts"]),
+        tests("CoordinationTests", ["Coordination", "Wire", "Lottery"]),
+        tests("WireTests", ["Wire", "Coordination", "Lottery"]),
+        tests("KernelsTests", ["Kernels", "CKernels"]),
+        tests("TrainingTests", ["Training", "Kernels", "Lottery"]),
+        tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("ArtifactsTests", ["Artifacts", "Lottery"]),
+        tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery"]),
+        tests(
+            "ServiceTests",
+            ["CoordinatorService", "WorkerService", "Client", "Store", "Artifacts", "Coordination", "Wire", "ZeroMQ", "Lottery"]),
+        tests("TombolaTests", ["tombola", "Lottery"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,113 @@
+import Crypto
+
+/// A SHA-256 digest: the name of content. Ordered by its bytes; written as 64 lowercase hexadecimal digits.
+public struct Digest: Hashable, Sendable, Comparable {
+    /// The 32 bytes, first to last, as four big-endian words (a fixed-size value hashes and compares fast).
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    public static let byteCount = 32
+
+    /// - Precondition: `bytes.count == 32`.
+    public init(bytes: some Collection<UInt8>) {
+        precondition(bytes.count == Digest.byteCount, "a digest has 32 bytes, not \(bytes.count)")
+        var iterator = bytes.makeIterator()
+        func word() -> UInt64 {
+            var value: UInt64 = 0
+            for _ in 0..<8 { value = value << 8 | UInt64(iterator.next()!) }
+            return value
+        }
+        words = (word(), word(), word(), word())
+    }
+
+    /// The digest written as 64 hexadecimal digits, or nil if `hex` is anything else.
+    public init?(hex: some StringProtocol) {
+        let digits = Array(hex.utf8)
+        guard digits.count == 2 * Digest.byteCount else { return nil }
+        func nibble(_ digit: UInt8) -> UInt8? {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+            default: nil
+            }
+        }
+        var bytes: [UInt8] = []
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = nibble(digits[index]), let low = nibble(digits[index + 1]) else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        self.init(bytes: bytes)
+    }
+
+    /// The digest of `bytes`.
+    public static func of(_ bytes: some Sequence<UInt8>) -> Digest {
+        var hasher = ContentHasher()
+        hasher.update(Array(bytes))
+        return hasher.finalize()
+    }
+
+    public static func == (left: Digest, right: Digest) -> Bool { left.words == right.words }
+    public static func < (left: Digest, right: Digest) -> Bool { left.words < right.words }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+        hasher.combine(words.2)
+        hasher.combine(words.3)
+    }
+
+    public var bytes: [UInt8] {
+        [words.0, words.1, words.2, words.3].flatMap { word in
+            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+        }
+    }
+
+    /// 64 lowercase hexadecimal digits.
+    public var hex: String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    /// The first 12 hexadecimal digits, for people; unique in any store of realistic size.
+    public var short: String { String(hex.prefix(12)) }
+}
+
+extension Digest: CustomStringConvertible {
+    public var description: String { short }
+}
+
+extension Digest: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let digest = Digest(hex: text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "a digest is 64 lowercase hexadecimal digits, not “\(text)”")
+        }
+        self = digest
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(hex)
+    }
+}
+
+/// Hashes content piece by piece, so that a file need not be in memory.
+public struct ContentHasher {
+    private var function = SHA256()
+
+    public init() {}
+
+    public mutating func update(_ bytes: [UInt8]) {
+        function.update(data: bytes)
+    }
+
+    public mutating func update(bufferPointer: UnsafeRawBufferPointer) {
+        function.update(bufferPointer: bufferPointer)
+    }
+
+    /// The digest of all bytes so far. The hasher may go on afterwards.
+    public func finalize() -> Digest {
+        Digest(bytes: Array(function.finalize()))
+    }
+}
