@@ -1,0 +1,156 @@
+/// Every setting of one grid point. A value equal to its default leaves a task's key unchanged, so that a new setting with a
+/// no-op default keeps old results valid.
+public struct Settings: Hashable, Sendable {
+    /// Registered name of the data set: `glyphs`, `mnist`, `fashion-mnist`.
+    public var dataset = "glyphs"
+    public var data = DataSettings()
+    public var model = ModelSettings()
+    public var training = TrainingSettings()
+    public var pruning = PruningSettings()
+    /// Where a run's accuracy is read: at the end of training or at the early-stop step.
+    public var report = ReportedStep.final
+    /// ε of "matching", in accuracy (0.002 is 0.2 points).
+    public var matchingMargin = 0.002
+
+    public init() {}
+}
+
+public struct DataSettings: Hashable, Sendable, Codable {
+    /// Images held out of the training set for validation: 5,000 in Frankle & Carbin 2019.
+    public var validation = 5_000
+    /// Images of the training set that are used, validation included; nil for all.
+    public var train: Int?
+
+    public init() {}
+}
+
+public struct ModelSettings: Hashable, Sendable, Codable {
+    /// Registered name: `lenet-300-100`, `mlp`.
+    public var family = "lenet-300-100"
+    /// Number of hidden layers of an `mlp`; for other families what their name says.
+    public var depth: Int?
+    /// Units of each hidden layer of an `mlp`.
+    public var width: Int?
+    /// Units of every hidden layer, first to last; instead of `depth` and `width`.
+    public var hidden: [Int]?
+    /// Registered name: `glorot-normal`, `kaiming-normal`.
+    public var initialisation = "glorot-normal"
+
+    public init() {}
+}
+
+public struct TrainingSettings: Hashable, Sendable, Codable {
+    /// T: the steps of one full training.
+    public var iterations = 10_000
+    public var batch = 60
+    public var optimizer = OptimizerSettings()
+    public var learningRate = 1.2e-3
+    /// Steps over which the learning rate rises linearly: step t < warmup trains at learningRate · (t + 1) / warmup.
+    public var warmup = 0
+    /// Factors on the learning rate, each from its step on.
+    public var decay: [Decay] = []
+    /// Steps between evaluations; the last step is always evaluated.
+    public var evaluateEvery = 100
+
+    public init() {}
+}
+
+/// From step `at` on, the learning rate is multiplied by `by`.
+public struct Decay: Hashable, Sendable, Codable {
+    public var at: Int
+    public var by: Double
+
+    public init(at: Int, by: Double) {
+        self.at = at
+        self.by = by
+    }
+}
+
+public struct OptimizerSettings: Hashable, Sendable, Codable {
+    /// Registered name: `sgd`, `adam`. `sgd` with `momentum` > 0 is SGD with momentum.
+    public var name = "adam"
+    public var momentum = 0.0
+    /// L2 penalty, added to the gradient (PyTorch's `weight_decay` of SGD and Adam).
+    public var weightDecay = 0.0
+    public var beta1 = 0.9
+    public var beta2 = 0.999
+    public var epsilon = 1e-8
+
+    public init() {}
+}
+
+public struct PruningSettings: Hashable, Sendable {
+    /// Registered name: `magnitude`, `random`.
+    public var criterion = "magnitude"
+    public var scope = PruningScope.layer
+    public var rate = PruneRates(all: Ratio("0.2")!)
+    /// Prunings after the dense level 0.
+    public var levels = 10
+    /// Iterative: level n prunes level n − 1. One-shot: every level prunes level 0, to the same counts.
+    public var schedule = PruningSchedule.iterative
+    /// k: the step whose weights the survivors go back to; 0 is the initialisation.
+    public var rewind = 0
+    public var rewindOptimizer = RewindOptimizer.restore
+
+    public init() {}
+}
+
+public enum PruningScope: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Each layer loses its own share.
+    case layer
+    /// Layers of one rate are ranked together.
+    case global
+}
+
+public enum PruningSchedule: String, Hashable, Sendable, Codable, CaseIterable {
+    case iterative
+    case oneShot = "one-shot"
+}
+
+/// What the optimizer's state goes back to when the weights are rewound.
+public enum RewindOptimizer: String, Hashable, Sendable, Codable, CaseIterable {
+    /// To its state at step k.
+    case restore
+    /// To nothing, as open_lth does.
+    case fresh
+}
+
+public enum ReportedStep: String, Hashable, Sendable, Codable, CaseIterable {
+    case final
+    case earlyStop = "early-stop"
+}
+
+/// What a layer's weights are to pruning.
+public enum LayerKind: String, Hashable, Sendable, Codable, CaseIterable {
+    case conv
+    case fc
+    /// The last dense layer.
+    case output
+    /// A 1×1 convolution on a residual shortcut: never pruned.
+    case shortcut
+}
+
+/// The share of surviving weights that each kind of layer loses per level.
+public struct PruneRates: Hashable, Sendable, Codable {
+    public var conv: Ratio
+    public var fc: Ratio
+    public var output: Ratio
+
+    /// One rate for every kind.
+    public init(all: Ratio) { self.init(conv: all, fc: all, output: all) }
+
+    public init(conv: Ratio, fc: Ratio, output: Ratio) {
+        self.conv = conv
+        self.fc = fc
+        self.output = output
+    }
+
+    public subscript(kind: LayerKind) -> Ratio {
+        switch kind {
+        case .conv: conv
+        case .fc: fc
+        case .output: output
+        case .shortcut: .zero
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/// What a training was measured to reach. It holds nothing that may differ between two workers, such as times.
+public struct LevelSummary: Hashable, Sendable, Codable {
+    /// Weights per prunable layer, in network order.
+    public var layers: [LayerCount]
+    /// Weights that are never pruned: biases, and layers of a kind that is exempt.
+    public var otherWeights: Int
+    /// Evaluation after the last step; nil if the training diverged or was a replay.
+    public var final: Evaluation?
+    /// The evaluation of least validation loss, the earliest on ties; nil if there is none.
+    public var earlyStop: Evaluation?
+    /// The step at which a loss or gradient ceased to be finite. A diverged level is a result, not a failure.
+    public var divergedAt: Int?
+
+    public init(layers: [LayerCount], otherWeights: Int, final: Evaluation?, earlyStop: Evaluation?, divergedAt: Int?) {
+        self.layers = layers
+        self.otherWeights = otherWeights
+        self.final = final
+        self.earlyStop = earlyStop
+        self.divergedAt = divergedAt
+    }
+
+    /// Surviving over all prunable weights; 1 for a network that has none.
+    public var density: Double {
+        let total = layers.reduce(0) { $0 + $1.weights }
+        return total == 0 ? 1 : Double(layers.reduce(0) { $0 + $1.surviving }) / Double(total)
+    }
+}
+
+public struct LayerCount: Hashable, Sendable, Codable {
+    /// PyTorch name of the weight tensor: `fc1.weight`.
+    public var name: String
+    public var kind: LayerKind
+    public var weights: Int
+    public var surviving: Int
+
+    public init(name: String, kind: LayerKind, weights: Int, surviving: Int) {
+        self.name = name
+        self.kind = kind
+        self.weights = weights
+        self.surviving = surviving
+    }
+}
+
+/// One evaluation on the validation and the test set. Losses are mean cross-entropies in nats.
+public struct Evaluation: Hashable, Sendable, Codable {
+    /// Training steps done.
+    public var step: Int
+    public var validationLoss: Double
+    public var validationCorrect: Int
+    public var validationCount: Int
+    public var testLoss: Double
+    public var testCorrect: Int
+    public var testCount: Int
+
+    public init(
+        step: Int, validationLoss: Double, validationCorrect: Int, validationCount: Int, testLoss: Double, testCorrect: Int,
+        testCount: Int
+    ) {
+        self.step = step
+        self.validationLoss = validationLoss
+        self.validationCorrect = validationCorrect
+        self.validationCount = validationCount
+        self.testLoss = testLoss
+        self.testCorrect = testCorrect
+        self.testCount = testCount
+    }
+
+    public var testAccuracy: Double { Double(testCorrect) / Double(testCount) }
+    public var validationAccuracy: Double { Double(validationCorrect) / Double(validationCount) }
+}
+
+/// An artifact that a task left.
+public struct TaskOutput: Hashable, Sendable, Codable {
+    public var name: OutputName
+    public var digest: Digest
+    public var byteCount: Int
+
+    public init(name: OutputName, digest: Digest, byteCount: Int) {
+        self.name = name
+        self.digest = digest
+        self.byteCount = byteCount
+    }
+}

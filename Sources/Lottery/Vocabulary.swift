@@ -1,0 +1,68 @@
+/// What this build can train, as `Sweeps` needs to know it: names, shapes and counts. The training core's registry makes it.
+public struct Vocabulary: Sendable {
+    public var datasets: [DatasetShape]
+    public var models: [String]
+    public var initialisations: [String]
+    public var optimizers: [String]
+    public var criteria: [String]
+    public var branches: [String]
+    public var numerics: NumericsID
+    /// The layers of a model on images of a shape, in network order; says which setting does not fit the family.
+    public var layers: @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> [LayerShape]
+    /// Semantics versions, other than 1, of the components that these settings run (criterion nil for a dense level).
+    public var semantics: @Sendable (Settings, _ pruned: Bool) -> [String: Int]
+
+    public init(
+        datasets: [DatasetShape], models: [String], initialisations: [String], optimizers: [String], criteria: [String],
+        branches: [String], numerics: NumericsID,
+        layers: @escaping @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> [LayerShape],
+        semantics: @escaping @Sendable (Settings, _ pruned: Bool) -> [String: Int]
+    ) {
+        self.datasets = datasets
+        self.models = models
+        self.initialisations = initialisations
+        self.optimizers = optimizers
+        self.criteria = criteria
+        self.branches = branches
+        self.numerics = numerics
+        self.layers = layers
+        self.semantics = semantics
+    }
+}
+
+/// The size of a data set: images of channels × height × width bytes.
+public struct DatasetShape: Hashable, Sendable, Codable {
+    public var name: String
+    public var channels: Int
+    public var height: Int
+    public var width: Int
+    public var classes: Int
+    public var trainCount: Int
+    public var testCount: Int
+
+    public init(name: String, channels: Int, height: Int, width: Int, classes: Int, trainCount: Int, testCount: Int) {
+        self.name = name
+        self.channels = channels
+        self.height = height
+        self.width = width
+        self.classes = classes
+        self.trainCount = trainCount
+        self.testCount = testCount
+    }
+}
+
+/// A layer with weights.
+public struct LayerShape: Hashable, Sendable {
+    /// PyTorch name of the layer: `fc1`, `output`.
+    public var name: String
+    public var kind: LayerKind
+    public var weights: Int
+    public var biases: Int
+
+    public init(name: String, kind: LayerKind, weights: Int, biases: Int) {
+        self.name = name
+        self.kind = kind
+        self.weights = weights
+        self.biases = biases
+    }
+}
