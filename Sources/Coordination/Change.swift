@@ -1,0 +1,90 @@
+import Lottery
+
+/// What must be durable before the messages of the same outcome are sent. A turn's changes are one transaction.
+public enum Change: Hashable, Sendable {
+    case taskAdded(Work)
+    /// A task that had not been given out is asked for with another payload (more checkpoints to keep) or priority.
+    case taskRequested(Work)
+    case attemptStarted(AttemptID, worker: WorkerID)
+    /// The attempt ended without a result.
+    case attemptEnded(AttemptID, AttemptEnd)
+    case taskDone(TaskKey, attempt: AttemptID?, WorkResult)
+    /// No further attempt will be made.
+    case taskFailed(TaskKey, reason: String)
+    /// A failed task is tried anew because it was submitted again.
+    case taskRevived(TaskKey)
+    /// Two results of one task differ: a bug or broken hardware, kept for people to see.
+    case nondeterminism(TaskKey, kept: [TaskOutput], other: [TaskOutput], worker: WorkerID)
+}
+
+/// How an attempt ended without a result.
+public enum AttemptEnd: Hashable, Sendable, Codable {
+    /// The slot's child died or reported an error.
+    case childFailed(reason: String)
+    /// The worker fell silent or started anew without it.
+    case lost
+    /// Its training step stood still past the limit.
+    case stalled
+    /// Taken back: another attempt finished first, or the task is no longer wanted.
+    case revoked
+}
+
+/// All that a coordinator remembers across a restart.
+public struct Snapshot: Sendable {
+    public var store: StoreID
+    public var tasks: [TaskRecord]
+
+    public init(store: StoreID, tasks: [TaskRecord]) {
+        self.store = store
+        self.tasks = tasks
+    }
+
+    public struct TaskRecord: Hashable, Sendable {
+        public var work: Work
+        public var state: State
+        /// Attempts begun so far; the next one's number is one higher.
+        public var attempts: Int
+        public var childFailures: Int
+        public var losses: Int
+        /// The attempt that was given out when the coordinator stopped, and to whom.
+        public var running: Running?
+
+        public init(work: Work, state: State, attempts: Int = 0, childFailures: Int = 0, losses: Int = 0, running: Running? = nil) {
+            self.work = work
+            self.state = state
+            self.attempts = attempts
+            self.childFailures = childFailures
+            self.losses = losses
+            self.running = running
+        }
+    }
+
+    public struct Running: Hashable, Sendable {
+        public var attempt: AttemptID
+        public var worker: WorkerID
+
+        public init(attempt: AttemptID, worker: WorkerID) {
+            self.attempt = attempt
+            self.worker = worker
+        }
+    }
+
+    public enum State: Hashable, Sendable {
+        case pending
+        case done(WorkResult)
+        case failed(reason: String)
+    }
+}
+
+/// Drawn once when a store is made.
+public struct StoreID: Hashable, Sendable, Codable, CustomStringConvertible {
+    public var text: String
+
+    public init(_ text: String) { self.text = text }
+    public var description: String { text }
+    public init(from decoder: any Decoder) throws { text = try decoder.singleValueContainer().decode(String.self) }
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}

@@ -1,0 +1,234 @@
+import Lottery
+
+/// Where a frame came from: ROUTER's routing id, which lives as long as one connection.
+public struct RouteID: Hashable, Sendable, Comparable {
+    public var bytes: [UInt8]
+
+    public init(bytes: [UInt8]) { self.bytes = bytes }
+    public static func < (left: RouteID, right: RouteID) -> Bool { left.bytes.lexicographicallyPrecedes(right.bytes) }
+}
+
+/// What a worker says on the control socket.
+public enum WorkerMessage: Hashable, Sendable {
+    case hello(Hello)
+    case beat(Beat)
+    case result(ResultReport)
+    case failure(FailureReport)
+    /// An orderly end: what it held may be given to others at once.
+    case goodbye(WorkerID)
+}
+
+/// What the coordinator says to a worker on the control socket.
+public enum CoordinatorMessage: Hashable, Sendable {
+    case welcome(Welcome)
+    /// The frame came from a route without a session: say HELLO. Results in the frame counted all the same.
+    case sayHello
+    case task(Assignment)
+    case beatAck(BeatAck)
+    case resultAck(ResultAck)
+    /// The worker cannot be used, and why: it must end with that sentence.
+    case refused(reason: String)
+    /// The coordinator has no more work and its workers are to end (`tombola run`).
+    case shutdown
+}
+
+public struct Hello: Hashable, Sendable, Codable {
+    public var worker: WorkerID
+    /// Drawn at the start of the worker process.
+    public var incarnation: UInt64
+    /// Rises with each HELLO of an incarnation; a higher one supersedes the session.
+    public var counter: UInt64
+    public var slots: Int
+    /// What its slots run.
+    public var running: [RunningAttempt]
+    /// What it has finished and not seen acknowledged; the results follow as messages of their own.
+    public var finished: [AttemptID]
+    /// Data sets it holds, by digest.
+    public var datasets: [Digest]
+    /// Host and process, for people.
+    public var host: String
+    public var processID: Int32
+
+    public init(
+        worker: WorkerID, incarnation: UInt64, counter: UInt64, slots: Int, running: [RunningAttempt], finished: [AttemptID],
+        datasets: [Digest], host: String, processID: Int32
+    ) {
+        self.worker = worker
+        self.incarnation = incarnation
+        self.counter = counter
+        self.slots = slots
+        self.running = running
+        self.finished = finished
+        self.datasets = datasets
+        self.host = host
+        self.processID = processID
+    }
+}
+
+public struct RunningAttempt: Hashable, Sendable, Codable {
+    public var id: AttemptID
+    /// Training step reached; stands still only if the training does.
+    public var step: Int
+
+    public init(id: AttemptID, step: Int) {
+        self.id = id
+        self.step = step
+    }
+}
+
+public struct Welcome: Hashable, Sendable, Codable {
+    public var store: StoreID
+    public var generation: Generation
+    public var blobEndpointPort: Int
+    public var beatMilliseconds: Int64
+    public var sessionMilliseconds: Int64
+
+    public init(store: StoreID, generation: Generation, blobEndpointPort: Int, beatMilliseconds: Int64, sessionMilliseconds: Int64) {
+        self.store = store
+        self.generation = generation
+        self.blobEndpointPort = blobEndpointPort
+        self.beatMilliseconds = beatMilliseconds
+        self.sessionMilliseconds = sessionMilliseconds
+    }
+}
+
+public struct Assignment: Hashable, Sendable {
+    public var id: AttemptID
+    /// Sequence number of this TASK in the session, from 1; beats say the last one received.
+    public var sequence: UInt64
+    public var inputs: [ResolvedInput]
+    public var payload: [UInt8]
+
+    public init(id: AttemptID, sequence: UInt64, inputs: [ResolvedInput], payload: [UInt8]) {
+        self.id = id
+        self.sequence = sequence
+        self.inputs = inputs
+        self.payload = payload
+    }
+}
+
+/// An input whose content is known.
+public struct ResolvedInput: Hashable, Sendable, Codable {
+    public var name: String
+    public var digest: Digest
+
+    public init(name: String, digest: Digest) {
+        self.name = name
+        self.digest = digest
+    }
+}
+
+public struct Beat: Hashable, Sendable {
+    public var worker: WorkerID
+    public var incarnation: UInt64
+    /// Everything it holds, running or waiting for inputs, with the training step.
+    public var holding: [RunningAttempt]
+    public var lastSequence: UInt64
+    /// Slots it has, absolute.
+    public var slots: Int
+
+    public init(worker: WorkerID, incarnation: UInt64, holding: [RunningAttempt], lastSequence: UInt64, slots: Int) {
+        self.worker = worker
+        self.incarnation = incarnation
+        self.holding = holding
+        self.lastSequence = lastSequence
+        self.slots = slots
+    }
+}
+
+public struct BeatAck: Hashable, Sendable {
+    public var store: StoreID
+    public var generation: Generation
+    /// Held but not assigned: stop it. Said in every ack until the beat no longer lists it.
+    public var revoked: [AttemptID]
+
+    public init(store: StoreID, generation: Generation, revoked: [AttemptID]) {
+        self.store = store
+        self.generation = generation
+        self.revoked = revoked
+    }
+}
+
+public struct ResultReport: Hashable, Sendable {
+    public var worker: WorkerID
+    public var id: AttemptID
+    public var result: WorkResult
+
+    public init(worker: WorkerID, id: AttemptID, result: WorkResult) {
+        self.worker = worker
+        self.id = id
+        self.result = result
+    }
+}
+
+public struct FailureReport: Hashable, Sendable {
+    public var worker: WorkerID
+    public var id: AttemptID
+    public var reason: String
+    /// The task itself is at fault (a bad payload), so that no other attempt can help.
+    public var isFinal: Bool
+
+    public init(worker: WorkerID, id: AttemptID, reason: String, isFinal: Bool) {
+        self.worker = worker
+        self.id = id
+        self.reason = reason
+        self.isFinal = isFinal
+    }
+}
+
+public struct ResultAck: Hashable, Sendable, Codable {
+    public var store: StoreID
+    public var id: AttemptID
+    public var verdict: Verdict
+
+    public init(store: StoreID, id: AttemptID, verdict: Verdict) {
+        self.store = store
+        self.id = id
+        self.verdict = verdict
+    }
+
+    public enum Verdict: String, Hashable, Sendable, Codable {
+        /// It counts and is durable.
+        case accepted
+        /// Duplicate, cancelled or unknown: the worker may delete its copies.
+        case discarded
+    }
+}
+
+/// What either side says on the blob socket. Both pull: who lacks content asks for chunks.
+public enum BlobMessage: Hashable, Sendable {
+    /// A worker's first frame on a connection, so that the coordinator can ask it for blobs.
+    case hello(WorkerID)
+    case get(digest: Digest, offset: Int, count: Int)
+    /// Bytes from `offset` of a blob of `byteCount` bytes.
+    case chunk(digest: Digest, offset: Int, byteCount: Int, bytes: [UInt8])
+    /// The asked side does not have it.
+    case missing(Digest)
+}
+
+/// What `submit`, `status`, `watch` and remote reads say on the control socket: a verb and a JSON or text body. Coordination does
+/// not read it; the coordinator's service answers it.
+public struct ClientRequest: Hashable, Sendable {
+    public var id: UInt64
+    public var verb: String
+    public var body: [UInt8]
+
+    public init(id: UInt64, verb: String, body: [UInt8]) {
+        self.id = id
+        self.verb = verb
+        self.body = body
+    }
+}
+
+public struct ClientReply: Hashable, Sendable {
+    public var id: UInt64
+    /// Exit status for the client: 0 ok, 1 infrastructure, 2 usage or spec, 3 some tasks failed.
+    public var status: Int
+    public var body: [UInt8]
+
+    public init(id: UInt64, status: Int, body: [UInt8]) {
+        self.id = id
+        self.status = status
+        self.body = body
+    }
+}

@@ -1,0 +1,116 @@
+import Lottery
+
+/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and bytes it never reads.
+public struct Work: Hashable, Sendable {
+    public var key: TaskKey
+    public var inputs: [WorkInput]
+    /// Estimated work, in training steps.
+    public var cost: Int
+    /// Of ready tasks the one with the higher priority is sent first: the cost of the longest chain that waits for it.
+    public var priority: Int
+    /// What the worker's slot is to do. Opaque here.
+    public var payload: [UInt8]
+
+    public init(key: TaskKey, inputs: [WorkInput], cost: Int, priority: Int, payload: [UInt8]) {
+        self.key = key
+        self.inputs = inputs
+        self.cost = cost
+        self.priority = priority
+        self.payload = payload
+    }
+}
+
+/// One input of a task, under the name by which the task finds it.
+public struct WorkInput: Hashable, Sendable, Codable {
+    public var name: String
+    public var source: Source
+
+    public init(name: String, source: Source) {
+        self.name = name
+        self.source = source
+    }
+
+    public enum Source: Hashable, Sendable, Codable {
+        /// Content the coordinator has already, such as a data set.
+        case blob(Digest)
+        /// What another task leaves under a name.
+        case output(TaskKey, OutputName)
+    }
+}
+
+/// The number of a try of a task. It rises with each try and is durable before the try is sent.
+public struct Attempt: Hashable, Sendable, Comparable, Codable, CustomStringConvertible {
+    public var number: Int
+
+    public init(_ number: Int) { self.number = number }
+
+    public static func < (left: Attempt, right: Attempt) -> Bool { left.number < right.number }
+    public var description: String { String(number) }
+    public init(from decoder: any Decoder) throws { number = try decoder.singleValueContainer().decode(Int.self) }
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(number)
+    }
+}
+
+/// One try of one task by one worker, as both sides name it.
+public struct AttemptID: Hashable, Sendable, Comparable, Codable {
+    public var task: TaskKey
+    public var attempt: Attempt
+    /// The coordinator start in which the attempt was given out.
+    public var generation: Generation
+
+    public init(task: TaskKey, attempt: Attempt, generation: Generation) {
+        self.task = task
+        self.attempt = attempt
+        self.generation = generation
+    }
+
+    public static func < (left: AttemptID, right: AttemptID) -> Bool {
+        (left.task, left.attempt, left.generation.nonce) < (right.task, right.attempt, right.generation.nonce)
+    }
+}
+
+/// A nonce drawn at each start of a coordinator, so that workers notice another or a restored store.
+public struct Generation: Hashable, Sendable, Codable {
+    public var nonce: UInt64
+
+    public init(nonce: UInt64) { self.nonce = nonce }
+    public init(from decoder: any Decoder) throws { nonce = try decoder.singleValueContainer().decode(UInt64.self) }
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(nonce)
+    }
+}
+
+/// What a worker says a task came to.
+public struct WorkResult: Hashable, Sendable {
+    /// Artifacts by output name, sorted by name.
+    public var outputs: [TaskOutput]
+    /// At most `Limits.summaryBytes` bytes that coordination does not read; part of what two results are compared by.
+    public var summary: [UInt8]
+    /// Wall time of the training. Not compared.
+    public var seconds: Double
+
+    public init(outputs: [TaskOutput], summary: [UInt8], seconds: Double) {
+        self.outputs = outputs
+        self.summary = summary
+        self.seconds = seconds
+    }
+
+    /// Whether two results say the same, times aside. If they do not, the computation is not deterministic.
+    public func agrees(with other: WorkResult) -> Bool { outputs == other.outputs && summary == other.summary }
+}
+
+/// Limits on every frame, list and queue.
+public enum Limits {
+    public static let headerBytes = 64 * 1024
+    public static let summaryBytes = 64 * 1024
+    public static let payloadBytes = 256 * 1024
+    public static let outputsPerTask = 256
+    public static let inputsPerTask = 16
+    public static let chunkBytes = 1024 * 1024
+    public static let chunksInFlight = 4
+    public static let slotsPerWorker = 1024
+    public static let workers = 10_000
+}
