@@ -5,13 +5,16 @@ public enum Change: Hashable, Sendable {
     case taskAdded(Work)
     /// A task that had not been given out is asked for with another payload (more checkpoints to keep) or priority.
     case taskRequested(Work)
+    /// Also said of an attempt that was given up for lost and whose worker came back with it: it runs again under its number.
     case attemptStarted(AttemptID, worker: WorkerID)
     /// The attempt ended without a result.
     case attemptEnded(AttemptID, AttemptEnd)
+    /// The task has its result; whatever attempt was running is over. It may follow `taskFailed`: late results count.
     case taskDone(TaskKey, attempt: AttemptID?, WorkResult)
     /// No further attempt will be made.
     case taskFailed(TaskKey, reason: String)
-    /// A failed task is tried anew because it was submitted again.
+    /// A failed task is tried anew, with its failures and losses forgotten: it, or what it waits for, was submitted again or
+    /// came to a result after all.
     case taskRevived(TaskKey)
     /// Two results of one task differ: a bug or broken hardware, kept for people to see.
     case nondeterminism(TaskKey, kept: [TaskOutput], other: [TaskOutput], worker: WorkerID)
@@ -27,6 +30,19 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
     case stalled
     /// Taken back: another attempt finished first, or the task is no longer wanted.
     case revoked
+    /// Given back without fault: its worker said goodbye, or did not come back with it after the coordinator was restarted.
+    case released
+
+    /// Whether it counts towards `CoordinatorSettings.childFailureLimit`.
+    public var isChildFailure: Bool {
+        switch self {
+        case .childFailed, .stalled: true
+        case .lost, .revoked, .released: false
+        }
+    }
+
+    /// Whether it counts towards `CoordinatorSettings.lossLimit`.
+    public var isLoss: Bool { self == .lost }
 }
 
 /// All that a coordinator remembers across a restart.

@@ -98,19 +98,13 @@ public struct WorkResult: Hashable, Sendable {
         self.seconds = seconds
     }
 
-    /// Whether two results say the same, times aside. If they do not, the computation is not deterministic.
-    public func agrees(with other: WorkResult) -> Bool { outputs == other.outputs && summary == other.summary }
+    /// Whether two results say the same, times aside. If they do not, the computation is not deterministic. Outputs that only
+    /// one of them has are not compared: which checkpoints to keep is a wish that may differ between attempts.
+    public func agrees(with other: WorkResult) -> Bool {
+        let theirs = Dictionary(other.outputs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return summary == other.summary && outputs.allSatisfy { theirs[$0.name] == nil || theirs[$0.name] == $0 }
+    }
+
+    public func output(_ name: OutputName) -> TaskOutput? { outputs.first { $0.name == name } }
 }
 
-/// Limits on every frame, list and queue.
-public enum Limits {
-    public static let headerBytes = 64 * 1024
-    public static let summaryBytes = 64 * 1024
-    public static let payloadBytes = 256 * 1024
-    public static let outputsPerTask = 256
-    public static let inputsPerTask = 16
-    public static let chunkBytes = 1024 * 1024
-    public static let chunksInFlight = 4
-    public static let slotsPerWorker = 1024
-    public static let workers = 10_000
-}

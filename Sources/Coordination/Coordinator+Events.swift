@@ -1,0 +1,72 @@
+import Lottery
+
+extension Coordinator {
+    /// What can happen to a coordinator. Of one turn of the loop, frames come before `wake`: timeouts are only looked at there, so
+    /// that a beat which waited in a socket buffer is never too late.
+    public enum Event: Sendable {
+        case worker(RouteID, WorkerMessage)
+        /// A message could not be sent because nobody is at the end of the route.
+        case unreachable(RouteID)
+        /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`.
+        case tasksAdded([Work])
+        /// The blob is durable here.
+        case blobStored(Digest)
+        /// The worker answered that it does not have the blob, or sent other bytes. (A worker that cannot be reached is no reason:
+        /// its session ends by itself.)
+        case blobUnavailable(Digest, WorkerID)
+        case wake
+        /// The loop did not read its sockets for this long.
+        case loopStalled(milliseconds: Int64)
+        /// Tells workers, now and when they say HELLO, to end; gives out nothing more.
+        case stopWorkers
+    }
+
+    /// What is to be done about an event, in this order: make `changes` durable in one transaction, then send `messages`.
+    public struct Outcome: Hashable, Sendable {
+        public var changes: [Change] = []
+        public var messages: [Envelope] = []
+        /// Blobs to pull from a worker; one that is here already is answered with `blobStored` at once.
+        public var pulls: [BlobPull] = []
+        /// Pulls nobody waits for any more.
+        public var droppedPulls: [BlobPull] = []
+        public var notices: [Notice] = []
+        /// When to send `wake` at the latest.
+        public var wakeUpAt: Instant?
+
+        public init() {}
+    }
+
+    /// What the log should tell beyond the changes.
+    public enum Notice: Hashable, Sendable {
+        case workerJoined(WorkerID, host: String, slots: Int)
+        /// It came back on another connection, or as another process.
+        case workerReturned(WorkerID, host: String)
+        case workerLost(WorkerID, reason: String)
+        case workerLeft(WorkerID)
+        case workerRefused(WorkerID, reason: String)
+    }
+}
+
+/// A message and the route it goes to.
+public struct Envelope: Hashable, Sendable {
+    public var to: RouteID
+    public var message: CoordinatorMessage
+
+    public init(to: RouteID, message: CoordinatorMessage) {
+        self.to = to
+        self.message = message
+    }
+}
+
+/// A blob that a worker has and the store needs.
+public struct BlobPull: Hashable, Sendable {
+    public var worker: WorkerID
+    public var digest: Digest
+    public var byteCount: Int
+
+    public init(worker: WorkerID, digest: Digest, byteCount: Int) {
+        self.worker = worker
+        self.digest = digest
+        self.byteCount = byteCount
+    }
+}

@@ -1,0 +1,21 @@
+/// Timings and limits of a coordinator. Times are in milliseconds.
+public struct CoordinatorSettings: Hashable, Sendable {
+    /// How often workers beat; told in WELCOME.
+    public var beatMilliseconds: Int64 = 5_000
+    /// A worker that is silent for this long has lost its session.
+    public var sessionMilliseconds: Int64 = 30_000
+    /// How long attempts that were given out before a restart wait for their worker.
+    public var adoptionMilliseconds: Int64 = 60_000
+    /// An attempt whose training step stands still for this long is ended. Fetching inputs counts as standing still.
+    public var stallMilliseconds: Int64 = 15 * 60_000
+    /// A gap in the loop of more than this extends every deadline by the gap: what was not read is not silence.
+    public var loopStallMilliseconds: Int64 = 2_000
+    /// Child deaths and stalls after which a task is failed.
+    public var childFailureLimit = 3
+    /// Lost workers after which a task is failed.
+    public var lossLimit = 10
+    /// Told in WELCOME.
+    public var blobEndpointPort = 0
+
+    public init() {}
+}

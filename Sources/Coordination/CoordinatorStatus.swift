@@ -1,0 +1,67 @@
+import Lottery
+
+/// What a coordinator is doing, for progress bars, `status` and `watch`. Ages are against the last event handled.
+public struct CoordinatorStatus: Hashable, Sendable, Codable {
+    public var counts: Counts
+    /// Sorted by worker id.
+    public var workers: [WorkerLine]
+    /// Sorted by worker, then task.
+    public var running: [RunningLine]
+    public var incidents: Incidents
+
+    public struct Counts: Hashable, Sendable, Codable {
+        /// Waits for parents.
+        public var waiting = 0
+        /// Could be given out.
+        public var ready = 0
+        public var running = 0
+        /// Finished by a worker, its blobs on their way.
+        public var delivering = 0
+        public var done = 0
+        public var failed = 0
+
+        public init() {}
+
+        public var total: Int { waiting + ready + running + delivering + done + failed }
+        /// Whether nothing is left to do: every task is done or failed.
+        public var isSettled: Bool { waiting + ready + running + delivering == 0 }
+    }
+
+    public struct WorkerLine: Hashable, Sendable, Codable {
+        public var worker: WorkerID
+        public var host: String
+        public var processID: Int32
+        public var slots: Int
+        public var running: Int
+        public var silentMilliseconds: Int64
+        /// Whether there is a connection; without one it has until the session's end to come back.
+        public var isReachable: Bool
+    }
+
+    public struct RunningLine: Hashable, Sendable, Codable {
+        public var task: TaskKey
+        public var attempt: Attempt
+        public var worker: WorkerID
+        public var step: Int
+        public var cost: Int
+        /// Since it was given out or adopted.
+        public var ageMilliseconds: Int64
+        /// Since the step last rose.
+        public var stillMilliseconds: Int64
+        /// Given out before the coordinator's start; its worker has not come back yet.
+        public var awaitsAdoption: Bool
+    }
+
+    /// Events that should be rare, counted since the coordinator's start.
+    public struct Incidents: Hashable, Sendable, Codable {
+        public var sessionsLost = 0
+        public var childFailures = 0
+        public var stalls = 0
+        public var nondeterministic = 0
+        public var resultsDiscarded = 0
+        public var resentTasks = 0
+        public var sayHellos = 0
+
+        public init() {}
+    }
+}

@@ -1,0 +1,27 @@
+/// Limits on every frame, list and queue.
+public enum Limits {
+    public static let headerBytes = 64 * 1024
+    public static let summaryBytes = 64 * 1024
+    /// A TASK's payload.
+    public static let payloadBytes = 256 * 1024
+    public static let outputsPerTask = 256
+    public static let inputsPerTask = 16
+    /// Names of workers, hosts, inputs, outputs, stores and verbs, in UTF-8.
+    public static let nameBytes = 128
+    /// Reasons are cut to this before they are sent.
+    public static let reasonBytes = 4 * 1024
+    /// Attempts or data sets that one message lists.
+    public static let attemptsPerMessage = 1024
+    public static let datasetsPerWorker = 1024
+    public static let chunkBytes = 1024 * 1024
+    public static let chunksInFlight = 4
+    public static let blobBytes = 64 << 30
+    /// Body of a client's request or reply: a spec, a leaderboard.
+    public static let clientBodyBytes = 64 << 20
+    public static let slotsPerWorker = 1024
+    public static let workers = 10_000
+    /// Results of one task whose blobs are being pulled at the same time.
+    public static let claimsPerTask = 8
+    /// Results a worker keeps until they are acknowledged; with more it takes no new task.
+    public static let outbox = 1024
+}

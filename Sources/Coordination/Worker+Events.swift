@@ -1,0 +1,63 @@
+import Lottery
+
+extension Worker {
+    /// What can happen to a worker. Each `Action.start` is answered by exactly one of `finished`, `failed` and `stopped`.
+    public enum Event: Sendable {
+        /// The first event: connect.
+        case begin
+        case message(CoordinatorMessage)
+        /// The child reached a training step.
+        case progress(slot: Int, step: Int)
+        /// The outputs are in the worker's artifact folder, hashed and durable.
+        case finished(slot: Int, WorkResult)
+        /// The child died or reported an error. `isFinal`: the task itself is at fault.
+        case failed(slot: Int, reason: String, isFinal: Bool)
+        /// The child ended its task because of `kill` or `stop`, with nothing to report.
+        case stopped(slot: Int)
+        /// The input is in the worker's artifact folder.
+        case inputReady(Digest)
+        case inputFailed(Digest, reason: String)
+        case wake
+        /// SIGTERM or SIGINT: stop children after they wrote their resume files, deliver what is finished, say goodbye.
+        case stop
+    }
+
+    public struct Outcome: Hashable, Sendable {
+        /// To be done before `messages` are sent, in this order.
+        public var actions: [Action] = []
+        public var messages: [WorkerMessage] = []
+        public var wakeUpAt: Instant?
+
+        public init() {}
+    }
+
+    public enum Action: Hashable, Sendable {
+        /// Close the control and blob sockets if there are any, and connect new ones.
+        case openSocket
+        /// The session began: the coordinator's blob port and the rest of its WELCOME.
+        case welcomed(Welcome)
+        /// Ask for the blob and answer `inputReady` or `inputFailed`; one that is in the folder is answered at once.
+        case fetch(Digest)
+        /// Nobody waits for the blob any more.
+        case dropFetch(Digest)
+        case start(slot: Int, Assignment)
+        /// End the slot's task now; its files are of no use.
+        case kill(slot: Int)
+        /// End the slot's task after it wrote its resume file.
+        case stop(slot: Int)
+        /// The result was acknowledged: its outputs need not be kept for the coordinator.
+        case dropOutputs(AttemptID, [TaskOutput])
+        /// Send what `messages` holds, then end the process. No further event is handled.
+        case exit(ExitReason)
+    }
+
+    public enum ExitReason: Hashable, Sendable {
+        /// The coordinator has no more work.
+        case shutdown
+        /// The coordinator cannot use this worker, and why.
+        case refused(String)
+        case idle
+        /// `Event.stop` was carried out.
+        case stopped
+    }
+}
