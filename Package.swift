@@ -51,11 +51,12 @@ let package = Package(
 
         // The outer rooms: they do.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
-        house("ZeroMQ", ["CZeroMQ"]),
+        .systemLibrary(name: "CLinux"),
+        house("ZeroMQ", ["CZeroMQ", "CLinux"]),
         house("Artifacts", ["Lottery"]),
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
         house("CoordinatorService", ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "ZeroMQ", logging]),
-        house("WorkerService", ["Lottery", "Coordination", "Wire", "Artifacts", "ZeroMQ", logging]),
+        house("WorkerService", ["Lottery", "Coordination", "Wire", "Artifacts", "ZeroMQ", "CLinux", logging]),
         house("Client", ["Lottery", "Coordination", "Wire", "ZeroMQ"]),
         .executableTarget(
             name: "tombola",

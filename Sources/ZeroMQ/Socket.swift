@@ -1,0 +1,145 @@
+import CZeroMQ
+
+/// A ZeroMQ socket. It has one owner, belongs to the thread that made it for life, and is closed with its owner.
+///
+/// It never blocks: `send` and `receive` answer at once, and waiting is the `Poller`'s.
+public struct Socket: ~Copyable {
+    public enum Kind: Sendable {
+        /// Talks with many peers; the first frame of every message is the routing id of its peer's connection.
+        case router
+        /// Talks with the one peer it is connected to.
+        case dealer
+    }
+
+    let handle: UnsafeMutableRawPointer
+    private let context: ZMQContext
+
+    public init(_ kind: Kind, options: SocketOptions = SocketOptions(), context: ZMQContext) throws(ZMQError) {
+        handle = try Socket.open(kind, options, context)
+        self.context = context
+    }
+
+    deinit { zmq_close(handle) }
+
+    /// Listens at `endpoint` and returns it as it came to be: `tcp://127.0.0.1:*` gets a free port.
+    ///
+    /// Throws `addressInUse` and its like.
+    public borrowing func bind(_ endpoint: String) throws(ZMQError) -> String {
+        try check(zmq_bind(handle, endpoint))
+        var text = [CChar](repeating: 0, count: 1024)
+        var count = text.count
+        try check(zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &text, &count))
+        return String(decoding: text.prefix(while: { $0 != 0 }).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Begins to connect, in the background and again after each loss. Throws only if `endpoint` cannot be read.
+    public borrowing func connect(_ endpoint: String) throws(ZMQError) {
+        try check(zmq_connect(handle, endpoint))
+    }
+
+    /// Sends the frames as one message. False if the peer's queue is full: then nothing was sent.
+    ///
+    /// Throws `hostUnreachable` from a router whose peer is gone.
+    /// - Precondition: at least one frame, none above the peer's `maximumFrameBytes` (it would drop the connection).
+    public borrowing func send(_ frames: [[UInt8]]) throws(ZMQError) -> Bool {
+        precondition(!frames.isEmpty, "a message has at least one frame")
+        for (index, frame) in frames.enumerated() {
+            var message = try Message(frame)
+            // A full queue later than at the first frame takes the frames before it back, so false always means: nothing sent.
+            guard try send(&message, more: index < frames.count - 1) else { return false }
+        }
+        return true
+    }
+
+    /// The frames of the next message, or nil if none is here yet.
+    ///
+    /// At most `limit` + 1 frames are returned; the rest of a longer message is dropped, and its count shows that it was too long.
+    public borrowing func receive(limit: Int = 8) throws(ZMQError) -> [[UInt8]]? {
+        var message = Message()
+        guard try receive(&message) else { return nil }
+        var frames = [message.bytes]
+        while message.hasMore {
+            // The frames of a message arrive together.
+            guard try receive(&message) else { break }
+            if frames.count <= limit { frames.append(message.bytes) }
+        }
+        return frames
+    }
+
+    private borrowing func send(_ message: inout Message, more: Bool) throws(ZMQError) -> Bool {
+        while zmq_msg_send(&message.raw, handle, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) == -1 {
+            let error = ZMQError.last
+            switch error.code {
+            case EINTR: continue
+            case EAGAIN: return false
+            default: throw error
+            }
+        }
+        return true
+    }
+
+    private borrowing func receive(_ message: inout Message) throws(ZMQError) -> Bool {
+        while zmq_msg_recv(&message.raw, handle, ZMQ_DONTWAIT) == -1 {
+            let error = ZMQError.last
+            switch error.code {
+            case EINTR: continue
+            case EAGAIN: return false
+            default: throw error
+            }
+        }
+        return true
+    }
+
+    private static func open(
+        _ kind: Kind, _ options: SocketOptions, _ context: ZMQContext
+    ) throws(ZMQError) -> UnsafeMutableRawPointer {
+        let type =
+            switch kind {
+            case .router: ZMQ_ROUTER
+            case .dealer: ZMQ_DEALER
+            }
+        guard let handle = zmq_socket(context.handle, type) else { throw ZMQError.last }
+        var settings = [
+            (ZMQ_LINGER, 0),
+            (ZMQ_IPV6, 1),
+            (ZMQ_SNDHWM, options.queuedMessages),
+            (ZMQ_RCVHWM, options.queuedMessages),
+            (ZMQ_HANDSHAKE_IVL, options.handshakeMilliseconds),
+            (ZMQ_TCP_KEEPALIVE, 1),
+            (ZMQ_TCP_KEEPALIVE_IDLE, options.keepAliveSeconds),
+            (ZMQ_TCP_KEEPALIVE_INTVL, options.keepAliveSeconds),
+            (ZMQ_RECONNECT_IVL, options.reconnectMilliseconds.lowerBound),
+            (ZMQ_RECONNECT_IVL_MAX, options.reconnectMilliseconds.upperBound),
+        ]
+        if kind == .router { settings.append((ZMQ_ROUTER_MANDATORY, 1)) }
+        do throws(ZMQError) {
+            for (option, value) in settings {
+                var value = Int32(value)
+                try check(zmq_setsockopt(handle, option, &value, MemoryLayout<Int32>.size))
+            }
+            var maximum = Int64(options.maximumFrameBytes)
+            try check(zmq_setsockopt(handle, ZMQ_MAXMSGSIZE, &maximum, MemoryLayout<Int64>.size))
+        } catch {
+            zmq_close(handle)
+            throw error
+        }
+        return handle
+    }
+}
+
+/// What differs between sockets. Always so: routing ids are drawn by the router, sends to a lost peer fail (ROUTER_MANDATORY),
+/// closing drops what was not sent (LINGER 0: leases and resends repair that).
+public struct SocketOptions: Sendable {
+    /// Messages that may wait in each direction, per peer.
+    public var queuedMessages = 1_000
+    /// A peer that sends a larger frame is disconnected.
+    public var maximumFrameBytes = 2 * 1024 * 1024
+    /// A peer that has not finished ZeroMQ's greeting by then is disconnected.
+    public var handshakeMilliseconds = 10_000
+    /// Silence after which TCP asks whether the peer's machine is still there, and how often it asks again.
+    public var keepAliveSeconds = 30
+    /// Waits between attempts to connect: the first, doubled up to the last.
+    public var reconnectMilliseconds = 100...2_000
+
+    public init() {}
+}

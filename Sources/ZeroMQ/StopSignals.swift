@@ -1,0 +1,43 @@
+import Glibc
+import Synchronization
+
+/// SIGINT and SIGTERM as something a `Poller` can wait for: the first rings the doorbell, a second ends the process at once.
+///
+/// A handler rather than a signalfd, because that needs the signals blocked in every thread, those of libraries included; and because
+/// a second Ctrl-C must work even if the loop hangs.
+public final class StopSignals: Sendable {
+    public let doorbell: Doorbell
+
+    // What the handler may touch: it cannot capture. Both are plain words, set before the handler is installed.
+    private static let descriptor = Atomic<Int32>(-1)
+    private static let received = Atomic<Int32>(0)
+
+    /// Installs the handlers, until this value goes.
+    public init() throws(ZMQError) {
+        doorbell = try Doorbell()
+        StopSignals.received.store(0, ordering: .relaxed)
+        StopSignals.descriptor.store(doorbell.descriptor, ordering: .sequentiallyConsistent)
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { number in
+            if StopSignals.received.exchange(number, ordering: .sequentiallyConsistent) != 0 { _exit(128 + number) }
+            let error = errno
+            var one: UInt64 = 1
+            _ = write(StopSignals.descriptor.load(ordering: .sequentiallyConsistent), &one, 8)
+            errno = error
+        }
+        action.sa_flags = SA_RESTART
+        sigaction(SIGINT, &action, nil)
+        sigaction(SIGTERM, &action, nil)
+    }
+
+    deinit {
+        Glibc.signal(SIGINT, SIG_DFL)
+        Glibc.signal(SIGTERM, SIG_DFL)
+    }
+
+    /// The signal that arrived, if one did.
+    public var signal: Int32? {
+        let number = StopSignals.received.load(ordering: .sequentiallyConsistent)
+        return number == 0 ? nil : number
+    }
+}

@@ -1,0 +1,140 @@
+import Glibc
+import Testing
+import ZeroMQ
+
+@Suite("ZeroMQ sockets", .timeLimit(.minutes(1)))
+struct SocketTests {
+    @Test("A message of several frames goes to the router and its answer comes back to the sender")
+    func roundTrip() throws {
+        let context = try ZMQContext()
+        let router = try Socket(.router, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        let first = try Socket(.dealer, context: context)
+        let second = try Socket(.dealer, context: context)
+        try first.connect(endpoint)
+        try second.connect(endpoint)
+        #expect(try first.send([Array("one".utf8), [], [UInt8](repeating: 7, count: 100_000)]))
+        #expect(try second.send([Array("two".utf8)]))
+        for _ in 0..<2 {
+            let frames = try receive(from: router)
+            // The routing id, then what was sent.
+            #expect(frames.count == (frames[1] == Array("one".utf8) ? 4 : 2))
+            #expect(try router.send([frames[0], frames[1] + Array("!".utf8)]))
+        }
+        #expect(try receive(from: first) == [Array("one!".utf8)])
+        #expect(try receive(from: second) == [Array("two!".utf8)])
+    }
+
+    @Test("Receiving from a silent socket answers nil at once")
+    func nothingThere() throws {
+        let context = try ZMQContext()
+        let router = try Socket(.router, context: context)
+        _ = try router.bind("tcp://127.0.0.1:*")
+        #expect(try router.receive() == nil)
+    }
+
+    @Test("A port in use is said to be in use")
+    func addressInUse() throws {
+        let context = try ZMQContext()
+        let router = try Socket(.router, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        let other = try Socket(.router, context: context)
+        #expect(throws: ZMQError.addressInUse) { _ = try other.bind(endpoint) }
+    }
+
+    @Test("An endpoint that cannot be read is refused", arguments: ["tcp://", "nonsense", "tcp://127.0.0.1:x"])
+    func badEndpoint(_ endpoint: String) throws {
+        let context = try ZMQContext()
+        let dealer = try Socket(.dealer, context: context)
+        #expect(throws: ZMQError.self) { try dealer.connect(endpoint) }
+    }
+
+    @Test("Sending to a route that does not exist throws hostUnreachable, and so does one whose peer has closed")
+    func unreachable() throws {
+        let context = try ZMQContext()
+        let router = try Socket(.router, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        #expect(throws: ZMQError.hostUnreachable) { _ = try router.send([[1, 2, 3, 4], [5]]) }
+        let route = try routeOfClosedPeer(router, endpoint, context)
+        let deadline = ContinuousClock.now + .seconds(10)
+        var unreachable = false
+        while !unreachable && ContinuousClock.now < deadline {
+            do throws(ZMQError) { _ = try router.send([route, [5]]) } catch { unreachable = error == .hostUnreachable }
+        }
+        #expect(unreachable)
+    }
+
+    private func routeOfClosedPeer(
+        _ router: borrowing Socket, _ endpoint: String, _ context: ZMQContext
+    ) throws -> [UInt8] {
+        let dealer = try Socket(.dealer, context: context)
+        try dealer.connect(endpoint)
+        _ = try dealer.send([[1]])
+        return try receive(from: router)[0]
+    }
+
+    @Test("A full queue refuses whole messages, and what was accepted arrives whole and in order")
+    func fullQueue() throws {
+        let context = try ZMQContext()
+        var options = SocketOptions()
+        options.queuedMessages = 10
+        let router = try Socket(.router, options: options, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        let dealer = try Socket(.dealer, options: options, context: context)
+        try dealer.connect(endpoint)
+        var sent = 0
+        // Frames large enough that the kernel's buffers cannot hide the queue's limit.
+        let body = [UInt8](repeating: 0, count: 1 << 20)
+        while try dealer.send([[UInt8(sent)], body]) {
+            sent += 1
+            try #require(sent < 200)
+        }
+        for expected in 0..<sent {
+            let frames = try receive(from: router)
+            #expect(frames.count == 3 && frames[1] == [UInt8(expected)] && frames[2].count == body.count)
+        }
+    }
+
+    @Test("A frame above the limit costs its sender the connection and nobody else")
+    func oversized() throws {
+        let context = try ZMQContext()
+        var options = SocketOptions()
+        options.maximumFrameBytes = 1_000
+        let router = try Socket(.router, options: options, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        let rude = try Socket(.dealer, context: context)
+        let polite = try Socket(.dealer, context: context)
+        try rude.connect(endpoint)
+        try polite.connect(endpoint)
+        _ = try rude.send([[UInt8](repeating: 1, count: 1_001)])
+        _ = try polite.send([[2]])
+        #expect(try receive(from: router).last == [2])
+    }
+
+    @Test("A message of too many frames shows that it is too long and leaves the next one whole")
+    func manyFrames() throws {
+        let context = try ZMQContext()
+        let router = try Socket(.router, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        let dealer = try Socket(.dealer, context: context)
+        try dealer.connect(endpoint)
+        _ = try dealer.send([[UInt8]](repeating: [1], count: 100))
+        _ = try dealer.send([[2]])
+        #expect(try receive(from: router, limit: 4).count == 5)
+        #expect(try receive(from: router, limit: 4).last == [2])
+    }
+}
+
+/// The next message, waited for at most ten seconds.
+func receive(from socket: borrowing Socket, limit: Int = 8) throws -> [[UInt8]] {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while ContinuousClock.now < deadline {
+        var poller = Poller()
+        _ = poller.watch(socket)
+        _ = try poller.wait(milliseconds: 100)
+        if let frames = try socket.receive(limit: limit) { return frames }
+    }
+    throw NothingReceived()
+}
+
+struct NothingReceived: Error {}
