@@ -1,9 +1,35 @@
 import ArgumentParser
-import Logging
-import Rainbow
-import TextTable
+import Glibc
 
-@main
 struct Tombola: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "tombola")
+    static let configuration = CommandConfiguration(
+        commandName: "tombola",
+        abstract: "Sweeps that search for winning lottery tickets, on one machine or many.",
+        discussion: """
+            Results go to standard output, everything else to standard error. Settings: flags over TOMBOLA_* variables over the \
+            spec over defaults; the variable of --store is TOMBOLA_STORE, and so on.
+
+            Exit status: 0 ok, 1 infrastructure, 2 usage or spec, 3 some tasks failed.
+            """,
+        version: Version.text,
+        subcommands: [])
+}
+
+/// Entry point: parses, runs, and turns whatever was thrown into one sentence and an exit status.
+@main
+enum Main {
+    static func main() {
+        // A reader that goes away must not kill a coordinator; writes report it.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try Tombola.parseAsRoot()
+            try command.run()
+        } catch {
+            let failure = Failure(error)
+            if !failure.message.isEmpty {
+                (failure.status == .ok ? Terminal.output : Terminal.error).write(failure.message + "\n")
+            }
+            exit(failure.status.rawValue)
+        }
+    }
 }

@@ -1,0 +1,106 @@
+import Testing
+import tombola
+
+@Suite struct OutputTests {
+    static func grid() -> TextGrid {
+        var grid = TextGrid([.init("rank", .right), .init("name"), .init("note", dropRank: 2), .init("seed", .right, dropRank: 1)])
+        grid.append(["1", "宝くじ", "a, \"b\"", "12"])
+        grid.append(["10", TextGrid.Cell("é", .green), "", "3"])
+        return grid
+    }
+
+    @Test("Wide characters take two cells, combining marks none")
+    func displayWidth() {
+        #expect("abc".displayWidth == 3)
+        #expect("宝くじ".displayWidth == 6)
+        #expect("e\u{301}".displayWidth == 1)
+        #expect("🎟️".displayWidth == 2)
+        #expect("👩‍👩‍👧".displayWidth == 2)
+        #expect("宝くじ".cut(to: 5) == "宝く…")
+        #expect("宝くじ".cut(to: 4) == "宝…")
+        #expect("宝くじ".cut(to: 6) == "宝くじ")
+        #expect("abc".cut(to: 0).isEmpty)
+    }
+
+    @Test("Columns are aligned by cells, without spaces at the end of a line")
+    func alignment() {
+        #expect(
+            OutputTests.grid().lines(width: nil, ink: .none) == [
+                "rank  name    note    seed",
+                "   1  宝くじ  a, \"b\"    12",
+                "  10  é                  3",
+            ])
+    }
+
+    @Test("A narrow terminal loses the column of the highest rank first, then the end of the lines", arguments: [(22, 3), (13, 2), (9, 2)])
+    func narrow(width: Int, columns: Int) {
+        let lines = OutputTests.grid().lines(width: width, ink: .none)
+        #expect(lines.allSatisfy { $0.displayWidth <= width })
+        #expect(lines[0].split(separator: " ").count == columns)
+    }
+
+    @Test("Colours wrap the text and change no width")
+    func colours() {
+        let lines = OutputTests.grid().lines(width: nil, ink: Ink(isEnabled: true))
+        #expect(lines[2].contains("\u{1B}[32mé     \u{1B}[0m"))
+    }
+
+    @Test("CSV quotes what needs quotes")
+    func csv() {
+        #expect(OutputTests.grid().csv == "rank,name,note,seed\r\n1,宝くじ,\"a, \"\"b\"\"\",12\r\n10,é,,3\r\n")
+    }
+
+    @Test(
+        "Numbers are rounded, signed and grouped for people",
+        arguments: [
+            (Format.percent(0.98125), "98.13 %"), (Format.density(0.2114), "21.1 %"), (Format.density(0.00345), "0.35 %"),
+            (Format.points(0.0021), "+0.21"), (Format.points(-0.0021), "−0.21"), (Format.points(-0.00001), "±0.00"),
+            (Format.count(1_234_567), "1,234,567"), (Format.count(999), "999"), (Format.duration(seconds: 7.2), "8 s"),
+            (Format.duration(seconds: 130), "2 min 10 s"), (Format.duration(seconds: 11_100), "3 h 05 min"),
+            (Format.duration(seconds: 187_300), "2 d 4 h"), (Format.duration(seconds: .infinity), "unknown"),
+            (Format.fixed(-0.001, 2), "0.00"), (Format.bytes(1_536), "1.5 KiB"),
+        ])
+    func numbers(text: String, expected: String) {
+        #expect(text == expected)
+    }
+}
+
+@Suite struct ProgressTests {
+    static let progress = Progress(
+        name: "quickstart", runs: .init(done: 2, running: 2, total: 8), levels: .init(done: 30, running: 2, failed: 1, total: 60),
+        stepsTotal: 60_000, stepsDone: 30_000, workers: 2, slots: 2, best: "winning at 8.6 %, 98.11 % accuracy, 宝くじ")
+
+    static var rate: RateMeter {
+        var rate = RateMeter()
+        rate.note(steps: 20_000, at: 100)
+        rate.note(steps: 30_000, at: 110)
+        return rate
+    }
+
+    @Test("The line for a pipe says all there is to say, without colours")
+    func line() {
+        #expect(
+            ProgressText.line(ProgressTests.progress, rate: ProgressTests.rate)
+                == "quickstart: 50 %; levels 30 of 60 done, 2 running, 1 failed; runs 2 of 8 done, 2 running; 1,000 steps/s; 30 s left; "
+                + "2 workers; best so far: winning at 8.6 %, 98.11 % accuracy, 宝くじ")
+    }
+
+    @Test("The region fits the terminal", arguments: [20, 40, 79, 200])
+    func region(width: Int) {
+        let lines = ProgressText.region(ProgressTests.progress, rate: ProgressTests.rate, width: width, ink: .none)
+        #expect(lines.count == 4)
+        for line in lines { #expect(line.displayWidth <= width, "\(line)") }
+    }
+
+    @Test("The rate is that of the last half minute, and starts anew when steps are lost")
+    func rateMeter() {
+        var rate = RateMeter()
+        for second in 0...60 { rate.note(steps: second < 30 ? second * 10 : 300 + (second - 30) * 100, at: Double(second)) }
+        #expect(rate.stepsPerSecond == 100)
+        rate.note(steps: 50, at: 61)
+        #expect(rate.stepsPerSecond == nil)
+        rate.note(steps: 70, at: 63)
+        #expect(rate.stepsPerSecond == 10)
+        #expect(rate.secondsLeft(of: ProgressTests.progress) == 3_000)
+    }
+}
