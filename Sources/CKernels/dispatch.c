@@ -1,0 +1,82 @@
+#pragma STDC FP_CONTRACT OFF
+#include "dense.h"
+
+#include <string.h>
+
+// Calls `function` of the chosen instruction set and returns what it returns.
+#if defined(__x86_64__)
+#define DISPATCH(isa, function, ...)                                        \
+    switch (isa) {                                                          \
+    case TK_AVX512: return tk_avx512_##function(__VA_ARGS__);               \
+    case TK_AVX2: return tk_avx2_##function(__VA_ARGS__);                   \
+    case TK_PORTABLE: break;                                                \
+    }                                                                       \
+    return tk_portable_##function(__VA_ARGS__)
+#else
+#define DISPATCH(isa, function, ...) return tk_portable_##function(__VA_ARGS__)
+#endif
+
+tk_magnitude tk_dense_forward(
+    tk_isa isa, const tk_dense_shape *shape, const float *weights, const float *bias, const uint32_t *live,
+    size_t live_count, int rectify, const float *x, float *y) {
+    // `live` is ascending, so one walk finds the outputs that are not in it.
+    for (size_t o = 0, n = 0; live_count < shape->outputs && o < shape->outputs; o++) {
+        if (n < live_count && live[n] == o) n++;
+        else memset(y + o * shape->batch, 0, shape->batch * sizeof(float));
+    }
+    DISPATCH(isa, forward, shape, weights, bias, live, live_count, rectify, x, y);
+}
+
+tk_magnitude tk_dense_input_gradient(
+    tk_isa isa, const tk_dense_shape *shape, const float *weights, const uint32_t *live, size_t live_count,
+    const float *dy, const float *x, float *dx) {
+    DISPATCH(isa, input_gradient, shape, weights, live, live_count, dy, x, dx);
+}
+
+tk_magnitude tk_dense_weight_gradient(
+    tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *x,
+    float *weight_gradient, float *bias_gradient) {
+    DISPATCH(isa, weight_gradient, shape, mask, dy, x, weight_gradient, bias_gradient);
+}
+
+void tk_update(
+    tk_isa isa, const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1,
+    float *state2) {
+    DISPATCH(isa, update, rule, count, gradient, values, state1, state2);
+}
+
+void tk_dense_update(
+    tk_isa isa, const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy,
+    const float *x, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
+    float *bias2) {
+    DISPATCH(
+        isa, update_dense, shape, rule, mask, dy, x, bias_gradient, weights, weights1, weights2, bias, bias1, bias2);
+}
+
+tk_magnitude tk_softmax_cross_entropy(
+    tk_isa isa, size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits,
+    float *gradient, double *loss_sum) {
+    DISPATCH(isa, softmax_cross_entropy, classes, batch, count, labels, logits, gradient, loss_sum);
+}
+
+size_t tk_count_correct(
+    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits) {
+    size_t correct = 0;
+    for (size_t e = 0; e < count; e++) {
+        size_t label = labels[e];
+        float own = logits[label * batch + e];
+        // Every comparison with a NaN is false.
+        int wins = own == own;
+        for (size_t c = 0; c < label; c++) wins &= own > logits[c * batch + e];
+        for (size_t c = label + 1; c < classes; c++) wins &= own >= logits[c * batch + e];
+        correct += (size_t)wins;
+    }
+    return correct;
+}
+
+void tk_load_images(
+    tk_isa isa, const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,
+    size_t features_per_channel, const float *means, const float *deviations, float *x) {
+    DISPATCH(
+        isa, load_images, images, indices, count, batch, channels, features_per_channel, means, deviations, x);
+}

@@ -1,0 +1,50 @@
+import Kernels
+
+extension Network {
+    /// The sum of the cross-entropies of `indices` of the images, in their order, and how many of them are classified
+    /// rightly (of equal logits the first wins). NaN and 0 if an activation of any image is not finite.
+    /// - Parameter indices: any number of images; results do not depend on how they are divided into batches.
+    public func evaluate(
+        images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
+    ) -> (lossSum: Double, correct: Int) {
+        var lossSum = 0.0
+        var correct = 0
+        var start = 0
+        while start < indices.count {
+            let end = min(start + Network.evaluationBatch, indices.count)
+            // What follows an overflow would depend on whether a pruned weight was multiplied with it or skipped.
+            guard
+                evaluateBatch(
+                    images: images, labels: labels, indices: UnsafeBufferPointer(rebasing: indices[start..<end]),
+                    lossSum: &lossSum, correct: &correct)
+            else { return (.nan, 0) }
+            start = end
+        }
+        return (lossSum, correct)
+    }
+
+    /// As above, for the images at the positions `range`.
+    public func evaluate(
+        images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, range: Range<Int>
+    ) -> (lossSum: Double, correct: Int) {
+        let indices = range.map { Int32($0) }
+        return indices.withUnsafeBufferPointer { evaluate(images: images, labels: labels, indices: $0) }
+    }
+
+    /// Adds a batch to the sums; false if an activation is not finite.
+    private func evaluateBatch(
+        images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
+        lossSum: inout Double, correct: inout Int
+    ) -> Bool {
+        let width = DenseShape.padded(indices.count)
+        load(images: source, labels: from, indices: indices)
+        guard forward(width: width) != nil else { return false }
+        let logits = UnsafePointer(layers[layers.count - 1].activations.pointer)
+        _ = kernels.softmaxCrossEntropy(
+            classes: classes, batch: width, count: indices.count, labels: labels.pointer, logits: logits,
+            gradient: nil, lossSum: &lossSum)
+        correct += kernels.countCorrect(
+            classes: classes, batch: width, count: indices.count, labels: labels.pointer, logits: logits)
+        return true
+    }
+}

@@ -1,0 +1,103 @@
+import Kernels
+import Lottery
+
+/// The optimizer of a network in training: its settings, and the scalars of its state.
+struct Optimizer {
+    enum Kind {
+        case sgd
+        case momentum
+        case adam
+    }
+
+    let kind: Kind
+    let settings: OptimizerSettings
+    /// Steps taken.
+    private(set) var steps = 0
+    /// β1ᵗ and β2ᵗ as running f64 products: a power would depend on how it is computed.
+    private(set) var product1 = 1.0
+    private(set) var product2 = 1.0
+
+    init(_ settings: OptimizerSettings) {
+        self.settings = settings
+        switch settings.name {
+        case "adam": kind = .adam
+        case "sgd": kind = settings.momentum == 0 ? .sgd : .momentum
+        default: preconditionFailure("the engine knows no optimizer \"\(settings.name)\"")
+        }
+    }
+
+    /// PyTorch's names of the tensors kept for each parameter.
+    var slots: [String] {
+        switch kind {
+        case .sgd: []
+        case .momentum: ["momentum_buffer"]
+        case .adam: ["exp_avg", "exp_avg_sq"]
+        }
+    }
+
+    /// The update of the next step, which is then taken.
+    mutating func nextRule(learningRate: Double) -> UpdateRule {
+        steps += 1
+        let decay = Float(settings.weightDecay)
+        switch kind {
+        case .sgd: return .sgd(rate: Float(learningRate), decay: decay)
+        case .momentum:
+            return .momentum(rate: Float(learningRate), momentum: Float(settings.momentum), decay: decay)
+        case .adam:
+            product1 *= settings.beta1
+            product2 *= settings.beta2
+            return .adam(
+                rate: learningRate, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon,
+                product1: product1, product2: product2, decay: decay)
+        }
+    }
+
+    private static let productNames = ["beta1_product", "beta2_product"]
+
+    var scalars: [String: Double] {
+        kind == .adam ? [Optimizer.productNames[0]: product1, Optimizer.productNames[1]: product2] : [:]
+    }
+
+    mutating func restore(steps: Int, scalars: [String: Double]) {
+        precondition(steps >= 0, "an optimizer after \(steps) steps")
+        self.steps = steps
+        guard kind == .adam else { return }
+        guard let first = scalars[Optimizer.productNames[0]], let second = scalars[Optimizer.productNames[1]] else {
+            preconditionFailure("an Adam state without \(Optimizer.productNames): \(scalars.keys.sorted())")
+        }
+        product1 = first
+        product2 = second
+    }
+}
+
+/// All that an optimizer remembers between steps, in PyTorch's layouts. Restoring it and the parameters continues a training
+/// bit for bit.
+public struct OptimizerState: Sendable, Equatable {
+    /// One tensor of state of one parameter, flat in the parameter's layout.
+    public struct Tensor: Sendable, Equatable {
+        /// As in `Network.Parameter.name`.
+        public var parameter: String
+        /// PyTorch's name: `exp_avg`, `exp_avg_sq`, `momentum_buffer`.
+        public var slot: String
+        public var values: [Float]
+
+        public init(parameter: String, slot: String, values: [Float]) {
+            self.parameter = parameter
+            self.slot = slot
+            self.values = values
+        }
+    }
+
+    /// Parameter by parameter, slot by slot.
+    public var tensors: [Tensor]
+    /// `beta1_product` and `beta2_product` of Adam.
+    public var scalars: [String: Double]
+    /// Steps taken.
+    public var steps: Int
+
+    public init(tensors: [Tensor] = [], scalars: [String: Double] = [:], steps: Int = 0) {
+        self.tensors = tensors
+        self.scalars = scalars
+        self.steps = steps
+    }
+}

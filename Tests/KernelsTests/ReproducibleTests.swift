@@ -1,0 +1,117 @@
+import Foundation
+import Kernels
+import Testing
+
+@Suite("Elementary functions")
+struct ReproducibleTests {
+    /// Distance in units in the last place of `expected`.
+    private func distance(_ actual: Double, _ expected: Double) -> Double {
+        actual == expected || (actual.isNaN && expected.isNaN) ? 0 : abs(actual - expected) / expected.ulp
+    }
+
+    private func worst(_ range: ClosedRange<Double>, _ ours: (Double) -> Double, _ libm: (Double) -> Double) -> Double {
+        var random = Stream(seed: 7)
+        return (0..<20_000).reduce(0) { worst, _ in
+            let x = range.lowerBound + random.uniform() * (range.upperBound - range.lowerBound)
+            return max(worst, distance(ours(x), libm(x)))
+        }
+    }
+
+    @Test("exp, log, cos, sin and pow are within 2 ulp of libm")
+    func accuracy() {
+        #expect(worst(-700...700, Reproducible.exp, Foundation.exp) <= 2)
+        #expect(worst(-1...1, Reproducible.exp, Foundation.exp) <= 2)
+        #expect(worst(0.5...2, Reproducible.log, Foundation.log) <= 2)
+        #expect(worst(1e-300...1e300, Reproducible.log, Foundation.log) <= 2)
+        #expect(worst(0...1e-3, Reproducible.log, Foundation.log) <= 2)
+        #expect(worst(-7...7, Reproducible.cos, Foundation.cos) <= 2)
+        #expect(worst(-7...7, Reproducible.sin, Foundation.sin) <= 2)
+        #expect(worst(-524_288...524_288, Reproducible.sin, Foundation.sin) <= 2)
+        #expect(worst(-20...20, { Reproducible.pow(0.1, $0) }, { Foundation.pow(0.1, $0) }) <= 2)
+        #expect(worst(0...10, { Reproducible.pow($0, 3.7) }, { Foundation.pow($0, 3.7) }) <= 2)
+        #expect(worst(0.9...1.1, { Reproducible.pow($0, 300) }, { Foundation.pow($0, 300) }) <= 2)
+    }
+
+    @Test("Whole powers of decimal factors, as step decay uses them, are within 1 ulp")
+    func wholePowers() {
+        for base in [0.1, 0.5, 0.9, 0.97, 0.999, 10] {
+            for exponent in 0..<60 {
+                let ours = Reproducible.pow(base, Double(exponent))
+                #expect(distance(ours, Foundation.pow(base, Double(exponent))) <= 1, "\(base)^\(exponent)")
+            }
+        }
+    }
+
+    @Test("Edges are those of IEEE 754")
+    func edges() {
+        #expect(Reproducible.exp(0) == 1)
+        #expect(Reproducible.exp(-.infinity) == 0)
+        #expect(Reproducible.exp(.infinity) == .infinity)
+        #expect(Reproducible.exp(-746) == 0)
+        #expect(Reproducible.exp(710) == .infinity)
+        #expect(Reproducible.exp(.nan).isNaN)
+        #expect(Reproducible.log(1) == 0)
+        #expect(Reproducible.log(0) == -.infinity)
+        #expect(Reproducible.log(.infinity) == .infinity)
+        #expect(Reproducible.log(-1).isNaN)
+        #expect(Reproducible.cos(0) == 1)
+        #expect(Reproducible.sin(0) == 0)
+        #expect(Reproducible.cos(.infinity).isNaN)
+        #expect(Reproducible.pow(0, 0) == 1)
+        #expect(Reproducible.pow(0, 2) == 0)
+        #expect(Reproducible.pow(2, -1) == 0.5)
+        #expect(Reproducible.pow(3, 5) == 243)
+        #expect(Reproducible.pow(-1, 2).isNaN)
+        #expect(Reproducible.pow(1.5, 1e300) == .infinity)
+    }
+
+    @Test("Golden bits: a change here changes every initialisation and needs a new semantics version")
+    func golden() {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        var random = Stream(seed: 11)
+        for _ in 0..<2_000 {
+            let x = random.uniform(), y = random.uniform()
+            for value in [
+                Reproducible.exp(40 * x - 20), Reproducible.log(x), Reproducible.cos(9 * y), Reproducible.sin(9 * y),
+                Reproducible.pow(x, 5 * y), Reproducible.normal(x, y),
+            ] {
+                hash = (hash ^ value.bitPattern) &* 0x100_0000_01b3
+            }
+        }
+        #expect(String(hash, radix: 16) == "0")
+    }
+
+    @Test("Results do not depend on whether denormals are flushed")
+    func denormals() {
+        let arguments = stride(from: -745.0, through: -700, by: 0.37).map { $0 }
+        let before = arguments.map { Reproducible.exp($0).bitPattern }
+        FloatingPointMode.flushDenormals()
+        #expect(FloatingPointMode.flushesDenormals)
+        #expect(arguments.map { Reproducible.exp($0).bitPattern } == before)
+    }
+
+    @Test("Normal draws have mean 0, variance 1 and kurtosis 3")
+    func normal() {
+        var random = Stream(seed: 3)
+        let draws = (0..<100_000).map { _ in Reproducible.normal(random.uniform(), random.uniform()) }
+        let moments = (1...4).map { power in
+            draws.reduce(0) { $0 + Foundation.pow($1, Double(power)) } / 100_000
+        }
+        #expect(abs(moments[0]) < 0.02 && abs(moments[1] - 1) < 0.02)
+        #expect(abs(moments[2]) < 0.05 && abs(moments[3] - 3) < 0.1)
+    }
+}
+
+@Suite("Choice of the instruction set")
+struct InstructionSetTests {
+    @Test("A known, supported name is taken; anything else gives the best")
+    func chosen() {
+        #expect(InstructionSet.chosen(by: "portable") == .portable)
+        #expect(InstructionSet.chosen(by: nil) == .best)
+        #expect(InstructionSet.chosen(by: "sse9") == .best)
+        for wanted in InstructionSet.allCases {
+            #expect(InstructionSet.chosen(by: wanted.rawValue) == (wanted.isSupported ? wanted : .best))
+        }
+        #expect(InstructionSet.supported.first == .portable && InstructionSet.supported.last == .best)
+    }
+}
