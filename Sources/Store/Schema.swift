@@ -1,0 +1,111 @@
+import Foundation
+import GRDB
+
+/// The tables, and how older ones become these. A migration, once released, is never changed; a new one raises `version`.
+enum Schema {
+    /// Kept in `user_version`. A store of a higher one is refused.
+    static let version = 1
+    /// `TMBL`, in the header of the database file.
+    static let applicationID = 0x544D_424C
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 tasks, attempts, results, sweeps") { database in
+            try database.execute(sql: tables)
+            // Both are part of the transaction: a half-made store has neither.
+            try database.execute(sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = 1")
+            try database.execute(
+                sql: "INSERT INTO store (id) VALUES (?)", arguments: [UUID().uuidString.lowercased()])
+        }
+        return migrator
+    }
+
+    /// Digests are 32-byte blobs. Everything about a task points to its row number, which is eight times shorter than its key
+    /// and ascends in the order of planning, parents first.
+    private static let tables = """
+        CREATE TABLE store (id TEXT NOT NULL);
+
+        CREATE TABLE sweeps (
+            position INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            file TEXT NOT NULL,
+            spec TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            submitted REAL NOT NULL          -- seconds since 1970
+        );
+
+        CREATE TABLE tasks (
+            id INTEGER PRIMARY KEY,
+            key BLOB NOT NULL UNIQUE,
+            cost INTEGER NOT NULL,
+            priority INTEGER NOT NULL,
+            state INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 done, 2 failed
+            reason TEXT,                      -- why it failed
+            revived INTEGER NOT NULL DEFAULT 0, -- failures of attempts up to this number are forgiven
+            payload BLOB NOT NULL
+        );
+
+        -- A parent is named by its key, not its row: it may be asked for later than its child.
+        CREATE TABLE inputs (
+            task INTEGER NOT NULL REFERENCES tasks,
+            position INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,             -- of the blob, or the parent's key
+            output TEXT,                      -- the parent's output; null for a blob
+            PRIMARY KEY (task, position)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE attempts (
+            task INTEGER NOT NULL REFERENCES tasks,
+            number INTEGER NOT NULL,
+            generation INTEGER NOT NULL,      -- the bits of an unsigned 64-bit nonce
+            worker TEXT NOT NULL,
+            ending INTEGER,                   -- null while given out; see AttemptEnding
+            reason TEXT,
+            PRIMARY KEY (task, number)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE results (
+            task INTEGER PRIMARY KEY REFERENCES tasks,
+            attempt INTEGER,                  -- null if it came from an attempt this store does not know
+            seconds REAL NOT NULL,
+            summary BLOB NOT NULL
+        );
+
+        CREATE TABLE outputs (
+            task INTEGER NOT NULL REFERENCES tasks,
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            byte_count INTEGER NOT NULL,
+            PRIMARY KEY (task, name)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE nondeterminism (
+            id INTEGER PRIMARY KEY,
+            task INTEGER NOT NULL REFERENCES tasks,
+            worker TEXT NOT NULL,
+            kept TEXT NOT NULL,               -- JSON: outputs that count
+            other TEXT NOT NULL,              -- JSON: outputs that came later and differ
+            UNIQUE (task, worker, other)
+        );
+        """
+}
+
+/// `tasks.state`.
+enum StoredState: Int {
+    case pending = 0
+    case done = 1
+    case failed = 2
+}
+
+/// `attempts.ending`.
+enum AttemptEnding: Int {
+    case childFailed = 0
+    case lost = 1
+    case stalled = 2
+    case revoked = 3
+    /// Its result counted.
+    case succeeded = 4
+    /// The task came to an end while this attempt was given out.
+    case superseded = 5
+}

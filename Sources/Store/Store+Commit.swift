@@ -1,0 +1,223 @@
+import Coordination
+import Foundation
+import GRDB
+import Lottery
+
+extension Store {
+    /// Makes all `changes` durable, in order, or none of them.
+    ///
+    /// Changes that are stored already are stored once: a coordinator that did not see a commit's end may commit again.
+    /// - Throws: `diskFull`, `contradiction`, or what the database says. Nothing of `changes` is stored then.
+    public func commit(_ changes: [Change]) throws(StoreError) {
+        if changes.isEmpty { return }
+        try write(byteCount: changes.byteEstimate) { database in
+            try ChangeWriter(database).apply(changes)
+        }
+    }
+
+    /// One transaction that begins as a writer, so that it cannot fail halfway for having begun as a reader.
+    func write<Value>(byteCount: Int, _ body: (Database) throws -> Value) throws(StoreError) -> Value {
+        precondition(mode == .coordinator, "the store \(directory) was opened as \(mode) and cannot be written")
+        do {
+            return try database.writeWithoutTransaction { database in
+                var value: Value?
+                try database.inTransaction(.immediate) {
+                    value = try body(database)
+                    return .commit
+                }
+                return value!
+            }
+        } catch {
+            throw StoreError(error, directory: directory, byteCount: byteCount)
+        }
+    }
+
+    /// One view of the store, as of one commit.
+    func read<Value>(_ body: (Database) throws -> Value) throws(StoreError) -> Value {
+        do { return try database.read(body) } catch {
+            throw StoreError(error, directory: directory, byteCount: 0)
+        }
+    }
+}
+
+/// Writes changes within a transaction. Statements are compiled once per connection.
+struct ChangeWriter {
+    private let database: Database
+
+    init(_ database: Database) { self.database = database }
+
+    func apply(_ changes: [Change]) throws {
+        for change in changes { try apply(change) }
+    }
+
+    private func apply(_ change: Change) throws {
+        switch change {
+        case .taskAdded(let work): try add(work)
+        case .taskRequested(let work): try request(work)
+        case .attemptStarted(let id, let worker): try start(id, worker)
+        case .attemptEnded(let id, let end): try close(id, end)
+        case .taskDone(let key, let attempt, let result): try finish(key, attempt, result)
+        case .taskFailed(let key, let reason): try fail(key, reason)
+        case .taskRevived(let key): try revive(key)
+        case .nondeterminism(let key, let kept, let other, let worker): try log(key, kept, other, worker)
+        }
+    }
+
+    private func add(_ work: Work) throws {
+        let isNew = try run(
+            "INSERT INTO tasks (key, cost, priority, payload) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            [work.key.digest.data, work.cost, work.priority, Data(work.payload)])
+        if isNew { try addInputs(of: work, task: database.lastInsertedRowID) }
+    }
+
+    private func addInputs(of work: Work, task: Int64) throws {
+        for (position, input) in work.inputs.enumerated() {
+            let (digest, output): (Digest, String?) =
+                switch input.source {
+                case .blob(let digest): (digest, nil)
+                case .output(let parent, let name): (parent.digest, name.text)
+                }
+            try run(
+                "INSERT INTO inputs (task, position, name, digest, output) VALUES (?, ?, ?, ?, ?)",
+                [task, position, input.name, digest.data, output])
+        }
+    }
+
+    private func request(_ work: Work) throws {
+        let task = try row(of: work.key, "a request for")
+        try run(
+            "UPDATE tasks SET cost = ?, priority = ?, payload = ? WHERE id = ?",
+            [work.cost, work.priority, Data(work.payload), task])
+        try run("DELETE FROM inputs WHERE task = ?", [task])
+        try addInputs(of: work, task: task)
+    }
+
+    private func start(_ id: AttemptID, _ worker: WorkerID) throws {
+        let task = try row(of: id.task, "an attempt of")
+        // A second commit of the same start changes nothing and counts as one; another start of that number finds no row.
+        let isStored = try run(
+            """
+            INSERT INTO attempts (task, number, generation, worker) VALUES (?, ?, ?, ?)
+            ON CONFLICT (task, number) DO UPDATE SET worker = excluded.worker
+            WHERE generation = excluded.generation AND worker = excluded.worker
+            """, [task, id.attempt.number, id.generation.stored, worker.text])
+        guard isStored else {
+            throw StoreError.contradiction("attempt \(id.attempt) of task \(id.task) was given out twice")
+        }
+    }
+
+    private func close(_ id: AttemptID, _ end: AttemptEnd) throws {
+        let (ending, reason): (AttemptEnding, String?) =
+            switch end {
+            case .childFailed(let reason): (.childFailed, reason)
+            case .lost: (.lost, nil)
+            case .stalled: (.stalled, nil)
+            case .revoked: (.revoked, nil)
+            }
+        // The first end counts: one that came with the task's end stays.
+        try run(
+            "UPDATE attempts SET ending = ?, reason = ? WHERE task = ? AND number = ? AND generation = ? AND ending IS NULL",
+            [ending.rawValue, reason, try row(of: id.task, "the end of an attempt of"), id.attempt.number, id.generation.stored])
+    }
+
+    private func finish(_ key: TaskKey, _ attempt: AttemptID?, _ result: WorkResult) throws {
+        let task = try row(of: key, "a result of")
+        // The first result counts; the coordinator reports a second one that differs as nondeterminism.
+        let isNew = try run(
+            "INSERT INTO results (task, attempt, seconds, summary) VALUES (?, ?, ?, ?) ON CONFLICT (task) DO NOTHING",
+            [task, attempt?.attempt.number, result.seconds, Data(result.summary)])
+        guard isNew else { return }
+        for output in result.outputs {
+            try run(
+                "INSERT INTO outputs (task, name, digest, byte_count) VALUES (?, ?, ?, ?)",
+                [task, output.name.text, output.digest.data, output.byteCount])
+        }
+        try run("UPDATE tasks SET state = ?, reason = NULL WHERE id = ?", [StoredState.done.rawValue, task])
+        if let attempt {
+            try run(
+                "UPDATE attempts SET ending = ?, reason = NULL WHERE task = ? AND number = ? AND generation = ?",
+                [AttemptEnding.succeeded.rawValue, task, attempt.attempt.number, attempt.generation.stored])
+        }
+        try closeAttempts(of: task)
+    }
+
+    private func fail(_ key: TaskKey, _ reason: String) throws {
+        let task = try row(of: key, "the failure of")
+        try run(
+            "UPDATE tasks SET state = ?, reason = ? WHERE id = ? AND state <> ?",
+            [StoredState.failed.rawValue, reason, task, StoredState.done.rawValue])
+        try closeAttempts(of: task)
+    }
+
+    private func closeAttempts(of task: Int64) throws {
+        try run(
+            "UPDATE attempts SET ending = ? WHERE task = ? AND ending IS NULL", [AttemptEnding.superseded.rawValue, task])
+    }
+
+    private func revive(_ key: TaskKey) throws {
+        let task = try row(of: key, "the revival of")
+        try run(
+            """
+            UPDATE tasks SET state = ?, reason = NULL,
+                revived = (SELECT coalesce(max(number), 0) FROM attempts WHERE task = tasks.id)
+            WHERE id = ? AND state = ?
+            """, [StoredState.pending.rawValue, task, StoredState.failed.rawValue])
+    }
+
+    private func log(_ key: TaskKey, _ kept: [TaskOutput], _ other: [TaskOutput], _ worker: WorkerID) throws {
+        try run(
+            "INSERT INTO nondeterminism (task, worker, kept, other) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [try row(of: key, "results of"), worker.text, try StoredJSON.text(kept), try StoredJSON.text(other)])
+    }
+
+    private func row(of key: TaskKey, _ what: String) throws -> Int64 {
+        let statement = try database.cachedStatement(sql: "SELECT id FROM tasks WHERE key = ?")
+        guard let row = try Int64.fetchOne(statement, arguments: [key.digest.data]) else {
+            throw StoreError.contradiction("\(what) task \(key) came, which is not in the store")
+        }
+        return row
+    }
+
+    /// Runs the statement and says whether it changed a row.
+    @discardableResult
+    private func run(_ sql: String, _ arguments: StatementArguments) throws -> Bool {
+        try database.cachedStatement(sql: sql).execute(arguments: arguments)
+        return database.changesCount > 0
+    }
+}
+
+extension [Change] {
+    /// About how many bytes these take on the disk, for the sentence about a full one.
+    var byteEstimate: Int {
+        reduce(4096) { sum, change in
+            switch change {
+            case .taskAdded(let work), .taskRequested(let work): sum + 256 + work.payload.count + 128 * work.inputs.count
+            case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
+            case .attemptStarted, .attemptEnded, .taskFailed, .taskRevived, .nondeterminism: sum + 256
+            }
+        }
+    }
+}
+
+extension Digest {
+    var data: Data { Data(bytes) }
+}
+
+extension Generation {
+    /// SQLite's integers are signed.
+    var stored: Int64 { Int64(bitPattern: nonce) }
+    init(stored: Int64) { self.init(nonce: UInt64(bitPattern: stored)) }
+}
+
+/// Values kept as JSON text.
+enum StoredJSON {
+    static func text(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    static func value<Value: Decodable>(_ text: String, as type: Value.Type = Value.self) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(text.utf8))
+    }
+}

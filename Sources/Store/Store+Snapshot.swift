@@ -1,0 +1,149 @@
+import Coordination
+import Foundation
+import GRDB
+import Lottery
+
+extension Store {
+    /// All that a coordinator must know to go on, as of the last commit: tasks in the order they were added.
+    ///
+    /// `running` is the latest attempt that was given out and has not ended. `childFailures` counts attempts whose child failed or
+    /// stalled, `losses` those lost, both since the task was last revived; revoked ones count for neither.
+    /// - Complexity: one pass over each table, in the same order, joined as they go.
+    public func snapshot() throws(StoreError) -> Snapshot {
+        try read { database in
+            var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position") { row in
+                try row.input(at: 1)
+            }
+            var attempts = try Grouped(
+                database, "SELECT task, number, generation, worker, ending FROM attempts ORDER BY task, number"
+            ) { row in
+                StoredAttempt(
+                    number: row[1], generation: Generation(stored: row[2]), worker: WorkerID(row[3]),
+                    ending: (row[4] as Int?).flatMap(AttemptEnding.init))
+            }
+            var results = try Grouped(database, "SELECT task, summary, seconds FROM results ORDER BY task") { row in
+                (summary: try row.bytes(at: 1), seconds: row[2] as Double)
+            }
+            var outputs = try Grouped(
+                database, "SELECT task, name, digest, byte_count FROM outputs ORDER BY task, name"
+            ) { row in
+                try row.output(at: 1)
+            }
+            let rows = try Row.fetchCursor(
+                database, sql: "SELECT id, key, cost, priority, payload, state, reason, revived FROM tasks ORDER BY id")
+            var tasks: [Snapshot.TaskRecord] = []
+            while let row = try rows.next() {
+                let task: Int64 = row[0]
+                let key = TaskKey(try row.digest(at: 1))
+                let work = Work(
+                    key: key, inputs: try inputs.values(of: task), cost: row[2], priority: row[3], payload: try row.bytes(at: 4))
+                let state: Snapshot.State
+                switch try row.state(at: 5) {
+                case .pending: state = .pending
+                case .failed: state = .failed(reason: row[6] ?? "")
+                case .done:
+                    guard let result = try results.values(of: task).first else {
+                        throw StoreError.damaged(directory: directory, reason: "task \(key) is done and has no result")
+                    }
+                    state = .done(
+                        WorkResult(
+                            outputs: try outputs.values(of: task), summary: result.summary, seconds: result.seconds))
+                }
+                tasks.append(
+                    Snapshot.TaskRecord(work, state, try attempts.values(of: task), revived: row[7]))
+            }
+            return Snapshot(store: id, tasks: tasks)
+        }
+    }
+}
+
+private struct StoredAttempt {
+    var number: Int
+    var generation: Generation
+    var worker: WorkerID
+    var ending: AttemptEnding?
+}
+
+extension Snapshot.TaskRecord {
+    fileprivate init(_ work: Work, _ state: Snapshot.State, _ attempts: [StoredAttempt], revived: Int) {
+        var childFailures = 0
+        var losses = 0
+        var running: Snapshot.Running?
+        for attempt in attempts {
+            switch attempt.ending {
+            case nil:
+                running = Snapshot.Running(
+                    attempt: AttemptID(task: work.key, attempt: Attempt(attempt.number), generation: attempt.generation),
+                    worker: attempt.worker)
+            case .childFailed, .stalled: childFailures += attempt.number > revived ? 1 : 0
+            case .lost: losses += attempt.number > revived ? 1 : 0
+            case .revoked, .succeeded, .superseded: break
+            }
+        }
+        self.init(
+            work: work, state: state, attempts: attempts.last?.number ?? 0, childFailures: childFailures, losses: losses,
+            running: running)
+    }
+}
+
+/// The rows of a query that is ordered by its first column, a task's row number, handed out task by task in ascending order.
+private struct Grouped<Value> {
+    private let rows: RowCursor
+    private let decode: (Row) throws -> Value
+    /// The row that was read and belongs to no task asked for so far.
+    private var next: (task: Int64, value: Value)?
+
+    init(_ database: Database, _ sql: String, _ decode: @escaping (Row) throws -> Value) throws {
+        rows = try Row.fetchCursor(database, sql: sql)
+        self.decode = decode
+        try advance()
+    }
+
+    mutating func values(of task: Int64) throws -> [Value] {
+        var values: [Value] = []
+        while let row = next, row.task <= task {
+            if row.task == task { values.append(row.value) }
+            try advance()
+        }
+        return values
+    }
+
+    private mutating func advance() throws {
+        next = try rows.next().map { (task: $0[0], value: try decode($0)) }
+    }
+}
+
+extension Row {
+    func bytes(at index: Int) throws -> [UInt8] {
+        try withUnsafeData(atIndex: index) { $0.map { [UInt8]($0) } ?? [] }
+    }
+
+    func digest(at index: Int) throws -> Digest {
+        try withUnsafeData(atIndex: index) { data in
+            guard let data, data.count == Digest.byteCount else {
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a digest has \(data?.count ?? 0) bytes")
+            }
+            return Digest(bytes: data)
+        }
+    }
+
+    func state(at index: Int) throws -> StoredState {
+        guard let state = StoredState(rawValue: self[index]) else {
+            throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a task is in state \(self[index] as Int)")
+        }
+        return state
+    }
+
+    /// An input from the columns name, digest, output.
+    func input(at index: Int) throws -> WorkInput {
+        let digest = try digest(at: index + 1)
+        let output: String? = self[index + 2]
+        return WorkInput(
+            name: self[index], source: output.map { .output(TaskKey(digest), OutputName($0)) } ?? .blob(digest))
+    }
+
+    /// An output from the columns name, digest, byte_count.
+    func output(at index: Int) throws -> TaskOutput {
+        TaskOutput(name: OutputName(self[index]), digest: try digest(at: index + 1), byteCount: self[index + 2])
+    }
+}
