@@ -1,0 +1,33 @@
+import Lottery
+
+/// One setting with the values it takes in a sweep.
+public struct Axis: Hashable, Sendable {
+    /// What people call it: the setting's short name, or its path if it has none.
+    public let name: String
+    /// The place of the setting in a spec.
+    public let path: String
+    /// As written, in the order in which they were written.
+    public let values: [SettingValue]
+    /// Axes of one zip group share a number and move together; nil for an axis of the grid.
+    public let zipGroup: Int?
+}
+
+/// One point of the grid.
+public struct GridPoint: Hashable, Sendable {
+    /// Position among the sweep's points.
+    public let index: Int
+    /// One value for each of the sweep's axes.
+    public let values: [SettingValue]
+    public let settings: Settings
+}
+
+/// The axes while points are made: each value with the rows it writes and its place in the spec.
+struct AxisSource {
+    var axis: Axis
+    var row: Int
+    var line: Int
+    /// For each value, the rows it writes.
+    var writes: [[SettingWrite]]
+    /// Axes of one dimension move together. The first dimension moves slowest.
+    var dimension: Int
+}

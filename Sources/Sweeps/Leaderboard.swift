@@ -1,0 +1,229 @@
+import Lottery
+import Verdicts
+
+/// What is known of one task when a leaderboard is made.
+public enum CellResult: Hashable, Sendable {
+    case pending
+    case done(LevelSummary)
+    case failed(reason: String)
+    /// Ended early on purpose.
+    case stopped
+}
+
+/// A sweep's points ranked by the tickets they gave: a pure function of plan and results, so that two stores with the same
+/// results give the same bytes.
+public struct Leaderboard: Hashable, Sendable, Codable {
+    public let sweep: String
+    /// Axis names as written; a row's `point` has one value for each.
+    public let axes: [String]
+    public let branches: [String]
+    /// Best first: decided tickets, then undecided ones, then points without a ticket; in each by density, accuracy and
+    /// point order. These are what `tombola leaderboard --json` prints.
+    public let rows: [LeaderboardRow]
+    /// Accuracy by density, one curve per point in point order.
+    public let curves: [DensityCurve]
+
+    /// - Parameter results: what the store holds for a task.
+    public init(plan: Plan, results: (TaskKey) -> CellResult) {
+        sweep = plan.sweep.name
+        axes = plan.sweep.axes.map(\.name)
+        branches = plan.sweep.branches
+        // Points share tasks, so each result is asked for once.
+        let cells = plan.tasks.map { Cell(results($0.key)) }
+        let evidence = plan.sweep.points.map { PointEvidence(plan: plan, point: $0, cells: cells) }
+        let bestDense = BestDense(plan: plan, evidence: evidence)
+        curves = zip(plan.sweep.points, evidence).map { DensityCurve(plan: plan, point: $0, evidence: $1) }
+        rows = zip(plan.sweep.points, evidence)
+            .map { LeaderboardRow(plan: plan, point: $0, evidence: $1, bestDense: bestDense.recipe(for: $0.settings)) }
+            .sorted(by: LeaderboardRow.ranksBefore)
+            .enumerated().map { $1.ranked($0 + 1) }
+    }
+
+    private enum CodingKeys: String, CodingKey { case sweep, axes, branches, rows, curves }
+
+    /// JSON objects have no order; the axes' order comes from the leaderboard.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        sweep = try container.decode(String.self, forKey: .sweep)
+        axes = try container.decode([String].self, forKey: .axes)
+        branches = try container.decode([String].self, forKey: .branches)
+        let axes = axes
+        rows = try container.decode([LeaderboardRow].self, forKey: .rows).map {
+            var row = $0
+            row.point.order(by: axes)
+            return row
+        }
+        curves = try container.decode([DensityCurve].self, forKey: .curves).map {
+            var curve = $0
+            curve.point.order(by: axes)
+            return curve
+        }
+    }
+}
+
+/// One result, in the few numbers that verdicts need.
+struct Cell {
+    enum State: Equatable {
+        case pending
+        case done
+        case failed(reason: String)
+        case stopped
+    }
+
+    var state: State
+    var density = 1.0
+    var divergedAt: Int?
+    var final: Evaluation?
+    var earlyStop: Evaluation?
+
+    init(_ result: CellResult) {
+        switch result {
+        case .pending: state = .pending
+        case .failed(let reason): state = .failed(reason: reason)
+        case .stopped: state = .stopped
+        case .done(let summary):
+            state = .done
+            density = summary.density
+            divergedAt = summary.divergedAt
+            final = summary.final
+            earlyStop = summary.earlyStop
+        }
+    }
+
+    /// The outcome as the spec reports it; nil until done. A diverged network gets no image right.
+    func outcome(_ report: ReportedStep) -> Outcome? {
+        guard state == .done else { return nil }
+        guard divergedAt == nil, let final else { return Outcome(accuracy: 0, earlyStop: nil) }
+        let reported = report == .final ? final : earlyStop ?? final
+        return Outcome(accuracy: reported.testAccuracy, earlyStop: earlyStop?.step)
+    }
+}
+
+/// A point's results, all replicates side by side.
+struct PointEvidence {
+    struct Level {
+        /// Measured once done, expected before.
+        var density: Double
+        /// One per replicate; nil until all are done.
+        var outcomes: [Outcome]?
+        var comparison: Comparison?
+        /// Per branch.
+        var branches: [[Outcome]?]
+    }
+
+    var dense: [Outcome]?
+    /// Level n is at n − 1.
+    var levels: [Level] = []
+    var progress = ChainProgress.complete
+    var failure: String?
+    var denseDiverged = false
+    /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are done.
+    var denseValidation: [Double]?
+    /// Trainings of the chain (dense included, branches not), and how many are done and how many of those diverged.
+    var trainings = 0
+    var trainingsDone = 0
+    var diverged = 0
+
+    init(plan: Plan, point: GridPoint, cells: [Cell]) {
+        let settings = point.settings
+        let runs = (0..<plan.sweep.replicates).map { plan.run(point: point.index, replicate: $0) }
+        func outcomes(_ index: (PlannedRun) -> Int) -> [Outcome]? {
+            let known = runs.compactMap { cells[index($0)].outcome(settings.report) }
+            return known.count == runs.count ? known : nil
+        }
+        let dense = outcomes(\.dense)
+        self.dense = dense
+        denseDiverged = runs.contains { cells[$0.dense].divergedAt != nil }
+        let validation = runs.compactMap {
+            cells[$0.dense].divergedAt == nil ? cells[$0.dense].final?.validationAccuracy : nil
+        }
+        denseValidation = validation.count == runs.count ? validation : nil
+        for level in 0..<settings.pruning.levels {
+            let tickets = outcomes { $0.levels[level] }
+            let measured = tickets == nil ? nil : Estimate(runs.map { cells[$0.levels[level]].density })?.mean
+            let comparison = zipped(tickets, dense).map { tickets, dense in
+                Comparison(
+                    tickets: tickets, dense: dense, margin: settings.matchingMargin,
+                    rewoundToStart: settings.pruning.rewind == 0)
+            }
+            levels.append(
+                Level(
+                    density: measured ?? runs[0].densities[level + 1], outcomes: tickets, comparison: comparison,
+                    branches: plan.sweep.branches.indices.map { branch in outcomes { $0.branches[branch][level] } }))
+        }
+        let chain = runs.flatMap { [$0.dense] + $0.levels }
+        trainings = chain.count
+        var hasPending = false
+        var wasStopped = false
+        for index in chain {
+            switch cells[index].state {
+            case .done:
+                trainingsDone += 1
+                if cells[index].divergedAt != nil { diverged += 1 }
+            case .pending: hasPending = true
+            case .stopped: wasStopped = true
+            case .failed(let reason): failure = failure ?? reason
+            }
+        }
+        if failure != nil {
+            progress = .failed
+        } else if wasStopped {
+            progress = .stopped
+        } else if hasPending {
+            progress = .pending
+        }
+    }
+
+    var headline: Headline {
+        Headline(
+            levels: levels.map { level in level.comparison.map { (level.density, $0) } }, progress: progress,
+            denseDiverged: denseDiverged)
+    }
+}
+
+private func zipped<One, Other>(_ one: One?, _ other: Other?) -> (One, Other)? {
+    guard let one, let other else { return nil }
+    return (one, other)
+}
+
+/// For each model and data set, the dense recipe with the best mean validation accuracy (SCIENCE, “Verdicts”): tickets of a
+/// weak recipe should not look good beside a weak dense network only.
+struct BestDense {
+    struct Recipe {
+        var point: GridPoint
+        var outcomes: [Outcome]
+        var validation: Double
+    }
+
+    private struct Subject: Hashable {
+        var dataset: String
+        var data: DataSettings
+        var model: ModelSettings
+        var report: ReportedStep
+
+        init(_ settings: Settings) {
+            dataset = settings.dataset
+            data = settings.data
+            model = settings.model
+            // How θ0 is drawn belongs to the recipe.
+            model.initialisation = ModelSettings().initialisation
+            report = settings.report
+        }
+    }
+
+    private var best: [Subject: Recipe] = [:]
+
+    init(plan: Plan, evidence: [PointEvidence]) {
+        for (point, evidence) in zip(plan.sweep.points, evidence) {
+            guard let outcomes = evidence.dense,
+                let validation = evidence.denseValidation.flatMap({ Estimate($0)?.mean })
+            else { continue }
+            let subject = Subject(point.settings)
+            if validation > best[subject]?.validation ?? -1 {
+                best[subject] = Recipe(point: point, outcomes: outcomes, validation: validation)
+            }
+        }
+    }
+
+    func recipe(for settings: Settings) -> Recipe? { best[Subject(settings)] }
+}

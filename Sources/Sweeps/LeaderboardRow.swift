@@ -1,0 +1,281 @@
+import Lottery
+import Verdicts
+
+/// One point's headline. Its JSON keys are a fixed face; further ones may be added.
+public struct LeaderboardRow: Hashable, Sendable {
+    /// From 1.
+    public private(set) var rank: Int
+    public let sweep: String
+    public internal(set) var point: PointCoordinates
+    public let verdict: Verdict
+    public let decided: Decision
+    /// Density of the ticket; nil only if there is none.
+    public let density: Double?
+    /// Test accuracy of the ticket, as a fraction.
+    public let accuracy: Estimate?
+    /// Test accuracy of the dense network of the same recipe; nil until it is done.
+    public let dense: Estimate?
+    /// Steps to the least validation loss.
+    public let earlyStop: EarlyStop?
+    public let replicates: Int
+    /// Replicate 0's ticket, by the first digits of its task's key.
+    public let ticket: String?
+
+    /// Ticket − dense in accuracy.
+    public let difference: Estimate?
+    /// What the ticket is by its means, `winning` or `matching`, where the verdict says something else of the chain.
+    public let found: Verdict?
+    public let level: Int?
+    public let matchingDensity: Double?
+    public let winningDensity: Double?
+    /// The sparsest density of the chain.
+    public let lastDensity: Double?
+    public let matchingMargin: Double
+    public let controls: [Control]
+    public let bestDense: BestDense?
+    /// Trainings of the chain that are done, of how many, and how many of them diverged.
+    public let trainingsDone: Int
+    public let trainings: Int
+    public let diverged: Int
+    /// Why a failed point failed.
+    public let reason: String?
+    let pointIndex: Int
+
+    /// Mean steps of ticket (`mean`, `low`, `high`) and dense network, and the geometric mean of their ratio.
+    public struct EarlyStop: Hashable, Sendable, Codable {
+        public let mean: Double
+        public let low: Double?
+        public let high: Double?
+        public let dense: Double
+        public let ratio: Estimate
+    }
+
+    /// A branch at the ticket's density.
+    public struct Control: Hashable, Sendable, Codable {
+        public let branch: String
+        /// Nil until the branch is done.
+        public let accuracy: Estimate?
+        /// Ticket − control.
+        public let difference: Estimate?
+        /// Whether the ticket beats the control.
+        public let beaten: Decision
+    }
+
+    /// The dense network of the best recipe for the same model and data.
+    public struct BestDense: Hashable, Sendable, Codable {
+        public let point: PointCoordinates
+        public let accuracy: Estimate
+        /// Ticket − best dense.
+        public let difference: Estimate?
+        /// Whether the ticket matches it.
+        public let matching: Decision
+    }
+
+    init(plan: Plan, point: GridPoint, evidence: PointEvidence, bestDense best: Sweeps.BestDense.Recipe?) {
+        let headline = evidence.headline
+        let level = headline.level.map { evidence.levels[$0] }
+        let comparison = level?.comparison
+        rank = 0
+        sweep = plan.sweep.name
+        self.point = PointCoordinates(sweep: plan.sweep, point: point)
+        verdict = headline.verdict
+        decided = headline.decided
+        density = level?.density
+        accuracy = comparison?.ticket
+        dense = evidence.dense.flatMap { Estimate($0.map(\.accuracy)) }
+        if let steps = comparison?.ticketEarlyStop, let denseSteps = comparison?.denseEarlyStop,
+            let ratio = comparison?.earlyStopRatio
+        {
+            earlyStop = EarlyStop(
+                mean: steps.mean, low: steps.low, high: steps.high, dense: denseSteps.mean, ratio: ratio)
+        } else {
+            earlyStop = nil
+        }
+        replicates = plan.sweep.replicates
+        let run = plan.run(point: point.index, replicate: 0)
+        ticket = headline.level.map { plan.tasks[run.levels[$0]].key.digest.short }
+        difference = comparison?.difference
+        found = headline.found
+        self.level = headline.level.map { $0 + 1 }
+        matchingDensity = headline.sparsestMatching.map { evidence.levels[$0].density }
+        winningDensity = headline.sparsestWinning.map { evidence.levels[$0].density }
+        lastDensity = evidence.levels.last?.density
+        matchingMargin = point.settings.matchingMargin
+        controls = LeaderboardRow.controls(of: plan.sweep.branches, at: level)
+        bestDense = best.flatMap { best in
+            guard let accuracy = Estimate(best.outcomes.map(\.accuracy)) else { return nil }
+            let against = level?.outcomes.map {
+                Comparison(
+                    tickets: $0, dense: best.outcomes, margin: point.settings.matchingMargin, rewoundToStart: true)
+            }
+            return BestDense(
+                point: PointCoordinates(sweep: plan.sweep, point: best.point), accuracy: accuracy,
+                difference: against?.difference,
+                matching: against?.matching ?? .undecided)
+        }
+        trainingsDone = evidence.trainingsDone
+        trainings = evidence.trainings
+        diverged = evidence.diverged
+        reason =
+            evidence.failure
+            ?? (evidence.denseDiverged ? "the dense network diverged, so there is nothing to compare with" : nil)
+        pointIndex = point.index
+    }
+
+    /// The branches at a level, beside its tickets.
+    static func controls(of branches: [String], at level: PointEvidence.Level?) -> [Control] {
+        branches.enumerated().map { index, branch in
+            guard let tickets = level?.outcomes, let control = level?.branches[index] else {
+                return Control(branch: branch, accuracy: nil, difference: nil, beaten: .undecided)
+            }
+            return Control(
+                branch: branch, accuracy: Estimate(control.map(\.accuracy)),
+                difference: Estimate(zip(tickets, control).map { $0.accuracy - $1.accuracy }),
+                beaten: Comparison.beats(tickets, control))
+        }
+    }
+
+    func ranked(_ rank: Int) -> LeaderboardRow {
+        var row = self
+        row.rank = rank
+        return row
+    }
+
+    static func ranksBefore(_ one: LeaderboardRow, _ other: LeaderboardRow) -> Bool {
+        func tier(_ row: LeaderboardRow) -> Int { row.density == nil ? 2 : row.decided == .yes ? 0 : 1 }
+        func order(_ row: LeaderboardRow) -> (Int, Double, Double, Int) {
+            (tier(row), row.density ?? 1, -(row.accuracy?.mean ?? row.dense?.mean ?? 0), row.pointIndex)
+        }
+        return order(one) < order(other)
+    }
+}
+
+extension LeaderboardRow: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case rank, sweep, point, verdict, decided, density, accuracy, dense, replicates, ticket
+        case earlyStop = "early_stop"
+        case difference, found, level, controls, trainings, diverged, reason
+        case matchingDensity = "matching_density"
+        case winningDensity = "winning_density"
+        case lastDensity = "last_density"
+        case matchingMargin = "matching_margin"
+        case bestDense = "best_dense"
+        case trainingsDone = "trainings_done"
+        case pointIndex = "point_index"
+    }
+
+    /// Unknown values are null rather than left out, so that every row has the same keys.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(rank, forKey: .rank)
+        try container.encode(sweep, forKey: .sweep)
+        try container.encode(point, forKey: .point)
+        try container.encode(verdict, forKey: .verdict)
+        try container.encode(decided, forKey: .decided)
+        try container.encode(density, forKey: .density)
+        try container.encode(MaybeEstimate(accuracy), forKey: .accuracy)
+        try container.encode(MaybeEstimate(dense), forKey: .dense)
+        try container.encode(MaybeEarlyStop(earlyStop), forKey: .earlyStop)
+        try container.encode(replicates, forKey: .replicates)
+        try container.encode(ticket, forKey: .ticket)
+        try container.encode(MaybeEstimate(difference), forKey: .difference)
+        try container.encode(found, forKey: .found)
+        try container.encode(level, forKey: .level)
+        try container.encode(matchingDensity, forKey: .matchingDensity)
+        try container.encode(winningDensity, forKey: .winningDensity)
+        try container.encode(lastDensity, forKey: .lastDensity)
+        try container.encode(matchingMargin, forKey: .matchingMargin)
+        try container.encode(controls, forKey: .controls)
+        try container.encode(bestDense, forKey: .bestDense)
+        try container.encode(trainingsDone, forKey: .trainingsDone)
+        try container.encode(trainings, forKey: .trainings)
+        try container.encode(diverged, forKey: .diverged)
+        try container.encode(reason, forKey: .reason)
+        try container.encode(pointIndex, forKey: .pointIndex)
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        rank = try container.decode(Int.self, forKey: .rank)
+        sweep = try container.decode(String.self, forKey: .sweep)
+        point = try container.decode(PointCoordinates.self, forKey: .point)
+        verdict = try container.decode(Verdict.self, forKey: .verdict)
+        decided = try container.decode(Decision.self, forKey: .decided)
+        density = try container.decode(Double?.self, forKey: .density)
+        accuracy = try container.decode(MaybeEstimate.self, forKey: .accuracy).estimate
+        dense = try container.decode(MaybeEstimate.self, forKey: .dense).estimate
+        earlyStop = try container.decode(MaybeEarlyStop.self, forKey: .earlyStop).earlyStop
+        replicates = try container.decode(Int.self, forKey: .replicates)
+        ticket = try container.decode(String?.self, forKey: .ticket)
+        difference = try container.decode(MaybeEstimate.self, forKey: .difference).estimate
+        found = try container.decode(Verdict?.self, forKey: .found)
+        level = try container.decode(Int?.self, forKey: .level)
+        matchingDensity = try container.decode(Double?.self, forKey: .matchingDensity)
+        winningDensity = try container.decode(Double?.self, forKey: .winningDensity)
+        lastDensity = try container.decode(Double?.self, forKey: .lastDensity)
+        matchingMargin = try container.decode(Double.self, forKey: .matchingMargin)
+        controls = try container.decode([Control].self, forKey: .controls)
+        bestDense = try container.decode(BestDense?.self, forKey: .bestDense)
+        trainingsDone = try container.decode(Int.self, forKey: .trainingsDone)
+        trainings = try container.decode(Int.self, forKey: .trainings)
+        diverged = try container.decode(Int.self, forKey: .diverged)
+        reason = try container.decode(String?.self, forKey: .reason)
+        pointIndex = try container.decode(Int.self, forKey: .pointIndex)
+    }
+
+    /// An estimate whose absence is `{"mean": null, "low": null, "high": null}`, so that `row.accuracy.mean` always reads.
+    struct MaybeEstimate: Codable {
+        var mean: Double?
+        var low: Double?
+        var high: Double?
+
+        init(_ estimate: Estimate?) {
+            mean = estimate?.mean
+            low = estimate?.low
+            high = estimate?.high
+        }
+
+        var estimate: Estimate? { mean.map { Estimate(mean: $0, low: low, high: high) } }
+
+        private enum CodingKeys: String, CodingKey { case mean, low, high }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(mean, forKey: .mean)
+            try container.encode(low, forKey: .low)
+            try container.encode(high, forKey: .high)
+        }
+    }
+
+    private struct MaybeEarlyStop: Codable {
+        var mean: Double?
+        var low: Double?
+        var high: Double?
+        var dense: Double?
+        var ratio: MaybeEstimate
+
+        init(_ earlyStop: EarlyStop?) {
+            mean = earlyStop?.mean
+            low = earlyStop?.low
+            high = earlyStop?.high
+            dense = earlyStop?.dense
+            ratio = MaybeEstimate(earlyStop?.ratio)
+        }
+
+        var earlyStop: EarlyStop? {
+            guard let mean, let dense, let ratio = ratio.estimate else { return nil }
+            return EarlyStop(mean: mean, low: low, high: high, dense: dense, ratio: ratio)
+        }
+
+        private enum CodingKeys: String, CodingKey { case mean, low, high, dense, ratio }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(mean, forKey: .mean)
+            try container.encode(low, forKey: .low)
+            try container.encode(high, forKey: .high)
+            try container.encode(dense, forKey: .dense)
+            try container.encode(ratio, forKey: .ratio)
+        }
+    }
+}

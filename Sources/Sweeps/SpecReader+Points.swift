@@ -1,0 +1,216 @@
+import Lottery
+
+extension SpecReader {
+    /// All points that `exclude` keeps, each checked, and the count of those left out.
+    func expand() throws(SpecError) -> (points: [GridPoint], excluded: Int) {
+        let counts = dimensions
+        var position = Array(repeating: 0, count: counts.count)
+        var points: [GridPoint] = []
+        points.reserveCapacity(counts.reduce(1, *))
+        var excluded = 0
+        var checks = PointChecks(vocabulary: vocabulary)
+        let conditions = axes.map { $0.axis.values.map(ExcludeRule.Value.init) }
+        repeat {
+            let chosen = axes.map { position[$0.dimension] }
+            let operands = zip(conditions, chosen).map { $0[$1] }
+            if excludes.contains(where: { $0.rule.holds(for: operands) }) {
+                excluded += 1
+                continue
+            }
+            let writes = zip(axes, chosen).flatMap { $0.writes[$1] }.sorted { $0.row < $1.row }
+            var settings = base
+            settings.apply(sorted: writes)
+            if let misfit = checks.misfit(in: settings) { throw specError(misfit, writes: writes, chosen: chosen) }
+            let values = zip(axes, chosen).map { $0.axis.values[$1] }
+            points.append(GridPoint(index: points.count, values: values, settings: settings))
+        } while advance(&position, within: counts)
+        guard !points.isEmpty else {
+            throw error(excludes[0].line, "exclude leaves none of \(excluded) points; drop a condition")
+        }
+        return (points, excluded)
+    }
+
+    /// Steps to the next position, the last dimension fastest; false after the last one.
+    private func advance(_ position: inout [Int], within counts: [Int]) -> Bool {
+        for dimension in counts.indices.reversed() {
+            position[dimension] += 1
+            if position[dimension] < counts[dimension] { return true }
+            position[dimension] = 0
+        }
+        return false
+    }
+
+    /// Points at the line of the first setting of the misfit that the spec gives, an axis before a fixed setting.
+    private func specError(_ misfit: Misfit, writes: [SettingWrite], chosen: [Int]) -> SpecError {
+        let rows = misfit.paths.compactMap { SettingNames.rowOfPath[$0] }
+        let line =
+            rows.lazy.compactMap { row in (writes.last { $0.row == row } ?? baseWrites[row])?.line }.first ?? sweepLine
+        let involved = zip(axes, chosen).filter { source, choice in
+            source.writes[choice].contains { rows.contains($0.row) }
+        }
+        let place = involved.map { "\($0.axis.name) is \($0.axis.values[$1])" }.joined(separator: " and ")
+        return error(line, misfit.message + (place.isEmpty ? "" : " (where \(place))"))
+    }
+}
+
+/// Settings that do not fit together.
+struct Misfit {
+    /// The settings to blame, the likeliest first.
+    var paths: [String]
+    var message: String
+}
+
+/// Checks whole points. What depends on a few settings only is remembered, so that a large grid costs little.
+struct PointChecks {
+    private struct Network: Hashable {
+        var dataset: String
+        var model: ModelSettings
+    }
+
+    private struct Chain: Hashable {
+        var network: Network
+        var scope: PruningScope
+        var rate: PruneRates
+        var levels: Int
+    }
+
+    private let vocabulary: Vocabulary
+    private let datasets: [String: DatasetShape]
+    private var layers: [Network: Result<[LayerShape], SettingError>] = [:]
+    private var chains: [Chain: Misfit?] = [:]
+
+    init(vocabulary: Vocabulary) {
+        self.vocabulary = vocabulary
+        datasets = Dictionary(vocabulary.datasets.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The first thing that does not fit; nil if all does.
+    mutating func misfit(in settings: Settings) -> Misfit? {
+        trainingMisfit(settings.training) ?? dataMisfit(settings) ?? modelMisfit(settings) ?? pruningMisfit(settings)
+    }
+
+    private func trainingMisfit(_ training: TrainingSettings) -> Misfit? {
+        if training.warmup > training.iterations {
+            return Misfit(
+                paths: ["training.warmup", "training.iterations"],
+                message:
+                    "a warmup of \(training.warmup) steps is longer than the training's \(training.iterations) iterations"
+            )
+        }
+        if let late = training.decay.first(where: { $0.at >= training.iterations }) {
+            return Misfit(
+                paths: ["training.decay", "training.iterations"],
+                message: "a decay at step \(late.at) comes after the training's \(training.iterations) iterations")
+        }
+        let optimizer = training.optimizer
+        let defaults = OptimizerSettings()
+        if optimizer.name == "adam", optimizer.momentum != defaults.momentum {
+            return Misfit(
+                paths: ["training.optimizer.momentum", "training.optimizer"],
+                message: "momentum is a setting of sgd, but the optimizer is adam (whose own is beta1)")
+        }
+        let ofAdam: [(name: String, isSet: Bool)] = [
+            ("beta1", optimizer.beta1 != defaults.beta1), ("beta2", optimizer.beta2 != defaults.beta2),
+            ("epsilon", optimizer.epsilon != defaults.epsilon),
+        ]
+        if optimizer.name == "sgd", let stray = ofAdam.first(where: \.isSet) {
+            return Misfit(
+                paths: ["training.optimizer.\(stray.name)", "training.optimizer"],
+                message: "\(stray.name) is a setting of adam, but the optimizer is sgd")
+        }
+        return nil
+    }
+
+    private func dataMisfit(_ settings: Settings) -> Misfit? {
+        guard let shape = datasets[settings.dataset] else {
+            preconditionFailure("data set \(settings.dataset) was checked and is not in the vocabulary")
+        }
+        let used = settings.data.train ?? shape.trainCount
+        if used > shape.trainCount {
+            return Misfit(
+                paths: ["data.train", "dataset"],
+                message: "\(shape.name) has \(shape.trainCount) training images, not \(used)")
+        }
+        if settings.data.validation >= used {
+            return Misfit(
+                paths: ["data.validation", "data.train", "dataset"],
+                message:
+                    "holding out \(settings.data.validation) of \(used) images for validation leaves none to train on")
+        }
+        let left = used - settings.data.validation
+        if settings.training.batch > left {
+            return Misfit(
+                paths: ["training.batch", "data.train", "data.validation", "dataset"],
+                message:
+                    "a batch of \(settings.training.batch) is more than the \(left) images that are left to train on")
+        }
+        return nil
+    }
+
+    private mutating func modelMisfit(_ settings: Settings) -> Misfit? {
+        let model = settings.model
+        if model.hidden != nil, model.depth != nil || model.width != nil {
+            return Misfit(
+                paths: [model.depth != nil ? "model.depth" : "model.width", "model.hidden"],
+                message:
+                    "\"model.hidden\" lists every layer, so \"model.depth\" and \"model.width\" do not go with it; keep one way"
+            )
+        }
+        if case .failure(let error) = layers(of: settings) {
+            return Misfit(
+                paths: ["model.hidden", "model.depth", "model.width", "model.family", "dataset"],
+                message: "the model \"\(model.family)\" does not fit: \(error)")
+        }
+        return nil
+    }
+
+    private mutating func pruningMisfit(_ settings: Settings) -> Misfit? {
+        let pruning = settings.pruning
+        guard pruning.levels > 0 else { return nil }
+        if pruning.rewind >= settings.training.iterations {
+            return Misfit(
+                paths: ["pruning.rewind", "training.iterations"],
+                message:
+                    "rewinding to step \(pruning.rewind) leaves nothing to train, since training ends at step \(settings.training.iterations)"
+            )
+        }
+        let chain = Chain(
+            network: network(of: settings), scope: pruning.scope, rate: pruning.rate, levels: pruning.levels)
+        if let known = chains[chain] { return known }
+        let misfit = chainMisfit(settings)
+        chains[chain] = .some(misfit)
+        return misfit
+    }
+
+    private mutating func chainMisfit(_ settings: Settings) -> Misfit? {
+        guard case .success(let layers) = layers(of: settings) else { return nil }
+        let forecast = PruningForecast(layers: layers, pruning: settings.pruning)
+        guard let idle = forecast.firstIdleLevel else { return nil }
+        let rates = ["pruning.rate", "pruning.rate.fc", "pruning.rate.conv", "pruning.rate.output"]
+        guard forecast.prunable > 0 else {
+            return Misfit(
+                paths: rates + ["pruning.levels"],
+                message: "at these prune rates no layer of the network is ever pruned; raise one, or set levels: 0")
+        }
+        return Misfit(
+            paths: ["pruning.levels"] + rates,
+            message:
+                "level \(idle) of \(settings.pruning.levels) would prune nothing, with \(forecast.surviving[idle]) weights left; "
+                + "lower \"pruning.levels\" to \(idle - 1)")
+    }
+
+    private func network(of settings: Settings) -> Network { Network(dataset: settings.dataset, model: settings.model) }
+
+    private mutating func layers(of settings: Settings) -> Result<[LayerShape], SettingError> {
+        let network = network(of: settings)
+        if let known = layers[network] { return known }
+        let result: Result<[LayerShape], SettingError>
+        do throws(SettingError) {
+            result = .success(try vocabulary.layers(settings.model, datasets[settings.dataset]!))  // checked by dataMisfit
+        } catch {
+            result = .failure(error)
+        }
+        layers[network] = result
+        return result
+    }
+}

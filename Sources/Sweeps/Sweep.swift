@@ -1,0 +1,56 @@
+import Lottery
+
+/// One spec, read and checked: fixed settings, axes, and the points they span.
+public struct Sweep: Sendable {
+    /// What the sweep is called within a store: letters, digits, `.`, `_` and `-`.
+    public let name: String
+    /// The settings that hold where no axis says otherwise.
+    public let baseSettings: Settings
+    /// As written: those of the grid, then those of the zip groups.
+    public let axes: [Axis]
+    /// All points but the excluded; the first axis moves slowest.
+    public let points: [GridPoint]
+    /// Points that `exclude` left out.
+    public let excludedCount: Int
+    /// Replicate r has the seeds `seed + r` at every point.
+    public let replicates: Int
+    /// Controls at each level ≥ 1, by registered name.
+    public let branches: [String]
+    public let seed: UInt64
+    /// Digest of the spec's meaning: specs that differ in comments or layout alone have the same.
+    public let specDigest: Digest
+
+    /// Runs above which a person must say that they mean it.
+    public static let runsWithoutConsent = 1_000_000
+    /// Runs above which a sweep is refused in any case: its plan would not fit in memory.
+    public static let runsAtMost = 20_000_000
+
+    /// Points × replicates.
+    public var runCount: Int { points.count * replicates }
+
+    /// Reads a spec.
+    /// - Parameters:
+    ///   - file: what errors call it.
+    ///   - maximumRuns: a larger grid, `exclude` not considered, is refused before it is expanded; the error's `runCount`
+    ///     says how large it is.
+    public init(
+        yaml: String, file: String, vocabulary: Vocabulary, maximumRuns: Int = Sweep.runsWithoutConsent
+    ) throws(SpecError) {
+        var reader = SpecReader(file: file, vocabulary: vocabulary)
+        try reader.read(try SpecDocument.root(of: yaml, file: file))
+        name = reader.name
+        baseSettings = reader.base
+        axes = reader.axes.map(\.axis)
+        replicates = reader.replicates
+        branches = reader.branches
+        seed = reader.seed
+        specDigest = reader.digest
+        try reader.checkRunCount(maximumRuns: maximumRuns)
+        (points, excludedCount) = try reader.expand()
+    }
+
+    /// The values of a point by axis name, for people: `depth 8, lr 0.1`; empty if there are no axes.
+    public func describe(_ point: GridPoint) -> String {
+        zip(axes, point.values).map { "\($0.name) \($1)" }.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,92 @@
+/// What a point's chain of levels came to, in one word.
+public enum Verdict: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Rewound to step 0, as accurate as the dense network and trained no longer.
+    case winning
+    /// At most the margin below the dense network.
+    case matching
+    /// Every level is below.
+    case none
+    /// The chain ended while still matching: the limit is this density or a lower one.
+    case censored
+    /// A task failed for good, or the dense network diverged.
+    case failed
+    /// The chain was ended early on purpose.
+    case stopped
+    /// Not all levels are done.
+    case pending
+}
+
+/// How far a point's chain has come, over all replicates.
+public enum ChainProgress: Hashable, Sendable {
+    case complete
+    case pending
+    case stopped
+    case failed
+}
+
+/// A point's verdict, from the means over replicates, and what the test says of it (SCIENCE, “Verdicts”).
+///
+/// The test here is the paired t interval at the headline's density. Fixed sequences, Holm and planned looks are further
+/// functions from the same comparisons to a `Decision`.
+public struct Headline: Hashable, Sendable {
+    public let verdict: Verdict
+    /// Is there such a ticket: yes, no (every level is below, and every interval says so), or undecided.
+    public let decided: Decision
+    /// Index among the levels of the sparsest ticket that the verdict speaks of; nil if there is none.
+    public let level: Int?
+    /// What the ticket at `level` is by its means: `winning` or `matching`.
+    public let found: Verdict?
+    /// Indices of the sparsest matching and the sparsest winning level.
+    public let sparsestMatching: Int?
+    public let sparsestWinning: Int?
+
+    /// - Parameters:
+    ///   - levels: the sparse levels in order, each with its density, and nil where not all replicates are done.
+    ///   - denseDiverged: then there is nothing to compare with.
+    public init(levels: [(density: Double, comparison: Comparison)?], progress: ChainProgress, denseDiverged: Bool) {
+        func sparsest(where holds: (Comparison) -> Bool) -> Int? {
+            var best: (index: Int, density: Double)?
+            for (index, level) in levels.enumerated() {
+                guard let level, level.density < 1, holds(level.comparison) else { continue }
+                if best.map({ level.density <= $0.density }) ?? true { best = (index, level.density) }
+            }
+            return best?.index
+        }
+        guard !denseDiverged else {
+            verdict = .failed
+            decided = .undecided
+            level = nil
+            found = nil
+            sparsestMatching = nil
+            sparsestWinning = nil
+            return
+        }
+        let matching = sparsest { $0.matches }
+        let winning = sparsest { $0.wins }
+        let last = sparsest { _ in true }
+        sparsestMatching = matching
+        sparsestWinning = winning
+        switch progress {
+        case .failed: verdict = .failed
+        case .stopped: verdict = .stopped
+        case .pending: verdict = .pending
+        case .complete:
+            if matching == nil {
+                verdict = .none
+            } else if matching == last {
+                verdict = .censored
+            } else {
+                verdict = winning == nil ? .matching : .winning
+            }
+        }
+        level = verdict == .censored ? matching : winning ?? matching
+        found = level.map { levels[$0]!.comparison.wins ? .winning : .matching }
+        if let level, let comparison = levels[level]?.comparison {
+            decided =
+                verdict == .winning ? comparison.winning : progress == .complete ? comparison.matching : .undecided
+        } else {
+            let below = progress == .complete && levels.allSatisfy { $0?.comparison.matching == .no }
+            decided = below && !levels.isEmpty ? .no : .undecided
+        }
+    }
+}

@@ -1,0 +1,195 @@
+import Lottery
+import Sweeps
+import Testing
+
+@Suite struct PlanTests {
+    @Test("A small sweep's plan is exactly this")
+    func golden() throws {
+        let plan = try plan(
+            """
+            name: a
+            training: {iterations: 100, batch: 10}
+            pruning: {levels: 2, rate: {fc: 0.2, output: 0.1}}
+            branches: [random-reinit, random-mask]
+            grid: {rewind: [0, 20]}
+            """)
+        #expect(
+            plan.tasks.map { "\($0.role)" } == [
+                "dense", "level(1)", "branch(\"random-reinit\", level: 1)", "branch(\"random-mask\", level: 1)",
+                "level(2)",
+                "branch(\"random-reinit\", level: 2)", "branch(\"random-mask\", level: 2)",
+                // Rewound to 20: other levels and random masks, and at level 1, where masks come from the dense network, the same reinit.
+                "level(1)", "branch(\"random-mask\", level: 1)", "level(2)", "branch(\"random-reinit\", level: 2)",
+                "branch(\"random-mask\", level: 2)",
+            ])
+        #expect(plan.tasks[0].keepSteps == [20])
+        #expect(plan.tasks.dropFirst().allSatisfy { $0.keepSteps.isEmpty })
+        let dense = plan.tasks[0].key
+        let level1 = plan.tasks[7]
+        #expect(level1.task.start == .rewound(trajectory: dense, step: 20, optimizer: .restore))
+        #expect(
+            level1.inputs == [
+                PlannedInput(name: "dataset", source: .dataset(glyphsDigest)),
+                PlannedInput(name: "parent", source: .output(dense, .final)),
+                PlannedInput(name: "rewind", source: .output(dense, .step(20))),
+            ])
+        #expect(level1.cost == 80)
+        let mask = plan.tasks[8].task
+        #expect(mask.start == level1.task.start)
+        #expect(mask.pruning?.control == .randomPerLayer)
+        #expect(mask.pruning?.parent == dense)
+        let reinit = plan.tasks[10].task
+        #expect(reinit.start == .reinitialised(level: 2, draw: 0))
+        #expect(reinit.pruning == plan.tasks[9].task.pruning)
+        #expect(plan.tasks[10].cost == 100)
+        #expect(plan.tasks[1].task.start == .initialisation)
+        // Longest chain: dense, level 1, level 2 at 100 steps each.
+        #expect(plan.tasks.map(\.priority) == [300, 200, 100, 100, 100, 100, 100, 160 + 20, 80, 80, 100, 80])
+    }
+
+    @Test("Keys of a plan stay what they were; a changed key orphans every stored result")
+    func goldenKeys() throws {
+        let plan = try plan("name: a\npruning: {levels: 1}\nbranches: [random-reinit, random-mask]")
+        #expect(plan.tasks.map(\.key.description) == ["2a43f8e82b60", "4247a0b9c6fb", "1cc0a9225b56", "965c095c5671"])
+    }
+
+    @Test("The dense training is one for all prune rates, rewind steps, criteria and branches")
+    func sharing() throws {
+        let plan = try plan(
+            """
+            name: a
+            training: {iterations: 1000}
+            pruning: {levels: 3}
+            branches: [random-reinit, random-mask]
+            replicates: 2
+            grid: {prune_rate: [0.2, 0.5], rewind: [0, 10, 700], criterion: [magnitude, random]}
+            """)
+        let dense = plan.tasks.filter { $0.role == .dense }
+        #expect(dense.count == 2)
+        #expect(dense.allSatisfy { $0.keepSteps == [10, 700] })
+        #expect(plan.summary.points == 12)
+        #expect(plan.summary.runs == 24)
+        #expect(plan.summary.levels == 24 * 4)
+        #expect(plan.summary.tasksWithoutSharing == 24 * (1 + 3 * 3))
+        #expect(plan.summary.tasks == plan.tasks.count)
+        #expect(Set(plan.tasks.map(\.key)).count == plan.tasks.count)
+        // Of the controls, the random reinit of level 1 does not depend on the rewind step: its mask comes from the dense network.
+        #expect(plan.tasks.count == 2 + 24 * 9 - 2 * 2 * 2 * 2)
+        #expect(plan.summary.steps == plan.tasks.reduce(0) { $0 + $1.cost })
+        #expect(plan.summary.stepsRemaining == plan.summary.steps)
+    }
+
+    @Test("A chain's prefix is one for all its depths, and readings share everything")
+    func prefixes() throws {
+        let plan = try plan(
+            "name: a\ngrid: {levels: [2, 5, 3], report: [final, early-stop], matching_margin: [0.001, 0.002]}")
+        #expect(plan.tasks.count == 6)
+        #expect(plan.run(point: 0, replicate: 0).levels == [1, 2])
+        #expect(plan.run(point: 4, replicate: 0).levels == [1, 2, 3, 4, 5])
+        #expect(plan.run(point: 11, replicate: 0).levels == [1, 2, 3])
+        #expect(plan.run(point: 11, replicate: 0).densities.count == 4)
+        #expect(plan.forecast(point: 0).densities.count == 6)
+        #expect(plan.summary.tasksWithoutSharing == 4 * (3 + 6 + 4))
+    }
+
+    @Test("Parents come before children, and a plan is the same twice")
+    func order() throws {
+        let yaml =
+            "name: a\ntraining: {iterations: 1000}\nbranches: [random-mask]\nreplicates: 2\ngrid: {rewind: [0, 5], lr: [0.1, 0.2], schedule: [iterative, one-shot]}"
+        let plan = try plan(yaml)
+        var seen: Set<TaskKey> = []
+        for task in plan.tasks {
+            for input in task.inputs {
+                guard case .output(let parent, _) = input.source else { continue }
+                #expect(seen.contains(parent))
+            }
+            #expect(task.key == task.task.key)
+            #expect(task.request == TrainingRequest(task: task.task, keepSteps: task.keepSteps))
+            seen.insert(task.key)
+        }
+        #expect(try SweepsTests.plan(yaml).tasks.map(\.key) == plan.tasks.map(\.key))
+    }
+
+    @Test("One-shot levels go from the dense network to the iterative counts at once")
+    func oneShot() throws {
+        let plan = try plan("name: a\npruning: {levels: 3, schedule: one-shot}")
+        #expect(plan.tasks.dropFirst().allSatisfy { $0.task.pruning?.parent == plan.tasks[0].key })
+        #expect(plan.tasks.dropFirst().map { $0.task.pruning?.repetitions } == [1, 2, 3])
+        // Priorities: nothing waits for a one-shot level.
+        #expect(plan.tasks.map(\.priority) == [20_000, 10_000, 10_000, 10_000])
+        let both = try SweepsTests.plan("name: a\npruning.levels: 3\ngrid: {schedule: [iterative, one-shot]}")
+        #expect(both.tasks.count == 1 + 3 + 2)
+    }
+
+    @Test("A rewound level at step 0 draws θ0 again, whatever is said of the optimizer")
+    func rewindZero() throws {
+        let plan = try plan("name: a\npruning: {levels: 2, rewind: 0}\ngrid: {rewind_optimizer: [restore, fresh]}")
+        #expect(plan.tasks.count == 3)
+        let apart = try SweepsTests.plan(
+            "name: a\npruning: {levels: 2, rewind: 9}\ngrid: {rewind_optimizer: [restore, fresh]}")
+        #expect(apart.tasks.count == 5)
+    }
+
+    @Test(
+        "A checkpoint that a finished or running dense training does not keep is replayed, and no level's key changes")
+    func replay() throws {
+        let yaml =
+            "name: a\ntraining: {iterations: 1000}\npruning: {levels: 2}\nbranches: [random-mask]\ngrid: {rewind: [50, 200]}"
+        let fresh = try plan(yaml)
+        let dense = fresh.tasks[0].key
+        for state in [KnownTask.done(outputs: [.final, .metrics, .step(50)]), .running(keepSteps: [50])] {
+            let replayed = try plan(yaml) { $0 == dense ? state : nil }
+            let replay = try #require(replayed.tasks.first { $0.role == .replay(step: 200) })
+            #expect(replayed.tasks.count == fresh.tasks.count + 1)
+            #expect(replay.keepSteps == [200])
+            #expect(replay.cost == 200)
+            #expect(replay.task.stopAfter == 200)
+            #expect(replay.priority == 200 + 800 + 800)
+            #expect(replayed.tasks.filter { $0.key != replay.key }.map(\.key) == fresh.tasks.map(\.key))
+            let sources = replayed.tasks.flatMap(\.inputs).filter { $0.name == "rewind" }.map(\.source)
+            #expect(Set(sources) == [.output(dense, .step(50)), .output(replay.key, .step(200))])
+            #expect(sources.count == 8)
+        }
+        let pending = try plan(yaml) { $0 == dense ? .pending(keepSteps: [7, 50]) : nil }
+        #expect(pending.tasks[0].keepSteps == [7, 50, 200])
+        #expect(pending.tasks.count == fresh.tasks.count)
+    }
+
+    @Test("No replay is made for levels that are done, and what is done is counted")
+    func knownLevels() throws {
+        let yaml = "name: a\ntraining: {iterations: 1000}\npruning: {levels: 2, rewind: 100}"
+        let done = try plan(yaml) { _ in .done(outputs: [.final, .metrics]) }
+        #expect(done.tasks.count == 3)
+        #expect(done.summary.tasksDone == 3)
+        #expect(done.summary.stepsRemaining == 0)
+        let fresh = try plan(yaml)
+        let half = try plan(yaml) { $0 == fresh.tasks[2].key ? nil : .done(outputs: [.final, .metrics]) }
+        #expect(half.tasks.map(\.role) == [.dense, .level(1), .replay(step: 100), .level(2)])
+        #expect(half.summary.stepsRemaining == 900)
+    }
+
+    @Test("Survivors are forecast exactly, per layer and globally")
+    func forecast() throws {
+        let layer = try plan("name: a\npruning: {levels: 15, rate: {fc: 0.2, output: 0.1}}").forecast(point: 0)
+        #expect(layer.survivingByLayer?[1] == [188_160, 24_000, 900])
+        // Frankle & Carbin's LeNet: 21.1 %, 13.5 % and 3.6 % of the weights.
+        #expect(abs(layer.densities[7] - 0.211) < 5e-4)
+        #expect(abs(layer.densities[9] - 0.135) < 5e-4)
+        #expect(abs(layer.densities[15] - 0.036) < 5e-4)
+        let global = try plan("name: a\npruning: {levels: 2, scope: global, rate: {fc: 0.2, output: 0}}").forecast(
+            point: 0)
+        #expect(global.prunable == 265_200)
+        #expect(global.surviving == [265_200, 212_160, 169_728])
+        #expect(global.survivingByLayer == nil)
+    }
+
+    @Test("A plan of over 100,000 tasks is made within seconds", .timeLimit(.minutes(1)))
+    func large() throws {
+        let rates = (1...100).map { "0.\($0 + 100)" }.joined(separator: ", ")
+        let plan = try plan(
+            "name: a\npruning: {levels: 10}\nbranches: [random-reinit]\nreplicates: 5\ngrid: {prune_rate: [\(rates)], lr: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]}"
+        )
+        #expect(plan.tasks.count == 10 * 5 + 1_000 * 5 * 20)
+        #expect(plan.summary.densities.first == 1)
+    }
+}

@@ -1,0 +1,193 @@
+import Lottery
+import Sweeps
+import Testing
+
+@Suite struct SpecErrorTests {
+    @Test(
+        "A mistake is answered with its line, the culprit and the remedy",
+        arguments: [
+            ("name: a\ngrid: {prune_rat: [0.1]}", #"2: unknown setting "prune_rat"; did you mean "prune_rate"?"#),
+            ("name: a\npruning:\n  levels: 3\n  raet: 0.2", #"4: unknown setting "raet"; did you mean "rate"?"#),
+            ("name: a\ntrainning: {batch: 3}", #"2: unknown setting "trainning"; did you mean "training"?"#),
+            ("name: a\nreplicate: 3", #"2: unknown setting "replicate"; did you mean "replicates"?"#),
+            ("name: a\npruning.rat: 0.2", #"2: unknown setting "pruning.rat"; did you mean "pruning.rate"?"#),
+            (
+                "name: a\ntraining: {lr: 0.1}",
+                #"2: "lr" serves in grid, zip and exclude only; here the setting is "training.learning_rate""#
+            ),
+            (
+                "name: a\npruning:\n  prune_rat: 0.2",
+                #"3: unknown setting "prune_rat"; did you mean "prune_rate"? (outside grid, zip and exclude it is "pruning.rate")"#
+            ),
+            (
+                "name: a\nbatch: 60",
+                #"2: "batch" serves in grid, zip and exclude only; here the setting is "training.batch""#
+            ),
+            ("name: a\ntraining:\n  optimizer: {nam: adam}", #"3: unknown setting "nam"; did you mean "name"?"#),
+            ("name: a\npruning: {rate: {fully: 0.2}}", #"2: unknown setting "fully"; known are conv, fc, output"#),
+            ("name: a\ndataset: mnits", #"2: unknown data set "mnits"; did you mean "mnist"?"#),
+            ("name: a\ndataset: imagenet", #"2: unknown data set "imagenet"; known are glyphs, mnist"#),
+            (
+                "name: a\nmodel:\n  family: lenet-300",
+                #"3: unknown model family "lenet-300"; did you mean "lenet-300-100"?"#
+            ),
+            ("name: a\ntraining: {optimizer: adm}", #"2: unknown optimizer "adm"; did you mean "adam"?"#),
+            (
+                "name: a\ngrid:\n  criterion:\n  - magnitude\n  - magnitud",
+                #"5: unknown pruning criterion "magnitud"; did you mean "magnitude"?"#
+            ),
+            (
+                "name: a\nbranches:\n- random-mask\n- random-init",
+                #"4: unknown branch "random-init"; did you mean "random-reinit"?"#
+            ),
+            ("name: a\nbranches: [random-mask, random-mask]", #"2: branch "random-mask" is given twice; keep one"#),
+            ("name: a\ntraining:\n  iterations: many", #"3: "training.iterations" must be a whole number, not many"#),
+            ("name: a\ntraining: {iterations: -5}", #"2: "training.iterations" must be in 1…100000000, not -5"#),
+            (
+                "name: a\ntraining:\n  warmup:\n  batch: 60",
+                #"3: "training.warmup" has no value; it is steps of linear warmup"#
+            ),
+            ("name: a\nreplicates: 0", #"2: "replicates" must be a whole number in 1…10000, not 0"#),
+            ("name: a\nreplicates: 2.5", #"2: "replicates" must be a whole number in 1…10000, not 2.5"#),
+            ("name: a\nseed: -1", #"2: "seed" must be a whole number of at least 0 and below 2⁶⁴, not -1"#),
+            ("name: a b", #"1: "name" must be 1 to 100 letters, digits, ".", "_" or "-", not "a b""#),
+            ("name: ../a", #"1: "name" must be 1 to 100 letters, digits, ".", "_" or "-", not "../a""#),
+            ("dataset: mnist", "1: the sweep has no name; give it one, such as name: x"),
+            (
+                "name: a\ngrid: {}",
+                #"2: "grid" is empty; give it an axis, such as grid: {lr: [0.01, 0.1]}, or leave it out"#
+            ),
+            (
+                "name: a\ngrid:",
+                #"2: "grid" is empty; give it an axis, such as grid: {lr: [0.01, 0.1]}, or leave it out"#
+            ),
+            ("name: a\ngrid:\n  lr: []", #"3: axis "lr" has no values; give it some, or leave it out"#),
+            ("name: a\ngrid:\n  lr: 0.1", #"3: axis "lr" needs a list of values, such as [0.1]"#),
+            (
+                "name: a\ngrid: {lr: [0.1, 0.2, 1e-1]}",
+                #"2: axis "lr" has the value 1e-1 twice, in places 1 and 3; keep one"#
+            ),
+            ("name: a\ngrid: {lr: [0.1, fast]}", #"2: "lr" must be a number, not fast"#),
+            (
+                "name: a\ngrid:\n  lr: [0.1]\n  training.learning_rate: [0.2]",
+                #"4: "training.learning_rate" is an axis already, on line 3; keep one"#
+            ),
+            (
+                "name: a\ngrid: {lr: [0.1]}\nzip: [{lr: [0.1], warmup: [0]}]",
+                #"3: "lr" is an axis already, on line 2; keep one"#
+            ),
+            (
+                "name: a\nzip:\n- lr: [0.1, 0.2]\n  warmup: [0]",
+                #"4: axes of one zip group move together, but "warmup" has 1 values and "lr" has 2"#
+            ),
+            ("name: a\nname: b", #"2: "name" is given twice, first on line 1; keep one"#),
+            ("name: a\ntraining: {batch: 3, batch: 4}", #"2: "batch" is given twice in one map; keep one"#),
+            (
+                "name: a\ntraining: {batch: 3}\ntraining.batch: 4",
+                #"3: "training.batch" is given twice, first on line 2; keep one"#
+            ),
+            ("name: a\ndata: 5", #"2: "data" must be a map of settings, such as data: {validation: 5}"#),
+            ("name: a\nmodel: mlp", #"2: "model" must be a map of settings, such as model: {family: mlp}"#),
+            ("name: a\ntraining: [1", "2: not YAML: did not find expected ',' or ']'"),
+            ("[]", "1: a spec is a map of settings; see sweeps/quickstart.yaml for an example"),
+            ("", "1: the spec is empty; see sweeps/quickstart.yaml for an example"),
+        ])
+    func mistakes(yaml: String, expected: String) {
+        #expect(refusal(yaml) == "sweeps/x.yaml:\(expected)")
+    }
+
+    @Test(
+        "Settings that do not fit together are refused at the line that set the culprit",
+        arguments: [
+            (
+                "name: a\ntraining: {iterations: 100}\npruning:\n  rewind: 100",
+                "4: rewinding to step 100 leaves nothing to train, since training ends at step 100"
+            ),
+            (
+                "name: a\ntraining: {iterations: 1000}\ngrid:\n  rewind: [0,\n    5000]",
+                "5: rewinding to step 5000 leaves nothing to train, since training ends at step 1000 (where rewind is 5000)"
+            ),
+            (
+                "name: a\ntraining:\n  iterations: 100\n  warmup: 101",
+                "4: a warmup of 101 steps is longer than the training's 100 iterations"
+            ),
+            (
+                "name: a\ntraining:\n  iterations: 100\n  decay: [{at: 100, by: 0.1}]",
+                "4: a decay at step 100 comes after the training's 100 iterations"
+            ),
+            (
+                "name: a\ndata: {validation: 60000}",
+                "2: holding out 60000 of 60000 images for validation leaves none to train on"
+            ),
+            ("name: a\ndata:\n  train: 70000", "3: glyphs has 60000 training images, not 70000"),
+            (
+                "name: a\ndata: {train: 5050}\ntraining: {batch: 60}",
+                "3: a batch of 60 is more than the 50 images that are left to train on"
+            ),
+            (
+                "name: a\nmodel: {family: mlp, hidden: [10]}\ngrid: {depth: [2]}",
+                #"3: "model.hidden" lists every layer, so "model.depth" and "model.width" do not go with it; keep one way (where depth is 2)"#
+            ),
+            ("name: a\nmodel:\n  depth: 3", #"3: the model "lenet-300-100" does not fit: its layers are fixed"#),
+            (
+                "name: a\nmodel: {family: mlp, depth: 2}",
+                #"2: the model "mlp" does not fit: an mlp needs depth and width, or hidden"#
+            ),
+            (
+                "name: a\npruning: {rate: 0}",
+                "2: at these prune rates no layer of the network is ever pruned; raise one, or set levels: 0"
+            ),
+            (
+                "name: a\npruning: {rate: {conv: 0.2}}",
+                "2: at these prune rates no layer of the network is ever pruned; raise one, or set levels: 0"
+            ),
+            (
+                "name: a\npruning: {rate: 0.5, levels: 60}",
+                #"2: level 19 of 60 would prune nothing, with 3 weights left; lower "pruning.levels" to 18"#
+            ),
+            (
+                "name: a\ntraining:\n  optimizer:\n    name: adam\n    momentum: 0.9",
+                "5: momentum is a setting of sgd, but the optimizer is adam (whose own is beta1)"
+            ),
+            (
+                "name: a\ntraining: {optimizer: {name: sgd, beta2: 0.9}}",
+                "2: beta2 is a setting of adam, but the optimizer is sgd"
+            ),
+            ("name: a\ngrid: {lr: [0.1]}\nexclude:\n- lr > 0", "4: exclude leaves none of 1 points; drop a condition"),
+        ])
+    func misfits(yaml: String, expected: String) {
+        #expect(refusal(yaml) == "sweeps/x.yaml:\(expected)")
+    }
+
+    @Test("A grid above the limit is refused before it is expanded, and the error says how large it is")
+    func tooManyRuns() throws {
+        let axis = (1...1_000).map(String.init).joined(separator: ", ")
+        let yaml = "name: a\nreplicates: 2\ngrid:\n  warmup: [\(axis)]\n  batch: [\(axis)]"
+        #expect(
+            refusal(yaml)
+                == "sweeps/x.yaml:3: the grid has 2,000,000 runs, more than 1,000,000; shorten an axis, or say --yes if you mean it"
+        )
+        let error = try #require(throws: SpecError.self) { try sweep(yaml) }
+        #expect(error.runCount == 2_000_000)
+        let huge = yaml + "\n  evaluate_every: [1]\n  momentum: [0]"
+        #expect(refusal(huge).contains("unknown setting \"evaluate_every\"; did you mean \"training.evaluate_every\"?"))
+        let absurd =
+            "name: a\ngrid: {"
+            + ["warmup", "batch", "iterations", "levels"].map { "\($0): [\($0 == "levels" ? "1" : axis)]" }.joined(
+                separator: ", ") + "}"
+        #expect(refusal(absurd, maximumRuns: .max).contains("more than the 20,000,000 that a sweep may have"))
+    }
+
+    @Test("Aliases cannot blow a small spec up, and deep nesting cannot exhaust the stack")
+    func hostile() {
+        var bomb = "name: a\nx0: &x0 [1,1,1,1,1,1,1,1,1,1]\n"
+        for level in 1...8 {
+            bomb +=
+                "x\(level): &x\(level) [" + Array(repeating: "*x\(level - 1)", count: 10).joined(separator: ",") + "]\n"
+        }
+        #expect(refusal(bomb).hasSuffix("nested too deep or too large for a spec"))
+        #expect(refusal("a: " + String(repeating: "[", count: 100_000)).contains("brackets are nested too deep"))
+        #expect(refusal(String(repeating: "- ", count: 5_000)) != "accepted")
+        #expect(refusal(String(repeating: "#", count: 2_000_000)).contains("at most 1 MiB"))
+    }
+}
