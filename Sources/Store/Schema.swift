@@ -34,6 +34,7 @@ enum Schema {
             submitted REAL NOT NULL          -- seconds since 1970
         );
 
+        -- All that is counted or listed; what is read only to give the task out is in payloads and inputs.
         CREATE TABLE tasks (
             id INTEGER PRIMARY KEY,
             key BLOB NOT NULL UNIQUE,
@@ -41,7 +42,16 @@ enum Schema {
             priority INTEGER NOT NULL,
             state INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 done, 2 failed
             reason TEXT,                      -- why it failed
-            revived INTEGER NOT NULL DEFAULT 0, -- failures of attempts up to this number are forgiven
+            attempts INTEGER NOT NULL DEFAULT 0, -- the highest number given out
+            child_failures INTEGER NOT NULL DEFAULT 0,
+            losses INTEGER NOT NULL DEFAULT 0,
+            running_number INTEGER,           -- the attempt that is given out, else three nulls
+            running_generation INTEGER,       -- the bits of an unsigned 64-bit nonce
+            running_worker TEXT
+        );
+
+        CREATE TABLE payloads (
+            task INTEGER PRIMARY KEY REFERENCES tasks,
             payload BLOB NOT NULL
         );
 
@@ -55,19 +65,20 @@ enum Schema {
             PRIMARY KEY (task, position)
         ) WITHOUT ROWID;
 
+        -- What became of each attempt, for people. Decisions rest on tasks alone.
         CREATE TABLE attempts (
             task INTEGER NOT NULL REFERENCES tasks,
             number INTEGER NOT NULL,
-            generation INTEGER NOT NULL,      -- the bits of an unsigned 64-bit nonce
+            generation INTEGER NOT NULL,
             worker TEXT NOT NULL,
-            ending INTEGER,                   -- null while given out; see AttemptEnding
+            ending TEXT,                      -- see AttemptEnding; null while open
             reason TEXT,
-            PRIMARY KEY (task, number)
+            PRIMARY KEY (task, number, generation)
         ) WITHOUT ROWID;
 
         CREATE TABLE results (
             task INTEGER PRIMARY KEY REFERENCES tasks,
-            attempt INTEGER,                  -- null if it came from an attempt this store does not know
+            attempt INTEGER,                  -- its number, if the coordinator knew it
             seconds REAL NOT NULL,
             summary BLOB NOT NULL
         );
@@ -99,13 +110,14 @@ enum StoredState: Int {
 }
 
 /// `attempts.ending`.
-enum AttemptEnding: Int {
-    case childFailed = 0
-    case lost = 1
-    case stalled = 2
-    case revoked = 3
+enum AttemptEnding: String {
+    case childFailed = "child failed"
+    case lost
+    case stalled
+    case revoked
+    case released
     /// Its result counted.
-    case succeeded = 4
-    /// The task came to an end while this attempt was given out.
-    case superseded = 5
+    case succeeded
+    /// The task came to an end while this attempt was open.
+    case superseded
 }

@@ -6,7 +6,8 @@ import Lottery
 extension Store {
     /// Makes all `changes` durable, in order, or none of them.
     ///
-    /// Changes that are stored already are stored once: a coordinator that did not see a commit's end may commit again.
+    /// After an error `snapshot` tells what is stored. A task that is there already stays as it is, and a task's first result
+    /// counts; other changes are meant to be committed once.
     /// - Throws: `diskFull`, `contradiction`, or what the database says. Nothing of `changes` is stored then.
     public func commit(_ changes: [Change]) throws(StoreError) {
         if changes.isEmpty { return }
@@ -65,9 +66,12 @@ struct ChangeWriter {
 
     private func add(_ work: Work) throws {
         let isNew = try run(
-            "INSERT INTO tasks (key, cost, priority, payload) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            [work.key.digest.data, work.cost, work.priority, Data(work.payload)])
-        if isNew { try addInputs(of: work, task: database.lastInsertedRowID) }
+            "INSERT INTO tasks (key, cost, priority) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            [work.key.digest.data, work.cost, work.priority])
+        guard isNew else { return }
+        let task = database.lastInsertedRowID
+        try run("INSERT INTO payloads (task, payload) VALUES (?, ?)", [task, Data(work.payload)])
+        try addInputs(of: work, task: task)
     }
 
     private func addInputs(of work: Work, task: Int64) throws {
@@ -85,39 +89,50 @@ struct ChangeWriter {
 
     private func request(_ work: Work) throws {
         let task = try row(of: work.key, "a request for")
-        try run(
-            "UPDATE tasks SET cost = ?, priority = ?, payload = ? WHERE id = ?",
-            [work.cost, work.priority, Data(work.payload), task])
+        try run("UPDATE tasks SET cost = ?, priority = ? WHERE id = ?", [work.cost, work.priority, task])
+        try run("UPDATE payloads SET payload = ? WHERE task = ?", [Data(work.payload), task])
         try run("DELETE FROM inputs WHERE task = ?", [task])
         try addInputs(of: work, task: task)
     }
 
     private func start(_ id: AttemptID, _ worker: WorkerID) throws {
         let task = try row(of: id.task, "an attempt of")
-        // A second commit of the same start changes nothing and counts as one; another start of that number finds no row.
-        let isStored = try run(
+        // The same attempt may start again: it was given up for lost, and its worker came back with it.
+        let isItsOwn = try run(
             """
             INSERT INTO attempts (task, number, generation, worker) VALUES (?, ?, ?, ?)
-            ON CONFLICT (task, number) DO UPDATE SET worker = excluded.worker
-            WHERE generation = excluded.generation AND worker = excluded.worker
+            ON CONFLICT DO UPDATE SET ending = NULL, reason = NULL WHERE worker = excluded.worker
             """, [task, id.attempt.number, id.generation.stored, worker.text])
-        guard isStored else {
-            throw StoreError.contradiction("attempt \(id.attempt) of task \(id.task) was given out twice")
+        guard isItsOwn else {
+            throw StoreError.contradiction("attempt \(id.attempt) of task \(id.task) was given to two workers")
         }
+        try run(
+            """
+            UPDATE tasks SET attempts = max(attempts, ?1), running_number = ?1, running_generation = ?2, running_worker = ?3
+            WHERE id = ?4
+            """, [id.attempt.number, id.generation.stored, worker.text, task])
     }
 
     private func close(_ id: AttemptID, _ end: AttemptEnd) throws {
+        let task = try row(of: id.task, "the end of an attempt of")
         let (ending, reason): (AttemptEnding, String?) =
             switch end {
             case .childFailed(let reason): (.childFailed, reason)
             case .lost: (.lost, nil)
             case .stalled: (.stalled, nil)
             case .revoked: (.revoked, nil)
+            case .released: (.released, nil)
             }
-        // The first end counts: one that came with the task's end stays.
         try run(
-            "UPDATE attempts SET ending = ?, reason = ? WHERE task = ? AND number = ? AND generation = ? AND ending IS NULL",
-            [ending.rawValue, reason, try row(of: id.task, "the end of an attempt of"), id.attempt.number, id.generation.stored])
+            "UPDATE attempts SET ending = ?, reason = ? WHERE task = ? AND number = ? AND generation = ?",
+            [ending.rawValue, reason, task, id.attempt.number, id.generation.stored])
+        if end.isChildFailure { try run("UPDATE tasks SET child_failures = child_failures + 1 WHERE id = ?", [task]) }
+        if end.isLoss { try run("UPDATE tasks SET losses = losses + 1 WHERE id = ?", [task]) }
+        try run(
+            """
+            UPDATE tasks SET running_number = NULL, running_generation = NULL, running_worker = NULL
+            WHERE id = ? AND running_number = ? AND running_generation = ?
+            """, [task, id.attempt.number, id.generation.stored])
     }
 
     private func finish(_ key: TaskKey, _ attempt: AttemptID?, _ result: WorkResult) throws {
@@ -132,36 +147,32 @@ struct ChangeWriter {
                 "INSERT INTO outputs (task, name, digest, byte_count) VALUES (?, ?, ?, ?)",
                 [task, output.name.text, output.digest.data, output.byteCount])
         }
-        try run("UPDATE tasks SET state = ?, reason = NULL WHERE id = ?", [StoredState.done.rawValue, task])
-        if let attempt {
-            try run(
-                "UPDATE attempts SET ending = ?, reason = NULL WHERE task = ? AND number = ? AND generation = ?",
-                [AttemptEnding.succeeded.rawValue, task, attempt.attempt.number, attempt.generation.stored])
-        }
-        try closeAttempts(of: task)
+        try settle(task, .done, reason: nil)
+        guard let attempt else { return }
+        try run(
+            "UPDATE attempts SET ending = ? WHERE task = ? AND number = ? AND generation = ?",
+            [AttemptEnding.succeeded.rawValue, task, attempt.attempt.number, attempt.generation.stored])
     }
 
     private func fail(_ key: TaskKey, _ reason: String) throws {
-        let task = try row(of: key, "the failure of")
-        try run(
-            "UPDATE tasks SET state = ?, reason = ? WHERE id = ? AND state <> ?",
-            [StoredState.failed.rawValue, reason, task, StoredState.done.rawValue])
-        try closeAttempts(of: task)
+        try settle(try row(of: key, "the failure of"), .failed, reason: reason)
     }
 
-    private func closeAttempts(of task: Int64) throws {
+    /// Ends a task and whatever attempts of it are open. One that is done stays done.
+    private func settle(_ task: Int64, _ state: StoredState, reason: String?) throws {
+        try run(
+            """
+            UPDATE tasks SET state = ?, reason = ?, running_number = NULL, running_generation = NULL, running_worker = NULL
+            WHERE id = ? AND state <> ?
+            """, [state.rawValue, reason, task, StoredState.done.rawValue])
         try run(
             "UPDATE attempts SET ending = ? WHERE task = ? AND ending IS NULL", [AttemptEnding.superseded.rawValue, task])
     }
 
     private func revive(_ key: TaskKey) throws {
-        let task = try row(of: key, "the revival of")
         try run(
-            """
-            UPDATE tasks SET state = ?, reason = NULL,
-                revived = (SELECT coalesce(max(number), 0) FROM attempts WHERE task = tasks.id)
-            WHERE id = ? AND state = ?
-            """, [StoredState.pending.rawValue, task, StoredState.failed.rawValue])
+            "UPDATE tasks SET state = ?, reason = NULL, child_failures = 0, losses = 0 WHERE id = ? AND state = ?",
+            [StoredState.pending.rawValue, try row(of: key, "the revival of"), StoredState.failed.rawValue])
     }
 
     private func log(_ key: TaskKey, _ kept: [TaskOutput], _ other: [TaskOutput], _ worker: WorkerID) throws {

@@ -5,21 +5,11 @@ import Lottery
 
 extension Store {
     /// All that a coordinator must know to go on, as of the last commit: tasks in the order they were added.
-    ///
-    /// `running` is the latest attempt that was given out and has not ended. `childFailures` counts attempts whose child failed or
-    /// stalled, `losses` those lost, both since the task was last revived; revoked ones count for neither.
     /// - Complexity: one pass over each table, in the same order, joined as they go.
     public func snapshot() throws(StoreError) -> Snapshot {
         try read { database in
             var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position") { row in
                 try row.input(at: 1)
-            }
-            var attempts = try Grouped(
-                database, "SELECT task, number, generation, worker, ending FROM attempts ORDER BY task, number"
-            ) { row in
-                StoredAttempt(
-                    number: row[1], generation: Generation(stored: row[2]), worker: WorkerID(row[3]),
-                    ending: (row[4] as Int?).flatMap(AttemptEnding.init))
             }
             var results = try Grouped(database, "SELECT task, summary, seconds FROM results ORDER BY task") { row in
                 (summary: try row.bytes(at: 1), seconds: row[2] as Double)
@@ -30,7 +20,12 @@ extension Store {
                 try row.output(at: 1)
             }
             let rows = try Row.fetchCursor(
-                database, sql: "SELECT id, key, cost, priority, payload, state, reason, revived FROM tasks ORDER BY id")
+                database,
+                sql: """
+                    SELECT id, key, cost, priority, payload, state, reason, attempts, child_failures, losses,
+                        running_number, running_generation, running_worker
+                    FROM tasks JOIN payloads ON payloads.task = tasks.id ORDER BY id
+                    """)
             var tasks: [Snapshot.TaskRecord] = []
             while let row = try rows.next() {
                 let task: Int64 = row[0]
@@ -50,39 +45,12 @@ extension Store {
                             outputs: try outputs.values(of: task), summary: result.summary, seconds: result.seconds))
                 }
                 tasks.append(
-                    Snapshot.TaskRecord(work, state, try attempts.values(of: task), revived: row[7]))
+                    Snapshot.TaskRecord(
+                        work: work, state: state, attempts: row[7], childFailures: row[8], losses: row[9],
+                        running: row.running(of: key, at: 10)))
             }
             return Snapshot(store: id, tasks: tasks)
         }
-    }
-}
-
-private struct StoredAttempt {
-    var number: Int
-    var generation: Generation
-    var worker: WorkerID
-    var ending: AttemptEnding?
-}
-
-extension Snapshot.TaskRecord {
-    fileprivate init(_ work: Work, _ state: Snapshot.State, _ attempts: [StoredAttempt], revived: Int) {
-        var childFailures = 0
-        var losses = 0
-        var running: Snapshot.Running?
-        for attempt in attempts {
-            switch attempt.ending {
-            case nil:
-                running = Snapshot.Running(
-                    attempt: AttemptID(task: work.key, attempt: Attempt(attempt.number), generation: attempt.generation),
-                    worker: attempt.worker)
-            case .childFailed, .stalled: childFailures += attempt.number > revived ? 1 : 0
-            case .lost: losses += attempt.number > revived ? 1 : 0
-            case .revoked, .succeeded, .superseded: break
-            }
-        }
-        self.init(
-            work: work, state: state, attempts: attempts.last?.number ?? 0, childFailures: childFailures, losses: losses,
-            running: running)
     }
 }
 
@@ -132,6 +100,14 @@ extension Row {
             throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "a task is in state \(self[index] as Int)")
         }
         return state
+    }
+
+    /// The attempt that is given out, from the columns running_number, running_generation, running_worker.
+    fileprivate func running(of key: TaskKey, at index: Int) -> Snapshot.Running? {
+        guard let number: Int = self[index] else { return nil }
+        return Snapshot.Running(
+            attempt: AttemptID(task: key, attempt: Attempt(number), generation: Generation(stored: self[index + 1])),
+            worker: WorkerID(self[index + 2]))
     }
 
     /// An input from the columns name, digest, output.

@@ -66,9 +66,8 @@ extension Store {
         try read { database in
             let find = try database.cachedStatement(
                 sql: """
-                    SELECT id, state, reason, payload,
-                        state = 0 AND EXISTS (SELECT 1 FROM attempts WHERE task = tasks.id AND ending IS NULL)
-                    FROM tasks WHERE key = ?
+                    SELECT id, state, reason, payload, running_number IS NOT NULL
+                    FROM tasks JOIN payloads ON payloads.task = tasks.id WHERE key = ?
                     """)
             var found: [TaskKey: StoredTask] = Dictionary(minimumCapacity: keys.count)
             for key in keys {
@@ -118,14 +117,12 @@ extension Store {
             let row = try Row.fetchOne(
                 database,
                 sql: """
-                    SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),
-                        count(*) FILTER (WHERE state = 2),
-                        (SELECT count(DISTINCT task) FROM attempts JOIN tasks ON tasks.id = task
-                            WHERE ending IS NULL AND state = 0)
+                    SELECT count(*) FILTER (WHERE state = 0 AND running_number IS NULL),
+                        count(*) FILTER (WHERE state = 0 AND running_number IS NOT NULL),
+                        count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2)
                     FROM tasks
                     """)!
-            let running: Int = row[3]
-            return TaskCounts(pending: (row[0] as Int) - running, running: running, done: row[1], failed: row[2])
+            return TaskCounts(pending: row[0], running: row[1], done: row[2], failed: row[3])
         }
     }
 

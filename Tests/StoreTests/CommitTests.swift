@@ -56,6 +56,7 @@ struct CommitTests {
         "Ended attempts count by how they ended",
         arguments: [
             (AttemptEnd.childFailed(reason: "killed by signal 9"), 1, 0), (.stalled, 1, 0), (.lost, 0, 1), (.revoked, 0, 0),
+            (.released, 0, 0),
         ])
     func attemptEnded(end: AttemptEnd, childFailures: Int, losses: Int) throws {
         let snapshot = try snapshot(
@@ -73,9 +74,21 @@ struct CommitTests {
         let snapshot = try snapshot(
             after: [.taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1, generation: 5), worker: Sample.worker)],
             [.attemptEnded(Sample.attempt(0, 1, generation: 6), .lost)])
+        #expect(snapshot.record(0)?.running?.attempt == Sample.attempt(0, 1, generation: 5))
+    }
+
+    @Test("An attempt that was given up for lost runs again when its worker comes back with it")
+    func attemptStartedAgain() throws {
+        let snapshot = try snapshot(
+            after: [
+                .taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1), worker: Sample.worker),
+                .attemptEnded(Sample.attempt(0, 1), .lost), .attemptStarted(Sample.attempt(0, 2), worker: WorkerID("worker 2")),
+                .attemptEnded(Sample.attempt(0, 2), .lost),
+            ], [.attemptStarted(Sample.attempt(0, 1), worker: Sample.worker)])
         let record = try #require(snapshot.record(0))
-        #expect(record.running?.attempt == Sample.attempt(0, 1, generation: 5))
-        #expect(record.losses == 0)
+        #expect(record.running == Snapshot.Running(attempt: Sample.attempt(0, 1), worker: Sample.worker))
+        #expect(record.attempts == 2)
+        #expect(record.losses == 2)
     }
 
     @Test("A result comes back with its outputs, and ends every attempt", arguments: [Sample.attempt(0, 1), nil])
@@ -141,13 +154,10 @@ struct CommitTests {
             ])
     }
 
-    @Test("A change set that is committed again changes nothing")
+    @Test("Tasks and results that are committed again change nothing")
     func replay() throws {
         let changes: [Change] = [
             .taskAdded(Sample.work(0)), .taskAdded(Sample.work(1)),
-            .attemptStarted(Sample.attempt(0, 1), worker: Sample.worker),
-            .attemptEnded(Sample.attempt(0, 1), .childFailed(reason: "trap")),
-            .attemptStarted(Sample.attempt(0, 2), worker: Sample.worker),
             .taskDone(Sample.key(0), attempt: Sample.attempt(0, 2), Sample.result(0)),
             .attemptStarted(Sample.attempt(1, 1), worker: Sample.worker),
         ]
