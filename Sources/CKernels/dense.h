@@ -21,7 +21,9 @@
     tk_magnitude tk_##isa##_softmax_cross_entropy(                                                                    \
         size_t, size_t, size_t, const uint8_t *, const float *, float *, double *);                                   \
     void tk_##isa##_load_images(                                                                                      \
-        const uint8_t *, const int32_t *, size_t, size_t, size_t, size_t, const float *, const float *, float *);
+        const uint8_t *, const int32_t *, size_t, size_t, size_t, size_t, const float *, const float *, float *,      \
+        float *);                                                                                                     \
+    void tk_##isa##_transpose(size_t, size_t, const float *, float *);
 
 DECLARE(portable)
 #if defined(__x86_64__)

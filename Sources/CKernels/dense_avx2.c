@@ -50,6 +50,7 @@ static INLINE V v_pixels(const uint8_t *p) {
         _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))),
     };
 }
+static INLINE void v_pin(V *x) { __asm__ volatile("" : "+x"(x->low), "+x"(x->high)); }
 static INLINE U u_zero(void) { return _mm256_setzero_si256(); }
 static INLINE U u_max(U u, V x) {
     const __m256i unsign = _mm256_set1_epi32(0x7fffffff);
@@ -64,57 +65,11 @@ static INLINE tk_magnitude u_result(U u) {
     return largest;
 }
 
-// The sums of eight vectors of 8 lanes (which are sums l + (l+8) already), each as the tree l + (l+4), l + (l+2),
-// l + (l+1); lane 4k + j of the result is that of row k, column j.
-static INLINE __m256 tree_sums(__m256 v[2][4]) {
-    __m256 quad[4], twos[2];
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m256 a = v[0][j], b = v[1][j];
-        quad[j] = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-    }
-    UNROLL for (int h = 0; h < 2; h++) {
-        __m256d a = _mm256_castps_pd(quad[2 * h]), b = _mm256_castps_pd(quad[2 * h + 1]);
-        twos[h] = _mm256_add_ps(
-            _mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
-    }
-    return _mm256_add_ps(_mm256_shuffle_ps(twos[0], twos[1], 0x88), _mm256_shuffle_ps(twos[0], twos[1], 0xdd));
-}
-
-// Half of the lanes of two outputs by four inputs: eight chains, which 16 registers can hold.
-static INLINE void half_block(
-    const float *const dy[2], const float *x, const size_t batch, __m256 sum[2][4]) {
-    UNROLL for (int r = 0; r < 2; r++) {
-        UNROLL for (int c = 0; c < 4; c++) sum[r][c] = _mm256_setzero_ps();
-    }
-    for (size_t e = 0; e < batch; e += TK_LANES) {
-        __m256 in[4];
-        UNROLL for (int c = 0; c < 4; c++) in[c] = _mm256_load_ps(x + (size_t)c * batch + e);
-        UNROLL for (int r = 0; r < 2; r++) {
-            __m256 d = _mm256_load_ps(dy[r] + e);
-            UNROLL for (int c = 0; c < 4; c++) sum[r][c] = _mm256_fmadd_ps(d, in[c], sum[r][c]);
-        }
-    }
-}
-
-static INLINE void gradient_block(const float *const dy[4], const float *x, const size_t batch, float *const g[4]) {
-    for (int h = 0; h < 4; h += 2) {
-        const float *const lower[2] = {dy[h], dy[h + 1]};
-        const float *const upper[2] = {dy[h] + 8, dy[h + 1] + 8};
-        __m256 low[2][4], high[2][4];
-        half_block(lower, x, batch, low);
-        half_block(upper, x + 8, batch, high);
-        UNROLL for (int r = 0; r < 2; r++) {
-            UNROLL for (int c = 0; c < 4; c++) low[r][c] = _mm256_add_ps(low[r][c], high[r][c]);
-        }
-        __m256 result = _mm256_add_ps(tree_sums(low), _mm256_setzero_ps());
-        _mm_store_ps(g[h], _mm256_castps256_ps128(result));
-        _mm_store_ps(g[h + 1], _mm256_extractf128_ps(result, 1));
-    }
-}
-
 #define ROWS 3
 #define COLUMNS 2
 #define GRADIENT_COLUMNS 1
+#define BLOCK_ROWS 2
+#define BLOCK_COLUMNS 1
 #define PREFETCH 1
 #define NAME(f) tk_avx2_##f
 #include "dense_template.h"

@@ -59,30 +59,16 @@ static INLINE V v_pixels(const uint8_t *p) {
     __builtin_memcpy(&bytes, p, sizeof bytes);
     return (V){__builtin_convertvector(bytes, F)};
 }
+static INLINE void v_pin(V *x) { (void)x; }
 static INLINE U u_zero(void) { return (U){(N)0u}; }
 static INLINE U u_max(U u, V x) { return (U){__builtin_elementwise_max(u.n, (N)BITS(x) & 0x7fffffffu)}; }
 static INLINE tk_magnitude u_result(U u) { return __builtin_reduce_max(u.n); }
 
-static INLINE void gradient_block(const float *const dy[4], const float *x, const size_t batch, float *const g[4]) {
-    for (int r = 0; r < 4; r++) {
-        for (int c = 0; c < 4; c++) {
-            V sum = v_zero();
-            for (size_t e = 0; e < batch; e += TK_LANES) {
-                sum = v_fma(v_load(dy[r] + e), v_load(x + (size_t)c * batch + e), sum);
-            }
-            float lane[TK_LANES] __attribute__((aligned(64)));
-            v_store(lane, sum);
-            for (int half = TK_LANES / 2; half > 0; half /= 2) {
-                for (int l = 0; l < half; l++) lane[l] += lane[l + half];
-            }
-            g[r][c] = lane[0] + 0.0f;
-        }
-    }
-}
-
 #define ROWS 1
 #define COLUMNS 1
 #define GRADIENT_COLUMNS 1
+#define BLOCK_ROWS 1
+#define BLOCK_COLUMNS 1
 #define PREFETCH 0
 #define NAME(f) tk_portable_##f
 #include "dense_template.h"

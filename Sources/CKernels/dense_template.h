@@ -6,13 +6,14 @@
 //   v_rectified(x)           x <= 0 ? +0 : x
 //   v_where_positive(y, x)   y > 0 ? x : +0
 //   v_zero_below(limit, y, x) y < limit ? +0 : x
+//   v_pin(x)                 has *x computed here: left alone the compiler puts sums off until their use, and spills their terms
 //   v_masked(word, x)        lane l of x where bit l of word is 1, else +0
 //   v_scale(x, t)            x · 2^n for t = 1.5 · 2^23 + n
 //   u_zero, u_max(u, x), u_result(u)
-//   gradient_block           see below
 //   ROWS, COLUMNS            accumulators of the forward kernel: ROWS outputs by COLUMNS vectors of examples
+//   BLOCK_ROWS, BLOCK_COLUMNS outputs and vectors of inputs of the weight gradient; at most 8 vectors in all
 //   GRADIENT_COLUMNS         vectors of examples in the input gradient, by 4 inputs
-//   PREFETCH                 bytes of weights to fetch ahead in the update (0: none)
+//   PREFETCH                 1 to ask for weights and state before the update needs them
 //   NAME(f)                  the name of f for this instruction set
 // Every loop with a constant bound is unrolled, so that arrays of V are registers.
 
@@ -145,31 +146,43 @@ tk_magnitude NAME(input_gradient)(
     return u_result(magnitude);
 }
 
-// Inputs per block of the weight gradient: about 16 KiB of activations.
-static INLINE size_t gradient_depth(const tk_dense_shape *shape) {
-    size_t depth = 4096 / shape->batch / TK_LANES * TK_LANES;
-    return depth < TK_LANES ? TK_LANES : depth;
-}
-
-// g[r][i] for four outputs and the inputs first..<last (multiples of 16).
-// `gradient_block(dy, x, batch, g)` gives those of four outputs by the four inputs whose rows start at `x`, +0 added.
-static INLINE void gradient_strip(
-    const tk_dense_shape *shape, size_t output, size_t first, size_t last, const float *dy, const float *x,
-    float *const g[4]) {
-    const float *rows[4];
-    for (int r = 0; r < 4; r++) rows[r] = dy + smaller(output + r, shape->outputs - 1) * shape->batch;
-    if (shape->batch == 64) {
-        for (size_t i = first; i < last; i += 4) {
-            float *const at[4] = {g[0] + i, g[1] + i, g[2] + i, g[3] + i};
-            gradient_block(rows, x + i * 64, 64, at);
+// Lane `lane` of the weight gradient: one chain over the examples lane, lane + 16, … for each of BLOCK_ROWS outputs by
+// `columns` vectors of 16 inputs. `xt` is the transposed batch, [input / 16][example][16], so that a lane's sum is the same
+// for 16 weights at once and the tree over the lanes needs no shuffle.
+static INLINE void lane_sums(
+    const int columns, const size_t batch, const int lane, const float *const dy[BLOCK_ROWS], const float *xt,
+    V sum[BLOCK_ROWS][BLOCK_COLUMNS]) {
+    // An fma from +0 is a product, but for the sign of a zero, which the +0 at the end makes good.
+    UNROLL for (int r = 0; r < BLOCK_ROWS; r++) {
+        UNROLL for (int c = 0; c < columns; c++) {
+            sum[r][c] = v_mul(v_set1(dy[r][lane]), v_load(xt + ((size_t)c * batch + (size_t)lane) * TK_LANES));
         }
-    } else {
-        for (size_t i = first; i < last; i += 4) {
-            float *const at[4] = {g[0] + i, g[1] + i, g[2] + i, g[3] + i};
-            gradient_block(rows, x + i * shape->batch, shape->batch, at);
+    }
+    for (size_t e = (size_t)lane + TK_LANES; e < batch; e += TK_LANES) {
+        V in[BLOCK_COLUMNS];
+        UNROLL for (int c = 0; c < columns; c++) in[c] = v_load(xt + ((size_t)c * batch + e) * TK_LANES);
+        UNROLL for (int r = 0; r < BLOCK_ROWS; r++) {
+            V d = v_set1(dy[r][e]);
+            UNROLL for (int c = 0; c < columns; c++) sum[r][c] = v_fma(d, in[c], sum[r][c]);
         }
     }
 }
+
+static INLINE void add_lanes(const int columns, const V a[BLOCK_ROWS][BLOCK_COLUMNS], V b[BLOCK_ROWS][BLOCK_COLUMNS]) {
+    UNROLL for (int r = 0; r < BLOCK_ROWS; r++) {
+        UNROLL for (int c = 0; c < columns; c++) {
+            b[r][c] = v_add(a[r][c], b[r][c]);
+            v_pin(&b[r][c]);
+        }
+    }
+}
+
+// Gradients whose update is still to be made: BLOCK_ROWS rows by BLOCK_COLUMNS vectors, row after row.
+typedef struct {
+    float gradient[BLOCK_ROWS * BLOCK_COLUMNS][TK_LANES] __attribute__((aligned(64)));
+    size_t at[BLOCK_ROWS * BLOCK_COLUMNS];
+    size_t count;
+} waiting;
 
 // Sums over the batch of each output, in lanes and then as a tree; rows past the outputs give +0.
 static INLINE U bias_gradient(const tk_dense_shape *shape, const float *dy, float *g, U magnitude) {
@@ -192,29 +205,6 @@ static INLINE U bias_gradient(const tk_dense_shape *shape, const float *dy, floa
         magnitude = u_max(magnitude, v_load(g + o));
     }
     return magnitude;
-}
-
-tk_magnitude NAME(weight_gradient)(
-    const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *x, float *weight_gradient,
-    float *bias_result) {
-    U magnitude = u_zero();
-    size_t stride = shape->padded_inputs, depth = gradient_depth(shape);
-    for (size_t first = 0; first < stride; first += depth) {
-        size_t last = smaller(first + depth, stride);
-        for (size_t o = 0; o < shape->outputs; o += 4) {
-            float *g[4];
-            for (int r = 0; r < 4; r++) g[r] = weight_gradient + smaller(o + r, shape->outputs - 1) * stride;
-            gradient_strip(shape, o, first, last, dy, x, g);
-            for (size_t r = 0; r < smaller(4, shape->outputs - o); r++) {
-                for (size_t i = first; i < last; i += TK_LANES) {
-                    V result = v_masked(mask[((o + r) * stride + i) / TK_LANES], v_load(g[r] + i));
-                    magnitude = u_max(magnitude, result);
-                    v_store(g[r] + i, result);
-                }
-            }
-        }
-    }
-    return u_result(bias_gradient(shape, dy, bias_result, magnitude));
 }
 
 static INLINE void update_lanes(
@@ -263,46 +253,142 @@ void NAME(update)(
     }
 }
 
-// Asks for the weights and state of the strip after this one while its gradient is computed: they come from far.
-static INLINE void fetch_ahead(const float *values, size_t count) {
-    if (!PREFETCH) return;
-    for (size_t n = 0; n < count; n += 16) __builtin_prefetch(values + n, 1, 2);
+// What is done with the gradient: kept, or an update taken from it.
+typedef struct {
+    const tk_rule *rule;
+    const uint16_t *mask;
+    float *weights, *state1, *state2;
+    U magnitude;
+} gradient_use;
+
+enum { KEEP = -1 };
+
+// Deals with vector n of `block`. `kind`: a tk_rule_kind, or KEEP to store the gradient in `weights`.
+static INLINE void use_gradient(const int kind, gradient_use *use, const waiting *block, size_t n) {
+    if (n >= block->count) return;
+    size_t at = block->at[n];
+    V gradient = v_masked(use->mask[at / TK_LANES], v_load(block->gradient[n]));
+    if (kind == KEEP) {
+        use->magnitude = u_max(use->magnitude, gradient);
+        v_store(use->weights + at, gradient);
+    } else {
+        update_lanes((tk_rule_kind)kind, use->rule, gradient, use->weights + at, use->state1 + at, use->state2 + at);
+    }
 }
 
-static INLINE void update_weights(
-    const tk_rule_kind kind, const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy,
-    const float *x, float *weights, float *state1, float *state2) {
-    enum { WIDEST = 256 };
-    float strip[4][WIDEST] __attribute__((aligned(64)));
-    size_t stride = shape->padded_inputs, depth = gradient_depth(shape);
-    for (size_t first = 0; first < stride; first += depth) {
-        size_t last = smaller(first + depth, stride);
-        float *const g[4] = {strip[0] - first, strip[1] - first, strip[2] - first, strip[3] - first};
-        for (size_t o = 0; o < shape->outputs; o += 4) {
-            for (size_t r = o + 4; r < smaller(o + 8, shape->outputs); r++) {
-                fetch_ahead(weights + r * stride + first, last - first);
-                if (kind != TK_SGD) fetch_ahead(state1 + r * stride + first, last - first);
-                if (kind == TK_ADAM) fetch_ahead(state2 + r * stride + first, last - first);
+// The weight gradient of BLOCK_ROWS outputs by `columns` vectors of 16 inputs, into `block`: the lanes' sums added as the
+// tree l + (l+8), l + (l+4), l + (l+2), l + (l+1), depth first. The block before is dealt with in between: the square
+// roots and divisions of its update are slow, and run beside the multiplications.
+static INLINE void gradient_block(
+    const int kind, const int columns, const size_t batch, const float *const dy[BLOCK_ROWS], const float *xt,
+    waiting *block, gradient_use *use, const waiting *before) {
+    V pair[BLOCK_ROWS][BLOCK_COLUMNS], other[BLOCK_ROWS][BLOCK_COLUMNS];
+    V four[BLOCK_ROWS][BLOCK_COLUMNS], two[BLOCK_ROWS][BLOCK_COLUMNS], one[BLOCK_ROWS][BLOCK_COLUMNS];
+    UNROLL for (int part = 0; part < 8; part++) {
+        // 0 4 2 6 1 5 3 7
+        const int lane = (part & 1) << 2 | (part & 2) | (part & 4) >> 2;
+        lane_sums(columns, batch, lane, dy, xt, other);
+        lane_sums(columns, batch, lane + 8, dy, xt, pair);
+        add_lanes(columns, other, pair);
+        if ((part & 1) == 0) {
+            __builtin_memcpy(four, pair, sizeof four);
+        } else {
+            add_lanes(columns, four, pair);
+            if ((part & 2) == 0) {
+                __builtin_memcpy(two, pair, sizeof two);
+            } else {
+                add_lanes(columns, two, pair);
+                if ((part & 4) == 0) __builtin_memcpy(one, pair, sizeof one);
+                else add_lanes(columns, one, pair);
             }
-            gradient_strip(shape, o, first, last, dy, x, g);
-            for (size_t r = 0; r < smaller(4, shape->outputs - o); r++) {
-                for (size_t i = first; i < last; i += TK_LANES) {
-                    size_t at = (o + r) * stride + i;
-                    V gradient = v_masked(mask[at / TK_LANES], v_load(g[r] + i));
-                    update_lanes(kind, rule, gradient, weights + at, state1 + at, state2 + at);
-                }
-            }
+        }
+        use_gradient(kind, use, before, (size_t)part);
+    }
+    UNROLL for (int r = 0; r < BLOCK_ROWS; r++) {
+        UNROLL for (int c = 0; c < columns; c++) {
+            v_store(block->gradient[r * columns + c], v_add(pair[r][c], v_zero()));
         }
     }
 }
 
+// Inputs per block of the weight gradient: about 16 KiB of activations.
+static INLINE size_t gradient_depth(const tk_dense_shape *shape) {
+    size_t depth = 4096 / shape->batch / (TK_LANES * BLOCK_COLUMNS) * (TK_LANES * BLOCK_COLUMNS);
+    return depth < TK_LANES * BLOCK_COLUMNS ? TK_LANES * BLOCK_COLUMNS : depth;
+}
+
+// Asks for the line at `values`, to be written: weights and state come from far.
+static INLINE void fetch(const float *values) {
+    if (PREFETCH) __builtin_prefetch(values, 1, 2);
+}
+
+static INLINE U each_gradient(
+    const int kind, const size_t batch, const tk_dense_shape *shape, const float *dy, const float *xt,
+    gradient_use use) {
+    waiting blocks[2];
+    blocks[0].count = blocks[1].count = 0;
+    int turn = 0;
+    size_t stride = shape->padded_inputs, depth = gradient_depth(shape);
+    for (size_t first = 0; first < stride; first += depth) {
+        size_t last = smaller(first + depth, stride);
+        for (size_t o = 0; o < shape->outputs; o += BLOCK_ROWS) {
+            const float *rows[BLOCK_ROWS];
+            // Past the end the last output is computed again, and left out when the gradients are used.
+            for (size_t r = 0; r < BLOCK_ROWS; r++) rows[r] = dy + smaller(o + r, shape->outputs - 1) * batch;
+            size_t real = smaller(BLOCK_ROWS, shape->outputs - o);
+            for (size_t i = first; i < last; turn = !turn) {
+                waiting *block = &blocks[turn], *before = &blocks[!turn];
+                const float *from = xt + i * batch;
+                size_t columns = smaller(BLOCK_COLUMNS, (last - i) / TK_LANES);
+                if (columns == BLOCK_COLUMNS) {
+                    gradient_block(kind, BLOCK_COLUMNS, batch, rows, from, block, &use, before);
+                } else {
+                    gradient_block(kind, 1, batch, rows, from, block, &use, before);
+                    columns = 1;
+                }
+                block->count = real * columns;
+                for (size_t n = 0; n < block->count; n++) {
+                    size_t at = block->at[n] = (o + n / columns) * stride + i + n % columns * TK_LANES;
+                    size_t ahead = at + BLOCK_ROWS * stride;
+                    if (kind == KEEP || o + n / columns + BLOCK_ROWS >= shape->outputs) continue;
+                    fetch(use.weights + ahead);
+                    if (kind != TK_SGD) fetch(use.state1 + ahead);
+                    if (kind == TK_ADAM) fetch(use.state2 + ahead);
+                }
+                i += columns * TK_LANES;
+            }
+        }
+    }
+    for (size_t n = 0; n < blocks[!turn].count; n++) use_gradient(kind, &use, &blocks[!turn], n);
+    return use.magnitude;
+}
+
+tk_magnitude NAME(weight_gradient)(
+    const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *xt, float *weight_gradient,
+    float *bias_result) {
+    gradient_use use = {NULL, mask, weight_gradient, NULL, NULL, u_zero()};
+    U magnitude = each_gradient(KEEP, shape->batch, shape, dy, xt, use);
+    return u_result(bias_gradient(shape, dy, bias_result, magnitude));
+}
+
 void NAME(update_dense)(
-    const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy, const float *x,
+    const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy, const float *xt,
     float *bias_result, float *weights, float *weights1, float *weights2, float *bias, float *bias1, float *bias2) {
+    gradient_use use = {rule, mask, weights, weights1, weights2, u_zero()};
     switch (rule->kind) {
-    case TK_SGD: update_weights(TK_SGD, shape, rule, mask, dy, x, weights, weights, weights); break;
-    case TK_MOMENTUM: update_weights(TK_MOMENTUM, shape, rule, mask, dy, x, weights, weights1, weights1); break;
-    case TK_ADAM: update_weights(TK_ADAM, shape, rule, mask, dy, x, weights, weights1, weights2); break;
+    case TK_SGD:
+        use.state1 = use.state2 = weights;
+        each_gradient(TK_SGD, shape->batch, shape, dy, xt, use);
+        break;
+    case TK_MOMENTUM:
+        use.state2 = weights1;
+        each_gradient(TK_MOMENTUM, shape->batch, shape, dy, xt, use);
+        break;
+    case TK_ADAM:
+        // With a batch of 64 all of a block's loops are unrolled.
+        if (shape->batch == 64) each_gradient(TK_ADAM, 64, shape, dy, xt, use);
+        else each_gradient(TK_ADAM, shape->batch, shape, dy, xt, use);
+        break;
     }
     bias_gradient(shape, dy, bias_result, u_zero());
     size_t padded = (shape->outputs + TK_LANES - 1) / TK_LANES * TK_LANES;
@@ -367,6 +453,32 @@ tk_magnitude NAME(softmax_cross_entropy)(
     return u_result(magnitude);
 }
 
+// (pixel / 255 - mean) / deviation for 16 pixels.
+static INLINE V normalised(const uint8_t *pixels, float mean, float deviation) {
+    V value = v_div(v_pixels(pixels), v_set1(255.0f));
+    // x - 0 and x / 1 change nothing; a division costs more than the test.
+    if (mean != 0 || deviation != 1) value = v_div(v_sub(value, v_set1(mean)), v_set1(deviation));
+    return v_add(value, v_zero());
+}
+
+typedef float floats16 __attribute__((ext_vector_type(16)));
+
+// Transposes 16 rows of 16: four rounds that interleave row r with row r + 8.
+static INLINE void transpose_tile(const float *rows, size_t stride, float columns[TK_LANES][TK_LANES]) {
+    floats16 a[16], b[16];
+    UNROLL for (int r = 0; r < 16; r++) a[r] = *(const floats16 *)(rows + (size_t)r * stride);
+    UNROLL for (int round = 0; round < 4; round++) {
+        UNROLL for (int r = 0; r < 8; r++) {
+            b[2 * r] = __builtin_shufflevector(
+                a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            b[2 * r + 1] = __builtin_shufflevector(
+                a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+        UNROLL for (int r = 0; r < 16; r++) a[r] = b[r];
+    }
+    UNROLL for (int r = 0; r < 16; r++) *(floats16 *)columns[r] = a[r];
+}
+
 typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
 
 // Transposes 16 rows of 16 bytes: four rounds that interleave row r with row r + 8.
@@ -387,7 +499,7 @@ static INLINE void transpose_bytes(const uint8_t *const rows[16], uint8_t column
 
 void NAME(load_images)(
     const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,
-    size_t features_per_channel, const float *means, const float *deviations, float *x) {
+    size_t features_per_channel, const float *means, const float *deviations, float *x, float *xt) {
     size_t features = channels * features_per_channel;
     for (size_t e = 0; e < batch; e += TK_LANES) {
         const uint8_t *image[TK_LANES];
@@ -407,18 +519,29 @@ void NAME(load_images)(
                 row[l] = ragged[l];
             }
             transpose_bytes(row, pixels);
+            float(*tile)[TK_LANES] = (float(*)[TK_LANES])(xt ? xt + f * batch + e * TK_LANES : NULL);
             for (size_t r = 0; r < TK_LANES; r++) {
                 V value = v_zero();
                 if (r < width) {
                     size_t channel = channels == 1 ? 0 : (f + r) / features_per_channel;
-                    value = v_div(v_pixels(pixels[r]), v_set1(255.0f));
-                    // x - 0 and x / 1 change nothing; a division costs more than the test.
-                    if (means[channel] != 0 || deviations[channel] != 1) {
-                        value = v_div(v_sub(value, v_set1(means[channel])), v_set1(deviations[channel]));
-                    }
+                    value = normalised(pixels[r], means[channel], deviations[channel]);
                 }
-                v_store(x + (f + r) * batch + e, v_add(value, v_zero()));
+                v_store(x + (f + r) * batch + e, value);
             }
+            if (!tile) continue;
+            if (channels == 1 && width == TK_LANES) {
+                for (size_t l = 0; l < TK_LANES; l++) v_store(tile[l], normalised(row[l], means[0], deviations[0]));
+            } else {
+                transpose_tile(x + f * batch + e, batch, tile);
+            }
+        }
+    }
+}
+
+void NAME(transpose)(size_t features, size_t batch, const float *x, float *xt) {
+    for (size_t f = 0; f < features; f += TK_LANES) {
+        for (size_t e = 0; e < batch; e += TK_LANES) {
+            transpose_tile(x + f * batch + e, batch, (float(*)[TK_LANES])(xt + f * batch + e * TK_LANES));
         }
     }
 }

@@ -34,9 +34,9 @@ tk_magnitude tk_dense_input_gradient(
 }
 
 tk_magnitude tk_dense_weight_gradient(
-    tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *x,
+    tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *xt,
     float *weight_gradient, float *bias_gradient) {
-    DISPATCH(isa, weight_gradient, shape, mask, dy, x, weight_gradient, bias_gradient);
+    DISPATCH(isa, weight_gradient, shape, mask, dy, xt, weight_gradient, bias_gradient);
 }
 
 void tk_update(
@@ -47,10 +47,10 @@ void tk_update(
 
 void tk_dense_update(
     tk_isa isa, const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy,
-    const float *x, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
+    const float *xt, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
     float *bias2) {
     DISPATCH(
-        isa, update_dense, shape, rule, mask, dy, x, bias_gradient, weights, weights1, weights2, bias, bias1, bias2);
+        isa, update_dense, shape, rule, mask, dy, xt, bias_gradient, weights, weights1, weights2, bias, bias1, bias2);
 }
 
 tk_magnitude tk_softmax_cross_entropy(
@@ -76,7 +76,11 @@ size_t tk_count_correct(
 
 void tk_load_images(
     tk_isa isa, const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,
-    size_t features_per_channel, const float *means, const float *deviations, float *x) {
+    size_t features_per_channel, const float *means, const float *deviations, float *x, float *xt) {
     DISPATCH(
-        isa, load_images, images, indices, count, batch, channels, features_per_channel, means, deviations, x);
+        isa, load_images, images, indices, count, batch, channels, features_per_channel, means, deviations, x, xt);
+}
+
+void tk_transpose(tk_isa isa, size_t features, size_t batch, const float *x, float *xt) {
+    DISPATCH(isa, transpose, (features + TK_LANES - 1) / TK_LANES * TK_LANES, batch, x, xt);
 }

@@ -97,26 +97,36 @@ public struct DenseKernels: Sendable {
     }
 
     /// dW = dy xᵀ under the mask, and db = Σ dy.
-    /// - Parameter mask: bit l of word `index(output:input:) / 16` is 1 where weight l of that word survives.
+    /// - Parameters:
+    ///   - mask: bit l of word `index(output:input:) / 16` is 1 where weight l of that word survives.
+    ///   - transposed: x as `transpose` leaves it.
     public func weightGradient(
-        _ shape: DenseShape, mask: UnsafePointer<UInt16>, dy: UnsafePointer<Float>, x: UnsafePointer<Float>,
+        _ shape: DenseShape, mask: UnsafePointer<UInt16>, dy: UnsafePointer<Float>, transposed: UnsafePointer<Float>,
         weightGradient: UnsafeMutablePointer<Float>, biasGradient: UnsafeMutablePointer<Float>
     ) -> Magnitude {
         var shape = shape.code
         return Magnitude(
-            bits: tk_dense_weight_gradient(code, &shape, mask, dy, x, weightGradient, biasGradient))
+            bits: tk_dense_weight_gradient(code, &shape, mask, dy, transposed, weightGradient, biasGradient))
+    }
+
+    /// Writes x [feature][example] as [feature / 16][example][16], the order in which weight gradients read it.
+    public func transpose(
+        features: Int, batch: Int, x: UnsafePointer<Float>, transposed: UnsafeMutablePointer<Float>
+    ) {
+        tk_transpose(code, features, batch, x, transposed)
     }
 
     /// Takes one optimizer step from the gradient that `weightGradient` would give, without storing it.
     public func update(
         _ shape: DenseShape, rule: UpdateRule, mask: UnsafePointer<UInt16>, dy: UnsafePointer<Float>,
-        x: UnsafePointer<Float>, biasGradient: UnsafeMutablePointer<Float>, weights: UpdatedTensor, bias: UpdatedTensor
+        transposed: UnsafePointer<Float>, biasGradient: UnsafeMutablePointer<Float>, weights: UpdatedTensor,
+        bias: UpdatedTensor
     ) {
         var shape = shape.code
         var parameters = rule.parameters
         tk_dense_update(
-            code, &shape, &parameters, mask, dy, x, biasGradient, weights.values, weights.state1, weights.state2,
-            bias.values, bias.state1, bias.state2)
+            code, &shape, &parameters, mask, dy, transposed, biasGradient, weights.values, weights.state1,
+            weights.state2, bias.values, bias.state1, bias.state2)
     }
 
     /// Takes one optimizer step of `count` parameters (a multiple of 16) from a stored gradient.
@@ -145,12 +155,13 @@ public struct DenseKernels: Sendable {
 
     /// x = (pixel / 255 − mean) / deviation of images[indices], transposed to [feature][example]; padding examples repeat the
     /// last image.
+    /// - Parameter transposed: becomes the transpose of x, if it is given.
     public func loadImages(
         _ images: UnsafePointer<UInt8>, indices: UnsafePointer<Int32>, count: Int, batch: Int, channels: Int,
         featuresPerChannel: Int, means: UnsafePointer<Float>, deviations: UnsafePointer<Float>,
-        x: UnsafeMutablePointer<Float>
+        x: UnsafeMutablePointer<Float>, transposed: UnsafeMutablePointer<Float>?
     ) {
         tk_load_images(
-            code, images, indices, count, batch, channels, featuresPerChannel, means, deviations, x)
+            code, images, indices, count, batch, channels, featuresPerChannel, means, deviations, x, transposed)
     }
 }

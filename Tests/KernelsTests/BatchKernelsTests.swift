@@ -84,9 +84,17 @@ struct BatchKernelsTests {
                 images, indices, count, batch, channels, perChannel, means, deviations, expected.pointer)
             for isa in BatchKernelsTests.isas {
                 let actual = AlignedBuffer<Float>(zeroed: size)
+                let transposed = AlignedBuffer<Float>(zeroed: size)
                 tk_load_images(
-                    isa, images, indices, count, batch, channels, perChannel, means, deviations, actual.pointer)
+                    isa, images, indices, count, batch, channels, perChannel, means, deviations, actual.pointer,
+                    transposed.pointer)
                 #expect((0..<size).allSatisfy { actual[$0].bitPattern == expected[$0].bitPattern }, "\(isa)")
+                let again = AlignedBuffer<Float>(zeroed: size)
+                tk_transpose(isa, features, batch, expected.pointer, again.pointer)
+                #expect((0..<count * 16).allSatisfy { transposed[$0].bitPattern == again[$0].bitPattern }, "\(isa)")
+                tk_load_images(
+                    isa, images, indices, count, batch, channels, perChannel, means, deviations, again.pointer, nil)
+                #expect((0..<size).allSatisfy { again[$0].bitPattern == expected[$0].bitPattern }, "\(isa)")
             }
         }
     }

@@ -5,7 +5,7 @@ import Testing
 /// A dense layer with everything its kernels read, filled from a seed.
 private struct Layer: ~Copyable {
     let shape: DenseShape
-    let weights, bias, x, dy: AlignedBuffer<Float>
+    let weights, bias, x, transposed, dy: AlignedBuffer<Float>
     let mask: AlignedBuffer<UInt16>
     let live: [UInt32]
 
@@ -18,6 +18,7 @@ private struct Layer: ~Copyable {
         weights = AlignedBuffer(zeroed: shape.weightCount)
         bias = AlignedBuffer(zeroed: shape.paddedOutputs)
         x = AlignedBuffer(zeroed: shape.paddedInputs * batch)
+        transposed = AlignedBuffer(zeroed: shape.paddedInputs * batch)
         dy = AlignedBuffer(zeroed: shape.paddedOutputs * batch)
         mask = AlignedBuffer(zeroed: shape.weightCount / 16)
         var live: [UInt32] = []
@@ -33,6 +34,17 @@ private struct Layer: ~Copyable {
         self.live = live
         for place in 0..<inputs * batch { x[place] = max(random.value(spread: spread), 0) }
         for place in 0..<outputs * batch { dy[place] = random.value(spread: spread) }
+        transpose()
+    }
+
+    /// Brings `transposed` up to date with `x`.
+    func transpose() {
+        for feature in 0..<shape.paddedInputs {
+            for example in 0..<shape.batch {
+                transposed[(feature / 16 * shape.batch + example) * 16 + feature % 16] =
+                    x[feature * shape.batch + example]
+            }
+        }
     }
 
     var code: tk_dense_shape {
@@ -148,7 +160,7 @@ struct DenseKernelsTests {
                 let actual = AlignedBuffer<Float>(zeroed: layer.weights.count)
                 let actualBias = AlignedBuffer<Float>(zeroed: layer.bias.count)
                 let got = tk_dense_weight_gradient(
-                    isa, &shape, layer.mask.pointer, layer.dy.pointer, layer.x.pointer, actual.pointer,
+                    isa, &shape, layer.mask.pointer, layer.dy.pointer, layer.transposed.pointer, actual.pointer,
                     actualBias.pointer)
                 #expect(bitsOf(actual) == bitsOf(expected), "\(layer.shape) \(isa)")
                 #expect(bitsOf(actualBias) == bitsOf(expectedBias), "\(layer.shape) \(isa)")
@@ -190,7 +202,7 @@ struct DenseKernelsTests {
                         isa, &rule, layer.bias.count, biasGradient.pointer, apart.bias.pointer, apart.bias1.pointer,
                         apart.bias2.pointer)
                     tk_dense_update(
-                        isa, &shape, &rule, layer.mask.pointer, layer.dy.pointer, layer.x.pointer,
+                        isa, &shape, &rule, layer.mask.pointer, layer.dy.pointer, layer.transposed.pointer,
                         biasGradient.pointer, fused.weights.pointer, fused.weights1.pointer, fused.weights2.pointer,
                         fused.bias.pointer, fused.bias1.pointer, fused.bias2.pointer)
                 }
@@ -204,11 +216,24 @@ struct DenseKernelsTests {
         }
     }
 
+    @Test("The transposed batch holds every value in its place")
+    func transposed() {
+        for (seed, (inputs, outputs, batch)) in shapes.enumerated() {
+            let layer = Layer(inputs, outputs, batch, seed: 400 + UInt64(seed))
+            for isa in isas {
+                let actual = AlignedBuffer<Float>(zeroed: layer.x.count)
+                tk_transpose(isa, inputs, batch, layer.x.pointer, actual.pointer)
+                #expect(bitsOf(actual) == bitsOf(layer.transposed), "\(layer.shape) \(isa)")
+            }
+        }
+    }
+
     @Test("Padding examples add nothing: the gradients of 16 real columns are those of 32 with a dead half")
     func padding() {
         let wide = Layer(20, 7, 32, seed: 1)
         let narrow = Layer(20, 7, 16, seed: 1)
         for row in 0..<20 { for e in 0..<16 { narrow.x[row * 16 + e] = wide.x[row * 32 + e] } }
+        narrow.transpose()
         for row in 0..<7 {
             for e in 0..<16 {
                 narrow.dy[row * 16 + e] = wide.dy[row * 32 + e]
@@ -221,12 +246,12 @@ struct DenseKernelsTests {
             let biasGradient = AlignedBuffer<Float>(zeroed: wide.bias.count)
             var shape = wide.code
             _ = tk_dense_weight_gradient(
-                isa, &shape, wide.mask.pointer, wide.dy.pointer, wide.x.pointer, gradient.pointer,
+                isa, &shape, wide.mask.pointer, wide.dy.pointer, wide.transposed.pointer, gradient.pointer,
                 biasGradient.pointer)
             results.append(bitsOf(gradient) + bitsOf(biasGradient))
             shape = narrow.code
             _ = tk_dense_weight_gradient(
-                isa, &shape, wide.mask.pointer, narrow.dy.pointer, narrow.x.pointer, gradient.pointer,
+                isa, &shape, wide.mask.pointer, narrow.dy.pointer, narrow.transposed.pointer, gradient.pointer,
                 biasGradient.pointer)
             results.append(bitsOf(gradient) + bitsOf(biasGradient))
             #expect(results[0] == results[1], "\(isa)")

@@ -1,7 +1,8 @@
 // Numeric kernels. Every f32 result has the same bits whichever instruction set computes it; the rules that make it so
 // stand beside each kernel, and `tk_reference_*` (reference.h) are those rules written out one operation at a time.
 //
-// Layout of a batch: [feature][example], examples padded to a multiple of 16 ("lanes"; lane = example mod 16).
+// Layout of a batch: [feature][example], examples padded to a multiple of 16 ("lanes"; lane = example mod 16). Weight
+// gradients read it transposed, as [feature / 16][example][16]: `xt`.
 // Layout of weights: [output][input], inputs padded to a multiple of 16 with zeros that stay zero.
 // All f32 arrays are aligned to 64 bytes. Threads that call these kernels have called tk_flush_denormals().
 #ifndef TOMBOLA_KERNELS_H
@@ -52,7 +53,7 @@ tk_magnitude tk_dense_input_gradient(
 // l + (l+4), l + (l+2), l + (l+1).
 // `mask`: one bit per weight, [output][padded_inputs / 16], bit l of a word is input 16·word + l; padding bits are 0.
 tk_magnitude tk_dense_weight_gradient(
-    tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *x,
+    tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *xt,
     float *weight_gradient, float *bias_gradient);
 
 typedef enum { TK_SGD = 0, TK_MOMENTUM = 1, TK_ADAM = 2 } tk_rule_kind;
@@ -78,7 +79,7 @@ void tk_update(
 // - `bias_gradient`: scratch, outputs rounded up to 16.
 void tk_dense_update(
     tk_isa isa, const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy,
-    const float *x, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
+    const float *xt, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
     float *bias2);
 
 // Softmax cross-entropy of the first `count` columns of `logits` [classes][batch]. Adds each example's loss to
@@ -95,10 +96,14 @@ size_t tk_count_correct(
 
 // x[f][e] = (pixel / 255 - mean) / deviation, in f32 and in this order, for pixel f of image indices[e]; columns from
 // `count` on repeat the last image, so that padding is never less finite than the batch. `features` = channels ·
-// features_per_channel; rows up to the next multiple of 16 become +0.
+// features_per_channel; rows up to the next multiple of 16 become +0. `xt` (or NULL)
+// becomes the transpose.
 void tk_load_images(
     tk_isa isa, const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,
-    size_t features_per_channel, const float *means, const float *deviations, float *x);
+    size_t features_per_channel, const float *means, const float *deviations, float *x, float *xt);
+
+// xt = x transposed: [feature][example] to [feature / 16][example][16], for `features` rounded up to a multiple of 16.
+void tk_transpose(tk_isa isa, size_t features, size_t batch, const float *x, float *xt);
 
 // exp, log, cos and sin for schedules, initialisation and generated data: f64, below 2 ulp, plain IEEE + - * /, so the
 // same bits on every machine, whether or not denormals are flushed (results below 2^-1022 are 0).

@@ -26,6 +26,8 @@ final class DenseLayer {
     /// [paddedOutputs][batch]: the results of the forward pass, and the gradient of the loss by them before ReLU.
     let activations: AlignedBuffer<Float>
     let gradient: AlignedBuffer<Float>
+    /// [paddedInputs / 16][batch][16]: what the layer read in a training step, as the weight gradient wants it.
+    let transposedInput: AlignedBuffer<Float>
 
     init(inputs: Int, outputs: Int, rectifies: Bool, stateCount: Int, batchCapacity: Int) {
         self.inputs = inputs
@@ -44,6 +46,7 @@ final class DenseLayer {
         live = LiveOutputs(Array(0..<outputs))
         activations = AlignedBuffer(zeroed: shape.paddedOutputs * batchCapacity)
         gradient = AlignedBuffer(zeroed: shape.paddedOutputs * batchCapacity)
+        transposedInput = AlignedBuffer(zeroed: shape.paddedInputs * batchCapacity)
         setMask(nil)
     }
 

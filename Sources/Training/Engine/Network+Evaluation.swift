@@ -37,7 +37,7 @@ extension Network {
         lossSum: inout Double, correct: inout Int
     ) -> Bool {
         let width = DenseShape.padded(indices.count)
-        load(images: source, labels: from, indices: indices)
+        load(images: source, labels: from, indices: indices, training: false)
         guard forward(width: width) != nil else { return false }
         let logits = UnsafePointer(layers[layers.count - 1].activations.pointer)
         _ = kernels.softmaxCrossEntropy(

@@ -20,11 +20,11 @@ extension Network {
         guard let loss = backward(images: images, labels: labels, indices: indices) else { return .diverged }
         let rule = optimizer.nextRule(learningRate: Double(learningRate))
         let width = DenseShape.padded(indices.count)
-        for (position, layer) in layers.enumerated() {
+        for layer in layers {
             kernels.update(
                 layer.shape(batch: width), rule: rule, mask: layer.survivors.pointer, dy: layer.gradient.pointer,
-                x: input(of: position), biasGradient: layer.biasGradient.pointer, weights: layer.updatedWeights,
-                bias: layer.updatedBias)
+                transposed: layer.transposedInput.pointer, biasGradient: layer.biasGradient.pointer,
+                weights: layer.updatedWeights, bias: layer.updatedBias)
         }
         return .trained(loss: loss)
     }
@@ -64,7 +64,11 @@ extension Network {
         return magnitudes
     }
 
-    func load(images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>) {
+    /// Loads a batch into `images` and `labels`; for `training` the first layer's transposed input as well.
+    func load(
+        images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
+        training: Bool
+    ) {
         guard let first = indices.baseAddress else { preconditionFailure("a batch of no images") }
         for (example, index) in indices.enumerated() {
             let label = from[Int(index)]
@@ -74,7 +78,8 @@ extension Network {
         kernels.loadImages(
             source, indices: first, count: indices.count, batch: DenseShape.padded(indices.count),
             channels: pixelMean.count, featuresPerChannel: inputs / pixelMean.count, means: pixelMean.pointer,
-            deviations: pixelDeviation.pointer, x: images.pointer)
+            deviations: pixelDeviation.pointer, x: images.pointer,
+            transposed: training ? layers[0].transposedInput.pointer : nil)
     }
 
     /// Runs the batch forward and back: afterwards each layer's `gradient` is that of the mean loss by its results. Nil if an
@@ -84,7 +89,7 @@ extension Network {
     ) -> Float? {
         precondition((1...batch).contains(indices.count), "a batch of \(indices.count), at most \(batch)")
         let width = DenseShape.padded(indices.count)
-        load(images: source, labels: from, indices: indices)
+        load(images: source, labels: from, indices: indices, training: true)
         guard let activationMagnitudes = forward(width: width) else { return nil }
 
         let last = layers[layers.count - 1]
@@ -97,6 +102,11 @@ extension Network {
 
         for position in layers.indices.reversed() {
             let layer = layers[position]
+            if position > 0 {
+                kernels.transpose(
+                    features: layer.inputs, batch: width, x: input(of: position),
+                    transposed: layer.transposedInput.pointer)
+            }
             let inputMagnitude = position == 0 ? pixelMagnitude : activationMagnitudes[position - 1]
             guard
                 weightGradientsAreFinite(
@@ -127,6 +137,7 @@ extension Network {
         let layer = layers[position]
         return kernels.weightGradient(
             layer.shape(batch: width), mask: layer.survivors.pointer, dy: layer.gradient.pointer,
-            x: input(of: position), weightGradient: weightGradient.pointer, biasGradient: layer.biasGradient.pointer)
+            transposed: layer.transposedInput.pointer, weightGradient: weightGradient.pointer,
+            biasGradient: layer.biasGradient.pointer)
     }
 }
