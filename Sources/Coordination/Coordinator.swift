@@ -1,21 +1,140 @@
-import Collections
 import Lottery
+import OrderedCollections
 
 /// Who does what, as a value: no clock, no socket, no file. The shell hands it events and carries out the outcomes.
+///
+/// A task is pending, done or failed; a pending one waits for parents, is ready, is run by one worker, or is being delivered. What an
+/// attempt came to is decided by its name alone, so that a frame may come late, twice or never. Everything that must survive a
+/// crash is a `Change` of the same outcome as the messages that depend on it.
+///
+/// - Complexity: O(log n) amortised for each event and for each task or worker it touches; a `wake` past a deadline looks at every
+///   session and every running attempt once.
 public struct Coordinator: Sendable {
     public let store: StoreID
     public let generation: Generation
     public let settings: CoordinatorSettings
 
+    var tasks: [TaskKey: Task] = [:]
+    var counts = CoordinatorStatus.Counts()
+    var incidents = CoordinatorStatus.Incidents()
+    var ready = RankedQueue<TaskKey, ReadyRank>()
+
+    var sessions: [WorkerID: Session] = [:]
+    var routes: [RouteID: WorkerID] = [:]
+    /// Sessions with a free slot.
+    var free = RankedQueue<WorkerID, FreeRank>()
+    /// Incarnations that a newer process of the same name replaced, newest last.
+    var replaced: [WorkerID: [UInt64]] = [:]
+
+    /// Which claims wait for a blob.
+    var pulls: [Digest: OrderedSet<ClaimReference>] = [:]
+    var claims: [WorkerID: Set<ClaimReference>] = [:]
+    /// Restored attempts whose worker has not come back.
+    var orphans: [WorkerID: Set<TaskKey>] = [:]
+    var adoptionDeadline: Instant
+
+    /// No deadline is earlier. It may lie before the earliest one, because traffic only puts deadlines off.
+    var nextCheck: Instant?
+    var latest: Instant
+    var isStopping = false
+    /// Duplicates that were found to differ, so that a resent one is not reported twice.
+    var disputed: Set<AttemptID> = []
+    /// What restoring decided; it goes out with the first outcome.
+    var deferred = Outcome()
+
+    /// Goes on where the snapshot ends: done stays done, attempts that were given out wait for their workers until
+    /// `CoordinatorSettings.adoptionMilliseconds` have passed. Tasks of equal priority go out in the snapshot's order.
     public init(restoring snapshot: Snapshot, generation: Generation, settings: CoordinatorSettings, at now: Instant) {
         self.store = snapshot.store
         self.generation = generation
         self.settings = settings
+        self.latest = now
+        adoptionDeadline = now.advanced(byMilliseconds: settings.adoptionMilliseconds)
+        tasks.reserveCapacity(snapshot.tasks.count)
+        for record in snapshot.tasks { restore(record, at: now) }
+        for record in snapshot.tasks { link(record.work.key) }
+        var outcome = Outcome()
+        for record in snapshot.tasks { settle(record.work.key, &outcome) }
+        deferred = outcome
+        if !orphans.isEmpty { expect(adoptionDeadline) }
     }
 
-    public mutating func handle(_ event: Event, at now: Instant) -> Outcome { Outcome() }
-    public var status: CoordinatorStatus {
-        CoordinatorStatus(counts: CoordinatorStatus.Counts(), workers: [], running: [], incidents: CoordinatorStatus.Incidents())
+    public mutating func handle(_ event: Event, at now: Instant) -> Outcome {
+        latest = now
+        var outcome = deferred
+        deferred = Outcome()
+        switch event {
+        case .worker(let route, .hello(let hello)): onHello(hello, from: route, &outcome)
+        case .worker(let route, .beat(let beat)): onBeat(beat, from: route, &outcome)
+        case .worker(let route, .result(let report)): onResult(report, from: route, &outcome)
+        case .worker(let route, .failure(let report)): onFailure(report, from: route, &outcome)
+        case .worker(let route, .goodbye(let worker)): onGoodbye(worker, from: route, &outcome)
+        case .unreachable(let route): onUnreachable(route)
+        case .tasksAdded(let works): onTasksAdded(works, &outcome)
+        case .blobStored(let digest): onBlobStored(digest, &outcome)
+        case .blobUnavailable(let digest, let worker): onBlobUnavailable(digest, worker, &outcome)
+        case .wake: onWake(&outcome)
+        case .loopStalled(let milliseconds): onLoopStalled(milliseconds)
+        case .stopWorkers: onStopWorkers(&outcome)
+        }
+        place(&outcome)
+        outcome.wakeUpAt = nextCheck
+        return outcome
     }
-    public func checkInvariants() {}
+
+    /// Changes a task, and with it the counts and the ready queue.
+    mutating func update(_ key: TaskKey, _ change: (inout Task) -> Void) {
+        count(tasks[key]!.phase, by: -1)
+        change(&tasks[key]!)
+        let phase = tasks[key]!.phase
+        count(phase, by: 1)
+        if phase == .ready {
+            ready.set(key, rank: ReadyRank(priority: tasks[key]!.work.priority, order: tasks[key]!.order))
+        } else {
+            ready.remove(key)
+        }
+    }
+
+    mutating func count(_ phase: Phase, by difference: Int) {
+        switch phase {
+        case .waiting: counts.waiting += difference
+        case .ready: counts.ready += difference
+        case .running: counts.running += difference
+        case .delivering: counts.delivering += difference
+        case .done: counts.done += difference
+        case .failed: counts.failed += difference
+        }
+    }
+
+    /// Sees to it that `wake` looks at `deadline`.
+    mutating func expect(_ deadline: Instant) {
+        nextCheck = nextCheck.map { min($0, deadline) } ?? deadline
+    }
+
+    private mutating func restore(_ record: Snapshot.TaskRecord, at now: Instant) {
+        let key = record.work.key
+        precondition(tasks[key] == nil, "task \(key) is in the snapshot twice")
+        // A task that waits for nothing is made ready by `settle`, once all its parents are here.
+        var task = Task(work: record.work, order: tasks.count, missingParents: 1)
+        task.attempts = max(record.attempts, record.running?.attempt.attempt.number ?? 0)
+        task.childFailures = record.childFailures
+        task.losses = record.losses
+        switch record.state {
+        case .done(let result):
+            task.settled = .done(result, by: nil, finisher: nil)
+            task.work.payload = []
+        case .failed(let reason):
+            task.settled = .failed(reason: reason)
+        case .pending:
+            if let running = record.running {
+                task.running = Running(
+                    id: running.attempt, worker: running.worker, sequence: 0, sentAt: now, startedAt: now, step: 0,
+                    steppedAt: now, isOrphan: true)
+                task.lastHolder = running.worker
+                orphans[running.worker, default: []].insert(key)
+            }
+        }
+        tasks[key] = task
+        count(task.phase, by: 1)
+    }
 }

@@ -13,6 +13,8 @@ public enum Limits {
     /// Attempts or data sets that one message lists.
     public static let attemptsPerMessage = 1024
     public static let datasetsPerWorker = 1024
+    /// Highest training step that a beat can say.
+    public static let step = Int(Int32.max)
     public static let chunkBytes = 1024 * 1024
     public static let chunksInFlight = 4
     public static let blobBytes = 64 << 30

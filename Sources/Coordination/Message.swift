@@ -39,9 +39,9 @@ public struct Hello: Hashable, Sendable, Codable {
     /// Rises with each HELLO of an incarnation; a higher one supersedes the session.
     public var counter: UInt64
     public var slots: Int
-    /// What its slots run.
+    /// Everything it holds, running or waiting for inputs.
     public var running: [RunningAttempt]
-    /// What it has finished and not seen acknowledged; the results follow as messages of their own.
+    /// What it has finished, or reports as failed, and not seen acknowledged; those messages follow WELCOME.
     public var finished: [AttemptID]
     /// Data sets it holds, by digest.
     public var datasets: [Digest]
@@ -124,7 +124,7 @@ public struct Beat: Hashable, Sendable {
     /// Everything it holds, running or waiting for inputs, with the training step.
     public var holding: [RunningAttempt]
     public var lastSequence: UInt64
-    /// Slots it has, absolute.
+    /// Slots it has, absolute; 0 when it takes no more tasks because it is about to end.
     public var slots: Int
 
     public init(worker: WorkerID, incarnation: UInt64, holding: [RunningAttempt], lastSequence: UInt64, slots: Int) {

@@ -1,0 +1,94 @@
+import Lottery
+
+extension Coordinator {
+    /// Stops the process, with the state in the message, if the indexes contradict each other. For tests and simulations.
+    /// - Complexity: O(all tasks and sessions).
+    public func checkInvariants() {
+        checkTasks()
+        checkSessions()
+        checkClaims()
+        precondition(nextCheck != nil || (sessions.isEmpty && orphans.isEmpty), "sessions without a deadline")
+    }
+
+    private func checkTasks() {
+        var seen = CoordinatorStatus.Counts()
+        for (key, task) in tasks {
+            switch task.phase {
+            case .waiting: seen.waiting += 1
+            case .ready: seen.ready += 1
+            case .running: seen.running += 1
+            case .delivering: seen.delivering += 1
+            case .done: seen.done += 1
+            case .failed: seen.failed += 1
+            }
+            precondition(key == task.work.key, "task \(key) is filed wrongly: \(task)")
+            let rank = ReadyRank(priority: task.work.priority, order: task.order)
+            precondition(ready.rank(of: key) == (task.phase == .ready ? rank : nil), "ready queue disagrees with \(task)")
+            precondition(task.settled == nil || task.running == nil, "a settled task runs: \(task)")
+            precondition(task.claims.count <= Limits.claimsPerTask, "too many claims: \(task)")
+            precondition(
+                task.claims.count(where: \.isOpen) + (task.running == nil ? 0 : 1) <= 1, "two attempts are open: \(task)")
+            for parent in task.parents {
+                precondition(tasks[parent]?.dependents.contains(key) ?? true, "\(parent) does not know its dependent \(key)")
+            }
+            for dependent in task.dependents {
+                precondition(tasks[dependent]!.parents.contains(key), "\(dependent) does not wait for \(key)")
+            }
+            if task.phase == .waiting || task.phase == .ready {
+                let missing = task.parents.count { if case .done = tasks[$0]?.settled { false } else { true } }
+                precondition(missing == task.missingParents, "\(missing) parents are missing: \(task)")
+                precondition(
+                    task.parents.allSatisfy { tasks[$0]!.phase != .failed }, "waits for a failed task: \(task)")
+            }
+            if let running = task.running {
+                precondition(running.id.attempt.number <= task.attempts, "an attempt that was not counted: \(task)")
+                let holds =
+                    running.isOrphan ? orphans[running.worker]?.contains(key) : sessions[running.worker]?.assigned.contains(key)
+                precondition(holds == true, "nobody holds the running attempt of \(task)")
+            }
+        }
+        precondition(seen == counts, "counts \(counts), tasks \(seen)")
+        precondition(ready.count == counts.ready, "\(ready.count) tasks in the ready queue, \(counts)")
+    }
+
+    private func checkSessions() {
+        for (worker, session) in sessions {
+            precondition(worker == session.worker, "session filed wrongly: \(session)")
+            if let route = session.route { precondition(routes[route] == worker, "route without way back: \(session)") }
+            precondition(free.rank(of: worker)?.free ?? 0 == session.free, "free slots disagree: \(session)")
+            for key in session.assigned {
+                let running = tasks[key]!.running
+                precondition(running?.worker == worker && running?.isOrphan == false, "\(worker) holds \(tasks[key]!)")
+            }
+        }
+        for (route, worker) in routes { precondition(sessions[worker]?.route == route, "stale route of \(worker)") }
+        for (worker, keys) in orphans {
+            precondition(!keys.isEmpty, "an empty list of orphans of \(worker)")
+            for key in keys { precondition(tasks[key]!.running?.isOrphan == true, "no orphan: \(tasks[key]!)") }
+        }
+    }
+
+    private func checkClaims() {
+        var open = 0
+        for task in tasks.values {
+            precondition(task.claims.isEmpty || !isDone(task), "a done task is delivered: \(task)")
+            for claim in task.claims {
+                open += 1
+                precondition(!claim.missing.isEmpty, "a claim waits for nothing: \(claim)")
+                precondition(claims[claim.worker]?.contains(claim.reference) == true, "unlisted claim: \(claim)")
+                for digest in claim.missing {
+                    precondition(pulls[digest]?.contains(claim.reference) == true, "nobody pulls \(digest) for \(claim)")
+                }
+            }
+        }
+        precondition(claims.values.reduce(0) { $0 + $1.count } == open, "\(open) claims, listed \(claims)")
+        for (digest, references) in pulls {
+            for reference in references {
+                let claim = tasks[reference.task]!.claims.first { $0.reference == reference }
+                precondition(claim?.missing.contains(digest) == true, "\(digest) is pulled for nothing: \(reference)")
+            }
+        }
+    }
+
+    private func isDone(_ task: Task) -> Bool { if case .done = task.settled { true } else { false } }
+}

@@ -1,0 +1,67 @@
+import Lottery
+
+/// Which task goes to which worker.
+///
+/// The ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and may have its
+/// resume file; else to one that finished a parent and so has an input already; else to the one with the most free slots (of
+/// equals the lowest id). A worker on which the task's child failed comes last. Data sets are not considered: each worker pulls
+/// one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait behind a long training while another
+/// worker stands idle, and a training takes far longer than the round trip that is saved.
+extension Coordinator {
+    mutating func place(_ outcome: inout Outcome) {
+        guard !isStopping else { return }
+        while !free.isEmpty, let key = ready.first(), let worker = chooseWorker(for: tasks[key]!) {
+            giveOut(key, to: worker, &outcome)
+        }
+    }
+
+    private mutating func chooseWorker(for task: Task) -> WorkerID? {
+        func isUsable(_ worker: WorkerID) -> Bool { free.rank(of: worker) != nil && !task.avoided.contains(worker) }
+        if let holder = task.lastHolder, isUsable(holder) { return holder }
+        for parent in task.parents {
+            if case .done(_, _, let finisher?) = tasks[parent]?.settled, isUsable(finisher) { return finisher }
+        }
+        // Set the avoided ones aside for a moment to see who else is free. They are few: a task fails after a few failures.
+        let aside = task.avoided.filter { free.rank(of: $0) != nil }
+        for worker in aside { free.remove(worker) }
+        let other = free.first()
+        for worker in aside { rankFree(worker) }
+        return other ?? free.first()
+    }
+
+    private mutating func giveOut(_ key: TaskKey, to worker: WorkerID, _ outcome: inout Outcome) {
+        let id = AttemptID(task: key, attempt: Attempt(tasks[key]!.attempts + 1), generation: generation)
+        let running = Running(
+            id: id, worker: worker, sequence: 0, sentAt: latest, startedAt: latest, step: 0, steppedAt: latest)
+        update(key) {
+            $0.attempts += 1
+            $0.lastHolder = worker
+            $0.running = running
+        }
+        sessions[worker]!.assigned.insert(key)
+        rankFree(worker)
+        // Durable with this outcome, and so before TASK is sent.
+        outcome.changes.append(.attemptStarted(id, worker: worker))
+        sendTask(key, isRepeat: false, &outcome)
+        expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
+    }
+
+    /// Sends TASK, for the first time or again, under the session's next sequence number.
+    mutating func sendTask(_ key: TaskKey, isRepeat: Bool, _ outcome: inout Outcome) {
+        let task = tasks[key]!
+        let running = task.running!
+        guard let route = sessions[running.worker]?.route else { return }
+        guard case .success(let inputs) = resolveInputs(of: task.work) else {
+            // Only a restored attempt can get here: its parents' results are not in the store.
+            endAttempt(key, .released, &outcome)
+            return settle(key, &outcome)
+        }
+        sessions[running.worker]!.lastSequence += 1
+        let sequence = sessions[running.worker]!.lastSequence
+        tasks[key]!.running!.sequence = sequence
+        tasks[key]!.running!.sentAt = latest
+        if isRepeat { incidents.resentTasks += 1 }
+        send(
+            .task(Assignment(id: running.id, sequence: sequence, inputs: inputs, payload: task.work.payload)), to: route, &outcome)
+    }
+}

@@ -1,0 +1,231 @@
+import Lottery
+
+/// Workers and whether they live.
+extension Coordinator {
+    /// A higher counter of the same process supersedes its session's connection; another process of the same name ends the old one
+    /// at once, keeping what its outbox announces. What the worker still runs is adopted unless another holds it by now.
+    mutating func onHello(_ hello: Hello, from route: RouteID, _ outcome: inout Outcome) {
+        guard !isStopping else { return send(.shutdown, to: route, &outcome) }
+        let worker = hello.worker
+        let announced = Set(hello.running.map(\.id) + hello.finished)
+        if let session = sessions[worker] {
+            if session.incarnation == hello.incarnation {
+                // A late frame of a connection that was given up since.
+                guard hello.counter > session.counter else { return }
+                outcome.notices.append(.workerReturned(worker, host: hello.host))
+            } else {
+                if replaced[worker]?.contains(hello.incarnation) == true, session.hasBeaten {
+                    return refuse(
+                        worker, "another worker process calls itself “\(worker)” (on \(session.host), process \(session.processID)); "
+                            + "give each worker a directory or name of its own", route, &outcome)
+                }
+                replace(session, announced: announced, &outcome)
+                outcome.notices.append(.workerReturned(worker, host: hello.host))
+            }
+        } else {
+            guard sessions.count < Limits.workers else {
+                return refuse(worker, "the coordinator has its \(Limits.workers) workers already", route, &outcome)
+            }
+            dropClaims(of: worker, .lost, keeping: announced, &outcome)
+            outcome.notices.append(.workerJoined(worker, host: hello.host, slots: hello.slots))
+        }
+        bind(hello, to: route)
+        send(
+            .welcome(
+                Welcome(
+                    store: store, generation: generation, blobEndpointPort: settings.blobEndpointPort,
+                    beatMilliseconds: settings.beatMilliseconds, sessionMilliseconds: settings.sessionMilliseconds)),
+            to: route, &outcome)
+        adopt(hello, announced: announced, &outcome)
+        rankFree(worker)
+    }
+
+    private mutating func refuse(_ worker: WorkerID, _ reason: String, _ route: RouteID, _ outcome: inout Outcome) {
+        outcome.notices.append(.workerRefused(worker, reason: reason))
+        send(.refused(reason: reason), to: route, &outcome)
+    }
+
+    /// Ends a process's session in favour of a newer process of the same name.
+    private mutating func replace(_ session: Session, announced: Set<AttemptID>, _ outcome: inout Outcome) {
+        replaced[session.worker, default: []].append(session.incarnation)
+        // More than a few processes of one name at a time is beyond any mistake.
+        if replaced[session.worker]!.count > 8 { replaced[session.worker]!.removeFirst() }
+        for key in session.assigned.sorted() where !announced.contains(tasks[key]!.running!.id) {
+            endAttempt(key, .lost, &outcome)
+        }
+        dropClaims(of: session.worker, .lost, keeping: announced, &outcome)
+    }
+
+    private mutating func bind(_ hello: Hello, to route: RouteID) {
+        let slots = min(max(hello.slots, 0), Limits.slotsPerWorker)
+        // A route that another name used before is this worker's now: one connection has one worker.
+        if let other = routes[route], other != hello.worker {
+            sessions[other]!.route = nil
+            rankFree(other)
+        }
+        if let old = sessions[hello.worker], let oldRoute = old.route { routes[oldRoute] = nil }
+        var session =
+            sessions[hello.worker]
+            ?? Session(
+                worker: hello.worker, incarnation: hello.incarnation, counter: hello.counter, slots: slots, host: hello.host,
+                processID: hello.processID, route: route, lastHeard: latest)
+        if session.incarnation != hello.incarnation {
+            session.hasBeaten = false
+            session.lastSequence = 0
+        }
+        session.incarnation = hello.incarnation
+        session.counter = hello.counter
+        session.slots = slots
+        session.host = hello.host
+        session.processID = hello.processID
+        session.route = route
+        session.lastHeard = latest
+        sessions[hello.worker] = session
+        routes[route] = hello.worker
+        expect(latest.advanced(byMilliseconds: settings.sessionMilliseconds))
+    }
+
+    private mutating func adopt(_ hello: Hello, announced: Set<AttemptID>, _ outcome: inout Outcome) {
+        let worker = hello.worker
+        for held in hello.running {
+            guard let task = tasks[held.id.task] else { continue }
+            if let running = task.running {
+                // If the task was given to another meanwhile, the holder keeps it; the first beat revokes the returner.
+                guard running.id == held.id, running.worker == worker else { continue }
+                if running.isOrphan { adoptOrphan(held.id.task) }
+                tasks[held.id.task]!.running!.step = held.step
+                tasks[held.id.task]!.running!.steppedAt = latest
+            } else if task.phase == .ready {
+                readopt(held, by: worker, &outcome)
+            }
+        }
+        // Finished ones stay until their results come, which is next.
+        for key in (orphans[worker] ?? []).sorted() {
+            if announced.contains(tasks[key]!.running!.id) {
+                adoptOrphan(key)
+            } else {
+                endAttempt(key, .released, &outcome)
+            }
+        }
+        for key in sessions[worker]!.assigned.sorted() where !announced.contains(tasks[key]!.running!.id) {
+            sendTask(key, isRepeat: true, &outcome)
+        }
+    }
+
+    private mutating func adoptOrphan(_ key: TaskKey) {
+        let worker = tasks[key]!.running!.worker
+        orphans[worker]!.remove(key)
+        if orphans[worker]!.isEmpty { orphans[worker] = nil }
+        tasks[key]!.running!.isOrphan = false
+        tasks[key]!.running!.startedAt = latest
+        tasks[key]!.running!.steppedAt = latest
+        sessions[worker]!.assigned.insert(key)
+        expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
+    }
+
+    /// The attempt was given up for lost, nobody has the task, and here its worker is back with it: its training is not wasted.
+    private mutating func readopt(_ held: RunningAttempt, by worker: WorkerID, _ outcome: inout Outcome) {
+        let key = held.id.task
+        let now = latest
+        update(key) {
+            $0.attempts = max($0.attempts, held.id.attempt.number)
+            $0.running = Running(
+                id: held.id, worker: worker, sequence: 0, sentAt: now, startedAt: now, step: held.step, steppedAt: now,
+                isReadopted: true)
+            $0.lastHolder = worker
+        }
+        sessions[worker]!.assigned.insert(key)
+        expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
+        outcome.changes.append(.attemptStarted(held.id, worker: worker))
+    }
+
+    /// Everything the worker holds: what is assigned but absent is sent again, what is held but not assigned is revoked.
+    mutating func onBeat(_ beat: Beat, from route: RouteID, _ outcome: inout Outcome) {
+        guard routes[route] == beat.worker, sessions[beat.worker]!.incarnation == beat.incarnation else {
+            return sayHello(to: route, &outcome)
+        }
+        let worker = beat.worker
+        sessions[worker]!.lastHeard = latest
+        sessions[worker]!.hasBeaten = true
+        sessions[worker]!.slots = min(max(beat.slots, 0), Limits.slotsPerWorker)
+        let steps = Dictionary(beat.holding.map { ($0.id, $0.step) }, uniquingKeysWith: max)
+        for key in sessions[worker]!.assigned.sorted() {
+            let running = tasks[key]!.running!
+            if let step = steps[running.id] {
+                guard step != running.step else { continue }
+                tasks[key]!.running!.step = step
+                tasks[key]!.running!.steppedAt = latest
+            } else if running.sequence <= beat.lastSequence || latest.since(running.sentAt) >= settings.beatMilliseconds {
+                // A TASK with a higher number that was sent just now is on its way.
+                sendTask(key, isRepeat: true, &outcome)
+            }
+        }
+        let revoked = beat.holding.map(\.id).filter { id in
+            guard let running = tasks[id.task]?.running else { return true }
+            return running.id != id || running.worker != worker
+        }
+        send(.beatAck(BeatAck(store: store, generation: generation, revoked: revoked)), to: route, &outcome)
+        rankFree(worker)
+    }
+
+    /// Any traffic of a session is life; a frame without a session is answered SAY_HELLO.
+    mutating func hear(_ worker: WorkerID, from route: RouteID, _ outcome: inout Outcome) {
+        if routes[route] == worker {
+            sessions[worker]!.lastHeard = latest
+        } else {
+            sayHello(to: route, &outcome)
+        }
+    }
+
+    private mutating func sayHello(to route: RouteID, _ outcome: inout Outcome) {
+        incidents.sayHellos += 1
+        send(.sayHello, to: route, &outcome)
+    }
+
+    /// Goodbye of another connection than the session's is an older process's, and ends nothing.
+    mutating func onGoodbye(_ worker: WorkerID, from route: RouteID, _ outcome: inout Outcome) {
+        guard routes[route] == worker else { return }
+        outcome.notices.append(.workerLeft(worker))
+        endSession(worker, .released, &outcome)
+    }
+
+    /// Nobody is at the end of a connection. Its worker will make a new one, or fall silent.
+    mutating func onUnreachable(_ route: RouteID) {
+        guard let worker = routes.removeValue(forKey: route) else { return }
+        sessions[worker]!.route = nil
+        rankFree(worker)
+    }
+
+    mutating func endSession(_ worker: WorkerID, _ end: AttemptEnd, _ outcome: inout Outcome) {
+        for key in sessions[worker]!.assigned.sorted() { endAttempt(key, end, &outcome) }
+        if let route = sessions[worker]!.route { routes[route] = nil }
+        sessions[worker] = nil
+        replaced[worker] = nil
+        free.remove(worker)
+        dropClaims(of: worker, end, keeping: [], &outcome)
+    }
+
+    private mutating func dropClaims(
+        of worker: WorkerID, _ end: AttemptEnd, keeping: Set<AttemptID>, _ outcome: inout Outcome
+    ) {
+        for reference in (claims[worker] ?? []).sorted(by: { $0.id < $1.id }) where !keeping.contains(reference.id) {
+            drop(reference, end, &outcome)
+        }
+    }
+
+    mutating func onStopWorkers(_ outcome: inout Outcome) {
+        isStopping = true
+        for session in sessions.values.sorted(by: { $0.worker < $1.worker }) {
+            if let route = session.route { send(.shutdown, to: route, &outcome) }
+        }
+    }
+
+    mutating func rankFree(_ worker: WorkerID) {
+        guard let session = sessions[worker], session.free > 0 else { return free.remove(worker) }
+        free.set(worker, rank: FreeRank(free: session.free, worker: worker))
+    }
+
+    mutating func send(_ message: CoordinatorMessage, to route: RouteID, _ outcome: inout Outcome) {
+        outcome.messages.append(Envelope(to: route, message: message))
+    }
+}

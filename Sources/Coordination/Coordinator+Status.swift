@@ -1,0 +1,33 @@
+import Lottery
+
+extension Coordinator {
+    /// - Complexity: O(workers + running attempts).
+    public var status: CoordinatorStatus {
+        let held = sessions.values.flatMap(\.assigned) + orphans.values.joined()
+        let running = held.map { key in
+            let running = tasks[key]!.running!
+            return CoordinatorStatus.RunningLine(
+                task: key, attempt: running.id.attempt, worker: running.worker, step: running.step, cost: tasks[key]!.work.cost,
+                ageMilliseconds: latest.since(running.startedAt), stillMilliseconds: latest.since(running.steppedAt),
+                awaitsAdoption: running.isOrphan)
+        }
+        let workers = sessions.values.map { session in
+            CoordinatorStatus.WorkerLine(
+                worker: session.worker, host: session.host, processID: session.processID, slots: session.slots,
+                running: session.assigned.count, silentMilliseconds: latest.since(session.lastHeard),
+                isReachable: session.route != nil)
+        }
+        return CoordinatorStatus(
+            counts: counts, workers: workers.sorted { $0.worker < $1.worker },
+            running: running.sorted { ($0.worker, $0.task) < ($1.worker, $1.task) }, incidents: incidents)
+    }
+
+    /// What a task has come to, or nil for an unknown one.
+    public func state(of key: TaskKey) -> Snapshot.State? {
+        switch tasks[key]?.settled {
+        case .done(let result, _, _): .done(result)
+        case .failed(let reason): .failed(reason: reason)
+        case nil: tasks[key] == nil ? nil : .pending
+        }
+    }
+}

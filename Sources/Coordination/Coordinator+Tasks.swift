@@ -1,0 +1,198 @@
+import DequeModule
+import Lottery
+import OrderedCollections
+
+/// Tasks and what they wait for.
+extension Coordinator {
+    /// New keys become tasks. A known key is a request to merge: a pending task that is not given out takes the new payload, inputs and
+    /// cost and the higher priority; a failed one is tried anew; one that is running or done stays as it is.
+    mutating func onTasksAdded(_ works: [Work], _ outcome: inout Outcome) {
+        var changed: OrderedSet<TaskKey> = []
+        var revived: [TaskKey] = []
+        for work in works {
+            let key = work.key
+            switch tasks[key]?.phase {
+            case nil:
+                let task = Task(work: work, order: tasks.count, missingParents: 1)
+                tasks[key] = task
+                count(task.phase, by: 1)
+                outcome.changes.append(.taskAdded(work))
+                changed.append(key)
+            case .running, .delivering, .done:
+                continue
+            case .failed:
+                revive(key, &outcome)
+                revived.append(key)
+                request(work, &outcome)
+                changed.append(key)
+            case .waiting, .ready:
+                if request(work, &outcome) { changed.append(key) }
+            }
+        }
+        // Parents may come after their children, so nothing is linked before all are here.
+        for key in changed { link(key) }
+        for key in changed { settle(key, &outcome) }
+        for key in revived { reviveDependents(of: key, &outcome) }
+    }
+
+    /// Replaces what is asked of a pending task. False if that is what it asks already.
+    @discardableResult
+    private mutating func request(_ work: Work, _ outcome: inout Outcome) -> Bool {
+        let old = tasks[work.key]!.work
+        var merged = work
+        merged.priority = max(old.priority, work.priority)
+        guard merged != old else { return false }
+        unlink(work.key)
+        // Until `settle` has looked at the new inputs it is not ready.
+        update(work.key) {
+            $0.work = merged
+            $0.missingParents = 1
+        }
+        outcome.changes.append(.taskRequested(merged))
+        return true
+    }
+
+    mutating func link(_ key: TaskKey) {
+        for parent in tasks[key]!.parents { tasks[parent]?.dependents.append(key) }
+    }
+
+    private mutating func unlink(_ key: TaskKey) {
+        for parent in tasks[key]!.parents { tasks[parent]?.dependents.remove(key) }
+    }
+
+    /// Decides whether a pending task that is not given out waits, is ready, or can never run.
+    mutating func settle(_ key: TaskKey, _ outcome: inout Outcome) {
+        guard let task = tasks[key], task.settled == nil, task.running == nil else { return }
+        if let reason = Coordinator.objection(to: task.work) { return fail(key, reason, &outcome) }
+        var missing = 0
+        for parent in task.parents {
+            switch tasks[parent]?.settled {
+            case .done: break
+            case .failed(let reason): return fail(key, Coordinator.inherited(reason, from: parent), &outcome)
+            case nil:
+                guard tasks[parent] != nil else {
+                    return fail(key, "waits for \(parent), which nobody submitted; submit the sweep again", &outcome)
+                }
+                missing += 1
+            }
+        }
+        if missing == 0, case .failure(let absent) = resolveInputs(of: task.work) {
+            return fail(key, absent.reason, &outcome)
+        }
+        update(key) { $0.missingParents = missing }
+    }
+
+    /// Why a task can never be sent, or nil.
+    private static func objection(to work: Work) -> String? {
+        if work.payload.count > Limits.payloadBytes {
+            return "its description of \(work.payload.count) bytes is above the limit of \(Limits.payloadBytes)"
+        }
+        if work.inputs.count > Limits.inputsPerTask {
+            return "its \(work.inputs.count) inputs are above the limit of \(Limits.inputsPerTask)"
+        }
+        return work.inputs.first { $0.name.utf8.count > Limits.nameBytes }
+            .map { "the name of its input “\($0.name)” is longer than \(Limits.nameBytes) bytes" }
+    }
+
+    /// An input that its parent did not leave.
+    struct AbsentInput: Error {
+        var reason: String
+    }
+
+    /// The content of the inputs of a task whose parents are done.
+    func resolveInputs(of work: Work) -> Result<[ResolvedInput], AbsentInput> {
+        var inputs: [ResolvedInput] = []
+        for input in work.inputs {
+            switch input.source {
+            case .blob(let digest): inputs.append(ResolvedInput(name: input.name, digest: digest))
+            case .output(let parent, let name):
+                guard case .done(let result, _, _) = tasks[parent]?.settled, let output = result.output(name) else {
+                    return .failure(
+                        AbsentInput(reason: "its input “\(name)” was not kept by \(parent); submit the sweep again to have it made"))
+                }
+                inputs.append(ResolvedInput(name: input.name, digest: output.digest))
+            }
+        }
+        return .success(inputs)
+    }
+
+    private static let inheritance = "waits for "
+
+    /// A dependent's reason names the task at fault, however many generations lie between.
+    private static func inherited(_ reason: String, from parent: TaskKey) -> String {
+        reason.hasPrefix(inheritance) ? reason : "\(inheritance)\(parent), which failed: \(reason)"
+    }
+
+    /// Fails a pending task that is not given out, and everything that waits for it.
+    mutating func fail(_ key: TaskKey, _ reason: String, _ outcome: inout Outcome) {
+        var pending: Deque = [(key: key, reason: reason)]
+        while let (key, reason) = pending.popFirst() {
+            guard tasks[key]!.settled == nil else { continue }
+            precondition(tasks[key]!.running == nil, "task \(key) fails while an attempt runs")
+            update(key) { $0.settled = .failed(reason: reason) }
+            outcome.changes.append(.taskFailed(key, reason: reason))
+            let passedOn = Coordinator.inherited(reason, from: key)
+            pending.append(contentsOf: tasks[key]!.dependents.map { (key: $0, reason: passedOn) })
+        }
+    }
+
+    /// Makes a failed task pending again; `settle` says what it waits for.
+    private mutating func revive(_ key: TaskKey, _ outcome: inout Outcome) {
+        update(key) {
+            $0.settled = nil
+            $0.childFailures = 0
+            $0.losses = 0
+            $0.avoided = []
+            $0.missingParents = 1
+        }
+        outcome.changes.append(.taskRevived(key))
+    }
+
+    /// Revives the tasks that failed only because this one had, generation by generation.
+    ///
+    /// A task fails for its own fault only when all its parents are done, and what is done never fails: so one that had a failed
+    /// parent until now failed because of a parent.
+    mutating func reviveDependents(of key: TaskKey, _ outcome: inout Outcome) {
+        var pending = Deque(tasks[key]!.dependents)
+        while let dependent = pending.popFirst() {
+            guard tasks[dependent]!.phase == .failed, !hasFailedParent(dependent) else { continue }
+            revive(dependent, &outcome)
+            settle(dependent, &outcome)
+            pending.append(contentsOf: tasks[dependent]!.dependents)
+        }
+    }
+
+    private func hasFailedParent(_ key: TaskKey) -> Bool {
+        tasks[key]!.parents.contains { parent in
+            guard let parent = tasks[parent] else { return true }
+            return parent.phase == .failed
+        }
+    }
+
+    /// The task has its result. Other claims on it are compared, a running attempt is taken back, dependents go on.
+    mutating func complete(_ key: TaskKey, with claim: Claim, _ outcome: inout Outcome) {
+        if let running = tasks[key]!.running {
+            endAttempt(key, .revoked, &outcome)
+            // The next ack would revoke it as well; saying it now spares the slot a beat of useless work.
+            if let route = sessions[running.worker]?.route {
+                send(.beatAck(BeatAck(store: store, generation: generation, revoked: [running.id])), to: route, &outcome)
+            }
+        }
+        let wasFailed = tasks[key]!.phase == .failed
+        let others = tasks[key]!.claims.filter { $0.reference != claim.reference }
+        for claim in tasks[key]!.claims { forget(claim, &outcome) }
+        update(key) {
+            $0.settled = .done(claim.result, by: claim.id, finisher: claim.worker)
+            $0.claims = []
+            $0.work.payload = []
+        }
+        outcome.changes.append(.taskDone(key, attempt: claim.id, claim.result))
+        acknowledge(claim.id, .accepted, to: claim.route, &outcome)
+        for other in others {
+            compare(other.result, id: other.id, worker: other.worker, &outcome)
+            acknowledge(other.id, .discarded, to: other.route, &outcome)
+        }
+        for dependent in tasks[key]!.dependents { settle(dependent, &outcome) }
+        if wasFailed { reviveDependents(of: key, &outcome) }
+    }
+}

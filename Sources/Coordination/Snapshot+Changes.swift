@@ -1,0 +1,47 @@
+import Lottery
+
+extension Change {
+    /// The task it is about.
+    public var task: TaskKey {
+        switch self {
+        case .taskAdded(let work), .taskRequested(let work): work.key
+        case .attemptStarted(let id, _), .attemptEnded(let id, _): id.task
+        case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key), .nondeterminism(let key, _, _, _): key
+        }
+    }
+}
+
+extension Snapshot.TaskRecord {
+    /// The record of a task after `change`, given the one before (nil if there was none): what a store must do, in one place.
+    /// - Precondition: the change is `taskAdded` exactly if there was no record.
+    public static func applying(_ change: Change, to record: Snapshot.TaskRecord?) -> Snapshot.TaskRecord {
+        if case .taskAdded(let work) = change {
+            precondition(record == nil, "task \(work.key) is added twice")
+            return Snapshot.TaskRecord(work: work, state: .pending)
+        }
+        guard var record else { preconditionFailure("no record of \(change.task) for \(change)") }
+        switch change {
+        case .taskAdded: break
+        case .taskRequested(let work): record.work = work
+        case .attemptStarted(let id, let worker):
+            record.attempts = max(record.attempts, id.attempt.number)
+            record.running = Snapshot.Running(attempt: id, worker: worker)
+        case .attemptEnded(let id, let end):
+            if record.running?.attempt == id { record.running = nil }
+            if end.isChildFailure { record.childFailures += 1 }
+            if end.isLoss { record.losses += 1 }
+        case .taskDone(_, _, let result):
+            record.state = .done(result)
+            record.running = nil
+        case .taskFailed(_, let reason):
+            record.state = .failed(reason: reason)
+            record.running = nil
+        case .taskRevived:
+            record.state = .pending
+            record.childFailures = 0
+            record.losses = 0
+        case .nondeterminism: break
+        }
+        return record
+    }
+}

@@ -1,0 +1,171 @@
+import Lottery
+import OrderedCollections
+
+/// Assignments: their inputs, their slots, what becomes of them.
+extension Worker {
+    mutating func onTask(_ assignment: Assignment, _ outcome: inout Outcome) {
+        lastSequence = max(lastSequence, assignment.sequence)
+        guard drainDeadline == nil else { return }
+        let key = assignment.id.task
+        // Any attempt's result will do: what is finished is offered again rather than computed again.
+        let finished = outbox.keys.filter { $0.task == key }
+        guard finished.isEmpty else {
+            if connection == .joined { for id in finished { deliver(id, &outcome) } }
+            return
+        }
+        if let held = heldAssignment(of: key) {
+            // A duplicate, or late: numbers only rise.
+            guard assignment.id.attempt > held.id.attempt else { return }
+            if held.inputs == assignment.inputs, held.payload == assignment.payload {
+                return rename(key, to: assignment)
+            }
+            revoke(held.id, &outcome)
+        }
+        guard holding.count < Limits.attemptsPerMessage else { return }
+        let digests = OrderedSet(assignment.inputs.map(\.digest))
+        waiting[key] = Waiting(assignment: assignment, missing: digests)
+        for digest in digests {
+            if fetches[digest] == nil { outcome.actions.append(.fetch(digest)) }
+            fetches[digest, default: []].append(key)
+        }
+    }
+
+    private func heldAssignment(of key: TaskKey) -> Assignment? {
+        if let waiting = waiting[key] { return waiting.assignment }
+        for case .running(let assignment, _) in slots where assignment.id.task == key { return assignment }
+        return nil
+    }
+
+    /// The same computation under a newer attempt number: the child just goes on.
+    private mutating func rename(_ key: TaskKey, to assignment: Assignment) {
+        if waiting[key] != nil { waiting[key]!.assignment = assignment }
+        for index in slots.indices {
+            if case .running(let old, let step) = slots[index], old.id.task == key {
+                slots[index] = .running(assignment, step: step)
+            }
+        }
+    }
+
+    mutating func onInputReady(_ digest: Digest) {
+        for key in fetches.removeValue(forKey: digest) ?? [] { waiting[key]!.missing.remove(digest) }
+    }
+
+    mutating func onInputFailed(_ digest: Digest, _ reason: String, _ outcome: inout Outcome) {
+        for key in fetches[digest] ?? [] {
+            let assignment = waiting[key]!.assignment
+            stopWaiting(key, failed: digest, &outcome)
+            report(assignment, "an input could not be had: \(reason)", isFinal: false, &outcome)
+        }
+        fetches[digest] = nil
+    }
+
+    /// Takes a waiting task out, and drops fetches that nobody else wants.
+    private mutating func stopWaiting(_ key: TaskKey, failed: Digest? = nil, _ outcome: inout Outcome) {
+        for digest in waiting.removeValue(forKey: key)?.missing ?? [] where digest != failed {
+            fetches[digest]!.remove(key)
+            if fetches[digest]!.isEmpty {
+                fetches[digest] = nil
+                outcome.actions.append(.dropFetch(digest))
+            }
+        }
+    }
+
+    /// Starts what has its inputs, oldest first. Two attempts of one task never run side by side: they share a folder.
+    mutating func startWaiting(_ outcome: inout Outcome) {
+        guard !hasExited else { return }
+        var free = slots.indices.filter { slots[$0].task == nil }
+        guard !free.isEmpty else { return }
+        let occupied = Set(slots.compactMap(\.task))
+        for (key, candidate) in waiting where candidate.missing.isEmpty && !occupied.contains(key) {
+            guard !free.isEmpty else { return }
+            let slot = free.removeFirst()
+            waiting[key] = nil
+            slots[slot] = .running(candidate.assignment, step: 0)
+            outcome.actions.append(.start(slot: slot, candidate.assignment))
+        }
+    }
+
+    mutating func onProgress(_ slot: Int, _ step: Int) {
+        // A child that says nonsense must not make a beat that cannot be encoded.
+        let step = min(max(step, 0), Limits.step)
+        if case .running(let assignment, _) = slots[slot] { slots[slot] = .running(assignment, step: step) }
+    }
+
+    mutating func onFinished(_ slot: Int, _ result: WorkResult, _ outcome: inout Outcome) {
+        defer { slots[slot] = .free }
+        switch slots[slot] {
+        case .free: preconditionFailure("slot \(slot) finished without a task")
+        case .ending(let assignment, _, isRevoked: true):
+            outcome.actions.append(.dropOutputs(assignment.id, result.outputs))
+        case .ending(let assignment, _, isRevoked: false), .running(let assignment, _):
+            if let objection = Worker.objection(to: result) {
+                outcome.actions.append(.dropOutputs(assignment.id, result.outputs))
+                return report(assignment, objection, isFinal: true, &outcome)
+            }
+            var result = result
+            result.outputs.sort { $0.name < $1.name }
+            outbox[assignment.id] = Delivery(
+                report: ResultReport(worker: identity.worker, id: assignment.id, result: result), nextSendAt: latest,
+                waitMilliseconds: settings.resendMilliseconds)
+            if connection == .joined { deliver(assignment.id, &outcome) }
+        }
+    }
+
+    /// Why a result can never be sent, or nil.
+    private static func objection(to result: WorkResult) -> String? {
+        if result.outputs.count > Limits.outputsPerTask {
+            return "it left \(result.outputs.count) outputs; the limit is \(Limits.outputsPerTask)"
+        }
+        if result.summary.count > Limits.summaryBytes {
+            return "its summary of \(result.summary.count) bytes is above the limit of \(Limits.summaryBytes)"
+        }
+        if Set(result.outputs.map(\.name)).count < result.outputs.count { return "two of its outputs have one name" }
+        if let output = result.outputs.first(where: { $0.name.text.utf8.count > Limits.nameBytes }) {
+            return "the name of its output “\(output.name)” is longer than \(Limits.nameBytes) bytes"
+        }
+        return result.outputs.first { !(0...Limits.blobBytes).contains($0.byteCount) }
+            .map { "its output \($0.name) has \($0.byteCount) bytes; the limit is \(Limits.blobBytes)" }
+    }
+
+    /// A child that dies is no reason to stop, however often: the task counts its failures, and others may fare better.
+    mutating func onFailed(_ slot: Int, _ reason: String, isFinal: Bool, _ outcome: inout Outcome) {
+        defer { slots[slot] = .free }
+        switch slots[slot] {
+        case .free: preconditionFailure("slot \(slot) failed without a task: \(reason)")
+        case .ending: break
+        case .running(let assignment, _): report(assignment, reason, isFinal: isFinal, &outcome)
+        }
+    }
+
+    private mutating func report(_ assignment: Assignment, _ reason: String, isFinal: Bool, _ outcome: inout Outcome) {
+        let report = FailureReport(worker: identity.worker, id: assignment.id, reason: reason, isFinal: isFinal)
+        if connection == .joined {
+            outcome.messages.append(.failure(report))
+        } else if unsaidFailures.count < Limits.attemptsPerMessage {
+            unsaidFailures.append(report)
+        }
+    }
+
+    /// Sends a result, and again later, ever more rarely, until it is acknowledged.
+    mutating func deliver(_ id: AttemptID, _ outcome: inout Outcome) {
+        let wait = outbox[id]!.waitMilliseconds
+        outbox[id]!.nextSendAt = latest.advanced(byMilliseconds: wait)
+        outbox[id]!.waitMilliseconds = min(2 * wait, settings.resendCapMilliseconds)
+        outcome.messages.append(.result(outbox[id]!.report))
+    }
+
+    mutating func onResultAck(_ ack: ResultAck, _ outcome: inout Outcome) {
+        guard let delivery = outbox.removeValue(forKey: ack.id) else { return }
+        outcome.actions.append(.dropOutputs(ack.id, delivery.report.result.outputs))
+    }
+
+    mutating func revoke(_ id: AttemptID, _ outcome: inout Outcome) {
+        if waiting[id.task]?.assignment.id == id { stopWaiting(id.task, &outcome) }
+        for index in slots.indices {
+            if case .running(let assignment, let step) = slots[index], assignment.id == id {
+                slots[index] = .ending(assignment, step: step, isRevoked: true)
+                outcome.actions.append(.kill(slot: index))
+            }
+        }
+    }
+}

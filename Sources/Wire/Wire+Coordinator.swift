@@ -1,0 +1,123 @@
+import Coordination
+import Lottery
+
+/// What the coordinator says to workers.
+extension Wire {
+    public static func encode(_ message: CoordinatorMessage) -> [[UInt8]] {
+        switch message {
+        case .welcome(let welcome): frames(.welcome, json(welcome))
+        case .sayHello: frames(.sayHello)
+        case .task(let assignment): encode(assignment)
+        case .beatAck(let ack): encode(ack)
+        case .resultAck(let ack): encode(ack)
+        case .refused(let reason): encodeRefusal(reason: reason)
+        case .shutdown: frames(.shutdown)
+        }
+    }
+
+    /// A `refused` of any version is a message; everything else of another version throws.
+    public static func decodeCoordinatorMessage(_ frames: [[UInt8]]) throws(WireError) -> CoordinatorMessage {
+        let envelope: Envelope
+        do throws(WireError) {
+            envelope = try open(frames)
+        } catch {
+            if case .refused(let reason) = error { return .refused(reason: reason) }
+            throw error
+        }
+        switch envelope.kind {
+        case .welcome: return .welcome(try welcome(envelope.header))
+        case .sayHello:
+            try ByteReader(envelope.header).finish()
+            return .sayHello
+        case .task: return .task(try task(envelope))
+        case .beatAck: return .beatAck(try beatAck(envelope.header))
+        case .resultAck: return .resultAck(try resultAck(envelope.header))
+        case .refused: return .refused(reason: reason(in: frames))
+        case .shutdown:
+            try ByteReader(envelope.header).finish()
+            return .shutdown
+        case .hello, .beat, .result, .failure, .goodbye, .blobHello, .get, .chunk, .missing, .clientRequest, .clientReply:
+            throw .malformed("\(envelope.kind) is nothing a coordinator says to a worker")
+        }
+    }
+
+    private static func welcome(_ header: [UInt8]) throws(WireError) -> Welcome {
+        let welcome = try fromJSON(Welcome.self, header)
+        guard welcome.store.text.utf8.count <= Limits.nameBytes else { throw .malformed("the store's id is too long") }
+        guard (0...65_535).contains(welcome.blobEndpointPort) else {
+            throw .malformed("\(welcome.blobEndpointPort) is no port")
+        }
+        let day: Int64 = 86_400_000
+        guard (1...day).contains(welcome.beatMilliseconds), (1...day).contains(welcome.sessionMilliseconds) else {
+            throw .malformed("beats of \(welcome.beatMilliseconds) ms, sessions of \(welcome.sessionMilliseconds) ms")
+        }
+        return welcome
+    }
+
+    /// attempt, sequence u64, inputs (name, digest); what the slot is to do is the payload.
+    private static func encode(_ assignment: Assignment) -> [[UInt8]] {
+        var header = ByteWriter()
+        header.attemptID(assignment.id)
+        header.integer(assignment.sequence)
+        header.list(assignment.inputs, limit: Limits.inputsPerTask) { writer, input in
+            writer.text(input.name, limit: Limits.nameBytes)
+            writer.digest(input.digest)
+        }
+        return frames(.task, header.bytes, payload: assignment.payload)
+    }
+
+    private static func task(_ envelope: Envelope) throws(WireError) -> Assignment {
+        var reader = ByteReader(envelope.header)
+        let id = try reader.attemptID()
+        let sequence = try reader.integer(UInt64.self)
+        let inputs = try reader.list(limit: Limits.inputsPerTask) { reader throws(WireError) in
+            ResolvedInput(name: try reader.text(limit: Limits.nameBytes), digest: try reader.digest())
+        }
+        try reader.finish()
+        return Assignment(id: id, sequence: sequence, inputs: inputs, payload: envelope.payload)
+    }
+
+    /// store, generation u64, revoked attempts (44 bytes each).
+    private static func encode(_ ack: BeatAck) -> [[UInt8]] {
+        var header = ByteWriter()
+        header.text(ack.store.text, limit: Limits.nameBytes)
+        header.integer(ack.generation.nonce)
+        header.list(ack.revoked, limit: Limits.attemptsPerMessage) { $0.attemptID($1) }
+        return frames(.beatAck, header.bytes)
+    }
+
+    private static func beatAck(_ header: [UInt8]) throws(WireError) -> BeatAck {
+        var reader = ByteReader(header)
+        let store = StoreID(try reader.text(limit: Limits.nameBytes))
+        let generation = Generation(nonce: try reader.integer(UInt64.self))
+        let revoked = try reader.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in try reader.attemptID() }
+        try reader.finish()
+        return BeatAck(store: store, generation: generation, revoked: revoked)
+    }
+
+    /// store, attempt, verdict u8: 1 accepted, 2 discarded.
+    private static func encode(_ ack: ResultAck) -> [[UInt8]] {
+        var header = ByteWriter()
+        header.text(ack.store.text, limit: Limits.nameBytes)
+        header.attemptID(ack.id)
+        switch ack.verdict {
+        case .accepted: header.integer(UInt8(1))
+        case .discarded: header.integer(UInt8(2))
+        }
+        return frames(.resultAck, header.bytes)
+    }
+
+    private static func resultAck(_ header: [UInt8]) throws(WireError) -> ResultAck {
+        var reader = ByteReader(header)
+        let store = StoreID(try reader.text(limit: Limits.nameBytes))
+        let id = try reader.attemptID()
+        let verdict: ResultAck.Verdict
+        switch try reader.integer(UInt8.self) {
+        case 1: verdict = .accepted
+        case 2: verdict = .discarded
+        case let other: throw .malformed("\(other) is no verdict")
+        }
+        try reader.finish()
+        return ResultAck(store: store, id: id, verdict: verdict)
+    }
+}
