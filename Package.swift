@@ -45,7 +45,9 @@ let package = Package(
         // Numbers.
         .target(name: "CKernels"),
         house("Kernels", ["CKernels"]),
-        house("Training", ["Lottery", "Kernels"]),
+        // Data sets are published packed by gzip.
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        house("Training", ["Lottery", "Kernels", "CZlib"]),
 
         // The outer rooms: they do.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),

@@ -1,0 +1,95 @@
+import Foundation
+import Lottery
+
+extension DataCatalog {
+    /// How far a download is.
+    public struct FetchProgress: Sendable {
+        public var file: String
+        public var fileNumber: Int
+        public var fileCount: Int
+        public var byteCount: Int
+    }
+
+    /// Downloads the published files of a data set into `folder`/name, each checked against its SHA-256 before it gets its name.
+    /// Files that are there already and right are kept. `curl` does the transfer, so that proxies and certificates are the
+    /// system's.
+    /// - Returns: the paths of the files; none if the program makes the data set.
+    public func fetch(
+        _ name: String, into folder: String, progress: (FetchProgress) -> Void = { _ in }
+    ) throws(DataError) -> [String] {
+        let source = try source(name)
+        let directory = "\(folder)/\(name)"
+        var paths: [String] = []
+        for (index, file) in source.files.enumerated() {
+            let path = "\(directory)/\(file.name)"
+            paths.append(path)
+            if sha256(of: path) == file.sha256 { continue }
+            do { try DurableFile.makeFolder(directory) } catch { throw DataError(error) }
+            try download(file, of: source, to: path) { byteCount in
+                progress(.init(file: file.name, fileNumber: index + 1, fileCount: source.files.count, byteCount: byteCount))
+            }
+        }
+        return paths
+    }
+
+    private func download(
+        _ file: DatasetSource.PublishedFile, of source: DatasetSource, to path: String, progress: (Int) -> Void
+    ) throws(DataError) {
+        var faults: [String] = []
+        for mirror in source.mirrors {
+            let address = mirror + file.name
+            let part = "\(path).part"
+            defer { unlink(part) }
+            if let fault = curl(address, to: part, progress: progress) {
+                faults.append("\(address): \(fault)")
+                continue
+            }
+            guard let digest = sha256(of: part) else {
+                faults.append("\(address): nothing came")
+                continue
+            }
+            guard digest == file.sha256 else {
+                faults.append("\(address): SHA-256 is \(digest.hex), not \(file.sha256.hex)")
+                continue
+            }
+            do { try DurableFile.rename(part, to: path) } catch { throw DataError(error) }
+            return
+        }
+        let folder = String(path.dropLast(file.name.count + 1))
+        let byHand = source.files.map { "\($0.name) (SHA-256 \($0.sha256.hex))" }.joined(separator: ", ")
+        throw DataError(
+            .network,
+            "no mirror gave \(file.name) of \(source.shape.name) (\(faults.joined(separator: "; "))); where there is no network, "
+                + "put these files, packed or not, into \(folder): \(byHand)")
+    }
+
+    /// Runs curl; nil if it succeeded, else what it said.
+    private func curl(_ address: String, to path: String, progress: (Int) -> Void) -> String? {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "curl", "--fail", "--location", "--silent", "--show-error", "--proto", "=https,file", "--connect-timeout", "20",
+            "--retry", "2", "--speed-limit", "1000", "--speed-time", "60", "--output", path, "--", address,
+        ]
+        let said = Pipe()
+        process.standardError = said
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        do { try process.run() } catch { return "cannot run curl: \(error.localizedDescription)" }
+        while process.isRunning {
+            progress(DurableFile.facts(of: path)?.byteCount ?? 0)
+            usleep(100_000)
+        }
+        process.waitUntilExit()
+        progress(DurableFile.facts(of: path)?.byteCount ?? 0)
+        if process.terminationStatus == 0 { return nil }
+        let text = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        if process.terminationStatus == 127 { return "curl is not installed (apt-get install curl)" }
+        return text.split(separator: "\n").first.map(String.init) ?? "curl ended with status \(process.terminationStatus)"
+    }
+
+    private func sha256(of path: String) -> Digest? {
+        guard DurableFile.facts(of: path) != nil, let file = try? MappedFile(path: path) else { return nil }  // Then it is fetched.
+        return file.digest
+    }
+}

@@ -1,0 +1,69 @@
+import Lottery
+
+/// Weights and optimizer state after some steps: what `step-k` holds, and most of what a resume file holds.
+///
+/// Tensors `weight.NAME` and `optimizer.SLOT.NAME` f32, `scalar.NAME` f64 [], `optimizer_steps` and `step` i64 []. Nothing in it
+/// names the task, so that the same state reached by two tasks is one artifact.
+struct Checkpoint {
+    var step: Int
+    var weights: [[Float]]
+    var optimizer: OptimizerState
+    /// Set if the training diverged before it came to the step this was asked for; the state is the last one it had.
+    var divergedAt: Int?
+
+    init(of network: Network, step: Int, divergedAt: Int? = nil) {
+        self.step = step
+        weights = network.parameters.indices.map { network.values(of: $0) }
+        optimizer = network.optimizerState
+        self.divergedAt = divergedAt
+    }
+
+    /// Reads what `network` needs; its parameters and optimizer say which tensors there must be.
+    init(_ file: TensorFile, for network: Network) throws(TrainingError) {
+        step = try file.integers("step", shape: [])[0]
+        weights = []
+        for parameter in network.parameters {
+            weights.append(try file.floats("weight.\(parameter.name)", shape: parameter.shape))
+        }
+        optimizer = network.optimizerState
+        for index in optimizer.tensors.indices {
+            let tensor = optimizer.tensors[index]
+            let shape = network.parameters.first { $0.name == tensor.parameter }?.shape ?? [tensor.values.count]
+            optimizer.tensors[index].values = try file.floats("optimizer.\(tensor.slot).\(tensor.parameter)", shape: shape)
+        }
+        for name in optimizer.scalars.keys.sorted() {
+            optimizer.scalars[name] = try file.doubles("scalar.\(name)", shape: [])[0]
+        }
+        optimizer.steps = try file.integers("optimizer_steps", shape: [])[0]
+        divergedAt = file.header.metadata["diverged_at"].flatMap { Int($0) }
+        guard step >= 0, optimizer.steps >= 0 else { throw .unreadable("\(file.path) is of step \(step)") }
+    }
+
+    /// Puts weights and optimizer state into `network`; what its masks prune stays zero.
+    func restore(_ network: Network) {
+        for index in weights.indices { network.setValues(weights[index], of: index) }
+        network.optimizerState = optimizer
+    }
+
+    func tensors(_ parameters: [Network.Parameter]) -> [Safetensors.Tensor] {
+        let shapes = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.shape) })
+        var tensors = zip(parameters, weights).map {
+            Safetensors.Tensor(name: "weight.\($0.name)", shape: $0.shape, $1)
+        }
+        for tensor in optimizer.tensors {
+            tensors.append(
+                .init(name: "optimizer.\(tensor.slot).\(tensor.parameter)", shape: shapes[tensor.parameter], tensor.values))
+        }
+        for (name, value) in optimizer.scalars.sorted(by: { $0.key < $1.key }) {
+            tensors.append(.init(name: "scalar.\(name)", shape: [], [value]))
+        }
+        tensors.append(.init(name: "optimizer_steps", shape: [], [optimizer.steps]))
+        tensors.append(.init(name: "step", shape: [], [step]))
+        return tensors
+    }
+
+    /// The `step-k` artifact.
+    func file(_ parameters: [Network.Parameter]) -> [UInt8] {
+        Safetensors.encode(tensors(parameters), metadata: divergedAt.map { ["diverged_at": String($0)] } ?? [:])
+    }
+}

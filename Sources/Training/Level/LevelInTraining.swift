@@ -1,0 +1,171 @@
+import Kernels
+import Lottery
+
+/// One level between its first and its last step.
+struct LevelInTraining {
+    private let task: TrainingTask
+    private let keepSteps: Set<Int>
+    private let data: ImageData
+    private let outputDirectory: String
+    private let start: LevelStart
+    private let learningRate: LearningRate
+    private var order: DataOrder
+    private var step: Int
+    private var metrics = Metrics()
+    private var divergedAt: Int?
+    private var network: Network { start.network }
+
+    init(
+        _ request: TrainingRequest, data: ImageData, registry: Registry, instructionSet: InstructionSet,
+        inputs: [String: String], outputDirectory: String
+    ) throws(TrainingError) {
+        let task = request.task
+        self.task = task
+        // A replay is there for its last checkpoint.
+        keepSteps = Set(request.keepSteps).union(task.stopAfter.map { [$0] } ?? [])
+        guard keepSteps.allSatisfy({ (task.firstStep...task.lastStep).contains($0) }) else {
+            throw .impossible("steps \(request.keepSteps) are not all in \(task.firstStep)…\(task.lastStep)")
+        }
+        self.data = data
+        self.outputDirectory = outputDirectory
+        learningRate = LearningRate(task.training)
+        order = try DataOrder(
+            imageCount: data.shape.trainCount, data: task.data, batch: task.training.batch, seed: task.seeds.dataOrder)
+        start = try LevelStart(
+            task, data: data, registry: registry, instructionSet: instructionSet,
+            masks: { network throws(TrainingError) in
+                try LevelStart.masks(task, of: network, registry: registry, parent: inputs[TrainingRequest.Input.parent])
+            },
+            rewind: inputs[TrainingRequest.Input.rewind])
+        step = task.firstStep
+        divergedAt = start.divergedAt
+    }
+
+    var isDone: Bool { step == task.lastStep || divergedAt != nil }
+
+    var progress: TrainingProgress {
+        TrainingProgress(
+            step: step, lastStep: task.lastStep, validationAccuracy: metrics.evaluations.last?.validationAccuracy)
+    }
+
+    /// What happens before the first step. Nothing, if the level goes on from a resume file.
+    mutating func begin() throws(TrainingError) {
+        guard step == task.firstStep, metrics.evaluations.isEmpty, divergedAt == nil else { return }
+        if keepSteps.contains(step) { try writeCheckpoint(step) }
+        if task.stopAfter == nil { evaluate() }
+    }
+
+    mutating func trainOneStep() throws(TrainingError) {
+        let outcome = order.batch(at: step).withUnsafeBufferPointer { indices in
+            network.train(
+                images: data.trainImages, labels: data.trainLabels, indices: indices, learningRate: learningRate[step])
+        }
+        switch outcome {
+        case .diverged:
+            divergedAt = step
+            return
+        case .trained(let loss):
+            step += 1
+            metrics.trained(loss: loss)
+        }
+        if keepSteps.contains(step) { try writeCheckpoint(step) }
+        let isDue = step.isMultiple(of: task.training.evaluateEvery) || step == task.lastStep
+        if isDue && task.stopAfter == nil { evaluate() }
+    }
+
+    private mutating func evaluate() {
+        precondition(network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
+        let validation = order.validation.withUnsafeBufferPointer {
+            network.evaluate(images: data.trainImages, labels: data.trainLabels, indices: $0)
+        }
+        let test = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
+        metrics.evaluated(
+            Evaluation(
+                step: step, validationLoss: validation.lossSum / Double(order.validation.count),
+                validationCorrect: validation.correct, validationCount: order.validation.count,
+                testLoss: test.lossSum / Double(data.shape.testCount), testCorrect: test.correct,
+                testCount: data.shape.testCount))
+        // Before the last step only training decides, so that a replay, which does not evaluate, comes to the same checkpoints.
+        if step == task.lastStep && !(validation.lossSum.isFinite && test.lossSum.isFinite) { divergedAt = step }
+    }
+
+    /// Writes what is left to write and says what the level came to.
+    func finish() throws(TrainingError) -> LevelResult {
+        precondition(isDone, "finished at step \(step) of \(task.lastStep)")
+        var names = keepSteps.sorted().map { OutputName.step($0) }
+        // None are missed but by a divergence; one that the rewind checkpoint brought along misses them all.
+        for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
+        if task.stopAfter == nil {
+            try write(finalFile(), as: .final)
+            try write(metrics.file(validationCount: order.validation.count, testCount: data.shape.testCount), as: .metrics)
+            names += [.final, .metrics]
+        }
+        return LevelResult(
+            summary: summary, outputs: names.sorted().map { .init(name: $0, path: path(of: $0)) })
+    }
+
+    private var summary: LevelSummary {
+        let layers = zip(network.weightIndices, start.masks).map { index, mask in
+            let parameter = network.parameters[index]
+            return LayerCount(name: parameter.name, kind: parameter.kind, weights: mask.count, surviving: mask.survivors)
+        }
+        let isReplay = task.stopAfter != nil
+        return LevelSummary(
+            layers: layers, otherWeights: network.parameters.filter { !$0.isWeight }.reduce(0) { $0 + $1.count },
+            final: isReplay || divergedAt != nil ? nil : metrics.evaluations.last,
+            earlyStop: isReplay ? nil : metrics.earlyStop(firstStep: task.firstStep), divergedAt: divergedAt)
+    }
+
+    /// `trained.NAME` f32 of every parameter and `mask.NAME` u8 of every weight tensor.
+    private func finalFile() -> [UInt8] {
+        var tensors = network.parameters.indices.map { index in
+            let parameter = network.parameters[index]
+            return Safetensors.Tensor(name: "trained.\(parameter.name)", shape: parameter.shape, network.values(of: index))
+        }
+        for (index, mask) in zip(network.weightIndices, start.masks) {
+            let parameter = network.parameters[index]
+            tensors.append(.init(name: "mask.\(parameter.name)", shape: parameter.shape, mask.bytes))
+        }
+        return Safetensors.encode(tensors)
+    }
+
+    /// Writes the present state as the checkpoint of step `asked`.
+    private func writeCheckpoint(_ asked: Int) throws(TrainingError) {
+        precondition(network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
+        try write(Checkpoint(of: network, step: step, divergedAt: divergedAt).file(network.parameters), as: .step(asked))
+    }
+
+    private func path(of output: OutputName) -> String { "\(outputDirectory)/\(output)" }
+
+    private func write(_ bytes: [UInt8], as output: OutputName) throws(TrainingError) {
+        do { try DurableFile.write(bytes, to: path(of: output)) } catch { throw .unwritable(error.description) }
+    }
+}
+
+// A local checkpoint, from which a training goes on bit for bit.
+extension LevelInTraining {
+    private static let format = "tombola resume 1"
+
+    func save(to path: String) throws(TrainingError) {
+        let tensors = Checkpoint(of: network, step: step).tensors(network.parameters) + metrics.resumeTensors
+        let bytes = Safetensors.encode(tensors, metadata: ["format": LevelInTraining.format, "task": task.key.hex])
+        do { try DurableFile.write(bytes, to: path) } catch { throw .unwritable(error.description) }
+    }
+
+    /// Goes on from the file at `path`, if it is whole, of this task, and its checkpoints of earlier steps are still there.
+    /// Anything else is no error: the training begins anew, and comes to the same.
+    mutating func resume(from path: String) {
+        guard DurableFile.facts(of: path) != nil, divergedAt == nil,
+            let file = try? TensorFile(path: path),  // Damaged: begin anew.
+            file.header.metadata["format"] == LevelInTraining.format, file.header.metadata["task"] == task.key.hex,
+            let checkpoint = try? Checkpoint(file, for: network),  // Damaged likewise.
+            let saved = try? Metrics(  // Damaged likewise.
+                resuming: file, validationCount: order.validation.count, testCount: data.shape.testCount),
+            (task.firstStep...task.lastStep).contains(checkpoint.step),
+            keepSteps.allSatisfy({ $0 > checkpoint.step || DurableFile.facts(of: self.path(of: .step($0))) != nil })
+        else { return }
+        checkpoint.restore(network)
+        metrics = saved
+        step = checkpoint.step
+    }
+}

@@ -1,0 +1,119 @@
+import Kernels
+import Lottery
+
+/// A task's network as it is before the first step: the model, the masks and the weights it starts from.
+struct LevelStart {
+    let network: Network
+    /// One per weight tensor, in network order.
+    let masks: [Mask]
+    /// Set if the trajectory it rewinds to had diverged before the step it rewinds to.
+    let divergedAt: Int?
+
+    /// - Parameter rewind: path of the checkpoint θk, for a task that starts from one.
+    init(
+        _ task: TrainingTask, data: ImageData, registry: Registry, instructionSet: InstructionSet,
+        masks chosen: (Network) throws(TrainingError) -> [Mask], rewind: String?
+    ) throws(TrainingError) {
+        network = try LevelStart.network(task, data: data, registry: registry, instructionSet: instructionSet)
+        let masks = try chosen(network)
+        self.masks = masks
+        let initialisation = try registry.initialisation(named: task.model.initialisation)
+        switch task.start {
+        case .initialisation:
+            LevelStart.draw(initialisation, .first, into: network, seed: task.seeds.initialisation)
+            divergedAt = nil
+        case .reinitialised(let level, let draw):
+            LevelStart.draw(initialisation, .fresh(level: level, draw: draw), into: network, seed: task.seeds.initialisation)
+            divergedAt = nil
+        case .rewound(_, let step, let optimizer):
+            guard let rewind else { throw .unreadable("the checkpoint of step \(step) is not among the inputs") }
+            let checkpoint = try Checkpoint(TensorFile(path: rewind), for: network)
+            guard checkpoint.step == step || checkpoint.divergedAt != nil else {
+                throw .unreadable("\(rewind) is of step \(checkpoint.step), not \(step)")
+            }
+            checkpoint.restore(network)
+            switch optimizer {
+            case .restore: break
+            case .fresh: network.resetOptimizer()
+            }
+            divergedAt = checkpoint.divergedAt
+        }
+        for (index, mask) in zip(network.weightIndices, masks) where mask.survivors < mask.count {
+            network.setMask(mask, of: index)
+        }
+    }
+
+    private static func network(
+        _ task: TrainingTask, data: ImageData, registry: Registry, instructionSet: InstructionSet
+    ) throws(TrainingError) -> Network {
+        guard let family = registry.models.first(where: { $0.name == task.model.family }) else {
+            throw .unsupported("this build has no model family “\(task.model.family)”")
+        }
+        guard registry.optimizers.contains(where: { $0.name == task.training.optimizer.name }) else {
+            throw .unsupported("this build has no optimizer “\(task.training.optimizer.name)”")
+        }
+        let hidden: [Int]
+        do { hidden = try family.hidden(task.model) } catch { throw .impossible("model: \(error)") }
+        return Network(
+            inputs: data.inputs, hidden: hidden, classes: data.shape.classes, optimizer: task.training.optimizer,
+            batch: task.training.batch, pixelMean: data.pixelMean, pixelDeviation: data.pixelDeviation,
+            instructionSet: instructionSet)
+    }
+
+    private static func draw(
+        _ initialisation: Initialisation, _ address: Initialisation.Address, into network: Network, seed: UInt64
+    ) {
+        for (layer, index) in network.weightIndices.enumerated() {
+            let shape = network.parameters[index].shape
+            network.setValues(
+                initialisation.weights(layer: layer, fanIn: shape[1], fanOut: shape[0], seed: seed, address), of: index)
+        }
+    }
+
+    /// The masks of a task: dense, or its pruning step applied to the parent's trained weights and masks.
+    /// - Parameter parent: path of the parent's `final`.
+    static func masks(
+        _ task: TrainingTask, of network: Network, registry: Registry, parent: String?
+    ) throws(TrainingError) -> [Mask] {
+        guard let pruning = task.pruning else { return network.weightIndices.map { Mask(dense: network.parameters[$0].count) } }
+        guard let criterion = registry.criteria.first(where: { $0.name == pruning.criterion }) else {
+            throw .unsupported("this build has no pruning criterion “\(pruning.criterion)”")
+        }
+        guard let parent else { throw .unreadable("the parent's final weights are not among the inputs") }
+        let file = try TensorFile(path: parent)
+        var tensors: [PrunableTensor] = []
+        for index in network.weightIndices {
+            let parameter = network.parameters[index]
+            tensors.append(
+                PrunableTensor(
+                    kind: parameter.kind, trained: try file.floats("trained.\(parameter.name)", shape: parameter.shape),
+                    mask: try file.mask(of: parameter)))
+        }
+        return pruning.masks(of: tensors, by: criterion, seed: task.seeds.initialisation)
+    }
+}
+
+extension Network {
+    /// Indices of the weight tensors among the parameters, in network order.
+    var weightIndices: [Int] { parameters.indices.filter { parameters[$0].isWeight } }
+}
+
+extension TensorFile {
+    /// The tensor `mask.NAME` of a parameter.
+    func mask(of parameter: Network.Parameter) throws(TrainingError) -> Mask {
+        let bytes = try bytes("mask.\(parameter.name)", .u8, shape: parameter.shape)
+        guard bytes.allSatisfy({ $0 <= 1 }) else {
+            throw .unreadable("“mask.\(parameter.name)” in \(path) holds other bytes than 0 and 1")
+        }
+        return Mask(bytes.map { $0 == 1 })
+    }
+}
+
+extension Registry {
+    func initialisation(named name: String) throws(TrainingError) -> Initialisation {
+        guard let initialisation = initialisations.first(where: { $0.name == name }) else {
+            throw .unsupported("this build has no initialisation “\(name)”")
+        }
+        return initialisation
+    }
+}

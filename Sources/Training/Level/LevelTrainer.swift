@@ -1,0 +1,123 @@
+import Glibc
+import Kernels
+import Lottery
+
+/// How far a training is.
+public struct TrainingProgress: Hashable, Sendable {
+    /// Training steps done, counted from 0 also after rewinding.
+    public var step: Int
+    public var lastStep: Int
+    /// At the latest evaluation, if there was one.
+    public var validationAccuracy: Double?
+}
+
+public enum ProgressAnswer: Hashable, Sendable {
+    case goOn
+    /// Write the resume file and end.
+    case stop
+}
+
+/// What a training came to.
+public struct LevelResult: Hashable, Sendable {
+    public struct Output: Hashable, Sendable {
+        public var name: OutputName
+        public var path: String
+    }
+
+    public var summary: LevelSummary
+    /// Sorted by name.
+    public var outputs: [Output]
+}
+
+/// Trains one task: prunes its parent, goes back to the weights it starts from, and trains to the last step.
+///
+/// The result depends on the task only: not on where it was interrupted, on keepSteps, or on the instruction set.
+///
+/// Evaluations take place before the first step (as open_lth does, so that curves start at the beginning), at every multiple of
+/// `evaluate_every` and after the last step; the early-stop step is looked for among those after the first step. A replay
+/// (`stopAfter`) is not evaluated and leaves checkpoints only.
+///
+/// A training diverges at the step whose loss or gradient is not finite, or at the last one if its evaluation is not. It ends
+/// there: `final` holds the weights of the last step that was taken, `summary.final` is nil, and checkpoints asked for at later
+/// steps hold that last state, marked, so that what starts from them has diverged too instead of waiting for ever.
+public struct LevelTrainer: Sendable {
+    private let registry: Registry
+    private let instructionSet: InstructionSet
+    private let progressSeconds: Double
+
+    /// - Parameters:
+    ///   - instructionSet: changes speed only.
+    ///   - progressSeconds: progress is told after the first step that ends this much later than it was told last.
+    public init(registry: Registry, instructionSet: InstructionSet = .current, progressSeconds: Double = 0.1) {
+        self.registry = registry
+        self.instructionSet = instructionSet
+        self.progressSeconds = progressSeconds
+    }
+
+    /// Trains on the calling thread, whose treatment of denormals it sets.
+    /// - Parameters:
+    ///   - inputs: paths of safetensors files by the names in `TrainingRequest.Input`.
+    ///   - outputDirectory: there; each output is written under its name, whole or not at all.
+    ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end. If it is there and is of this
+    ///     task, training goes on from it.
+    ///   - progress: called at least every 250 ms on machines of usual speed.
+    /// - Returns: nil if it was stopped.
+    public func run(
+        _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
+        checkpointSeconds: Double, progress: (TrainingProgress) -> ProgressAnswer
+    ) throws(TrainingError) -> LevelResult? {
+        FloatingPointMode.flushDenormals()
+        try check(request.task)
+        guard let dataset = inputs[TrainingRequest.Input.dataset] else {
+            throw .unreadable("the data set is not among the inputs")
+        }
+        var level = try LevelInTraining(
+            request, data: ImageData(path: dataset), registry: registry, instructionSet: instructionSet, inputs: inputs,
+            outputDirectory: outputDirectory)
+        if let resumeFile { level.resume(from: resumeFile) }
+
+        var toldAt = monotonicSeconds()
+        var savedAt = toldAt
+        if progress(level.progress) == .stop { return nil }
+        try level.begin()
+        while !level.isDone {
+            try level.trainOneStep()
+            let now = monotonicSeconds()
+            guard !level.isDone, now - toldAt >= progressSeconds else { continue }
+            toldAt = now
+            let answer = progress(level.progress)
+            if let resumeFile, answer == .stop || now - savedAt >= checkpointSeconds {
+                try level.save(to: resumeFile)
+                savedAt = now
+            }
+            if answer == .stop { return nil }
+        }
+        let result = try level.finish()
+        if let resumeFile { unlink(resumeFile) }
+        return result
+    }
+
+    /// Whether this build computes what the key of `task` promises.
+    private func check(_ task: TrainingTask) throws(TrainingError) {
+        guard task.numerics == .f32Lanes16 else {
+            throw .unsupported("this build computes \(NumericsID.f32Lanes16), not \(task.numerics)")
+        }
+        let mine = registry.semantics(
+            model: task.model, optimizer: task.training.optimizer, criterion: task.pruning?.criterion)
+        guard mine == task.semantics else {
+            let names = Set(mine.keys).union(task.semantics.keys).sorted().filter { mine[$0] != task.semantics[$0] }
+            let differences = names.map { "\($0) is version \(mine[$0] ?? 1) here and \(task.semantics[$0] ?? 1) in the task" }
+            throw .unsupported("\(differences.joined(separator: ", ")); use the same build on every machine")
+        }
+        guard task.lastStep >= task.firstStep, task.lastStep <= task.training.iterations else {
+            throw .impossible(
+                "a training of \(task.training.iterations) steps has none from \(task.firstStep) to \(task.lastStep)")
+        }
+    }
+
+    private func monotonicSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+}

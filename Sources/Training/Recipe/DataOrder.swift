@@ -1,0 +1,46 @@
+import Lottery
+
+/// Which images each step trains on. An epoch is floor(N / batch) batches of a permutation drawn for that epoch; step t is
+/// batch t mod (N / batch) of epoch t / (N / batch). A rewound or resumed training so meets the batches it met before.
+package struct DataOrder {
+    /// Images of the training set that are held out and those that are trained on, each ascending.
+    package let validation: [Int32]
+    package let training: [Int32]
+    private let batch: Int
+    private let random: CounterRandom
+    private var epoch = -1
+    private var order: [Int32] = []
+
+    /// The split's seed. It is no replicate's: all replicates and grid points validate on the same images, as with a held-out
+    /// set that was published.
+    private static let splitSeed: UInt64 = 0
+
+    package init(imageCount: Int, data: DataSettings, batch: Int, seed: UInt64) throws(TrainingError) {
+        let used = data.train ?? imageCount
+        guard used <= imageCount else {
+            throw .impossible("data.train is \(used), but the training set has \(imageCount) images; use fewer")
+        }
+        guard used - data.validation >= batch, data.validation >= 1 else {
+            throw .impossible(
+                "\(used) training images less \(data.validation) for validation leave no batch of \(batch); "
+                    + "lower data.validation or training.batch")
+        }
+        // The images held out stay the same when data.train changes.
+        let split = CounterRandom(seed: DataOrder.splitSeed, purpose: .validationSplit).permutation(of: imageCount, epoch: 0)
+        validation = split[..<data.validation].sorted()
+        training = split[data.validation..<used].sorted()
+        self.batch = batch
+        random = CounterRandom(seed: seed, purpose: .dataOrder)
+    }
+
+    /// The images of the step after `step` steps are done.
+    package mutating func batch(at step: Int) -> ArraySlice<Int32> {
+        let batches = training.count / batch
+        if step / batches != epoch {
+            epoch = step / batches
+            order = random.permutation(of: training.count, epoch: epoch).map { training[Int($0)] }
+        }
+        let first = step % batches * batch
+        return order[first..<first + batch]
+    }
+}

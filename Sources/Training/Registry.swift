@@ -1,0 +1,62 @@
+import Lottery
+
+/// What this build can train. A new criterion, model, data set, optimizer or initialisation is one file, and one line here.
+public struct Registry: Sendable {
+    public var datasets: [DatasetSource]
+    public var models: [ModelFamily]
+    public var initialisations: [Initialisation]
+    public var optimizers: [OptimizerKind]
+    public var criteria: [Criterion]
+    public var branches: [String]
+
+    public static let standard = Registry(
+        datasets: [.glyphs, .mnist, .fashionMNIST],
+        models: [.lenet300100, .mlp],
+        initialisations: [.glorotNormal, .kaimingNormal],
+        optimizers: [.sgd, .adam],
+        criteria: [.magnitude, .random],
+        branches: ["random-reinit", "random-mask"])
+
+    public init(
+        datasets: [DatasetSource], models: [ModelFamily], initialisations: [Initialisation], optimizers: [OptimizerKind],
+        criteria: [Criterion], branches: [String]
+    ) {
+        self.datasets = datasets
+        self.models = models
+        self.initialisations = initialisations
+        self.optimizers = optimizers
+        self.criteria = criteria
+        self.branches = branches
+    }
+
+    /// Names, shapes and counts for `Sweeps`.
+    public var vocabulary: Vocabulary {
+        Vocabulary(
+            datasets: datasets.map(\.shape), models: models.map(\.name), initialisations: initialisations.map(\.name),
+            optimizers: optimizers.map(\.name), criteria: criteria.map(\.name), branches: branches, numerics: .f32Lanes16,
+            layers: { [models] settings, shape throws(SettingError) in
+                guard let family = models.first(where: { $0.name == settings.family }) else {
+                    throw SettingError("must be \(models.map(\.name).joined(separator: " or ")), not “\(settings.family)”")
+                }
+                return try family.layers(settings, shape)
+            },
+            semantics: { [self] settings, pruned in
+                semantics(
+                    model: settings.model, optimizer: settings.training.optimizer,
+                    criterion: pruned ? settings.pruning.criterion : nil)
+            })
+    }
+
+    /// Semantics versions, other than 1, of the named components that this build has.
+    func semantics(model: ModelSettings, optimizer: OptimizerSettings, criterion: String?) -> [String: Int] {
+        let versions: [(String, Int?)] = [
+            ("model.\(model.family)", models.first { $0.name == model.family }?.semanticsVersion),
+            ("initialisation.\(model.initialisation)", initialisations.first { $0.name == model.initialisation }?.semanticsVersion),
+            ("optimizer.\(optimizer.name)", optimizers.first { $0.name == optimizer.name }?.semanticsVersion),
+            ("criterion.\(criterion ?? "")", criteria.first { $0.name == criterion }?.semanticsVersion),
+        ]
+        return Dictionary(uniqueKeysWithValues: versions.compactMap { name, version in
+            version.flatMap { $0 == 1 ? nil : (name, $0) }
+        })
+    }
+}

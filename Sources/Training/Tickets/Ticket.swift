@@ -1,0 +1,128 @@
+import Kernels
+import Lottery
+
+/// A level's ticket: its mask, the weights it rewinds to, its trained weights, and what these are measured to reach.
+public struct Ticket {
+    public let facts: TicketFacts
+    private let parameters: [Network.Parameter]
+    private let rewind: [[Float]]
+    private let trained: [[Float]]
+    /// One per weight tensor, in network order.
+    private let masks: [Mask]
+    private let pixelMean: [Float]
+    private let pixelDeviation: [Float]
+
+    /// Assembles the ticket of the level that `task` trained, and evaluates its trained weights on the test set.
+    /// - Parameters:
+    ///   - final: path of the task's output `final`.
+    ///   - rewind: path of the checkpoint θk, if the task started from one; θ0 and fresh weights are drawn again.
+    ///   - dataset: path of the canonical data set file.
+    public init(
+        of task: TrainingTask, final: String, rewind: String?, dataset: String, registry: Registry
+    ) throws(TrainingError) {
+        FloatingPointMode.flushDenormals()
+        let data = try ImageData(path: dataset)
+        let file = try TensorFile(path: final)
+        let start = try LevelStart(
+            task, data: data, registry: registry, instructionSet: .current,
+            masks: { network throws(TrainingError) in
+                var masks: [Mask] = []
+                for index in network.weightIndices { masks.append(try file.mask(of: network.parameters[index])) }
+                return masks
+            },
+            rewind: rewind)
+        let network = start.network
+        parameters = network.parameters
+        masks = start.masks
+        self.rewind = parameters.indices.map { network.values(of: $0) }
+        var trained: [[Float]] = []
+        for (index, parameter) in parameters.enumerated() {
+            let values = try file.floats("trained.\(parameter.name)", shape: parameter.shape)
+            network.setValues(values, of: index)
+            trained.append(values)
+        }
+        self.trained = trained
+        pixelMean = data.pixelMean
+        pixelDeviation = data.pixelDeviation
+
+        let test = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
+        let layers = zip(network.weightIndices, masks).map { index, mask in
+            LayerCount(
+                name: network.parameters[index].name, kind: network.parameters[index].kind, weights: mask.count,
+                surviving: mask.survivors)
+        }
+        var hasher = ContentHasher()
+        for mask in masks { hasher.update(mask.bytes) }
+        facts = TicketFacts(
+            task: task.key, dataset: data.shape.name, datasetDigest: task.dataset, model: task.model.family,
+            rewindStep: task.firstStep, testImagesRight: test.correct, testImagesSeen: data.shape.testCount, layers: layers,
+            finalDigest: file.digest, maskDigest: hasher.finalize())
+    }
+
+    /// The ticket as safetensors under PyTorch's names and layouts: `rewind.NAME` and `trained.NAME` f32 of every parameter,
+    /// `mask.NAME` u8 of every weight. Pruned weights are zero in both.
+    /// - Parameter spec: the text of the sweep, kept in the metadata.
+    public func safetensors(spec: String?) -> [UInt8] {
+        var tensors: [Safetensors.Tensor] = []
+        var maskIndex = 0
+        for (index, parameter) in parameters.enumerated() {
+            tensors.append(.init(name: "rewind.\(parameter.name)", shape: parameter.shape, rewind[index]))
+            tensors.append(.init(name: "trained.\(parameter.name)", shape: parameter.shape, trained[index]))
+            guard parameter.isWeight else { continue }
+            tensors.append(.init(name: "mask.\(parameter.name)", shape: parameter.shape, masks[maskIndex].bytes))
+            maskIndex += 1
+        }
+        var metadata = facts.metadata
+        metadata["input_mean"] = pixelMean.map { String($0) }.joined(separator: " ")
+        metadata["input_std"] = pixelDeviation.map { String($0) }.joined(separator: " ")
+        metadata["spec"] = spec
+        return Safetensors.encode(tensors, metadata: metadata)
+    }
+
+    /// Writes the ticket to `path`, whole or not at all.
+    public func export(to path: String, spec: String?) throws(TrainingError) {
+        do { try DurableFile.write(safetensors(spec: spec), to: path) } catch { throw .unwritable(error.description) }
+    }
+}
+
+/// What `ticket show` prints.
+public struct TicketFacts: Hashable, Sendable, Codable {
+    public var task: TaskKey
+    public var dataset: String
+    public var datasetDigest: Digest
+    public var model: String
+    /// k; 0 for θ0 and for fresh weights.
+    public var rewindStep: Int
+    /// By the trained weights.
+    public var testImagesRight: Int
+    public var testImagesSeen: Int
+    public var layers: [LayerCount]
+    /// Of the level's `final` artifact.
+    public var finalDigest: Digest
+    /// Of the mask bytes of all weight tensors, in network order.
+    public var maskDigest: Digest
+
+    public var surviving: Int { layers.reduce(0) { $0 + $1.surviving } }
+    public var weights: Int { layers.reduce(0) { $0 + $1.weights } }
+    /// Surviving over prunable weights.
+    public var density: Double { weights == 0 ? 1 : Double(surviving) / Double(weights) }
+    public var accuracy: Double { Double(testImagesRight) / Double(testImagesSeen) }
+
+    var metadata: [String: String] {
+        [
+            "format": "tombola ticket 1",
+            "task": task.hex,
+            "dataset": dataset,
+            "dataset_digest": datasetDigest.hex,
+            "model": model,
+            "rewind_step": String(rewindStep),
+            "test_images_right": String(testImagesRight),
+            "test_images_seen": String(testImagesSeen),
+            "density": String(density),
+            "surviving": String(surviving),
+            "weights": String(weights),
+            "final_digest": finalDigest.hex,
+            "mask_digest": maskDigest.hex,
+        ]
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Lottery
+import Testing
+
+@Suite("Task keys")
+struct TrainingTaskTests {
+    private let dense = TrainingTask(
+        numerics: .f32Lanes16, dataset: Digest.of("data".utf8), data: DataSettings(), model: ModelSettings(),
+        training: TrainingSettings(), seeds: Seeds(base: 1, replicate: 0), pruning: nil, start: .initialisation)
+
+    private func pruned(_ change: (inout TrainingTask.PruningStep) -> Void = { _ in }) -> TrainingTask {
+        var task = dense
+        var step = TrainingTask.PruningStep(
+            parent: dense.key, criterion: "magnitude", scope: .layer,
+            rates: PruneRates(conv: Ratio("0.2")!, fc: Ratio("0.2")!, output: Ratio("0.1")!), level: 1)
+        change(&step)
+        task.pruning = step
+        return task
+    }
+
+    /// Results in stores are found by these. A failure here means that old results are lost: bump a semantics version if
+    /// arithmetic changed, and leave the text alone otherwise.
+    @Test("Golden keys")
+    func golden() {
+        #expect(
+            dense.canonicalText == """
+                tombola task 1
+                numerics=f32-lanes16-1
+                dataset=\(Digest.of("data".utf8).hex)
+                seeds=1,1,1
+                """)
+        #expect(dense.key.hex == "05e143b5a7810989dc7104ca9ede6fb9dfb5791896e551ef8e52c38d1f8c7960")
+
+        var other = dense
+        other.model.family = "mlp"
+        other.model.hidden = [30, 20]
+        other.training.warmup = 500
+        other.training.decay = [Decay(at: 1_000, by: 0.1)]
+        other.training.optimizer.name = "sgd"
+        other.training.optimizer.momentum = 0.9
+        other.stopAfter = 500
+        #expect(other.key.hex == "50361cdb994addb82bd30b9fe5d57da156767430b36bfeb1e9622112309ea4cd")
+        #expect(pruned().key.hex == "f06ec16db560a22b3fd0befeefa5360125c4ec1fba1909d5c3f3fdf763c3e9b0")
+
+        var rewound = pruned { $0.control = .randomPerLayer }
+        rewound.start = .rewound(trajectory: dense.key, step: 500, optimizer: .fresh)
+        rewound.semantics = ["optimizer.adam": 2]
+        #expect(rewound.key.hex == "fbcf7eddb2f67e2f6f4c21508a8e552bc9e2679a4dba8101f3eb3321317c66a9")
+        var fresh = pruned()
+        fresh.start = .reinitialised(level: 1, draw: 0)
+        #expect(fresh.key.hex == "647019c9a61428e4c5dcca81fc4d8be35ff37f8f90967a3005c6aee4bea706d5")
+    }
+
+    @Test("Everything that decides a result is in the key")
+    func sensitivity() {
+        var tasks = [dense, pruned()]
+        func vary(_ change: (inout TrainingTask) -> Void) {
+            var task = dense
+            change(&task)
+            tasks.append(task)
+        }
+        vary { $0.numerics = NumericsID("bf16") }
+        vary { $0.dataset = Digest.of("other".utf8) }
+        vary { $0.data.validation = 10 }
+        vary { $0.model.initialisation = "kaiming-normal" }
+        vary { $0.training.learningRate = 0.1 }
+        vary { $0.training.evaluateEvery = 50 }
+        vary { $0.seeds.initialisation = 2 }
+        vary { $0.seeds.dataOrder = 2 }
+        vary { $0.seeds.augmentation = 2 }
+        vary { $0.start = .rewound(trajectory: dense.key, step: 1, optimizer: .restore) }
+        vary { $0.start = .rewound(trajectory: dense.key, step: 2, optimizer: .restore) }
+        vary { $0.start = .rewound(trajectory: dense.key, step: 1, optimizer: .fresh) }
+        vary { $0.start = .reinitialised(level: 1, draw: 0) }
+        vary { $0.start = .reinitialised(level: 1, draw: 1) }
+        vary { $0.stopAfter = 100 }
+        vary { $0.semantics = ["criterion.magnitude": 2] }
+        tasks.append(pruned { $0.parent = pruned().key })
+        tasks.append(pruned { $0.criterion = "random" })
+        tasks.append(pruned { $0.scope = .global })
+        tasks.append(pruned { $0.rates.fc = Ratio("0.25")! })
+        tasks.append(pruned { $0.repetitions = 2 })
+        tasks.append(pruned { $0.control = .randomPerLayer })
+        tasks.append(pruned { $0.control = .randomPerLayer; $0.level = 2 })
+        #expect(Set(tasks.map(\.key)).count == tasks.count)
+    }
+
+    @Test("The level is no part of the key where it draws nothing")
+    func levelAddressesRandomNumbersOnly() {
+        #expect(pruned().key == pruned { $0.level = 5 }.key)
+    }
+
+    @Test("A request goes through JSON unchanged, and keeps its key")
+    func coding() throws {
+        var task = pruned { $0.control = .randomPerLayer }
+        task.start = .rewound(trajectory: dense.key, step: 500, optimizer: .restore)
+        task.training.decay = [Decay(at: 5, by: 0.3)]
+        let request = TrainingRequest(task: task, keepSteps: [500, 600])
+        let coded = try JSONDecoder().decode(TrainingRequest.self, from: JSONEncoder().encode(request))
+        #expect(coded == request)
+        #expect(coded.task.key == task.key)
+    }
+
+    @Test("Steps and cost follow from the start and the stop")
+    func steps() {
+        var task = dense
+        #expect((task.firstStep, task.lastStep, task.cost) == (0, 10_000, 10_000))
+        task.start = .rewound(trajectory: dense.key, step: 500, optimizer: .restore)
+        #expect((task.firstStep, task.lastStep, task.cost) == (500, 10_000, 9_500))
+        task.stopAfter = 700
+        #expect((task.firstStep, task.lastStep, task.cost) == (500, 700, 200))
+    }
+}

@@ -1,0 +1,295 @@
+import Foundation
+import Kernels
+import Lottery
+import Testing
+import Training
+
+@Suite("One level's training")
+struct LevelTrainerTests {
+    private static func recipes(_ task: inout TrainingTask, _ optimizer: String) {
+        task.training.optimizer.name = optimizer == "momentum" ? "sgd" : optimizer
+        if optimizer == "momentum" { task.training.optimizer.momentum = 0.9 }
+        task.training.optimizer.weightDecay = 1e-4
+        task.training.warmup = 15
+        task.training.decay = [Decay(at: 25, by: 0.5)]
+    }
+
+    @Test("A training that was interrupted leaves the same bytes as one that was not", arguments: ["adam", "sgd", "momentum"])
+    func interrupted(optimizer: String) throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense { Self.recipes(&$0, optimizer) }
+        let whole = try bench.train(dense, keep: [0, 5, 25])
+        let cut = try bench.train(dense, keep: [0, 5, 25], stops: [1, 5, 10, 15, 26, 39], place: "cut")
+        #expect(cut.outputs == whole.outputs)
+        #expect(cut.summary == whole.summary)
+        #expect(whole.outputs.keys.sorted() == ["final", "metrics", "step-0", "step-25", "step-5"])
+
+        var ticket = bench.pruned(dense, parent: dense)
+        ticket.start = .rewound(trajectory: dense.key, step: 5, optimizer: .restore)
+        let wholeTicket = try bench.train(ticket)
+        let cutTicket = try bench.train(ticket, stops: [6, 20, 33], place: "cut-ticket")
+        #expect(cutTicket.outputs == wholeTicket.outputs)
+        #expect(cutTicket.summary == wholeTicket.summary)
+        #expect(wholeTicket.outputs["final"] != whole.outputs["final"])
+    }
+
+    @Test("A worker that died goes on from an older checkpoint to the same bytes, and leaves no resume file")
+    func olderCheckpoint() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense()
+        let whole = try bench.train(task, keep: [20])
+        let outputs = try bench.folder.folder("died")
+        let resume = "\(outputs)/resume"
+        var checkpoint: [UInt8] = []
+        let trainer = LevelTrainer(registry: bench.registry, progressSeconds: 0)
+        let stopped = try trainer.run(
+            TrainingRequest(task: task, keepSteps: [20]), inputs: bench.inputs(of: task), outputDirectory: outputs,
+            resumeFile: resume, checkpointSeconds: 0
+        ) { progress in
+            // The file of the step before is there when progress is told.
+            if progress.step == 13, let data = FileManager.default.contents(atPath: resume) { checkpoint = Array(data) }
+            return progress.step == 30 ? .stop : .goOn
+        }
+        #expect(stopped == nil)
+        #expect(!checkpoint.isEmpty)
+        try write(checkpoint, to: resume)
+        var steps: [Int] = []
+        let result = try trainer.run(
+            TrainingRequest(task: task, keepSteps: [20]), inputs: bench.inputs(of: task), outputDirectory: outputs,
+            resumeFile: resume, checkpointSeconds: .infinity
+        ) { progress in
+            steps.append(progress.step)
+            return .goOn
+        }
+        #expect(steps.first == 12)
+        for output in try #require(result).outputs {
+            #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: resume))
+    }
+
+    @Test("A resume file of another task, a damaged one, or one whose checkpoints are gone is not used")
+    func foreignResumeFile() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense()
+        let other = bench.dense { $0.seeds = Seeds(base: 8, replicate: 0) }
+        let whole = try bench.train(task, keep: [5])
+        let outputs = try bench.folder.folder("foreign")
+        let resume = "\(outputs)/resume"
+        let trainer = LevelTrainer(registry: bench.registry, progressSeconds: 0)
+        func stoppedFile(_ task: TrainingTask) throws -> [UInt8] {
+            _ = try trainer.run(
+                TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                resumeFile: resume, checkpointSeconds: .infinity) { $0.step == 9 ? .stop : .goOn }
+            defer { #expect(throws: Never.self) { try FileManager.default.removeItem(atPath: resume) } }
+            return try contents(resume)
+        }
+        let mine = try stoppedFile(task)
+        for bytes in [try stoppedFile(other), Array(mine.dropLast(1)), [], Array("not a checkpoint".utf8), mine] {
+            try write(bytes, to: resume)
+            var first: Int?
+            let result = try trainer.run(
+                TrainingRequest(task: task, keepSteps: [5]), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                resumeFile: resume, checkpointSeconds: .infinity
+            ) { progress in
+                first = first ?? progress.step
+                return .goOn
+            }
+            #expect(first == 0)
+            for output in try #require(result).outputs {
+                #expect(try contents(output.path) == whole.outputs[output.name.text])
+                try FileManager.default.removeItem(atPath: output.path)
+            }
+        }
+    }
+
+    @Test("Rewinding restores weights, optimizer, batches and learning rate: with nothing pruned it ends as the dense run did")
+    func rewindingIsExact() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense { Self.recipes(&$0, "adam") }
+        let whole = try bench.train(dense, keep: [0, 17])
+        for step in [0, 17] {
+            var again = bench.pruned(dense, parent: dense, rate: "0")
+            again.start = .rewound(trajectory: dense.key, step: step, optimizer: .restore)
+            #expect(try bench.train(again).outputs["final"] == whole.outputs["final"], "rewound to \(step)")
+        }
+        var fresh = bench.pruned(dense, parent: dense, rate: "0")
+        fresh.start = .rewound(trajectory: dense.key, step: 17, optimizer: .fresh)
+        let other = try bench.train(fresh)
+        #expect(other.outputs["final"] != whole.outputs["final"])
+        #expect(other.summary.final?.step == 40)
+    }
+
+    @Test("A replay leaves the checkpoint that the whole run kept, and nothing else")
+    func replay() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense()
+        let whole = try bench.train(dense, keep: [12])
+        var replay = dense
+        replay.stopAfter = 12
+        let replayed = try bench.train(replay, keep: [12], stops: [4])
+        #expect(replayed.outputs == ["step-12": whole.outputs["step-12"]!])
+        #expect(replayed.summary.final == nil && replayed.summary.earlyStop == nil && replayed.summary.divergedAt == nil)
+        #expect(try bench.train(replay, keep: []).outputs == replayed.outputs)
+    }
+
+    @Test("Which steps are kept changes nothing else")
+    func keepingIsNoPartOfTheResult() throws {
+        let bench = try TrainingBench()
+        let some = try bench.train(bench.dense(), keep: [1, 2, 3, 40], place: "some")
+        let none = try bench.train(bench.dense(), place: "none")
+        #expect(some.summary == none.summary)
+        for name in ["final", "metrics"] { #expect(some.outputs[name] == none.outputs[name]) }
+    }
+
+    @Test("Five levels: counts exact, masks monotone, pruned weights zero, survivors back at θ0 before training")
+    func chain() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense()
+        var parent = dense
+        var outcome = try bench.train(dense, keep: [0])
+        let theta0 = try outcome.floats("step-0", "weight.fc1.weight")
+        var expected = outcome.summary.layers.map(\.weights)
+        #expect(expected == [36 * 12, 12 * 9, 9 * 4])
+        var masks = try Safetensors.decode(outcome.outputs["final"]!).tensors["mask.fc1.weight"]!.uint8Values!
+        #expect(masks.allSatisfy { $0 == 1 })
+        for level in 1...5 {
+            let task = bench.pruned(dense, parent: parent, level: level) {
+                $0.rates = PruneRates(conv: .zero, fc: Ratio("0.29")!, output: Ratio("0.1")!)
+            }
+            outcome = try bench.train(task, keep: [0])
+            for layer in expected.indices { expected[layer] -= expected[layer] * (layer < 2 ? 29 : 10) / 100 }
+            #expect(outcome.summary.layers.map(\.surviving) == expected, "level \(level)")
+            let tensors = try Safetensors.decode(outcome.outputs["final"]!).tensors
+            let mask = tensors["mask.fc1.weight"]!.uint8Values!
+            #expect(zip(mask, masks).allSatisfy { $0 <= $1 }, "level \(level)")
+            masks = mask
+            for layer in ["fc1", "fc2", "output"] {
+                let mask = tensors["mask.\(layer).weight"]!.uint8Values!
+                let trained = tensors["trained.\(layer).weight"]!.floatValues!
+                #expect(zip(mask, trained).allSatisfy { $0 == 1 || $1.bitPattern == 0 }, "level \(level), \(layer)")
+                #expect(mask.reduce(0) { $0 + Int($1) } == zip(mask, trained).filter { $1 != 0 }.count)
+            }
+            let start = try outcome.floats("step-0", "weight.fc1.weight")
+            #expect(start == zip(theta0, mask).map { $1 == 1 ? $0 : 0 }, "level \(level)")
+            parent = task
+        }
+        #expect(outcome.summary.otherWeights == 12 + 9 + 4)
+    }
+
+    @Test("Controls: a random mask keeps per-layer counts; fresh weights differ by level and draw")
+    func controls() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense()
+        _ = try bench.train(dense)
+        let ticket = bench.pruned(dense, parent: dense, rate: "0.6")
+        let random = bench.pruned(dense, parent: dense, rate: "0.6") { $0.control = .randomPerLayer }
+        let ticketOutcome = try bench.train(ticket)
+        let randomOutcome = try bench.train(random)
+        #expect(ticketOutcome.summary.layers == randomOutcome.summary.layers)
+        let masks = try [ticketOutcome, randomOutcome].map {
+            try Safetensors.decode($0.outputs["final"]!).tensors["mask.fc1.weight"]!
+        }
+        #expect(masks[0] != masks[1])
+
+        var starts: [[UInt8]] = [try bench.train(ticket, keep: [0], place: "ticket").outputs["step-0"]!]
+        for (level, draw) in [(1, 0), (1, 1), (2, 0)] {
+            var fresh = ticket
+            fresh.start = .reinitialised(level: level, draw: draw)
+            let outcome = try bench.train(fresh, keep: [0])
+            #expect(outcome.summary.layers == ticketOutcome.summary.layers)
+            #expect(try Safetensors.decode(outcome.outputs["final"]!).tensors["mask.fc1.weight"] == masks[0])
+            starts.append(outcome.outputs["step-0"]!)
+        }
+        #expect(Set(starts).count == 4)
+    }
+
+    @Test("Every instruction set leaves the same bytes", arguments: InstructionSet.supported)
+    func instructionSets(set: InstructionSet) throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense()
+        let best = try bench.train(dense, keep: [20], place: "best", instructionSet: .best)
+        let other = try bench.train(dense, keep: [20], instructionSet: set)
+        #expect(best.outputs == other.outputs && best.summary == other.summary)
+        let ticket = bench.pruned(dense, parent: dense, rate: "0.7")
+        #expect(
+            try bench.train(ticket, place: "best-ticket", instructionSet: .best).outputs
+                == bench.train(ticket, instructionSet: set).outputs)
+    }
+
+    @Test("A training that diverges is a result: the step is told, all outputs are there, and what rewinds past it diverges too")
+    func divergence() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense {
+            $0.training.optimizer.name = "sgd"
+            $0.training.learningRate = 1e6
+        }
+        let outcome = try bench.train(dense, keep: [0, 1, 35])
+        let step = try #require(outcome.summary.divergedAt)
+        #expect((1..<35).contains(step))
+        #expect(outcome.summary.final == nil)
+        #expect(outcome.outputs.keys.sorted() == ["final", "metrics", "step-0", "step-1", "step-35"])
+        _ = try JSONEncoder().encode(outcome.summary)
+        #expect(try bench.train(dense, keep: [0, 1, 35], stops: [1], place: "cut").outputs == outcome.outputs)
+
+        var replay = dense
+        replay.stopAfter = 35
+        let replayed = try bench.train(replay)
+        #expect(replayed.outputs["step-35"] == outcome.outputs["step-35"])
+        #expect(replayed.summary.divergedAt == step)
+
+        var child = bench.pruned(dense, parent: dense)
+        child.start = .rewound(trajectory: dense.key, step: 35, optimizer: .restore)
+        let childOutcome = try bench.train(child, keep: [36])
+        #expect(childOutcome.summary.divergedAt == step)
+        #expect(childOutcome.summary.final == nil && childOutcome.summary.earlyStop == nil)
+        #expect(childOutcome.summary.layers.map(\.surviving) == outcome.summary.layers.map { $0.weights - $0.weights / 5 })
+        #expect(childOutcome.outputs.keys.sorted() == ["final", "metrics", "step-36"])
+    }
+
+    @Test("Evaluations stand at the first step, each multiple of evaluate_every and the last step; early stop is the best of the later ones")
+    func metrics() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense { $0.training.iterations = 45 }
+        let outcome = try bench.train(task)
+        let (metrics, metadata) = try Safetensors.decode(outcome.outputs["metrics"]!)
+        #expect(metrics["step"]?.intValues == [0, 10, 20, 30, 40, 45])
+        #expect(metadata == ["validation_count": "60", "test_count": "90"])
+        let losses = try #require(metrics["validation.loss"]?.doubleValues)
+        let early = try #require(outcome.summary.earlyStop)
+        #expect(early.validationLoss == losses.dropFirst().min())
+        let final = try #require(outcome.summary.final)
+        #expect(final.step == 45 && final.validationLoss == losses.last)
+        #expect(final.testCorrect == metrics["test.correct"]?.intValues?.last)
+        let train = try #require(metrics["train.loss"]?.floatValues)
+        #expect(train[0].isNaN && train.dropFirst().allSatisfy(\.isFinite) && train[1] > train[5])
+        #expect(final.testAccuracy > 0.5, "learned nothing: \(final)")
+    }
+
+    @Test("What cannot be trained is refused in a sentence, and says whether trying elsewhere helps")
+    func refused() throws {
+        let bench = try TrainingBench()
+        func refusal(_ change: (inout TrainingTask) -> Void) -> TrainingError? {
+            #expect(throws: TrainingError.self) { try bench.train(bench.dense(change), place: "refused") }
+        }
+        let cases: [(isFinal: Bool, says: String, (inout TrainingTask) -> Void)] = [
+            (true, "lower data.validation", { $0.data.validation = 290 }),
+            (true, "data.train is 301", { $0.data.train = 301 }),
+            (true, "lenet-300-100 has its own layers", { $0.model.family = "lenet-300-100" }),
+            (false, "no model family", { $0.model.family = "resnet" }),
+            (false, "no optimizer", { $0.training.optimizer.name = "lion" }),
+            (false, "no initialisation", { $0.model.initialisation = "zeros" }),
+            (false, "version 1 here and 2", { $0.semantics = ["optimizer.adam": 2] }),
+            (false, "not bf16", { $0.numerics = NumericsID("bf16") }),
+            (true, "none from 0 to 41", { $0.stopAfter = 41 }),
+            (false, "cannot read", { $0.start = .rewound(trajectory: bench.dense().key, step: 3, optimizer: .restore) }),
+        ]
+        for (isFinal, says, change) in cases {
+            let error = refusal(change)
+            #expect(error?.isFinal == isFinal, "\(says): \(String(describing: error))")
+            #expect(error?.description.contains(says) == true, "\(says): \(String(describing: error))")
+        }
+        try write([1, 2, 3], to: bench.dataset.path)
+        #expect(refusal { _ in }?.description.contains("not a safetensors file") == true)
+    }
+}

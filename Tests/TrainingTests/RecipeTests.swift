@@ -1,0 +1,96 @@
+import Kernels
+import Lottery
+import Testing
+import Training
+
+@Suite("Recipe")
+struct RecipeTests {
+    @Test("Warmup rises linearly to the rate at its last step; decay multiplies from its step on")
+    func learningRate() {
+        var settings = TrainingSettings()
+        settings.learningRate = 0.1
+        settings.warmup = 4
+        settings.decay = [Decay(at: 6, by: 0.5), Decay(at: 8, by: 0.1)]
+        let rate = LearningRate(settings)
+        #expect((0..<10).map { rate[$0] } == [0.025, 0.05, 0.075, 0.1, 0.1, 0.1, 0.05, 0.05, 0.005, 0.005].map { Float($0) })
+        #expect(LearningRate(TrainingSettings())[0] == Float(1.2e-3))
+    }
+
+    @Test("Each epoch is floor(N / batch) batches of distinct training images, in another order each time")
+    func epochs() throws {
+        var data = DataSettings()
+        data.validation = 20
+        var order = try DataOrder(imageCount: 120, data: data, batch: 30, seed: 1)
+        #expect(order.validation.count == 20 && order.training.count == 100)
+        #expect(Set(order.validation).union(order.training) == Set(0..<120))
+        let batches = (0..<9).map { Array(order.batch(at: $0)) }
+        for epoch in 0..<3 {
+            let images = batches[3 * epoch..<3 * epoch + 3].flatMap { $0 }
+            #expect(Set(images).count == 90 && Set(images).isSubset(of: order.training))
+        }
+        #expect(batches[0] != batches[3])
+        // Going back meets the same batches.
+        for step in [8, 0, 4, 3] { #expect(Array(order.batch(at: step)) == batches[step]) }
+    }
+
+    @Test("The validation set is the same for every replicate and every size of the training set")
+    func validation() throws {
+        var data = DataSettings()
+        data.validation = 20
+        let all = try DataOrder(imageCount: 120, data: data, batch: 10, seed: 1)
+        data.train = 70
+        var some = try DataOrder(imageCount: 120, data: data, batch: 10, seed: 2)
+        #expect(all.validation == some.validation)
+        #expect(some.training.count == 50 && Set(some.training).isSubset(of: all.training))
+        #expect(some.batch(at: 4).count == 10)
+    }
+
+    @Test("Initialisations have their mean and deviation, and golden bits")
+    func initialisation() {
+        FloatingPointMode.flushDenormals()
+        for (initialisation, deviation) in [
+            (Initialisation.glorotNormal, (2.0 / 400).squareRoot()), (.kaimingNormal, (2.0 / 300).squareRoot()),
+        ] {
+            let values = initialisation.weights(layer: 0, fanIn: 300, fanOut: 100, seed: 1, .first).map { Double($0) }
+            #expect(values.count == 30_000)
+            let mean = values.reduce(0, +) / 30_000
+            let square = values.reduce(0) { $0 + $1 * $1 } / 30_000
+            #expect(abs(mean) < 4 * deviation / 30_000.0.squareRoot())
+            #expect(abs(square.squareRoot() / deviation - 1) < 0.02)
+            #expect(values.contains { abs($0) > 3.5 * deviation }, "the tails are cut off")
+        }
+        let golden = Initialisation.glorotNormal.weights(layer: 1, fanIn: 3, fanOut: 1, seed: 1, .first)
+        #expect(golden.map(\.bitPattern) == [3_185_212_044, 3_194_306_112, 1_069_116_989])
+        #expect(golden != Initialisation.glorotNormal.weights(layer: 0, fanIn: 3, fanOut: 1, seed: 1, .first))
+        #expect(golden != Initialisation.glorotNormal.weights(layer: 1, fanIn: 3, fanOut: 1, seed: 2, .first))
+        #expect(golden != Initialisation.glorotNormal.weights(layer: 1, fanIn: 3, fanOut: 1, seed: 1, .fresh(level: 0, draw: 0)))
+    }
+
+    @Test("Models have the layers of the paper; what does not fit a family is told")
+    func models() throws {
+        let vocabulary = Registry.standard.vocabulary
+        let mnist = try #require(vocabulary.datasets.first { $0.name == "mnist" })
+        let lenet = try vocabulary.layers(ModelSettings(), mnist)
+        #expect(lenet.map(\.name) == ["fc1", "fc2", "output"])
+        #expect(lenet.map(\.kind) == [.fc, .fc, .output])
+        #expect(lenet.reduce(0) { $0 + $1.weights } == 266_200)
+        var mlp = ModelSettings()
+        mlp.family = "mlp"
+        mlp.depth = 3
+        mlp.width = 50
+        #expect(try vocabulary.layers(mlp, mnist).map(\.biases) == [50, 50, 50, 10])
+        mlp.hidden = [1]
+        #expect(throws: SettingError.self) { try vocabulary.layers(mlp, mnist) }
+        mlp.width = nil
+        mlp.depth = nil
+        #expect(try vocabulary.layers(mlp, mnist).map(\.weights) == [784, 10])
+        mlp.hidden = nil
+        #expect(throws: SettingError.self) { try vocabulary.layers(mlp, mnist) }
+        var odd = ModelSettings()
+        odd.depth = 2
+        #expect(throws: SettingError.self) { try vocabulary.layers(odd, mnist) }
+        odd.family = "vgg"
+        #expect(throws: SettingError.self) { try vocabulary.layers(odd, mnist) }
+        #expect(vocabulary.semantics(Settings(), true) == [:])
+    }
+}

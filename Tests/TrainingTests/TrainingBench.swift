@@ -1,0 +1,94 @@
+import Foundation
+import Kernels
+import Lottery
+import Training
+
+/// Trains tasks on the tiny data set in a folder of its own, and keeps their outputs by task key.
+final class TrainingBench {
+    let folder: TemporaryFolder
+    let dataset: (path: String, digest: Digest)
+    let registry = TinyData.registry()
+
+    init() throws {
+        folder = try TemporaryFolder()
+        dataset = try TinyData.dataset(in: folder)
+    }
+
+    /// A dense training of 40 steps of 16 images on an MLP with hidden layers of 12 and 9 units.
+    func dense(_ change: (inout TrainingTask) -> Void = { _ in }) -> TrainingTask {
+        var data = DataSettings()
+        data.validation = 60
+        var model = ModelSettings()
+        model.family = "mlp"
+        model.hidden = [12, 9]
+        var training = TrainingSettings()
+        training.iterations = 40
+        training.batch = 16
+        training.learningRate = 0.01
+        training.evaluateEvery = 10
+        var task = TrainingTask(
+            numerics: .f32Lanes16, dataset: dataset.digest, data: data, model: model, training: training,
+            seeds: Seeds(base: 7, replicate: 0), pruning: nil, start: .initialisation)
+        change(&task)
+        return task
+    }
+
+    /// `task` again under the mask got from `parent`.
+    func pruned(
+        _ task: TrainingTask, parent: TrainingTask, level: Int = 1, rate: String = "0.2",
+        _ change: (inout TrainingTask.PruningStep) -> Void = { _ in }
+    ) -> TrainingTask {
+        var pruning = TrainingTask.PruningStep(
+            parent: parent.key, criterion: "magnitude", scope: .layer, rates: PruneRates(all: Ratio(rate)!), level: level)
+        change(&pruning)
+        var task = task
+        task.pruning = pruning
+        return task
+    }
+
+    struct Outcome {
+        var summary: LevelSummary
+        /// Contents by output name.
+        var outputs: [String: [UInt8]]
+        var folder: String
+
+        func floats(_ output: String, _ tensor: String) throws -> [Float] {
+            try Safetensors.decode(outputs[output] ?? []).tensors[tensor]?.floatValues ?? []
+        }
+    }
+
+    func inputs(of task: TrainingTask) -> [String: String] {
+        var inputs = [TrainingRequest.Input.dataset: dataset.path]
+        if let pruning = task.pruning { inputs[TrainingRequest.Input.parent] = "\(folder.path)/\(pruning.parent.hex)/final" }
+        if case .rewound(let trajectory, let step, _) = task.start {
+            inputs[TrainingRequest.Input.rewind] = "\(folder.path)/\(trajectory.hex)/step-\(step)"
+        }
+        return inputs
+    }
+
+    /// Trains `task`, interrupted after each of the steps in `stops`.
+    /// - Parameter place: where outputs go; by default where other tasks find them.
+    func train(
+        _ task: TrainingTask, keep: [Int] = [], stops: [Int] = [], place: String? = nil, instructionSet: InstructionSet = .current
+    ) throws -> Outcome {
+        let outputs = try folder.folder(place ?? task.key.hex)
+        let trainer = LevelTrainer(registry: registry, instructionSet: instructionSet, progressSeconds: 0)
+        let request = TrainingRequest(task: task, keepSteps: keep)
+        var rest = stops
+        while true {
+            let result = try trainer.run(
+                request, inputs: inputs(of: task), outputDirectory: outputs, resumeFile: "\(outputs)/resume",
+                checkpointSeconds: .infinity
+            ) { progress in
+                guard let stop = rest.first, progress.step == stop else { return .goOn }
+                rest.removeFirst()
+                return .stop
+            }
+            guard let result else { continue }
+            precondition(rest.isEmpty, "never came to step \(rest)")
+            var left: [String: [UInt8]] = [:]
+            for output in result.outputs { left[output.name.text] = try contents(output.path) }
+            return Outcome(summary: result.summary, outputs: left, folder: outputs)
+        }
+    }
+}
