@@ -65,10 +65,10 @@ static INLINE tk_magnitude u_result(U u) {
     return largest;
 }
 
-#define ROWS 3
-#define COLUMNS 2
+#define ROWS 6
+#define COLUMNS 1
 #define GRADIENT_COLUMNS 1
-#define BLOCK_ROWS 2
+#define BLOCK_ROWS 3
 #define BLOCK_COLUMNS 1
 #define PREFETCH 1
 #define NAME(f) tk_avx2_##f

@@ -2,8 +2,8 @@
 #include "dense.h"
 
 // Plain C over the compiler's vector types: any processor. Without an fma instruction one is made from f64, where the
-// product of two f32 is exact: the sum is rounded to odd there, so that the rounding to f32 after it is the only one that
-// shows (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). libm's fmaf would be a call a lane.
+// product of two f32 is exact: the sum is rounded to odd there, so that the rounding to f32 after it is the only
+// one that shows (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). libm's fmaf would be a call a lane.
 
 typedef float F __attribute__((ext_vector_type(16)));
 typedef double D __attribute__((ext_vector_type(16)));

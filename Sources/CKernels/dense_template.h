@@ -6,7 +6,7 @@
 //   v_rectified(x)           x <= 0 ? +0 : x
 //   v_where_positive(y, x)   y > 0 ? x : +0
 //   v_zero_below(limit, y, x) y < limit ? +0 : x
-//   v_pin(x)                 has *x computed here: left alone the compiler puts sums off until their use, and spills their terms
+//   v_pin(x)                 has *x computed here: the compiler would put sums off until their use and spill their terms
 //   v_masked(word, x)        lane l of x where bit l of word is 1, else +0
 //   v_scale(x, t)            x · 2^n for t = 1.5 · 2^23 + n
 //   u_zero, u_max(u, x), u_result(u)
@@ -23,8 +23,8 @@ static INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 // Blocks of inputs, so that their activations (64 examples wide) stay in the first-level cache.
 enum { FORWARD_DEPTH = 64 };
 
-// ROWS outputs by `columns` vectors of examples over the inputs first..<last. Between blocks of inputs the f32 sums wait
-// in `y`, which changes no bit.
+// ROWS outputs by `columns` vectors of examples over the inputs first..<last. Between blocks of inputs the f32 sums
+// wait in `y`, which changes no bit.
 static INLINE U forward_block(
     const int columns, const tk_dense_shape *shape, const float *const weights[ROWS], const float bias[ROWS],
     size_t first, size_t last, int rectify, const float *x, float *const y[ROWS], U magnitude) {
@@ -147,8 +147,8 @@ tk_magnitude NAME(input_gradient)(
 }
 
 // Lane `lane` of the weight gradient: one chain over the examples lane, lane + 16, … for each of BLOCK_ROWS outputs by
-// `columns` vectors of 16 inputs. `xt` is the transposed batch, [input / 16][example][16], so that a lane's sum is the same
-// for 16 weights at once and the tree over the lanes needs no shuffle.
+// `columns` vectors of 16 inputs. `xt` is the transposed batch, [input / 16][example][16]: a vector holds the lane's
+// sums of 16 weights, and the tree over the lanes needs no shuffle.
 static INLINE void lane_sums(
     const int columns, const size_t batch, const int lane, const float *const dy[BLOCK_ROWS], const float *xt,
     V sum[BLOCK_ROWS][BLOCK_COLUMNS]) {
@@ -276,8 +276,8 @@ static INLINE void use_gradient(const int kind, gradient_use *use, const waiting
     }
 }
 
-// The weight gradient of BLOCK_ROWS outputs by `columns` vectors of 16 inputs, into `block`: the lanes' sums added as the
-// tree l + (l+8), l + (l+4), l + (l+2), l + (l+1), depth first. The block before is dealt with in between: the square
+// The weight gradient of BLOCK_ROWS outputs by `columns` vectors of 16 inputs, into `block`: the lanes' sums added as
+// the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1), depth first. The block before is dealt with in between: the square
 // roots and divisions of its update are slow, and run beside the multiplications.
 static INLINE void gradient_block(
     const int kind, const int columns, const size_t batch, const float *const dy[BLOCK_ROWS], const float *xt,

@@ -7,7 +7,9 @@ import Testing
 struct BatchKernelsTests {
     init() { FloatingPointMode.flushDenormals() }
 
-    private static let isas: [tk_isa] = [TK_PORTABLE, TK_AVX2, TK_AVX512].filter { $0.rawValue <= tk_best_isa().rawValue }
+    private static let isas: [tk_isa] = [TK_PORTABLE, TK_AVX2, TK_AVX512].filter {
+        $0.rawValue <= tk_best_isa().rawValue
+    }
 
     @Test("Softmax cross-entropy gives the reference's bits, and libm's values to 1e-6", arguments: [1, 5, 16, 60, 64])
     func softmax(count: Int) {
@@ -52,7 +54,7 @@ struct BatchKernelsTests {
 
     @Test("Of equal logits the first wins, and a column with a NaN is wrong")
     func correct() {
-        // Columns: label largest; tie after it; tie before it; NaN elsewhere; NaN at the label; beaten; minus infinities.
+        // Label 1 largest; tie after it; tie before it; NaN elsewhere; NaN at the label; beaten; all infinite.
         let columns: [[Float]] = [
             [0, 5, 1], [0, 5, 5], [5, 5, 0], [0, 5, .nan], [0, .nan, 0], [0, 1, 2],
             [-.infinity, -.infinity, -.infinity],

@@ -75,7 +75,7 @@ struct Stream {
     }
 }
 
-/// The bits of a buffer, NaNs made one: which NaN comes out of an operation on two is not defined, and none is ever used.
+/// The bits of a buffer, NaNs made one: which NaN comes out of an operation on two is not defined, and none is used.
 private func bitsOf(_ buffer: borrowing AlignedBuffer<Float>) -> [UInt32] {
     (0..<buffer.count).map { buffer[$0].isNaN ? 0x7fc0_0000 : buffer[$0].bitPattern }
 }

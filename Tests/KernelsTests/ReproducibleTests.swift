@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Synchronization
 import Testing
 
 @Suite("Elementary functions")
@@ -83,11 +84,24 @@ struct ReproducibleTests {
 
     @Test("Results do not depend on whether denormals are flushed")
     func denormals() {
-        let arguments = stride(from: -745.0, through: -700, by: 0.37).map { $0 }
-        let before = arguments.map { Reproducible.exp($0).bitPattern }
-        FloatingPointMode.flushDenormals()
-        #expect(FloatingPointMode.flushesDenormals)
-        #expect(arguments.map { Reproducible.exp($0).bitPattern } == before)
+        /// The mode and results on a thread of its own. It starts with its creator's mode, so the default is set first.
+        func onFreshThread(flushing: Bool) -> (flushes: Bool, bits: [UInt64]) {
+            let results = Mutex<(Bool, [UInt64])>((false, []))
+            let done = DispatchSemaphore(value: 0)
+            Thread {
+                fesetenv(UnsafePointer<fenv_t>(bitPattern: -1))  // FE_DFL_ENV, a macro that Swift does not see
+                if flushing { FloatingPointMode.flushDenormals() }
+                let bits = stride(from: -745.0, through: -700, by: 0.37).map { Reproducible.exp($0).bitPattern }
+                results.withLock { $0 = (FloatingPointMode.flushesDenormals, bits) }
+                done.signal()
+            }.start()
+            done.wait()
+            return results.withLock { $0 }
+        }
+        let kept = onFreshThread(flushing: false)
+        let flushed = onFreshThread(flushing: true)
+        #expect(!kept.flushes && flushed.flushes)
+        #expect(kept.bits == flushed.bits)
     }
 
     @Test("Normal draws have mean 0, variance 1 and kurtosis 3")

@@ -2,8 +2,8 @@
 """Steps per second of a LeNet-300-100 training step in PyTorch on one thread, as JSON.
 
 The counterpart of `tombola bench train --model lenet-300-100`: images of the batch are taken from a u8 data set and
-normalised, forward, cross-entropy, backward, optimizer step, and with --density below 1 a mask multiplied onto the weights
-after each step. Needs `pip install torch`.
+normalised, forward, cross-entropy, backward, optimizer step, and with --density below 1 a mask multiplied onto the
+weights after each step. Needs `pip install torch`.
 """
 import argparse
 import json
@@ -28,7 +28,8 @@ def main():
     parser.add_argument("--batch", type=int, default=60)
     parser.add_argument("--density", type=float, default=1.0)
     parser.add_argument("--optimizer", choices=["adam", "momentum", "sgd"], default="adam")
-    parser.add_argument("--plain", action="store_true", help="the optimizer's default implementation instead of fused=True")
+    parser.add_argument("--plain", action="store_true",
+                        help="the optimizer's default implementation instead of fused=True")
     parser.add_argument("--windows", type=int, default=7)
     parser.add_argument("--window-seconds", type=float, default=0.5)
     options = parser.parse_args()

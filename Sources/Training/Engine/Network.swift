@@ -51,7 +51,7 @@ public final class Network {
         inputs: Int, hidden: [Int], classes: Int, optimizer settings: OptimizerSettings, batch: Int,
         pixelMean: [Float], pixelDeviation: [Float], instructionSet: InstructionSet = .current
     ) {
-        precondition(FloatingPointMode.flushesDenormals, "this thread has not called FloatingPointMode.flushDenormals()")
+        precondition(FloatingPointMode.flushesDenormals, "denormals are not flushed on the training thread")
         precondition(batch > 0 && (1...256).contains(classes), "a batch of \(batch), \(classes) classes")
         precondition(
             !pixelMean.isEmpty && pixelMean.count == pixelDeviation.count && inputs.isMultiple(of: pixelMean.count),

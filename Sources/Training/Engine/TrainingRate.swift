@@ -47,7 +47,9 @@ public func measureTraining(
 
     let imageCount = 100 * batch
     let pixels = CounterRandom(seed: 0, purpose: .glyphs)
-    let images = (0..<imageCount * inputs).map { UInt8(truncatingIfNeeded: pixels.words(epoch: 0, index: UInt64($0))[0]) }
+    let images = (0..<imageCount * inputs).map {
+        UInt8(truncatingIfNeeded: pixels.words(epoch: 0, index: UInt64($0))[0])
+    }
     let labels = (0..<imageCount).map { UInt8($0 % classes) }
     let order = random.permutation(of: imageCount, epoch: 2_000)
     var step = 0

@@ -342,6 +342,18 @@ struct NetworkTests {
         #expect(none.lossSum == 0 && none.correct == 0)
     }
 
+    @Test("An evaluation between steps, of any number of images, leaves no trace", arguments: [1, 17, 64, 90])
+    func evaluationBetweenSteps(count: Int) {
+        let undisturbed = fixture.network()
+        let evaluated = fixture.network()
+        for step in 0..<6 {
+            fixture.train(undisturbed, steps: step..<step + 1)
+            fixture.train(evaluated, steps: step..<step + 1)
+            _ = evaluated.evaluate(images: fixture.images, labels: fixture.labels, range: 0..<count)
+        }
+        #expect(bits(evaluated) == bits(undisturbed))
+    }
+
     @Test("Each optimizer learns", arguments: optimizers)
     func learns(settings: OptimizerSettings) {
         let network = fixture.network(settings)
