@@ -33,6 +33,52 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             case level, density, accuracy, difference, verdict, matching, winning, controls, ticket
             case earlyStop = "early_stop"
         }
+
+        /// Unknown values are null rather than left out, so that every level has the same keys.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(level, forKey: .level)
+            try container.encode(density, forKey: .density)
+            try container.encode(LeaderboardRow.MaybeEstimate(accuracy), forKey: .accuracy)
+            try container.encode(LeaderboardRow.MaybeEstimate(difference), forKey: .difference)
+            try container.encode(earlyStop, forKey: .earlyStop)
+            try container.encode(verdict, forKey: .verdict)
+            try container.encode(matching, forKey: .matching)
+            try container.encode(winning, forKey: .winning)
+            try container.encode(controls, forKey: .controls)
+            try container.encode(ticket, forKey: .ticket)
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            level = try container.decode(Int.self, forKey: .level)
+            density = try container.decode(Double.self, forKey: .density)
+            accuracy = try container.decode(LeaderboardRow.MaybeEstimate.self, forKey: .accuracy).estimate
+            difference = try container.decode(LeaderboardRow.MaybeEstimate.self, forKey: .difference).estimate
+            earlyStop = try container.decode(Double?.self, forKey: .earlyStop)
+            verdict = try container.decode(Verdict?.self, forKey: .verdict)
+            matching = try container.decode(Decision?.self, forKey: .matching)
+            winning = try container.decode(Decision?.self, forKey: .winning)
+            controls = try container.decode([LeaderboardRow.Control].self, forKey: .controls)
+            ticket = try container.decode(String?.self, forKey: .ticket)
+        }
+
+        init(
+            level: Int, density: Double, accuracy: Estimate?, difference: Estimate?, earlyStop: Double?,
+            verdict: Verdict?,
+            matching: Decision?, winning: Decision?, controls: [LeaderboardRow.Control], ticket: String?
+        ) {
+            self.level = level
+            self.density = density
+            self.accuracy = accuracy
+            self.difference = difference
+            self.earlyStop = earlyStop
+            self.verdict = verdict
+            self.matching = matching
+            self.winning = winning
+            self.controls = controls
+            self.ticket = ticket
+        }
     }
 
     init(plan: Plan, point: GridPoint, evidence: PointEvidence) {

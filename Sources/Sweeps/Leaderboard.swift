@@ -10,8 +10,8 @@ public enum CellResult: Hashable, Sendable {
     case stopped
 }
 
-/// A sweep's points ranked by the tickets they gave: a pure function of plan and results, so that two stores with the same
-/// results give the same bytes.
+/// A sweep's points ranked by the tickets they gave: a pure function of plan and results, so that two stores with the
+/// same results give the same bytes.
 public struct Leaderboard: Hashable, Sendable, Codable {
     public let sweep: String
     /// Axis names as written; a row's `point` has one value for each.
@@ -117,7 +117,8 @@ struct PointEvidence {
     var progress = ChainProgress.complete
     var failure: String?
     var denseDiverged = false
-    /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are done.
+    /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are
+    /// done.
     var denseValidation: [Double]?
     /// Trainings of the chain (dense included, branches not), and how many are done and how many of those diverged.
     var trainings = 0
@@ -186,8 +187,8 @@ private func zipped<One, Other>(_ one: One?, _ other: Other?) -> (One, Other)? {
     return (one, other)
 }
 
-/// For each model and data set, the dense recipe with the best mean validation accuracy (SCIENCE, “Verdicts”): tickets of a
-/// weak recipe should not look good beside a weak dense network only.
+/// For each model and data set, the dense recipe with the best mean validation accuracy (SCIENCE, “Verdicts”):
+/// tickets of a weak recipe should not look good beside a weak dense network only.
 struct BestDense {
     struct Recipe {
         var point: GridPoint

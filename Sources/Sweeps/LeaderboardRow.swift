@@ -59,6 +59,14 @@ public struct LeaderboardRow: Hashable, Sendable {
         public let difference: Estimate?
         /// Whether the ticket beats the control.
         public let beaten: Decision
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(branch, forKey: .branch)
+            try container.encode(accuracy, forKey: .accuracy)
+            try container.encode(difference, forKey: .difference)
+            try container.encode(beaten, forKey: .beaten)
+        }
     }
 
     /// The dense network of the best recipe for the same model and data.
@@ -69,6 +77,14 @@ public struct LeaderboardRow: Hashable, Sendable {
         public let difference: Estimate?
         /// Whether the ticket matches it.
         public let matching: Decision
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(point, forKey: .point)
+            try container.encode(accuracy, forKey: .accuracy)
+            try container.encode(difference, forKey: .difference)
+            try container.encode(matching, forKey: .matching)
+        }
     }
 
     init(plan: Plan, point: GridPoint, evidence: PointEvidence, bestDense best: Sweeps.BestDense.Recipe?) {
@@ -223,7 +239,8 @@ extension LeaderboardRow: Codable {
         pointIndex = try container.decode(Int.self, forKey: .pointIndex)
     }
 
-    /// An estimate whose absence is `{"mean": null, "low": null, "high": null}`, so that `row.accuracy.mean` always reads.
+    /// An estimate whose absence is `{"mean": null, "low": null, "high": null}`, so that `row.accuracy.mean` always
+    /// reads.
     struct MaybeEstimate: Codable {
         var mean: Double?
         var low: Double?

@@ -1,5 +1,5 @@
-/// The name among `names` that `word` was probably meant to be: at most a third of its letters away, the first of equals;
-/// else one that begins with the word, or ends with it after a point.
+/// The name among `names` that `word` was probably meant to be: at most a third of its letters away, the first of
+/// equals; else one that begins with the word, or ends with it after a point.
 func nearestName(to word: String, among names: some Sequence<String>) -> String? {
     guard !word.isEmpty else { return nil }
     let letters = Array(word.lowercased().utf8.prefix(100))

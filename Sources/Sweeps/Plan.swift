@@ -1,7 +1,8 @@
 import Lottery
 
-/// A sweep as tasks, all keys known before anything ran. What two runs have in common is one task: the dense training for all
-/// prune rates, rewind steps and branches; a chain's prefix for all its depths; a chain's masks for its controls.
+/// A sweep as tasks, all keys known before anything ran. What two runs have in common is one task: the dense training
+/// for all prune rates, rewind steps and branches; a chain's prefix for all its depths; a chain's masks for its
+/// controls.
 ///
 /// The same sweep, vocabulary and knowledge give the same plan, in the same order.
 public struct Plan: Sendable {

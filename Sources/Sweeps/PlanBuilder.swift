@@ -4,6 +4,7 @@ import Lottery
 struct PlanBuilder {
     let sweep: Sweep
     let vocabulary: Vocabulary
+    private let branches: [Branch]
 
     var tasks: [PlannedTask] = []
     var chains: [Plan.Chain] = []
@@ -43,6 +44,12 @@ struct PlanBuilder {
     init(sweep: Sweep, vocabulary: Vocabulary) {
         self.sweep = sweep
         self.vocabulary = vocabulary
+        branches = sweep.branches.map { name in
+            guard let branch = Branch.named(name) else {
+                preconditionFailure("branch \(name) was checked and is not in the table")
+            }
+            return branch
+        }
     }
 
     mutating func addAllRuns(dataDigest: (String) throws -> Digest, known: (TaskKey) -> KnownTask?) throws {
@@ -137,12 +144,12 @@ struct PlanBuilder {
                 .level(level), recipe: recipe, seeds: seeds, pruning: step, start: start, parent: parent, dense: dense,
                 known: known)
             chains[chainIndex].levels.append(index)
-            for (position, branch) in sweep.branches.enumerated() {
-                let control = Control(branch: branch, step: step, start: start, level: level)
+            for (position, branch) in branches.enumerated() {
+                var (controlStep, controlStart) = (step, start)
+                branch.change(&controlStep, &controlStart)
                 let index = add(
-                    .branch(branch, level: level), recipe: recipe, seeds: seeds, pruning: control.step,
-                    start: control.start,
-                    parent: parent, dense: dense, known: known)
+                    .branch(branch.name, level: level), recipe: recipe, seeds: seeds, pruning: controlStep,
+                    start: controlStart, parent: parent, dense: dense, known: known)
                 chains[chainIndex].branches[position].append(index)
             }
         }
@@ -184,7 +191,8 @@ struct PlanBuilder {
         return index
     }
 
-    /// The task that leaves θk: the dense training, or a replay if that one is past keeping it and someone still waits for it.
+    /// The task that leaves θk: the dense training, or a replay if that one is past keeping it and someone still
+    /// waits for it.
     private mutating func checkpointSource(
         step: Int, dense: Int32, isWanted: Bool, known: (TaskKey) -> KnownTask?
     ) -> Int32 {
@@ -251,21 +259,5 @@ struct PlanBuilder {
                 PlanSummary.Axis(name: $0.name, path: $0.path, values: $0.values.map(AxisValue.init))
             },
             branches: sweep.branches, replicates: sweep.replicates, densities: densities.sorted(by: >))
-    }
-}
-
-/// What a branch changes about a level. Both controls share the chain's masks: they prune what the level prunes.
-private struct Control {
-    var step: TrainingTask.PruningStep
-    var start: TrainingTask.Start
-
-    init(branch: String, step: TrainingTask.PruningStep, start: TrainingTask.Start, level: Int) {
-        self.step = step
-        self.start = start
-        switch branch {
-        case "random-reinit": self.start = .reinitialised(level: level, draw: 0)
-        case "random-mask": self.step.control = .randomPerLayer
-        default: preconditionFailure("the vocabulary names a branch that plans cannot make: \(branch)")
-        }
     }
 }

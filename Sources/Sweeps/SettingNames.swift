@@ -4,10 +4,12 @@ import Lottery
 enum SettingNames {
     static let table = Settings.table
 
-    /// Row of `Settings.table` by path.
-    static let rowOfPath: [String: Int] = Dictionary(
-        uniqueKeysWithValues: table.enumerated().map { ($0.element.path, $0.offset) }
-            + [("training.optimizer.name", table.firstIndex { $0.path == "training.optimizer" }!)])  // a row of the table
+    /// Row of `Settings.table` by path; the optimizer's name has two.
+    static let rowOfPath: [String: Int] = {
+        var rows = Dictionary(uniqueKeysWithValues: table.enumerated().map { ($0.element.path, $0.offset) })
+        rows["training.optimizer.name"] = rows["training.optimizer"]
+        return rows
+    }()
 
     /// Row by path or short name, as axes may be called.
     static let rowOfAxisName: [String: Int] = rowOfPath.merging(
@@ -43,7 +45,8 @@ struct SettingReader {
     let file: String
     let vocabulary: Vocabulary
 
-    /// The rows that `node`, given for the setting of `row`, writes. A map may write several: `{name: sgd, momentum: 0.9}`.
+    /// The rows that `node`, given for the setting of `row`, writes. A map may write several: `{name: sgd, momentum:
+    /// 0.9}`.
     func writes(row: Int, name: String, node: SpecNode) throws(SpecError) -> [SettingWrite] {
         let setting = SettingNames.table[row]
         if node.isEmpty {

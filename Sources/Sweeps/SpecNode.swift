@@ -139,7 +139,8 @@ enum SpecDocument {
         case .duplicatedKeysInMapping(let duplicates, let context):
             let name = duplicates.first ?? "a key"
             let first = max(1, context.mark.line)
-            // Yams tells the first place only. In block style the other is the next line with the key at the same column.
+            // Yams tells the first place only. In block style the other is the next line with the key at the same
+            // column.
             let second = lines.indices.dropFirst(first).first { line in
                 lines[line].prefix(while: { $0 == " " }).count + 1 == context.mark.column
                     && lines[line].drop(while: { $0 == " " }).hasPrefix(name)

@@ -94,7 +94,8 @@ struct PointChecks {
             return Misfit(
                 paths: ["training.warmup", "training.iterations"],
                 message:
-                    "a warmup of \(training.warmup) steps is longer than the training's \(training.iterations) iterations"
+                    "a warmup of \(training.warmup) steps is longer than the training's "
+                    + "\(training.iterations) iterations"
             )
         }
         if let late = training.decay.first(where: { $0.at >= training.iterations }) {
@@ -153,7 +154,8 @@ struct PointChecks {
             return Misfit(
                 paths: [model.depth != nil ? "model.depth" : "model.width", "model.hidden"],
                 message:
-                    "\"model.hidden\" lists every layer, so \"model.depth\" and \"model.width\" do not go with it; keep one way"
+                    "\"model.hidden\" lists every layer, so \"model.depth\" and \"model.width\" do not go "
+                    + "with it; keep one way"
             )
         }
         if case .failure(let error) = layers(of: settings) {
@@ -171,7 +173,8 @@ struct PointChecks {
             return Misfit(
                 paths: ["pruning.rewind", "training.iterations"],
                 message:
-                    "rewinding to step \(pruning.rewind) leaves nothing to train, since training ends at step \(settings.training.iterations)"
+                    "rewinding to step \(pruning.rewind) leaves nothing to train, since training ends at "
+                    + "step \(settings.training.iterations)"
             )
         }
         let chain = Chain(
@@ -195,7 +198,8 @@ struct PointChecks {
         return Misfit(
             paths: ["pruning.levels"] + rates,
             message:
-                "level \(idle) of \(settings.pruning.levels) would prune nothing, with \(forecast.surviving[idle]) weights left; "
+                "level \(idle) of \(settings.pruning.levels) would prune nothing, with "
+                + "\(forecast.surviving[idle]) weights left; "
                 + "lower \"pruning.levels\" to \(idle - 1)")
     }
 
@@ -206,7 +210,8 @@ struct PointChecks {
         if let known = layers[network] { return known }
         let result: Result<[LayerShape], SettingError>
         do throws(SettingError) {
-            result = .success(try vocabulary.layers(settings.model, datasets[settings.dataset]!))  // checked by dataMisfit
+            // dataMisfit has found the data set.
+            result = .success(try vocabulary.layers(settings.model, datasets[settings.dataset]!))
         } catch {
             result = .failure(error)
         }

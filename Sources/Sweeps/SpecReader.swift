@@ -53,7 +53,8 @@ struct SpecReader {
             throw error(root.line, "the sweep has no name; give it one, such as name: \(suggestedName)")
         }
         base.apply(sorted: baseWrites.values.sorted { $0.row < $1.row })
-        // Axes come after the settings they vary, and exclude after the axes it speaks of, in whatever order they stand.
+        // Axes come after the settings they vary, and exclude after the axes it speaks of, in whatever order they
+        // stand.
         if let grid = later["grid"] { try readGrid(grid) }
         if let zip = later["zip"] { try readZip(zip) }
         if let exclude = later["exclude"] { try readExclude(exclude) }
@@ -84,7 +85,8 @@ struct SpecReader {
         guard case .scalar(let text) = entry.value.content, SpecReader.isName(text) else {
             throw error(
                 entry.line,
-                "\"name\" must be 1 to \(SpecReader.maximumNameLetters) letters, digits, \".\", \"_\" or \"-\", not \"\(entry.value.settingValue)\""
+                "\"name\" must be 1 to \(SpecReader.maximumNameLetters) letters, digits, \".\", \"_\" or "
+                    + "\"-\", not \"\(entry.value.settingValue)\""
             )
         }
         name = text
@@ -97,7 +99,8 @@ struct SpecReader {
         else {
             throw error(
                 entry.value.line,
-                "\"\(entry.key)\" must be a whole number in \(range.lowerBound)…\(range.upperBound), not \(entry.value.written)"
+                "\"\(entry.key)\" must be a whole number in \(range.lowerBound)…\(range.upperBound), not "
+                    + "\(entry.value.written)"
             )
         }
         return value
@@ -112,20 +115,24 @@ struct SpecReader {
         return value
     }
 
+    /// What both plans and the training core can make.
+    private var knownBranches: [String] { vocabulary.branches.filter { Branch.named($0) != nil } }
+
     private mutating func readBranches(_ entry: SpecNode.Entry) throws(SpecError) {
         guard case .list(let items) = entry.value.content else {
             throw error(
                 entry.value.line,
-                "\"branches\" must be a list such as [\(vocabulary.branches.joined(separator: ", "))], not \(entry.value.written)"
+                "\"branches\" must be a list such as [\(knownBranches.joined(separator: ", "))], not "
+                    + "\(entry.value.written)"
             )
         }
         for item in items {
             guard case .scalar(let branch) = item.content else {
                 throw error(item.line, "a branch must be a single name, not \(item.written)")
             }
-            guard vocabulary.branches.contains(branch) else {
+            guard knownBranches.contains(branch) else {
                 throw error(
-                    item.line, "unknown branch \"\(branch)\"" + suggestion(for: branch, among: vocabulary.branches))
+                    item.line, "unknown branch \"\(branch)\"" + suggestion(for: branch, among: knownBranches))
             }
             guard !branches.contains(branch) else {
                 throw error(item.line, "branch \"\(branch)\" is given twice; keep one")
@@ -149,7 +156,8 @@ struct SpecReader {
         case .empty:
             throw error(
                 entry.line,
-                "\"\(path)\" is empty; give it settings (\(SettingNames.children(of: path).joined(separator: ", "))), or leave it out"
+                "\"\(path)\" is empty; give it settings "
+                    + "(\(SettingNames.children(of: path).joined(separator: ", "))), or leave it out"
             )
         case .scalar, .list:
             let child = SettingNames.children(of: path)[0]
@@ -223,7 +231,8 @@ struct SpecReader {
             guard case .map(let axisEntries) = node.content, !axisEntries.isEmpty else {
                 throw error(
                     node.line,
-                    "a zip group must be a map of axes, such as {lr: [0.01, 0.1], warmup: [0, 500]}, not \(node.written)"
+                    "a zip group must be a map of axes, such as {lr: [0.01, 0.1], warmup: [0, 500]}, not "
+                        + "\(node.written)"
                 )
             }
             let dimension = (axes.last?.dimension ?? -1) + 1
@@ -234,7 +243,9 @@ struct SpecReader {
                 guard added.axis.values.count == first.axis.values.count else {
                     throw error(
                         axis.line,
-                        "axes of one zip group move together, but \"\(axis.key)\" has \(added.axis.values.count) values and \"\(first.axis.name)\" has \(first.axis.values.count)"
+                        "axes of one zip group move together, but \"\(axis.key)\" has "
+                            + "\(added.axis.values.count) values and \"\(first.axis.name)\" has "
+                            + "\(first.axis.values.count)"
                     )
                 }
             }
@@ -253,7 +264,8 @@ struct SpecReader {
         guard case .list(let items) = entry.value.content else {
             throw error(
                 entry.value.line,
-                "axis \"\(entry.key)\" needs a list of values, such as [\(entry.value.isEmpty ? "…" : entry.value.settingValue.description)]"
+                "axis \"\(entry.key)\" needs a list of values, such as "
+                    + "[\(entry.value.isEmpty ? "…" : entry.value.settingValue.description)]"
             )
         }
         guard !items.isEmpty else {
@@ -323,7 +335,8 @@ struct SpecReader {
             guard known.names.contains(name) else {
                 throw error(
                     nameLine,
-                    "\"\(setting.path)\" must be given, since this build has no \(known.kind) \"\(name)\"; known are \(known.names.joined(separator: ", "))"
+                    "\"\(setting.path)\" must be given, since this build has no \(known.kind) \"\(name)\"; "
+                        + "known are \(known.names.joined(separator: ", "))"
                 )
             }
         }

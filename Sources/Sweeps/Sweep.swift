@@ -31,8 +31,8 @@ public struct Sweep: Sendable {
     /// Reads a spec.
     /// - Parameters:
     ///   - file: what errors call it.
-    ///   - maximumRuns: a larger grid, `exclude` not considered, is refused before it is expanded; the error's `runCount`
-    ///     says how large it is.
+    ///   - maximumRuns: a larger grid, `exclude` not considered, is refused before it is expanded; the error's
+    ///     `runCount` says how large it is.
     public init(
         yaml: String, file: String, vocabulary: Vocabulary, maximumRuns: Int = Sweep.runsWithoutConsent
     ) throws(SpecError) {

@@ -74,7 +74,8 @@ public struct Comparison: Hashable, Sendable {
         return high < -margin ? .no : .undecided
     }
 
-    /// The intervals' word on winning: yes if L > −ε, the mean difference is not negative and the ratio's upper bound is at most 1.
+    /// The intervals' word on winning: yes if L > −ε, the mean difference is not negative and the ratio's upper bound
+    /// is at most 1.
     public var winning: Decision {
         guard rewoundToStart else { return .no }
         guard let high = difference.high, let ratio = earlyStopRatio, let ratioLow = ratio.low,

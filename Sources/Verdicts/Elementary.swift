@@ -1,5 +1,5 @@
-/// Elementary functions from IEEE operations alone, so that a leaderboard reads the same on every machine; libm's last bits
-/// differ between versions.
+/// Elementary functions from IEEE operations alone, so that a leaderboard reads the same on every machine; libm's
+/// last bits differ between versions.
 enum Elementary {
     private static let logarithmOfTwoHigh = 0x1.62e42feep-1
     private static let logarithmOfTwoLow = 0x1.a39ef35793c76p-33

@@ -26,11 +26,12 @@ public enum ChainProgress: Hashable, Sendable {
 
 /// A point's verdict, from the means over replicates, and what the test says of it (SCIENCE, “Verdicts”).
 ///
-/// The test here is the paired t interval at the headline's density. Fixed sequences, Holm and planned looks are further
-/// functions from the same comparisons to a `Decision`.
+/// The test here is the paired t interval at the headline's density. Fixed sequences, Holm and planned looks are
+/// further functions from the same comparisons to a `Decision`.
 public struct Headline: Hashable, Sendable {
     public let verdict: Verdict
-    /// Is there such a ticket: yes, no (every level is below, and every interval says so), or undecided.
+    /// Is there such a ticket: yes, no (every level is below, and every interval says so), or undecided. A winning
+    /// headline is tested for winning, any other for matching; an unfinished chain is undecided.
     public let decided: Decision
     /// Index among the levels of the sparsest ticket that the verdict speaks of; nil if there is none.
     public let level: Int?

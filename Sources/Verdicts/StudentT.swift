@@ -1,5 +1,5 @@
-/// Student's t distribution with whole degrees of freedom, where the incomplete beta function is a finite sum (Abramowitz &
-/// Stegun 26.7.3 and 26.7.4). Accurate to 1e-12.
+/// Student's t distribution with whole degrees of freedom, where the incomplete beta function is a finite sum
+/// (Abramowitz & Stegun 26.7.3 and 26.7.4). Accurate to 1e-12.
 public struct StudentT: Hashable, Sendable {
     public let degrees: Int
 

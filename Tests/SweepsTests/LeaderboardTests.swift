@@ -11,7 +11,9 @@ import Verdicts
         return Leaderboard(plan: plan) { key in tasks[key].map(result) ?? .pending }
     }
 
-    private func done(_ task: PlannedTask, right: Int, stop: Int = 500, surviving: Double = 1, validation: Int = 4_900) -> CellResult {
+    private func done(_ task: PlannedTask, right: Int, stop: Int = 500, surviving: Double = 1, validation: Int = 4_900)
+        -> CellResult
+    {
         let wobble = Int(task.task.seeds.initialisation) % 3
         func evaluation(_ step: Int, _ right: Int) -> Evaluation {
             Evaluation(
@@ -20,8 +22,10 @@ import Verdicts
         }
         return .done(
             LevelSummary(
-                layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1_000, surviving: Int(surviving * 1_000))], otherWeights: 10,
-                final: evaluation(task.task.training.iterations, right), earlyStop: evaluation(stop, right + 5), divergedAt: nil))
+                layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1_000, surviving: Int(surviving * 1_000))],
+                otherWeights: 10,
+                final: evaluation(task.task.training.iterations, right), earlyStop: evaluation(stop, right + 5),
+                divergedAt: nil))
     }
 
     private let yaml = """
@@ -90,7 +94,8 @@ import Verdicts
         for row in rows {
             #expect(
                 Set(row.keys).isSuperset(of: [
-                    "rank", "sweep", "point", "verdict", "decided", "density", "accuracy", "dense", "early_stop", "replicates", "ticket",
+                    "rank", "sweep", "point", "verdict", "decided", "density", "accuracy", "dense", "early_stop",
+                    "replicates", "ticket",
                 ]))
             #expect((row["accuracy"] as? [String: Any])?.keys.sorted() == ["high", "low", "mean"])
             let point = try #require(row["point"] as? [String: Any])
@@ -124,7 +129,9 @@ import Verdicts
         #expect(board.rows[0].ticket != nil)
     }
 
-    @Test("While runs are out, a point is pending with its best ticket so far; a failed level fails the point with its reason")
+    @Test(
+        "While runs are out, a point is pending with its best ticket so far; a failed level fails the point with its reason"
+    )
     func unfinished() throws {
         let plan = try plan(yaml)
         let pending = board(plan) { task in
@@ -136,17 +143,22 @@ import Verdicts
         #expect(first.density == 0.25)
         #expect(first.trainingsDone == 9 && first.trainings == 12)
         let failed = board(plan) { task in
-            if case .level(2) = task.role, task.task.seeds.initialisation == 1 { return .failed(reason: "out of memory") }
+            if case .level(2) = task.role, task.task.seeds.initialisation == 1 {
+                return .failed(reason: "out of memory")
+            }
             if case .level(3) = task.role { return .pending }
             return result(task)
         }
         #expect(failed.rows.allSatisfy { $0.verdict == .failed && $0.reason == "out of memory" })
         let empty = board(plan) { _ in .pending }
         #expect(empty.rows.allSatisfy { $0.verdict == .pending && $0.ticket == nil })
-        #expect(empty.rows.map { $0.point["criterion"]!.description } == ["magnitude", "random", "magnitude", "random"])
+        #expect(
+            empty.rows.map { $0.point["criterion"]!.description } == ["magnitude", "random", "magnitude", "random"])
     }
 
-    @Test("A diverged ticket is a result: it gets no image right; a diverged dense network leaves nothing to compare with")
+    @Test(
+        "A diverged ticket is a result: it gets no image right; a diverged dense network leaves nothing to compare with"
+    )
     func diverged() throws {
         func diverging(_ task: PlannedTask) -> CellResult {
             guard case .done(var summary) = result(task) else { return .pending }
