@@ -29,7 +29,7 @@ public struct Leaderboard: Hashable, Sendable, Codable {
         axes = plan.sweep.axes.map(\.name)
         branches = plan.sweep.branches
         // Points share tasks, so each result is asked for once.
-        let cells = plan.tasks.map { Cell(results($0.key)) }
+        let cells = plan.tasks.map { Cell(results($0.key), rates: $0.pruning?.rates) }
         let evidence = plan.sweep.points.map { PointEvidence(plan: plan, point: $0, cells: cells) }
         let bestDense = BestDense(plan: plan, evidence: evidence)
         curves = zip(plan.sweep.points, evidence).map { DensityCurve(plan: plan, point: $0, evidence: $1) }
@@ -76,14 +76,18 @@ struct Cell {
     var final: Evaluation?
     var earlyStop: Evaluation?
 
-    init(_ result: CellResult) {
+    /// - Parameter rates: those of the task; nil for a dense one.
+    init(_ result: CellResult, rates: PruneRates?) {
         switch result {
         case .pending: state = .pending
         case .failed(let reason): state = .failed(reason: reason)
         case .stopped: state = .stopped
         case .done(let summary):
             state = .done
-            density = summary.density
+            // Layers that are never pruned are not counted (SCIENCE, “density”), and only rates tell which those are.
+            let prunable = summary.layers.filter { layer in rates.map { $0[layer.kind] > .zero } ?? true }
+            let weights = prunable.reduce(0) { $0 + $1.weights }
+            density = weights == 0 ? 1 : Double(prunable.reduce(0) { $0 + $1.surviving }) / Double(weights)
             divergedAt = summary.divergedAt
             final = summary.final
             earlyStop = summary.earlyStop

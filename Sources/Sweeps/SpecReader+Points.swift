@@ -161,7 +161,7 @@ struct PointChecks {
         if case .failure(let error) = layers(of: settings) {
             return Misfit(
                 paths: ["model.hidden", "model.depth", "model.width", "model.family", "dataset"],
-                message: "the model \"\(model.family)\" does not fit: \(error)")
+                message: "\(error)")
         }
         return nil
     }

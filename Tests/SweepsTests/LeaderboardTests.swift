@@ -187,6 +187,16 @@ import Verdicts
         #expect(abs(empty.curves[0].levels[3].density - 0.125) < 1e-4)
     }
 
+    @Test("Layers that are never pruned do not count towards density")
+    func density() throws {
+        let board = board(try plan("name: a\npruning: {levels: 1, rate: {fc: 0.5, output: 0}}")) { task in
+            guard case .done(var summary) = done(task, right: 9_800, surviving: 0.5) else { return .pending }
+            summary.layers.append(LayerCount(name: "output.weight", kind: .output, weights: 500, surviving: 500))
+            return .done(summary)
+        }
+        #expect(board.rows[0].density == 0.5)
+    }
+
     @Test("Accuracy is read at the early-stop step where the spec says so")
     func report() throws {
         let board = board(try plan(yaml + "\nreport: early-stop"), result)

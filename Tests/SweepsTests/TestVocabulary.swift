@@ -5,7 +5,7 @@ import Sweeps
 let testVocabulary = Vocabulary(
     datasets: [
         DatasetShape(
-            name: "glyphs", channels: 1, height: 28, width: 28, classes: 10, trainCount: 60_000, testCount: 10_000),
+            name: "glyphs", channels: 1, height: 28, width: 28, classes: 10, trainCount: 30_000, testCount: 10_000),
         DatasetShape(
             name: "mnist", channels: 1, height: 28, width: 28, classes: 10, trainCount: 60_000, testCount: 10_000),
     ],
@@ -25,7 +25,7 @@ let testVocabulary = Vocabulary(
             }
         } else {
             guard model.depth == nil, model.width == nil, model.hidden == nil else {
-                throw SettingError("its layers are fixed")
+                throw SettingError("lenet-300-100 has its own layers")
             }
             hidden = [300, 100]
         }
