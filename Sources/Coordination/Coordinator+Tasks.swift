@@ -62,7 +62,11 @@ extension Coordinator {
 
     /// Decides whether a pending task that is not given out waits, is ready, or can never run.
     mutating func settle(_ key: TaskKey, _ outcome: inout Outcome) {
-        guard let task = tasks[key], task.settled == nil, task.running == nil else { return }
+        guard let task = tasks[key], task.settled == nil else { return }
+        guard task.running == nil else {
+            // A restored attempt: what its parents came to was seen when it was given out.
+            return update(key) { $0.missingParents = 0 }
+        }
         if let reason = Coordinator.objection(to: task.work) { return fail(key, reason, &outcome) }
         var missing = 0
         for parent in task.parents {

@@ -1,0 +1,164 @@
+import Coordination
+import Lottery
+import Testing
+import Wire
+
+private let key = TaskKey(Digest.of("task".utf8))
+private let generation = Generation(nonce: .max)
+private let id = AttemptID(task: key, attempt: Attempt(3), generation: generation)
+private let worker = WorkerID("bär-1")
+private let store = StoreID("7c0f6d1e-0000-4000-8000-000000000000")
+
+private let workerMessages: [WorkerMessage] = [
+    .hello(
+        Hello(
+            worker: worker, incarnation: .max, counter: 2, slots: 4, running: [RunningAttempt(id: id, step: 7)], finished: [id],
+            datasets: [key.digest], host: "host", processID: 12)),
+    .beat(Beat(worker: worker, incarnation: 1, holding: [RunningAttempt(id: id, step: 9)], lastSequence: 5, slots: 2)),
+    .result(
+        ResultReport(
+            worker: worker, id: id,
+            result: WorkResult(
+                outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 1 << 33)], summary: [1, 2, 3], seconds: 0.5))),
+    .failure(FailureReport(worker: worker, id: id, reason: "killed by signal 9", isFinal: false)),
+    .goodbye(worker),
+]
+
+private let coordinatorMessages: [CoordinatorMessage] = [
+    .welcome(Welcome(store: store, generation: generation, blobEndpointPort: 7001, beatMilliseconds: 5, sessionMilliseconds: 30)),
+    .sayHello,
+    .task(Assignment(id: id, sequence: 8, inputs: [ResolvedInput(name: "parent", digest: key.digest)], payload: [9, 9])),
+    .beatAck(BeatAck(store: store, generation: generation, revoked: [id])),
+    .resultAck(ResultAck(store: store, id: id, verdict: .discarded)),
+    .refused(reason: "too many workers"),
+    .shutdown,
+]
+
+private let blobMessages: [BlobMessage] = [
+    .hello(worker), .get(digest: key.digest, offset: 1 << 20, count: 1 << 20),
+    .chunk(digest: key.digest, offset: 3, byteCount: 6, bytes: [1, 2, 3]), .missing(key.digest),
+]
+
+@Suite("Wire")
+struct WireTests {
+    @Test("Every message comes back as it went")
+    func roundTrips() throws {
+        for message in workerMessages {
+            #expect(try Wire.decodeWorkerMessage(Wire.encode(message)) == message)
+            #expect(try Wire.decodeRequest(Wire.encode(message)) == .worker(message))
+        }
+        for message in coordinatorMessages { #expect(try Wire.decodeCoordinatorMessage(Wire.encode(message)) == message) }
+        for message in blobMessages { #expect(try Wire.decodeBlobMessage(Wire.encode(message)) == message) }
+        let request = ClientRequest(id: 4, verb: "status", body: [1])
+        #expect(try Wire.decodeRequest(Wire.encode(request)) == .client(request))
+        let reply = ClientReply(id: 4, status: 3, body: [2])
+        #expect(try Wire.decodeClientReply(Wire.encode(reply)) == reply)
+    }
+
+    @Test("The fullest messages fit their frames")
+    func fullest() throws {
+        let name = String(repeating: "n", count: Limits.nameBytes)
+        let ids = (1...Limits.attemptsPerMessage).map { AttemptID(task: key, attempt: Attempt($0), generation: generation) }
+        let running = ids.map { RunningAttempt(id: $0, step: Limits.step) }
+        let full: [WorkerMessage] = [
+            .beat(Beat(worker: WorkerID(name), incarnation: .max, holding: running, lastSequence: .max, slots: 1024)),
+            .hello(
+                Hello(
+                    worker: WorkerID(name), incarnation: .max, counter: .max, slots: 1024, running: running, finished: ids,
+                    datasets: Array(repeating: key.digest, count: Limits.datasetsPerWorker), host: name, processID: .max)),
+            .result(
+                ResultReport(
+                    worker: WorkerID(name), id: id,
+                    result: WorkResult(
+                        outputs: (0..<Limits.outputsPerTask).map { number in
+                            let prefix = "\(number)-"
+                            let text = prefix + String(repeating: "o", count: Limits.nameBytes - prefix.utf8.count)
+                            return TaskOutput(name: OutputName(text), digest: key.digest, byteCount: Limits.blobBytes)
+                        }, summary: Array(repeating: 7, count: Limits.summaryBytes), seconds: 1))),
+        ]
+        for message in full { #expect(try Wire.decodeWorkerMessage(Wire.encode(message)) == message) }
+        let ack = CoordinatorMessage.beatAck(BeatAck(store: StoreID(name), generation: generation, revoked: ids))
+        #expect(try Wire.decodeCoordinatorMessage(Wire.encode(ack)) == ack)
+    }
+
+    @Test("A long reason is cut at a character and still fits")
+    func longReasons() throws {
+        let long = String(repeating: "ü\u{1}", count: Limits.reasonBytes)
+        let frames = Wire.encode(.failure(FailureReport(worker: worker, id: id, reason: long, isFinal: true)))
+        guard case .failure(let report) = try Wire.decodeWorkerMessage(frames) else { return #expect(Bool(false)) }
+        #expect(report.reason.utf8.count <= Limits.reasonBytes && report.reason.hasSuffix("…"))
+    }
+
+    @Test("A peer of another major is recognised, and understands why it is refused")
+    func otherMajors() throws {
+        var frames = Wire.encode(workerMessages[0])
+        frames[0][1] = 9
+        #expect(throws: WireError.version(theirs: 9)) { try Wire.decodeRequest(frames) }
+        // A later version may add to the first frame.
+        frames[0].append(77)
+        #expect(throws: WireError.version(theirs: 9)) { try Wire.decodeRequest(frames) }
+        var refusal = Wire.encodeRefusal(reason: "install version 9")
+        #expect(refusal == [[0xF6, 1, 21], Array("install version 9".utf8)])
+        refusal[0][1] = 9
+        #expect(try Wire.decodeCoordinatorMessage(refusal) == .refused(reason: "install version 9"))
+        #expect(throws: WireError.refused(reason: "install version 9")) { try Wire.decodeClientReply(refusal) }
+        #expect(throws: WireError.refused(reason: "install version 9")) { try Wire.decodeBlobMessage(refusal) }
+        #expect(throws: WireError.foreign) { try Wire.decodeRequest([Array("GET / HTTP/1.1".utf8)]) }
+        #expect(throws: WireError.foreign) { try Wire.decodeRequest([]) }
+    }
+
+    @Test("Flipped bits and cut frames never trap, and what decodes can be encoded again")
+    func mutations() throws {
+        var all = workerMessages.map { Wire.encode($0) } + coordinatorMessages.map { Wire.encode($0) }
+        all += blobMessages.map { Wire.encode($0) }
+        all.append(Wire.encode(ClientRequest(id: 4, verb: "status", body: [1])))
+        all.append(Wire.encode(ClientReply(id: 4, status: 3, body: [2])))
+        for frames in all {
+            for frame in frames.indices {
+                for position in frames[frame].indices {
+                    for bit in 0..<8 {
+                        var mutant = frames
+                        mutant[frame][position] ^= 1 << bit
+                        decodeEverything(mutant)
+                    }
+                    var mutant = frames
+                    mutant[frame].removeSubrange(position...)
+                    decodeEverything(mutant)
+                }
+                var mutant = frames
+                mutant[frame] += [0, 255, 255]
+                decodeEverything(mutant)
+                mutant = frames
+                mutant.remove(at: frame)
+                decodeEverything(mutant)
+                mutant = frames
+                mutant[frame] = Array(repeating: 255, count: 300)
+                decodeEverything(mutant)
+            }
+        }
+    }
+
+    /// Decodes by every decoder; whatever comes out must survive a round trip.
+    private func decodeEverything(_ frames: [[UInt8]]) {
+        if case .success(let request) = Result(catching: { try Wire.decodeRequest(frames) }) {
+            switch request {
+            case .worker(let message): #expect((Result { try Wire.decodeWorkerMessage(Wire.encode(message)) }).value == message)
+            case .client(let message):
+                #expect((Result { try Wire.decodeRequest(Wire.encode(message)) }).value == .client(message))
+            }
+        }
+        if let message = (Result { try Wire.decodeCoordinatorMessage(frames) }).value {
+            #expect((Result { try Wire.decodeCoordinatorMessage(Wire.encode(message)) }).value == message)
+        }
+        if let message = (Result { try Wire.decodeBlobMessage(frames) }).value {
+            #expect((Result { try Wire.decodeBlobMessage(Wire.encode(message)) }).value == message)
+        }
+        if let message = (Result { try Wire.decodeClientReply(frames) }).value {
+            #expect((Result { try Wire.decodeClientReply(Wire.encode(message)) }).value == message)
+        }
+    }
+}
+
+extension Result {
+    fileprivate var value: Success? { if case .success(let value) = self { value } else { nil } }
+}
