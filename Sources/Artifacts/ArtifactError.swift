@@ -15,8 +15,8 @@ public enum ArtifactError: Error, Hashable, Sendable, CustomStringConvertible {
     case tooLarge(path: String, byteCount: Int, limit: Int)
     /// The file was written to while it was read.
     case changing(path: String)
-    /// More or other bytes came for a part than belong to it.
-    case badPart(path: String, reason: String)
+    /// Fewer, more or other bytes came for a part than belong to it. `remedy` is a clause.
+    case badPart(path: String, reason: String, remedy: String)
     case badRange(Digest, offset: Int, count: Int)
     case failed(operation: String, path: String, reason: String)
 
@@ -42,8 +42,8 @@ public enum ArtifactError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(path) has \(ByteText(byteCount)), more than the \(ByteText(limit)) an artifact may have: make it smaller"
         case .changing(let path):
             "\(path) was written to while it was read: stop what writes it and try again"
-        case .badPart(let path, let reason):
-            "\(path) cannot be completed: \(reason); it is fetched again from the start"
+        case .badPart(let path, let reason, let remedy):
+            "\(path) cannot be completed (\(reason)): \(remedy)"
         case .badRange(let digest, let offset, let count):
             "artifact \(digest.short) has no \(count) bytes from offset \(offset): ask for a range inside it"
         case .failed(let operation, let path, let reason):

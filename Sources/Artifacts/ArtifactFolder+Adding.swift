@@ -2,8 +2,8 @@ import Glibc
 import Lottery
 
 extension ArtifactFolder {
-    /// Takes over the file at `source`, which is gone from there afterwards: renamed where both are on one disk, else copied.
-    /// Durable on return. If anything fails the file stays where it was.
+    /// Takes over the file at `source`, which is gone from there afterwards: renamed where both are on one disk, else
+    /// copied. Durable on return. If anything fails the file stays where it was.
     public func add(movingFile source: String) throws(ArtifactError) -> (digest: Digest, byteCount: Int) {
         try checkWritable()
         let file = try File(source, O_RDONLY)
@@ -18,8 +18,8 @@ extension ArtifactFolder {
         return (digest, byteCount)
     }
 
-    /// Takes in the file at `source`, which stays: as a second name of the same file where the disk allows that, else as a copy.
-    /// Durable on return. Whoever keeps the first name must not write to the file any more.
+    /// Takes in the file at `source`, which stays: as a second name of the same file where the disk allows that, else
+    /// as a copy. Durable on return. Whoever keeps the first name must not write to the file any more.
     public func add(linkingFile source: String) throws(ArtifactError) -> (digest: Digest, byteCount: Int) {
         try checkWritable()
         let file = try File(source, O_RDONLY)
@@ -65,8 +65,8 @@ extension ArtifactFolder {
         return Int(clamping: status.f_bavail.multipliedReportingOverflow(by: status.f_frsize).partialValue)
     }
 
-    /// Gives the file `temporary`, whose content is synchronised and has `digest`, its name, over any file of that name: what is
-    /// there already has the same content, or is damaged.
+    /// Gives the file `temporary`, whose content is synchronised and has `digest`, its name, over any file of that
+    /// name: what is there already has the same content, or is damaged.
     func place(_ temporary: String, as digest: Digest) throws(ArtifactError) {
         let target = path(of: digest)
         let folder = Folder.parent(of: target)
@@ -108,7 +108,8 @@ extension ArtifactFolder {
         }
     }
 
-    /// Removes temporary files of processes that died, parts of artifacts that came another way, and parts long given up.
+    /// Removes temporary files of processes that died, parts of artifacts that came another way, and parts long given
+    /// up.
     func removeLeftovers() throws(ArtifactError) {
         for name in try Folder.names(in: incoming) { try Folder.removeFile("\(incoming)/\(name)") }
         let now = Int(time(nil))
@@ -117,7 +118,9 @@ extension ArtifactFolder {
             var status = stat()
             guard stat(path, &status) == 0 else { continue }
             let isWanted = Digest(hex: name.prefix(64)).map { name == "\($0.hex).part" && !contains($0) } ?? false
-            if !isWanted || now - status.st_mtim.tv_sec > ArtifactFolder.partLifetimeSeconds { try Folder.removeFile(path) }
+            if !isWanted || now - status.st_mtim.tv_sec > ArtifactFolder.partLifetimeSeconds {
+                try Folder.removeFile(path)
+            }
         }
     }
 }
@@ -138,7 +141,8 @@ public struct ArtifactWriter: ~Copyable {
     deinit { if !isPlaced { unlink(file.path) } }
 
     public mutating func append(_ bytes: [UInt8]) throws(ArtifactError) {
-        try bytes.withUnsafeBufferPointer { (buffer) throws(ArtifactError) in try append(UnsafeRawBufferPointer(buffer)) }
+        try bytes.withUnsafeBufferPointer { (buffer) throws(ArtifactError) in try append(UnsafeRawBufferPointer(buffer))
+        }
     }
 
     /// - Throws: `diskFull`, `tooLarge`; the writer is of no more use then.

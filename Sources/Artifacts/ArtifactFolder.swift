@@ -1,10 +1,10 @@
 import Glibc
 import Lottery
 
-/// Files named by the SHA-256 of their content, under `ab/abcdef…` of one folder. A name is there only if all its content is
-/// there and durable: content is written under a temporary name, hashed on the way, synchronised, renamed, and the folder
-/// synchronised. Artifacts are never changed, so any number of threads and processes may read and add; one process owns the
-/// folder and cleans up what a crash left.
+/// Files named by the SHA-256 of their content, under `ab/abcdef…` of one folder. A name is there only if all its
+/// content is there and durable: content is written under a temporary name, hashed on the way, synchronised, renamed,
+/// and the folder synchronised. Artifacts are never changed, so any number of threads and processes may read and add;
+/// one process owns the folder and cleans up what a crash left.
 public struct ArtifactFolder: Sendable {
     public let directory: String
     public let access: Access
@@ -12,7 +12,7 @@ public struct ArtifactFolder: Sendable {
     public let maximumByteCount: Int
 
     public enum Access: Sendable {
-        /// Makes the folder where it lacks and removes what a crash left.
+        /// Makes the folder where it lacks and removes what a crash left, so a process opens it once, and under a lock.
         case owner
         /// Changes nothing.
         case reader

@@ -8,7 +8,8 @@ package struct File: ~Copyable {
 
     package static let bufferBytes = 1024 * 1024
 
-    package init(_ path: String, _ flags: Int32, mode: mode_t = 0o644, operation: String = "open") throws(ArtifactError) {
+    package init(_ path: String, _ flags: Int32, mode: mode_t = 0o644, operation: String = "open") throws(ArtifactError)
+    {
         let descriptor = open(path, flags | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw ArtifactError(errno: errno, operation: operation, path: path) }
         self.descriptor = descriptor
@@ -25,7 +26,9 @@ package struct File: ~Copyable {
 
     package borrowing func status() throws(ArtifactError) -> stat {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw ArtifactError(errno: errno, operation: "look at", path: path) }
+        guard fstat(descriptor, &status) == 0 else {
+            throw ArtifactError(errno: errno, operation: "look at", path: path)
+        }
         return status
     }
 
@@ -57,7 +60,8 @@ package struct File: ~Copyable {
         return filled
     }
 
-    /// Hands the file's bytes from the start, at most `limit`, to `body`, a buffer at a time, and returns how many there were.
+    /// Hands the file's bytes from the start, at most `limit`, to `body`, a buffer at a time, and returns how many
+    /// there were.
     package borrowing func forEachBuffer(
         upTo limit: Int = .max, _ body: (UnsafeRawBufferPointer) throws(ArtifactError) -> Void
     ) throws(ArtifactError) -> Int {
@@ -65,7 +69,8 @@ package struct File: ~Copyable {
         defer { buffer.deallocate() }
         var offset = 0
         while offset < limit {
-            let count = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(limit - offset)), offset: offset)
+            let count = try read(
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(limit - offset)), offset: offset)
             if count == 0 { break }
             try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             offset += count

@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// An exclusive hold on a folder, by flock on a file in it that says whose it is. The system lets go of it when the process ends,
-/// however that happens. Child processes that were started by exec do not inherit it.
+/// An exclusive hold on a folder, by flock on a file in it that says whose it is. The system lets go of it when the
+/// process ends, however that happens. Child processes that were started by exec do not inherit it.
 public final class FolderLock: Sendable {
     public let path: String
     private let descriptor: Mutex<Int32?>
@@ -21,8 +21,8 @@ public final class FolderLock: Sendable {
             throw .locked(path: path, processID: holder)
         }
         descriptor = Mutex(opened)
-        // The number is only for the sentence that a second comer gets, so a full disk must not keep anyone from reading
-        // what is there: a failed write is no error.
+        // The number is only for the sentence that a second comer gets, so a full disk must not keep anyone from
+        // reading what is there: a failed write is no error.
         let text = "\(getpid())\n"
         if ftruncate(opened, 0) == 0 { _ = pwrite(opened, text, text.utf8.count, 0) }
     }

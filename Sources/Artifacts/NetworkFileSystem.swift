@@ -1,14 +1,15 @@
 import Glibc
 
-/// Tells network file systems from local ones. SQLite's log needs memory shared by all its users and locks that hold; a file
-/// that was synchronised must be there after a crash. No network or cluster file system promises all three.
+/// Tells network file systems from local ones. SQLite's log needs memory shared by all its users and locks that hold; a
+/// file that was synchronised must be there after a crash. No network or cluster file system promises all three.
 public enum NetworkFileSystem {
     /// Throws `ArtifactError.networkFileSystem` if `path`, or the nearest folder above it that exists, is on one.
     public static func refuse(_ path: String, probe: FileSystemProbe = .system) throws(ArtifactError) {
         if let kind = try kind(of: path, probe: probe) { throw .networkFileSystem(path: path, kind: kind) }
     }
 
-    /// The name of the network file system that `path`, or the nearest folder above it that exists, is on; nil if it is local.
+    /// The name of the network file system that `path`, or the nearest folder above it that exists, is on; nil if it is
+    /// local.
     public static func kind(of path: String, probe: FileSystemProbe = .system) throws(ArtifactError) -> String? {
         var existing = path
         while !Folder.exists(existing), existing != "/", existing != "." { existing = Folder.parent(of: existing) }
@@ -21,8 +22,10 @@ public enum NetworkFileSystem {
 
     /// `f_type` of statfs(2), from linux/magic.h and the file systems' own sources.
     private static let kinds: [UInt32: String] = [
-        0x6969: "NFS", 0x517B: "SMB", 0xFF53_4D42: "CIFS", 0xFE53_4D42: "SMB2", 0x0BD0_0BD0: "Lustre", 0x4750_4653: "GPFS",
-        0x00C3_6400: "CephFS", 0x0102_1997: "9p", 0x5346_414F: "AFS", 0x6B41_4653: "AFS", 0x7375_7245: "Coda", 0x564C: "NCP",
+        0x6969: "NFS", 0x517B: "SMB", 0xFF53_4D42: "CIFS", 0xFE53_4D42: "SMB2", 0x0BD0_0BD0: "Lustre",
+        0x4750_4653: "GPFS",
+        0x00C3_6400: "CephFS", 0x0102_1997: "9p", 0x5346_414F: "AFS", 0x6B41_4653: "AFS", 0x7375_7245: "Coda",
+        0x564C: "NCP",
         0x7461_636F: "OCFS2", 0x0116_1970: "GFS2", 0x1983_0326: "BeeGFS", 0xAAD7_AAEA: "PanFS", 0x2003_0528: "OrangeFS",
         0x6163_6673: "ACFS", 0xBEEF_DEAD: "StorNext", 0x0131_11A8: "IBRIX", 0x786F_4256: "a VirtualBox share",
         0xBACB_ACBC: "a VMware share", 0x7C7C_6673: "a Parallels share",
@@ -30,10 +33,12 @@ public enum NetworkFileSystem {
 
     private static let fuse: UInt32 = 0x6573_5546
 
-    /// FUSE says nothing of what is behind it, and most of what is (sshfs, rclone, s3fs, glusterfs, a share of the host's) is
-    /// remote. So of its kinds, as /proc/self/mountinfo names them, only those known to keep their files on a local disk pass.
+    /// FUSE says nothing of what is behind it, and most of what is (sshfs, rclone, s3fs, glusterfs, a share of the
+    /// host's) is remote. So of its kinds, as /proc/self/mountinfo names them, only those known to keep their files on
+    /// a local disk pass.
     private static let localFUSE: Set<String> = [
-        "fuseblk", "fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.ext2", "fuse.ext4", "fuse.fuse2fs", "fuse.zfs",
+        "fuseblk", "fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.ext2", "fuse.ext4", "fuse.fuse2fs",
+        "fuse.zfs",
     ]
 
     private static func canonical(_ path: String) -> String {
@@ -47,7 +52,9 @@ public enum NetworkFileSystem {
         var best: (length: Int, type: String)?
         for line in mountInfo.split(separator: "\n") {
             let fields = line.split(separator: " ")
-            guard fields.count > 6, let dash = fields[6...].firstIndex(of: "-"), dash + 1 < fields.count else { continue }
+            guard fields.count > 6, let dash = fields[6...].firstIndex(of: "-"), dash + 1 < fields.count else {
+                continue
+            }
             let point = unescaped(fields[4])
             guard path == point || point == "/" || path.hasPrefix(point + "/") else { continue }
             if point.utf8.count >= best?.length ?? 0 { best = (point.utf8.count, String(fields[dash + 1])) }
@@ -90,8 +97,8 @@ public struct FileSystemProbe: Sendable {
 
     public static let system = FileSystemProbe(
         magic: { (path) throws(ArtifactError) in
-            // Swift's Glibc module leaves sys/statfs.h out, so the function is looked up by name. Its struct is 120 bytes on
-            // 64-bit Linux and begins with f_type, a word.
+            // Swift's Glibc module leaves sys/statfs.h out, so the function is looked up by name. Its struct is 120
+            // bytes on 64-bit Linux and begins with f_type, a word.
             typealias Statfs = @convention(c) (UnsafePointer<CChar>, UnsafeMutableRawPointer) -> Int32
             guard let symbol = dlsym(nil, "statfs") else {
                 throw ArtifactError(errno: ENOSYS, operation: "look at the file system of", path: path)

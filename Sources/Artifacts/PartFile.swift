@@ -2,20 +2,24 @@ import Glibc
 import Lottery
 
 extension ArtifactFolder {
-    /// Opens the part of an artifact that is being fetched. What an earlier process had got of it is kept and hashed again, so
-    /// fetching goes on at `received`.
+    /// Opens the part of an artifact that is being fetched. What an earlier process had got of it is kept and hashed
+    /// again, so fetching goes on at `received`.
     /// - Throws: `tooLarge`; `diskFull` if the disk does not hold the rest; `locked` if another `PartFile` has it open.
     public func beginPart(_ digest: Digest, byteCount: Int) throws(ArtifactError) -> PartFile {
         try checkWritable()
         let path = "\(parts)/\(digest.hex).part"
-        guard byteCount >= 0 else { throw .badPart(path: path, reason: "a length of \(byteCount) was announced") }
+        guard byteCount >= 0 else {
+            throw .badPart(
+                path: path, reason: "a length of \(byteCount) bytes was announced",
+                remedy: "the sender is broken, replace it")
+        }
         try checkLength(byteCount, of: path)
         return try PartFile(folder: self, path: path, digest: digest, byteCount: byteCount)
     }
 }
 
-/// An artifact that is being fetched by digest. It has one user at a time; it outlives the process, and its digest is checked
-/// before it counts.
+/// An artifact that is being fetched by digest. It has one user at a time; it outlives the process, and its digest is
+/// checked before it counts.
 public final class PartFile {
     public let digest: Digest
     /// The length of the whole artifact.
@@ -52,10 +56,13 @@ public final class PartFile {
     public var isComplete: Bool { received == byteCount }
 
     /// Appends what was fetched from offset `received`.
-    /// - Throws: `badPart` if it is more than the artifact has; `diskFull`. The part stays as it was before and can go on.
+    /// - Throws: `badPart` if it is more than the artifact has; `diskFull`. The part stays as it was before and can go
+    ///   on.
     public func append(_ bytes: [UInt8]) throws(ArtifactError) {
         guard bytes.count <= byteCount - received else {
-            throw .badPart(path: path, reason: "more than its \(byteCount) bytes came")
+            throw .badPart(
+                path: path, reason: "more than its \(byteCount) bytes came",
+                remedy: "fetch on from byte \(received)")
         }
         do {
             try bytes.withUnsafeBufferPointer { (buffer) throws(ArtifactError) in
@@ -73,13 +80,18 @@ public final class PartFile {
     }
 
     /// Checks the digest and makes the artifact durable under it. The part is of no more use afterwards.
-    /// - Throws: `badPart` if bytes lack (the part stays) or the digest differs (the part is removed, to be fetched anew).
+    /// - Throws: `badPart` if bytes lack (the part stays) or the digest differs (the part is removed, to be fetched
+    ///   anew).
     public func finish() throws(ArtifactError) {
-        guard isComplete else { throw .badPart(path: path, reason: "\(received) of \(byteCount) bytes are there") }
+        guard isComplete else {
+            throw .badPart(
+                path: path, reason: "\(received) of \(byteCount) bytes are there", remedy: "fetch the rest first")
+        }
         let found = hasher.finalize()
         guard found == digest else {
             try discard()
-            throw .badPart(path: path, reason: "its content has the digest \(found.short)")
+            throw .badPart(
+                path: path, reason: "what came has the digest \(found.short)", remedy: "fetch it again from the start")
         }
         _ = fchmod(file.descriptor, 0o444)
         try file.synchronize()

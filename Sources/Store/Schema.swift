@@ -1,7 +1,8 @@
 import Foundation
 import GRDB
 
-/// The tables, and how older ones become these. A migration, once released, is never changed; a new one raises `version`.
+/// The tables, and how older ones become these. A migration, once released, is never changed; a new one raises
+/// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
     static let version = 1
@@ -20,8 +21,8 @@ enum Schema {
         return migrator
     }
 
-    /// Digests are 32-byte blobs. Everything about a task points to its row number, which is eight times shorter than its key
-    /// and ascends in the order of planning, parents first.
+    /// Digests are 32-byte blobs. Everything about a task points to its row number, which is eight times shorter than
+    /// its key and ascends in the order of planning, parents first.
     private static let tables = """
         CREATE TABLE store (id TEXT NOT NULL);
 

@@ -6,8 +6,8 @@ import Lottery
 extension Store {
     /// Makes all `changes` durable, in order, or none of them.
     ///
-    /// After an error `snapshot` tells what is stored. A task that is there already stays as it is, and a task's first result
-    /// counts; other changes are meant to be committed once.
+    /// After an error `snapshot` tells what is stored. A task that is there already stays as it is, and a task's first
+    /// result counts; other changes are meant to be committed once.
     /// - Throws: `diskFull`, `contradiction`, or what the database says. Nothing of `changes` is stored then.
     public func commit(_ changes: [Change]) throws(StoreError) {
         if changes.isEmpty { return }
@@ -166,7 +166,8 @@ struct ChangeWriter {
             WHERE id = ? AND state <> ?
             """, [state.rawValue, reason, task, StoredState.done.rawValue])
         try run(
-            "UPDATE attempts SET ending = ? WHERE task = ? AND ending IS NULL", [AttemptEnding.superseded.rawValue, task])
+            "UPDATE attempts SET ending = ? WHERE task = ? AND ending IS NULL",
+            [AttemptEnding.superseded.rawValue, task])
     }
 
     private func revive(_ key: TaskKey) throws {
@@ -202,7 +203,8 @@ extension [Change] {
     var byteEstimate: Int {
         reduce(4096) { sum, change in
             switch change {
-            case .taskAdded(let work), .taskRequested(let work): sum + 256 + work.payload.count + 128 * work.inputs.count
+            case .taskAdded(let work), .taskRequested(let work):
+                sum + 256 + work.payload.count + 128 * work.inputs.count
             case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
             case .attemptStarted, .attemptEnded, .taskFailed, .taskRevived, .nondeterminism: sum + 256
             }

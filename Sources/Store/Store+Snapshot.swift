@@ -8,7 +8,8 @@ extension Store {
     /// - Complexity: one pass over each table, in the same order, joined as they go.
     public func snapshot() throws(StoreError) -> Snapshot {
         try read { database in
-            var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position") { row in
+            var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position")
+            { row in
                 try row.input(at: 1)
             }
             var results = try Grouped(database, "SELECT task, summary, seconds FROM results ORDER BY task") { row in
@@ -31,7 +32,8 @@ extension Store {
                 let task: Int64 = row[0]
                 let key = TaskKey(try row.digest(at: 1))
                 let work = Work(
-                    key: key, inputs: try inputs.values(of: task), cost: row[2], priority: row[3], payload: try row.bytes(at: 4))
+                    key: key, inputs: try inputs.values(of: task), cost: row[2], priority: row[3],
+                    payload: try row.bytes(at: 4))
                 let state: Snapshot.State
                 switch try row.state(at: 5) {
                 case .pending: state = .pending
@@ -54,7 +56,8 @@ extension Store {
     }
 }
 
-/// The rows of a query that is ordered by its first column, a task's row number, handed out task by task in ascending order.
+/// The rows of a query that is ordered by its first column, a task's row number, handed out task by task in ascending
+/// order.
 private struct Grouped<Value> {
     private let rows: RowCursor
     private let decode: (Row) throws -> Value

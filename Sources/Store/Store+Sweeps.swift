@@ -26,12 +26,13 @@ public struct SweepRecord: Hashable, Sendable {
 }
 
 extension Store {
-    /// Makes the sweep and its changes durable, all or nothing. A sweep that is there already, with the same digest, stays as it
-    /// was submitted first, and the changes are stored.
+    /// Makes the sweep and its changes durable, all or nothing. A sweep that is there already, with the same digest,
+    /// stays as it was submitted first, and the changes are stored.
     /// - Throws: `sweepExists` if one of that name has another digest; else as `commit`.
     public func addSweep(_ sweep: SweepRecord, changes: [Change]) throws(StoreError) {
         try write(byteCount: changes.byteEstimate + sweep.spec.utf8.count) { database in
-            let held = try Data.fetchOne(database, sql: "SELECT digest FROM sweeps WHERE name = ?", arguments: [sweep.name])
+            let held = try Data.fetchOne(
+                database, sql: "SELECT digest FROM sweeps WHERE name = ?", arguments: [sweep.name])
             if let held {
                 guard held == sweep.digest.data else { throw StoreError.sweepExists(name: sweep.name) }
             } else {

@@ -100,7 +100,8 @@ extension Store {
             for key in keys {
                 guard let row = try Row.fetchOne(find, arguments: [key.digest.data]) else { continue }
                 found[key] = WorkResult(
-                    outputs: try Store.outputs(ofTask: row[0], database), summary: try row.bytes(at: 1), seconds: row[2])
+                    outputs: try Store.outputs(ofTask: row[0], database), summary: try row.bytes(at: 1), seconds: row[2]
+                )
             }
             return found
         }
@@ -139,7 +140,8 @@ extension Store {
             while let row = try rows.next() {
                 records.append(
                     NondeterminismRecord(
-                        task: TaskKey(try row.digest(at: 0)), worker: WorkerID(row[1]), kept: try StoredJSON.value(row[2]),
+                        task: TaskKey(try row.digest(at: 0)), worker: WorkerID(row[1]),
+                        kept: try StoredJSON.value(row[2]),
                         other: try StoredJSON.value(row[3])))
             }
             return records

@@ -3,12 +3,12 @@ import Coordination
 import GRDB
 import Lottery
 
-/// A folder that holds all a coordinator must not forget: `tombola.sqlite`, `artifacts/`, `lock`, and beside them `data/` and
-/// `workers/`, which are others'.
+/// A folder that holds all a coordinator must not forget: `tombola.sqlite`, `artifacts/`, `lock`, and beside them
+/// `data/` and `workers/`, which are others'.
 ///
-/// What `commit` and `addSweep` return from is on the disk: a write-ahead log, synchronised at each commit. One coordinator owns a
-/// store; any number of readers, in this process or others, read beside it and see whole commits only. May be used from any thread;
-/// calls run one after the other.
+/// What `commit` and `addSweep` return from is on the disk: a write-ahead log, synchronised at each commit. One
+/// coordinator owns a store; any number of readers, in this process or others, read beside it and see whole commits
+/// only. May be used from any thread; calls run one after the other.
 public final class Store: Sendable {
     public let directory: String
     public let mode: Mode
@@ -38,6 +38,7 @@ public final class Store: Sendable {
         do {
             // Before anything is made there.
             try NetworkFileSystem.refuse(directory, probe: probe)
+            try NetworkFileSystem.refuse("\(directory)/\(artifactsName)", probe: probe)
             return try Store(directory: directory, mode: mode)
         } catch {
             throw StoreError(error, directory: directory, byteCount: 1 << 20)
@@ -82,7 +83,8 @@ public final class Store: Sendable {
         self.lock = lock
     }
 
-    /// Lets go of the database and then of the lock. The store is of no more use afterwards. Happens by itself at the end of its life.
+    /// Lets go of the database and then of the lock. The store is of no more use afterwards. Happens by itself at the
+    /// end of its life.
     public func close() throws(StoreError) {
         defer { lock?.release() }
         do { try database.close() } catch { throw StoreError(error, directory: directory, byteCount: 0) }
@@ -107,7 +109,8 @@ public final class Store: Sendable {
             !ours.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(databaseName) && !$0.hasSuffix(".log")
         }
         if let strange {
-            throw StoreError.notAStore(directory: directory, reason: "it has no \(databaseName), but holds “\(strange)”")
+            throw StoreError.notAStore(
+                directory: directory, reason: "it has no \(databaseName), but holds “\(strange)”")
         }
     }
 
@@ -132,8 +135,8 @@ public final class Store: Sendable {
         }
     }
 
-    /// A `DatabaseQueue`, not a `DatabasePool`: the pool, and GRDB's own WAL setting, put `synchronous` back to NORMAL, under which
-    /// a power failure takes the last commits along.
+    /// A `DatabaseQueue`, not a `DatabasePool`: the pool, and GRDB's own WAL setting, put `synchronous` back to NORMAL,
+    /// under which a power failure takes the last commits along.
     private static func openToWrite(_ path: String) throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.label = "tombola.store"
@@ -165,10 +168,10 @@ public final class Store: Sendable {
             _ = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
             return database
         } catch let error as DatabaseError where canBeReadAsItIs(error, path) {
-            // This user may not write beside the file, so SQLite cannot make its index of the log. But there is no log: nobody has
-            // the store open, and the file is all. Should a coordinator start meanwhile, this connection would not see what it
-            // commits; a command that reads and ends can bear that.
-            // Debian builds SQLite so that it takes URIs for paths.
+            // This user may not write beside the file, so SQLite cannot make its index of the log. But there is no log:
+            // nobody has the store open, and the file is all. Should a coordinator start meanwhile, this connection
+            // would not see what it commits; a command that reads and ends can bear that. Debian builds SQLite so that
+            // it takes URIs for paths.
             return try DatabaseQueue(path: "file:\(uriEscaped(path))?immutable=1", configuration: configuration)
         }
     }

@@ -13,6 +13,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case notWritable(directory: String, reason: String)
     case diskFull(directory: String, byteCount: Int)
     case damaged(directory: String, reason: String)
+    /// Another program holds the database for longer than anyone of ours would.
+    case busy(directory: String)
     /// A sweep of that name, but of another spec, is there.
     case sweepExists(name: String)
     /// Changes that contradict what is stored: a bug of ours. Nothing of the change set was stored.
@@ -45,6 +47,9 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
                 + "the quota there, then run the same command again; nothing that was stored is lost"
         case .damaged(let directory, let reason):
             "the database of the store \(directory) is damaged (\(reason)): check the disk and bring the store back from a backup"
+        case .busy(let directory):
+            "the database of the store \(directory) is held by another program: "
+                + "end what has \(Store.databaseName) open, such as a sqlite3 shell, and try again"
         case .sweepExists(let name):
             "a sweep named “\(name)” with another spec is in the store: give the changed spec another name"
         case .contradiction(let text):
@@ -83,14 +88,15 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH: self = .notWritable(directory: directory, reason: reason)
         case .SQLITE_NOTADB: self = .notAStore(directory: directory, reason: "\(Store.databaseName) is not a database")
         case .SQLITE_CORRUPT: self = .damaged(directory: directory, reason: reason)
+        case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy(directory: directory)
         case .SQLITE_IOERR where StoreError.isShortage(error.extendedResultCode):
             self = .diskFull(directory: directory, byteCount: byteCount)
         default: self = .failed(directory: directory, reason: reason)
         }
     }
 
-    /// SQLite says “full” for ENOSPC only. A used-up quota (EDQUOT) and a file-size limit (EFBIG) come as I/O errors of these
-    /// operations, which broken hardware hardly ever gives on writing: it gives them on reading.
+    /// SQLite says “full” for ENOSPC only. A used-up quota (EDQUOT) and a file-size limit (EFBIG) come as I/O errors of
+    /// these operations, which broken hardware hardly ever gives on writing: it gives them on reading.
     private static func isShortage(_ code: ResultCode) -> Bool {
         [.SQLITE_IOERR_WRITE, .SQLITE_IOERR_SHMSIZE, .SQLITE_IOERR_TRUNCATE].contains(code)
     }

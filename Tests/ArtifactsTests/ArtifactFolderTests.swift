@@ -31,7 +31,8 @@ final class TemporaryFolder: Sendable {
     var files: [String] {
         FileManager.default.subpaths(atPath: artifacts)?.filter { name in
             var isFolder: ObjCBool = false
-            return FileManager.default.fileExists(atPath: "\(artifacts)/\(name)", isDirectory: &isFolder) && !isFolder.boolValue
+            return FileManager.default.fileExists(atPath: "\(artifacts)/\(name)", isDirectory: &isFolder)
+                && !isFolder.boolValue
         }.sorted() ?? []
     }
 }
@@ -49,7 +50,9 @@ func content(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
 struct ArtifactFolderTests {
     let temporary = TemporaryFolder()
 
-    @Test("Content is found under its digest, in the folder of its first two digits", arguments: [0, 1, 1 << 20, (1 << 20) + 1])
+    @Test(
+        "Content is found under its digest, in the folder of its first two digits",
+        arguments: [0, 1, 1 << 20, (1 << 20) + 1])
     func write(count: Int) throws {
         let folder = try ArtifactFolder(directory: temporary.artifacts)
         let bytes = content(count)
@@ -196,7 +199,8 @@ struct ArtifactFolderTests {
         _ = try temporary.file("artifacts/parts/\(digest.hex).part", content(5))
         let kept = try temporary.file("artifacts/parts/\(Digest.of([7]).hex).part", content(5))
         let outdated = try temporary.file("artifacts/parts/\(old.hex).part", content(5))
-        try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSinceNow: -8 * 24 * 3600)], ofItemAtPath: outdated)
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSinceNow: -8 * 24 * 3600)], ofItemAtPath: outdated)
         let before = temporary.files
         let reader = try ArtifactFolder(directory: temporary.artifacts, access: .reader)
         #expect(temporary.files == before)
@@ -240,7 +244,9 @@ struct ArtifactFolderTests {
         let digest = Digest.of(content(10))
         let path = "\(temporary.artifacts)/parts/\(digest.hex).part"
         #expect(symlink("/dev/full", path) == 0)
-        let refusal = #expect(throws: ArtifactError.self) { try folder.beginPart(digest, byteCount: 10).append(content(10)) }
+        let refusal = #expect(throws: ArtifactError.self) {
+            try folder.beginPart(digest, byteCount: 10).append(content(10))
+        }
         #expect(refusal?.description.contains("space") == true, "\(refusal as Any)")
     }
 }

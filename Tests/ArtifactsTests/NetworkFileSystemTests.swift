@@ -11,14 +11,16 @@ struct NetworkFileSystemTests {
         "Network and cluster file systems are known by their numbers",
         arguments: [
             (0x6969, "NFS"), (0x517B, "SMB"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x0BD0_0BD0, "Lustre"),
-            (0x4750_4653, "GPFS"), (0x00C3_6400, "CephFS"), (0x0102_1997, "9p"), (0x5346_414F, "AFS"), (0x7461_636F, "OCFS2"),
+            (0x4750_4653, "GPFS"), (0x00C3_6400, "CephFS"), (0x0102_1997, "9p"), (0x5346_414F, "AFS"),
+            (0x7461_636F, "OCFS2"),
             (0x0116_1970, "GFS2"), (0x1983_0326, "BeeGFS"),
         ] as [(UInt32, String)])
     func known(magic: UInt32, name: String) throws {
         #expect(try kind(magic) == name)
     }
 
-    @Test("Local file systems pass: ext4, XFS, btrfs, ZFS, tmpfs, overlayfs",
+    @Test(
+        "Local file systems pass: ext4, XFS, btrfs, ZFS, tmpfs, overlayfs",
         arguments: [0xEF53, 0x5846_5342, 0x9123_683E, 0x2FC1_2FC1, 0x0102_1994, 0x794C_7630] as [UInt32])
     func local(magic: UInt32) throws {
         #expect(try kind(magic) == nil)

@@ -55,7 +55,8 @@ struct CommitTests {
     @Test(
         "Ended attempts count by how they ended",
         arguments: [
-            (AttemptEnd.childFailed(reason: "killed by signal 9"), 1, 0), (.stalled, 1, 0), (.lost, 0, 1), (.revoked, 0, 0),
+            (AttemptEnd.childFailed(reason: "killed by signal 9"), 1, 0), (.stalled, 1, 0), (.lost, 0, 1),
+            (.revoked, 0, 0),
             (.released, 0, 0),
         ])
     func attemptEnded(end: AttemptEnd, childFailures: Int, losses: Int) throws {
@@ -72,7 +73,9 @@ struct CommitTests {
     @Test("The end of an attempt of another generation ends nothing")
     func endOfAnotherGeneration() throws {
         let snapshot = try snapshot(
-            after: [.taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1, generation: 5), worker: Sample.worker)],
+            after: [
+                .taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1, generation: 5), worker: Sample.worker),
+            ],
             [.attemptEnded(Sample.attempt(0, 1, generation: 6), .lost)])
         #expect(snapshot.record(0)?.running?.attempt == Sample.attempt(0, 1, generation: 5))
     }
@@ -82,7 +85,8 @@ struct CommitTests {
         let snapshot = try snapshot(
             after: [
                 .taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1), worker: Sample.worker),
-                .attemptEnded(Sample.attempt(0, 1), .lost), .attemptStarted(Sample.attempt(0, 2), worker: WorkerID("worker 2")),
+                .attemptEnded(Sample.attempt(0, 1), .lost),
+                .attemptStarted(Sample.attempt(0, 2), worker: WorkerID("worker 2")),
                 .attemptEnded(Sample.attempt(0, 2), .lost),
             ], [.attemptStarted(Sample.attempt(0, 1), worker: Sample.worker)])
         let record = try #require(snapshot.record(0))
@@ -130,7 +134,8 @@ struct CommitTests {
         let snapshot = try snapshot(
             after: [
                 .taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1), worker: Sample.worker),
-                .attemptEnded(Sample.attempt(0, 1), .childFailed(reason: "trap")), .taskFailed(Sample.key(0), reason: "trap"),
+                .attemptEnded(Sample.attempt(0, 1), .childFailed(reason: "trap")),
+                .taskFailed(Sample.key(0), reason: "trap"),
             ], [.taskRevived(Sample.key(0))],
             [
                 .attemptStarted(Sample.attempt(0, 2), worker: Sample.worker),
@@ -150,7 +155,8 @@ struct CommitTests {
         #expect(
             try store.nondeterminism() == [
                 NondeterminismRecord(
-                    task: Sample.key(0), worker: Sample.worker, kept: Sample.result(0).outputs, other: Sample.result(1).outputs)
+                    task: Sample.key(0), worker: Sample.worker, kept: Sample.result(0).outputs,
+                    other: Sample.result(1).outputs)
             ])
     }
 

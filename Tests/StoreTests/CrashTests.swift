@@ -13,7 +13,9 @@ struct CrashTests {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         var expected: [Snapshot.TaskRecord] = []
         for number in 0..<8 {
-            try store.commit([.taskAdded(Sample.work(number)), .attemptStarted(Sample.attempt(number, 1), worker: Sample.worker)])
+            try store.commit([
+                .taskAdded(Sample.work(number)), .attemptStarted(Sample.attempt(number, 1), worker: Sample.worker),
+            ])
             expected = try store.snapshot().tasks
             let copy = try Store.open(directory: try folder.copyOfStore("copy-\(number)"), mode: .coordinator)
             #expect(try copy.snapshot().tasks == expected)
@@ -43,7 +45,8 @@ struct CrashTests {
     @Test("A process killed while it commits has every commit that it acknowledged, and none in part")
     func killed() async throws {
         let acknowledged = folder.path + "/acknowledged"
-        await #expect(processExitsWith: .signal(SIGKILL)) { [path = folder.store as String, acknowledged = acknowledged as String] in
+        await #expect(processExitsWith: .signal(SIGKILL)) {
+            [path = folder.store as String, acknowledged = acknowledged as String] in
             let store = try Store.open(directory: path, mode: .coordinator)
             let log = open(acknowledged, O_WRONLY | O_CREAT | O_APPEND, 0o644)
             // Another thread kills the process as soon as it sees the 40th acknowledgement, wherever this one is then.
@@ -65,7 +68,9 @@ struct CrashTests {
         #expect(tasks.map(\.work) == (0..<tasks.count).map { Sample.work($0) })
     }
 
-    @Test("A disk that fills up fails the commit with a sentence, keeps what was stored, and can go on when there is room")
+    @Test(
+        "A disk that fills up fails the commit with a sentence, keeps what was stored, and can go on when there is room"
+    )
     func diskFull() async throws {
         await #expect(processExitsWith: .success) { [path = folder.store as String] in
             let store = try Store.open(directory: path, mode: .coordinator)

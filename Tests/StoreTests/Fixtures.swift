@@ -60,7 +60,9 @@ enum Sample {
     }
 
     static func sweep(_ name: String, spec: String) -> SweepRecord {
-        SweepRecord(name: name, file: "sweeps/\(name).yaml", spec: spec, digest: Digest.of(spec.utf8), submittedAt: 1_700_000_000.25)
+        SweepRecord(
+            name: name, file: "sweeps/\(name).yaml", spec: spec, digest: Digest.of(spec.utf8),
+            submittedAt: 1_700_000_000.25)
     }
 
     static let worker = WorkerID("worker 1")

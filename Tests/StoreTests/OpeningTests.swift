@@ -9,7 +9,9 @@ import Testing
 struct OpeningTests {
     let folder = TemporaryFolder()
 
-    private func failure(_ mode: Store.Mode, _ directory: String? = nil, probe: FileSystemProbe = .system) -> StoreError? {
+    private func failure(_ mode: Store.Mode, _ directory: String? = nil, probe: FileSystemProbe = .system)
+        -> StoreError?
+    {
         do throws(StoreError) {
             _ = try Store.open(directory: directory ?? folder.store, mode: mode, probe: probe)
             return nil
@@ -90,6 +92,7 @@ struct OpeningTests {
 
     @Test("A store whose coordinator has ended can be read, also by a user who may not write there")
     func readerAlone() async throws {
+        umask(0o022)
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         try store.commit([.taskAdded(Sample.work(0))])
         let artifact = try store.artifacts.write([1, 2, 3])
@@ -97,7 +100,8 @@ struct OpeningTests {
         #expect(try Store.open(directory: folder.store, mode: .reader).counts().pending == 1)
         for name in ["-wal", "-shm"] { unlink("\(folder.store)/\(Store.databaseName)\(name)") }
         for path in [folder.path, folder.store] { chmod(path, 0o555) }
-        await #expect(processExitsWith: .success) { [path = folder.store as String, artifact = artifact.hex as String] in
+        await #expect(processExitsWith: .success) {
+            [path = folder.store as String, artifact = artifact.hex as String] in
             // Root may write anywhere, so it becomes nobody.
             if geteuid() == 0 { #expect(setuid(65534) == 0) }
             let reader = try Store.open(directory: path, mode: .reader)
@@ -109,7 +113,9 @@ struct OpeningTests {
         for path in [folder.path, folder.store] { chmod(path, 0o755) }
     }
 
-    @Test("A store of a newer version is refused to both, and not one byte of it changes", arguments: [Store.Mode.coordinator, .reader])
+    @Test(
+        "A store of a newer version is refused to both, and not one byte of it changes",
+        arguments: [Store.Mode.coordinator, .reader])
     func newerSchema(mode: Store.Mode) throws {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         try store.commit([.taskAdded(Sample.work(0))])
@@ -139,7 +145,8 @@ struct OpeningTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.store) == ["thesis.tex"])
     }
 
-    @Test("A file that is no database, or another program's, is left alone", arguments: [Store.Mode.coordinator, .reader])
+    @Test(
+        "A file that is no database, or another program's, is left alone", arguments: [Store.Mode.coordinator, .reader])
     func otherDatabase(mode: Store.Mode) throws {
         try FileManager.default.createDirectory(atPath: folder.store, withIntermediateDirectories: true)
         let file = URL(fileURLWithPath: folder.store + "/" + Store.databaseName)
@@ -168,12 +175,50 @@ struct OpeningTests {
         #expect(try store.counts().pending == 1)
     }
 
-    @Test("A network file system is refused to both before anything is made there", arguments: [Store.Mode.coordinator, .reader])
+    @Test(
+        "A network file system is refused to both before anything is made there",
+        arguments: [Store.Mode.coordinator, .reader])
     func networkFileSystem(mode: Store.Mode) throws {
         let probe = FileSystemProbe(magic: { _ in 0x6969 }, mountInfo: { "" })
         let refusal = failure(mode, probe: probe)
         #expect(refusal == .networkFileSystem(directory: folder.store, kind: "NFS"))
         #expect(!FileManager.default.fileExists(atPath: folder.store))
+    }
+
+    @Test("What a killed coordinator left can be read at once, also by a user who may not write there")
+    func readerAfterCrash() async throws {
+        umask(0o022)
+        await #expect(processExitsWith: .signal(SIGKILL)) { [path = folder.store as String] in
+            let store = try Store.open(directory: path, mode: .coordinator)
+            try store.commit([.taskAdded(Sample.work(0))])
+            kill(getpid(), SIGKILL)
+            withExtendedLifetime(store) {}
+        }
+        #expect(FileManager.default.fileExists(atPath: "\(folder.store)/\(Store.databaseName)-wal"))
+        for path in [folder.path, folder.store] { chmod(path, 0o555) }
+        await #expect(processExitsWith: .success) { [path = folder.store as String] in
+            if geteuid() == 0 { #expect(setuid(65534) == 0) }
+            let reader = try Store.open(directory: path, mode: .reader)
+            #expect(try reader.counts().pending == 1)
+        }
+        for path in [folder.path, folder.store] { chmod(path, 0o755) }
+        #expect(try Store.open(directory: folder.store, mode: .reader).counts().pending == 1)
+    }
+
+    @Test("A database with damaged pages is said to be damaged, with the remedy")
+    func damaged() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        try store.commit((0..<200).map { .taskAdded(Sample.work($0)) })
+        try store.close()
+        let file = URL(fileURLWithPath: folder.store + "/" + Store.databaseName)
+        var bytes = try Data(contentsOf: file)
+        bytes.replaceSubrange(8192..<bytes.count, with: Data(repeating: 0x5A, count: bytes.count - 8192))
+        try bytes.write(to: file)
+        let refusal = #expect(throws: StoreError.self) {
+            _ = try Store.open(directory: folder.store, mode: .reader).snapshot()
+        }
+        if case .damaged? = refusal {} else { Issue.record("\(refusal as Any)") }
+        #expect(refusal?.description.contains("backup") == true)
     }
 
     @Test("A path that cannot be made says why")
