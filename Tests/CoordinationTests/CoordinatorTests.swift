@@ -22,3 +22,356 @@ struct CoordinatorTests {
         #expect(bench.status.counts.isSettled)
     }
 }
+
+@Suite("Coordinator: tasks")
+struct CoordinatorTaskTests {
+    @Test("Of ready tasks the highest priority goes first, then the earliest")
+    func order() {
+        var bench = Bench()
+        bench.add([work(1, priority: 1), work(2, priority: 5), work(3, priority: 5)])
+        #expect(bench.join("a", slots: 3).tasks.map(\.id.task) == [key(2), key(3), key(1)])
+    }
+
+    @Test("Tasks spread over the workers with the most free slots, and a child goes where its parent was finished")
+    func placement() {
+        var bench = Bench()
+        bench.join("a", slots: 2)
+        bench.join("b", slots: 3)
+        let given = bench.add([work(1), work(2), work(3), work(4, needs: [1])])
+        #expect(given.messages.map(\.to) == [RouteID("b"), RouteID("a"), RouteID("b")])
+        let done = bench.finish(attempt(1, 1), from: "b")
+        #expect(done.tasks.map(\.id) == [attempt(4, 1)])
+        #expect(done.messages.last?.to == RouteID("b"))
+        #expect(done.tasks[0].inputs == [ResolvedInput(name: "parent-1", digest: blob("1 final"))])
+    }
+
+    @Test("A task that fails three times fails what waits for it, names the culprit, and blocks nobody else")
+    func failures() {
+        var bench = Bench()
+        bench.add([work(1, priority: 9), work(2, needs: [1]), work(3, needs: [2]), work(4)])
+        bench.join("a")
+        bench.failure(attempt(1, 1), from: "a")
+        bench.failure(attempt(1, 2), from: "a")
+        let last = bench.failure(attempt(1, 3), from: "a")
+        #expect(last.failed == [key(1), key(2), key(3)])
+        #expect(last.tasks.map(\.id.task) == [key(4)])
+        guard case .failed(let reason) = bench.coordinator.state(of: key(3)) else { return #expect(Bool(false)) }
+        #expect(reason == "waits for \(key(1)), which failed: failed 3 times, at last with: it broke")
+        bench.finish(attempt(4, 1), from: "a")
+        #expect(bench.status.counts.isSettled)
+    }
+
+    @Test("A final failure is not tried again, and a stale one counts for nothing")
+    func finalFailures() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        #expect(bench.failure(attempt(1, 7), from: "a", isFinal: true).changes.isEmpty)
+        #expect(bench.failure(attempt(1, 1), from: "a", isFinal: true).failed == [key(1)])
+    }
+
+    @Test("Submitting again revives failed tasks and what waited for them")
+    func revival() {
+        var bench = Bench()
+        bench.add([work(1), work(2, needs: [1]), work(3, needs: [2])])
+        bench.join("a")
+        bench.failure(attempt(1, 1), from: "a", isFinal: true)
+        #expect(bench.status.counts.failed == 3)
+        let again = bench.add([work(1)])
+        #expect(again.changes.prefix(3) == [.taskRevived(key(1)), .taskRevived(key(2)), .taskRevived(key(3))])
+        #expect(again.started == [attempt(1, 2)])
+        #expect(bench.status.counts.waiting == 2)
+    }
+
+    @Test("A late result of a failed task counts, and revives what waited for it")
+    func lateResultOfFailedTask() {
+        var settings = CoordinatorSettings()
+        settings.lossLimit = 1
+        var bench = Bench(settings: settings)
+        bench.add([work(1), work(2, needs: [1])])
+        bench.join("a")
+        #expect(bench.handle(.wake, after: 30_000).failed == [key(1), key(2)])
+        let late = bench.result(attempt(1, 1), from: "a")
+        #expect(late.saysHello)
+        let done = bench.handle(.blobStored(blob("1 final")))
+        #expect(done.changes == [.taskDone(key(1), attempt: attempt(1, 1), result(1)), .taskRevived(key(2))])
+        #expect(bench.status.counts.ready == 1)
+    }
+
+    @Test("A request to merge replaces the payload of a task that is not given out, and of no other")
+    func merging() {
+        var bench = Bench()
+        bench.add([work(1, priority: 3), work(2, needs: [1], priority: 2)])
+        bench.join("a")
+        let merged = bench.add([work(1, payload: "more"), work(2, needs: [1], payload: "more")])
+        #expect(merged.changes == [.taskRequested(work(2, needs: [1], priority: 2, payload: "more"))])
+        #expect(bench.add([work(2, needs: [1], payload: "more")]).changes.isEmpty)
+    }
+
+    @Test("An output that its parent did not keep fails the task alone")
+    func absentOutput() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.finish(attempt(1, 1), from: "a")
+        var child = work(2)
+        child.inputs = [WorkInput(name: "rewind", source: .output(key(1), .step(500)))]
+        #expect(bench.add([child, work(3)]).failed == [key(2)])
+        #expect(bench.status.counts.running == 1)
+    }
+
+    @Test("A hundred thousand tasks are placed and finished in moments")
+    func many() {
+        var coordinator = Coordinator(
+            restoring: Snapshot(store: StoreID("s"), tasks: []), generation: firstGeneration, settings: CoordinatorSettings(),
+            at: Instant(milliseconds: 0))
+        let now = Instant(milliseconds: 1)
+        let works = (0..<100_000).map { number in
+            Work(key: TaskKey(Digest.of([UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])), inputs: [], cost: 1,
+                priority: number % 7, payload: [])
+        }
+        _ = coordinator.handle(.tasksAdded(works), at: now)
+        var outcome = coordinator.handle(
+            .worker(
+                RouteID("a"),
+                .hello(
+                    Hello(
+                        worker: "a", incarnation: 1, counter: 1, slots: 1, running: [], finished: [], datasets: [], host: "h",
+                        processID: 1))), at: now)
+        var done = 0
+        while let task = outcome.tasks.first {
+            outcome = coordinator.handle(
+                .worker(
+                    RouteID("a"),
+                    .result(ResultReport(worker: "a", id: task.id, result: WorkResult(outputs: [], summary: [], seconds: 0)))),
+                at: now)
+            done += 1
+        }
+        #expect(done == 100_000)
+        coordinator.checkInvariants()
+    }
+}
+
+@Suite("Coordinator: sessions")
+struct CoordinatorSessionTests {
+    @Test("Assigned but absent is sent again once it is late; held but not assigned is revoked until it is gone")
+    func beats() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        #expect(bench.beat("a", lastSequence: 0).tasks.isEmpty)
+        #expect(bench.beat("a", lastSequence: 1).tasks.map(\.sequence) == [2])
+        bench.now = bench.now.advanced(byMilliseconds: 5_000)
+        #expect(bench.beat("a", lastSequence: 0).tasks.map(\.sequence) == [3])
+        let stray = RunningAttempt(id: attempt(9, 1), step: 3)
+        let held = RunningAttempt(id: attempt(1, 1), step: 3)
+        #expect(bench.beat("a", holding: [held, stray], lastSequence: 3).revoked == [stray.id])
+        #expect(bench.beat("a", holding: [held, stray], lastSequence: 3).revoked == [stray.id])
+        #expect(bench.beat("a", holding: [held], lastSequence: 3).revoked.isEmpty)
+    }
+
+    @Test("Thirty silent seconds end the session; the task goes to another, and the returner is revoked")
+    func silence() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        #expect(bench.handle(.wake, after: 29_999).changes.isEmpty)
+        #expect(bench.handle(.wake, after: 1).ended == [.lost])
+        #expect(bench.join("b").started == [attempt(1, 2)])
+        let old = RunningAttempt(id: attempt(1, 1), step: 50)
+        #expect(bench.join("a", running: [old]).started.isEmpty)
+        #expect(bench.beat("a", holding: [old]).revoked == [attempt(1, 1)])
+    }
+
+    @Test("A lost attempt whose worker comes back first is taken back rather than begun anew")
+    func readoption() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.handle(.wake, after: 30_000)
+        let back = bench.join("a", running: [RunningAttempt(id: attempt(1, 1), step: 50)])
+        #expect(back.changes == [.attemptStarted(attempt(1, 1), worker: "a")])
+        #expect(back.tasks.isEmpty)
+        #expect(bench.status.running.map(\.step) == [50])
+    }
+
+    @Test("A higher counter supersedes the connection; a lower one is a late frame")
+    func superseding() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        let second = RouteID(bytes: [2])
+        let back = bench.join("a", running: [RunningAttempt(id: attempt(1, 1), step: 1)], route: second)
+        #expect(back.messages.map(\.to) == [second])
+        #expect(bench.beat("a").saysHello)
+        bench.counters["a"] = 0
+        #expect(bench.join("a", route: RouteID(bytes: [3])).messages.isEmpty)
+    }
+
+    @Test("A new incarnation ends the old one at once, keeping what its outbox announces")
+    func incarnations() {
+        var bench = Bench()
+        bench.add([work(1), work(2)])
+        bench.join("a", slots: 2)
+        let back = bench.join("a", slots: 2, incarnation: 2, finished: [attempt(1, 1)], route: RouteID(bytes: [2]))
+        #expect(back.changes == [.attemptEnded(attempt(2, 1), .lost), .attemptStarted(attempt(2, 2), worker: "a")])
+    }
+
+    @Test("Of two live processes of one name the second to come back is refused")
+    func twins() {
+        var bench = Bench()
+        bench.join("a", incarnation: 1)
+        let second = RouteID(bytes: [2])
+        bench.join("a", incarnation: 2, route: second)
+        bench.beat("a", incarnation: 2, route: second)
+        let refused = bench.join("a", incarnation: 1)
+        guard case .refused? = refused.messages.first?.message else { return #expect(Bool(false)) }
+        #expect(refused.messages.map(\.to) == [RouteID("a")])
+    }
+
+    @Test("A step that stands still past the limit ends the attempt; one that moves does not")
+    func stalls() {
+        var settings = CoordinatorSettings()
+        settings.stallMilliseconds = 20_000
+        var bench = Bench(settings: settings)
+        bench.add([work(1), work(2)])
+        bench.join("a", slots: 2)
+        bench.now = bench.now.advanced(byMilliseconds: 19_000)
+        bench.beat("a", holding: [RunningAttempt(id: attempt(1, 1), step: 8), RunningAttempt(id: attempt(2, 1), step: 0)], slots: 2)
+        let late = bench.handle(.wake, after: 1_000)
+        #expect(late.changes.first == .attemptEnded(attempt(2, 1), .stalled))
+        #expect(bench.status.incidents.stalls == 1)
+    }
+
+    @Test("A gap of over two seconds in the loop extends every deadline by itself; a shorter one none")
+    func loopStalls() {
+        var bench = Bench()
+        bench.join("a")
+        bench.handle(.loopStalled(milliseconds: 10_000), after: 10_000)
+        bench.handle(.loopStalled(milliseconds: 2_000), after: 2_000)
+        #expect(bench.handle(.wake, after: 27_999).notices.isEmpty)
+        #expect(!bench.handle(.wake, after: 1).notices.isEmpty)
+    }
+
+    @Test("Goodbye gives back at once and counts as no loss")
+    func goodbye() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.join("b")
+        let left = bench.handle(.worker(RouteID("a"), .goodbye("a")))
+        #expect(left.ended == [.released] && left.started == [attempt(1, 2)])
+        #expect(bench.disk.records[key(1)]?.losses == 0)
+    }
+
+    @Test("A route without anybody gets no tasks, and its worker resumes on another")
+    func unreachable() {
+        var bench = Bench()
+        bench.join("a")
+        bench.handle(.unreachable(RouteID("a")))
+        #expect(bench.add([work(1)]).messages.isEmpty)
+        #expect(bench.join("a", route: RouteID(bytes: [2])).tasks.count == 1)
+    }
+
+    @Test("Stopping tells every worker, gives out nothing more, and tells latecomers")
+    func stopping() {
+        var bench = Bench()
+        bench.join("a")
+        #expect(bench.handle(.stopWorkers).messages.map(\.message) == [.shutdown])
+        #expect(bench.add([work(1)]).messages.isEmpty)
+        #expect(bench.join("b").messages.map(\.message) == [.shutdown])
+    }
+}
+
+@Suite("Coordinator: results and restarts")
+struct CoordinatorResultTests {
+    @Test("The first complete result wins though its attempt was lost; the running one is revoked and its result compared")
+    func firstWins() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.handle(.wake, after: 30_000)
+        bench.join("b")
+        let done = bench.finish(attempt(1, 1), from: "a")
+        #expect(
+            done.changes == [.attemptEnded(attempt(1, 2), .revoked), .taskDone(key(1), attempt: attempt(1, 1), result(1))])
+        #expect(done.revoked == [attempt(1, 2)])
+        let same = bench.result(attempt(1, 2), from: "b")
+        #expect(same.changes.isEmpty && same.acks.map(\.verdict) == [.discarded])
+        let other = bench.result(attempt(1, 2), from: "b", result(1, variant: "!"))
+        #expect(other.acks.map(\.verdict) == [.discarded])
+        guard case .nondeterminism? = other.changes.first else { return #expect(Bool(false)) }
+        #expect(bench.result(attempt(1, 2), from: "b", result(1, variant: "!")).changes.isEmpty)
+    }
+
+    @Test("Results of unknown tasks are discarded, so that outboxes drain")
+    func unknown() {
+        var bench = Bench()
+        let answer = bench.result(attempt(1, 1), from: "a")
+        #expect(answer.acks.map(\.verdict) == [.discarded] && answer.saysHello)
+    }
+
+    @Test("A blob that cannot be had, or a worker lost while delivering, makes the task ready again")
+    func undelivered() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.result(attempt(1, 1), from: "a")
+        let gone = bench.handle(.blobUnavailable(blob("1 final"), "a"))
+        #expect(gone.ended == [.lost] && gone.started == [attempt(1, 2)])
+        bench.result(attempt(1, 2), from: "a")
+        let silent = bench.handle(.wake, after: 30_000)
+        #expect(silent.ended == [.lost])
+        #expect(silent.droppedPulls == [BlobPull(worker: "a", digest: blob("1 final"), byteCount: 10)])
+        #expect(bench.status.counts.ready == 1)
+    }
+
+    @Test("A result made for a request of fewer outputs than are waited for is discarded and made anew")
+    func olderRequest() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.handle(.wake, after: 30_000)
+        var child = work(2)
+        child.inputs = [WorkInput(name: "rewind", source: .output(key(1), .step(5)))]
+        bench.add([work(1, payload: "keep 5"), child])
+        #expect(bench.result(attempt(1, 1), from: "a").acks.map(\.verdict) == [.discarded])
+        #expect(bench.join("b").started == [attempt(1, 2)])
+        bench.finish(attempt(1, 2), from: "b", result(1, outputs: [.final, .step(5)]))
+        #expect(bench.status.counts.done == 1 && bench.status.counts.running == 1)
+    }
+
+    @Test("Restored attempts wait sixty seconds for their worker and go to nobody else before")
+    func adoption() {
+        var bench = Bench()
+        bench.add([work(1), work(2)])
+        bench.join("a", slots: 2)
+        bench.restart()
+        #expect(bench.join("b", slots: 2).tasks.isEmpty)
+        let back = bench.join("a", slots: 2, running: [RunningAttempt(id: attempt(1, 1), step: 4)])
+        #expect(back.ended == [.released])
+        #expect(back.started == [attempt(2, 2, Generation(nonce: 2))])
+        bench.restart(generation: Generation(nonce: 3))
+        bench.join("b", slots: 2)
+        bench.now = bench.now.advanced(byMilliseconds: 40_000)
+        bench.beat("b")
+        #expect(bench.handle(.wake, after: 10_000).started.isEmpty)
+        bench.beat("b", slots: 2)
+        let over = bench.handle(.wake, after: 10_000)
+        #expect(over.ended == [.released, .released])
+        #expect(over.started.map(\.task).sorted() == [key(1), key(2)].sorted())
+        #expect(bench.disk.records[key(1)]?.losses == 0)
+    }
+
+    @Test("What is done stays done, what is failed stays failed, and attempt numbers go on")
+    func restoring() {
+        var bench = Bench()
+        bench.add([work(1), work(2), work(3)])
+        bench.join("a")
+        bench.finish(attempt(1, 1), from: "a")
+        bench.failure(attempt(2, 1), from: "a", isFinal: true)
+        bench.restart()
+        #expect(bench.status.counts.done == 1 && bench.status.counts.failed == 1 && bench.status.counts.running == 1)
+        #expect(bench.join("a").started == [attempt(3, 2, Generation(nonce: 2))])
+    }
+}
