@@ -68,7 +68,9 @@ enum JSONText {
             var members: [(String, JSONText)] = []
             if consume("}") { return .object(members) }
             repeat {
-                guard consume("\""), let name = string(), consume(":"), let value = value(depth: depth + 1) else { return nil }
+                guard consume("\""), let name = string(), consume(":"), let value = value(depth: depth + 1) else {
+                    return nil
+                }
                 members.append((name, value))
             } while consume(",")
             return consume("}") ? .object(members) : nil
@@ -87,7 +89,9 @@ enum JSONText {
         private mutating func integer() -> Int? {
             let start = position
             if position < bytes.count, bytes[position] == UInt8(ascii: "-") { position += 1 }
-            while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) { position += 1 }
+            while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) {
+                position += 1
+            }
             return Int(String(decoding: bytes[start..<position], as: UTF8.self))
         }
 
@@ -128,7 +132,9 @@ enum JSONText {
         private mutating func unicodeEscape() -> Unicode.Scalar? {
             guard let first = hexWord() else { return nil }
             guard (0xD800..<0xDC00).contains(first) else { return Unicode.Scalar(first) }
-            guard consume("\\"), consume("u"), let second = hexWord(), (0xDC00..<0xE000).contains(second) else { return nil }
+            guard consume("\\"), consume("u"), let second = hexWord(), (0xDC00..<0xE000).contains(second) else {
+                return nil
+            }
             return Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
         }
 

@@ -29,7 +29,8 @@ public enum Safetensors {
         /// - Precondition: `bytes` holds exactly the elements of `shape`.
         public init(name: String, type: ElementType, shape: [Int], bytes: [UInt8]) {
             precondition(
-                bytes.count == shape.reduce(type.byteCount, *), "\(name): \(bytes.count) bytes for \(shape) of \(type.rawValue)")
+                bytes.count == shape.reduce(type.byteCount, *),
+                "\(name): \(bytes.count) bytes for \(shape) of \(type.rawValue)")
             self.name = name
             self.type = type
             self.shape = shape
@@ -42,12 +43,14 @@ public enum Safetensors {
 
         public init(name: String, shape: [Int]? = nil, _ values: [Float]) {
             self.init(
-                name: name, type: .f32, shape: shape ?? [values.count], bytes: Safetensors.littleEndian(values.lazy.map(\.bitPattern)))
+                name: name, type: .f32, shape: shape ?? [values.count],
+                bytes: Safetensors.littleEndian(values.lazy.map(\.bitPattern)))
         }
 
         public init(name: String, shape: [Int]? = nil, _ values: [Double]) {
             self.init(
-                name: name, type: .f64, shape: shape ?? [values.count], bytes: Safetensors.littleEndian(values.lazy.map(\.bitPattern)))
+                name: name, type: .f64, shape: shape ?? [values.count],
+                bytes: Safetensors.littleEndian(values.lazy.map(\.bitPattern)))
         }
 
         public init(name: String, shape: [Int]? = nil, _ values: [Int]) {
@@ -104,10 +107,13 @@ public enum Safetensors {
     /// - Precondition: names are distinct and none is `__metadata__`.
     public static func encode(_ tensors: [Tensor], metadata: [String: String] = [:]) -> [UInt8] {
         let ordered = tensors.sorted { ($1.type.byteCount, $0.name) < ($0.type.byteCount, $1.name) }
-        precondition(Set(tensors.map(\.name)).union(["__metadata__"]).count == tensors.count + 1, "tensors share a name")
+        precondition(
+            Set(tensors.map(\.name)).union(["__metadata__"]).count == tensors.count + 1, "tensors share a name")
         var members: [String] = []
         if !metadata.isEmpty {
-            let pairs = metadata.sorted { $0.key < $1.key }.map { "\(JSONText.quote($0.key)):\(JSONText.quote($0.value))" }
+            let pairs = metadata.sorted { $0.key < $1.key }.map {
+                "\(JSONText.quote($0.key)):\(JSONText.quote($0.value))"
+            }
             members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
         }
         var offset = 0
@@ -143,10 +149,14 @@ public enum Safetensors {
         }
         var header = Header(entries: [], metadata: [:])
         for (name, value) in members {
-            guard case .object(let fields) = value else { throw FormatError(description: "“\(name)” is not described by an object") }
+            guard case .object(let fields) = value else {
+                throw FormatError(description: "“\(name)” is not described by an object")
+            }
             if name == "__metadata__" {
                 for (key, value) in fields {
-                    guard case .string(let text) = value else { throw FormatError(description: "metadata “\(key)” is not text") }
+                    guard case .string(let text) = value else {
+                        throw FormatError(description: "metadata “\(key)” is not text")
+                    }
                     header.metadata[key] = text
                 }
             } else {
@@ -156,7 +166,9 @@ public enum Safetensors {
         header.entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
         var position = dataStart
         for entry in header.entries {
-            guard entry.range.lowerBound == position else { throw FormatError(description: "“\(entry.name)” leaves a gap or overlaps") }
+            guard entry.range.lowerBound == position else {
+                throw FormatError(description: "“\(entry.name)” leaves a gap or overlaps")
+            }
             position = entry.range.upperBound
         }
         guard position == file.count else {
@@ -169,18 +181,23 @@ public enum Safetensors {
     }
 
     /// Tensors and metadata of a whole file in memory.
-    public static func decode(_ file: [UInt8]) throws(FormatError) -> (tensors: [String: Tensor], metadata: [String: String]) {
+    public static func decode(_ file: [UInt8]) throws(FormatError) -> (
+        tensors: [String: Tensor], metadata: [String: String]
+    ) {
         let header = try file.withUnsafeBytes { bytes in
             Result { () throws(FormatError) in try Safetensors.header(of: bytes) }
         }.get()
         var tensors: [String: Tensor] = [:]
         for entry in header.entries {
-            tensors[entry.name] = Tensor(name: entry.name, type: entry.type, shape: entry.shape, bytes: Array(file[entry.range]))
+            tensors[entry.name] = Tensor(
+                name: entry.name, type: entry.type, shape: entry.shape, bytes: Array(file[entry.range]))
         }
         return (tensors, header.metadata)
     }
 
-    private static func entry(_ name: String, _ fields: [(String, JSONText)], dataStart: Int) throws(FormatError) -> Entry {
+    private static func entry(_ name: String, _ fields: [(String, JSONText)], dataStart: Int) throws(FormatError)
+        -> Entry
+    {
         func field(_ key: String) -> JSONText? { fields.first { $0.0 == key }?.1 }
         guard case .string(let typeName)? = field("dtype"), let type = ElementType(rawValue: typeName) else {
             let known = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
@@ -192,13 +209,16 @@ public enum Safetensors {
         var shape: [Int] = []
         var byteCount = type.byteCount
         for dimension in dimensions {
-            guard case .integer(let size) = dimension, size >= 0 else { throw FormatError(description: "“\(name)” has a bad shape") }
+            guard case .integer(let size) = dimension, size >= 0 else {
+                throw FormatError(description: "“\(name)” has a bad shape")
+            }
             let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
             guard !overflow else { throw FormatError(description: "“\(name)” is larger than any file") }
             byteCount = product
             shape.append(size)
         }
-        guard offsets.count == 2, case .integer(let begin) = offsets[0], case .integer(let end) = offsets[1], begin >= 0,
+        guard offsets.count == 2, case .integer(let begin) = offsets[0], case .integer(let end) = offsets[1],
+            begin >= 0,
             begin <= end, end - begin == byteCount, end <= Int.max - dataStart
         else { throw FormatError(description: "the offsets of “\(name)” do not fit its shape") }
         return Entry(name: name, type: type, shape: shape, range: dataStart + begin..<dataStart + end)

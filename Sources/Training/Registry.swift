@@ -18,7 +18,8 @@ public struct Registry: Sendable {
         branches: ["random-reinit", "random-mask"])
 
     public init(
-        datasets: [DatasetSource], models: [ModelFamily], initialisations: [Initialisation], optimizers: [OptimizerKind],
+        datasets: [DatasetSource], models: [ModelFamily], initialisations: [Initialisation],
+        optimizers: [OptimizerKind],
         criteria: [Criterion], branches: [String]
     ) {
         self.datasets = datasets
@@ -33,10 +34,12 @@ public struct Registry: Sendable {
     public var vocabulary: Vocabulary {
         Vocabulary(
             datasets: datasets.map(\.shape), models: models.map(\.name), initialisations: initialisations.map(\.name),
-            optimizers: optimizers.map(\.name), criteria: criteria.map(\.name), branches: branches, numerics: .f32Lanes16,
+            optimizers: optimizers.map(\.name), criteria: criteria.map(\.name), branches: branches,
+            numerics: .f32Lanes16,
             layers: { [models] settings, shape throws(SettingError) in
                 guard let family = models.first(where: { $0.name == settings.family }) else {
-                    throw SettingError("must be \(models.map(\.name).joined(separator: " or ")), not “\(settings.family)”")
+                    throw SettingError(
+                        "must be \(models.map(\.name).joined(separator: " or ")), not “\(settings.family)”")
                 }
                 return try family.layers(settings, shape)
             },
@@ -51,12 +54,16 @@ public struct Registry: Sendable {
     func semantics(model: ModelSettings, optimizer: OptimizerSettings, criterion: String?) -> [String: Int] {
         let versions: [(String, Int?)] = [
             ("model.\(model.family)", models.first { $0.name == model.family }?.semanticsVersion),
-            ("initialisation.\(model.initialisation)", initialisations.first { $0.name == model.initialisation }?.semanticsVersion),
+            (
+                "initialisation.\(model.initialisation)",
+                initialisations.first { $0.name == model.initialisation }?.semanticsVersion
+            ),
             ("optimizer.\(optimizer.name)", optimizers.first { $0.name == optimizer.name }?.semanticsVersion),
             ("criterion.\(criterion ?? "")", criteria.first { $0.name == criterion }?.semanticsVersion),
         ]
-        return Dictionary(uniqueKeysWithValues: versions.compactMap { name, version in
-            version.flatMap { $0 == 1 ? nil : (name, $0) }
-        })
+        return Dictionary(
+            uniqueKeysWithValues: versions.compactMap { name, version in
+                version.flatMap { $0 == 1 ? nil : (name, $0) }
+            })
     }
 }

@@ -10,7 +10,9 @@ struct CounterRandomTests {
             for purpose in RandomPurpose.allCases {
                 for epoch in [0, 7, 0xFFFF_FFFF] {
                     for index: UInt64 in [0, 3, 0x1_0000_0001, .max] {
-                        let counter = [UInt32(truncatingIfNeeded: index), UInt32(index >> 32), UInt32(epoch), purpose.rawValue]
+                        let counter = [
+                            UInt32(truncatingIfNeeded: index), UInt32(index >> 32), UInt32(epoch), purpose.rawValue,
+                        ]
                         let key = [UInt32(truncatingIfNeeded: seed), UInt32(seed >> 32)]
                         let words = CounterRandom(seed: seed, purpose: purpose).words(epoch: epoch, index: index)
                         #expect((0..<4).map { words[$0] } == reference(counter, key))
@@ -25,7 +27,8 @@ struct CounterRandomTests {
     func referenceVectors() {
         #expect(reference([0, 0, 0, 0], [0, 0]) == [0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8])
         let ones = UInt32.max
-        #expect(reference([ones, ones, ones, ones], [ones, ones]) == [0x408F_276D, 0x41C8_3B0E, 0xA20B_C7C6, 0x6D54_51FD])
+        #expect(
+            reference([ones, ones, ones, ones], [ones, ones]) == [0x408F_276D, 0x41C8_3B0E, 0xA20B_C7C6, 0x6D54_51FD])
         #expect(
             reference([0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344], [0xA409_3822, 0x299F_31D0])
                 == [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1])
@@ -70,7 +73,9 @@ struct CounterRandomTests {
     func streams() {
         var seen: Set<UInt64> = []
         for seed: UInt64 in 0..<4 {
-            for purpose in RandomPurpose.allCases { seen.insert(CounterRandom(seed: seed, purpose: purpose).word(epoch: 0, index: 0)) }
+            for purpose in RandomPurpose.allCases {
+                seen.insert(CounterRandom(seed: seed, purpose: purpose).word(epoch: 0, index: 0))
+            }
         }
         #expect(seen.count == 4 * RandomPurpose.allCases.count)
         #expect(Set(RandomPurpose.allCases.map(\.rawValue)).count == RandomPurpose.allCases.count)

@@ -14,7 +14,9 @@ struct DigestTests {
     func pieces() {
         let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         var hasher = ContentHasher()
-        for start in stride(from: 0, to: bytes.count, by: 777) { hasher.update(Array(bytes[start..<min(start + 777, bytes.count)])) }
+        for start in stride(from: 0, to: bytes.count, by: 777) {
+            hasher.update(Array(bytes[start..<min(start + 777, bytes.count)]))
+        }
         #expect(hasher.finalize() == Digest.of(bytes))
         var raw = ContentHasher()
         bytes.withUnsafeBytes { raw.update(bufferPointer: $0) }
@@ -27,7 +29,10 @@ struct DigestTests {
         #expect(Digest(hex: digest.hex) == digest)
         #expect(Digest(bytes: digest.bytes) == digest)
         #expect(digest.short == String(digest.hex.prefix(12)))
-        for bad in ["", String(digest.hex.dropLast()), digest.hex + "0", digest.hex.uppercased(), String(repeating: "g", count: 64)] {
+        for bad in [
+            "", String(digest.hex.dropLast()), digest.hex + "0", digest.hex.uppercased(),
+            String(repeating: "g", count: 64),
+        ] {
             #expect(Digest(hex: bad) == nil, "\(bad)")
         }
         let coded = try JSONDecoder().decode([Digest].self, from: JSONEncoder().encode([digest]))

@@ -7,7 +7,8 @@ struct RatioTests {
     func exactCounts() throws {
         for (text, count, expected) in [
             ("0.29", 100, 29), ("0.07", 100, 7), ("0.57", 100, 57), ("0.2", 266_200, 53_240), ("0.1", 1_000, 100),
-            ("0.3333", 3, 0), ("1", 7, 7), ("0", 7, 0), ("0.2", 0, 0), ("0.999999999999999", 1_000_000_000_000_000, 999_999_999_999_999),
+            ("0.3333", 3, 0), ("1", 7, 7), ("0", 7, 0), ("0.2", 0, 0),
+            ("0.999999999999999", 1_000_000_000_000_000, 999_999_999_999_999),
         ] {
             #expect(try #require(Ratio(text)).floor(of: count) == expected, "\(text) of \(count)")
         }
@@ -33,7 +34,11 @@ struct RatioTests {
         #expect(try #require(Ratio("0.000")) == .zero)
     }
 
-    @Test("What is no decimal in 0…1 is refused", arguments: ["", ".", "-0.1", "1.0000001", "2", "0,5", "nan", "inf", "0x1", "1e", "0.1 ", "1e99", "0.1234567890123456"])
+    @Test(
+        "What is no decimal in 0…1 is refused",
+        arguments: [
+            "", ".", "-0.1", "1.0000001", "2", "0,5", "nan", "inf", "0x1", "1e", "0.1 ", "1e99", "0.1234567890123456",
+        ])
     func refused(text: String) {
         #expect(Ratio(text) == nil)
     }

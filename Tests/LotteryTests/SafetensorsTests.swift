@@ -18,7 +18,9 @@ struct SafetensorsTests {
         #expect(found == metadata)
         #expect(decoded.count == tensors.count)
         for tensor in tensors { #expect(decoded[tensor.name] == tensor, "\(tensor.name)") }
-        #expect(decoded["weight"]?.floatValues?.map(\.bitPattern) == [1.5, -0.0, .infinity, .nan].map { (f: Float) in f.bitPattern })
+        #expect(
+            decoded["weight"]?.floatValues?.map(\.bitPattern)
+                == [1.5, -0.0, .infinity, .nan].map { (f: Float) in f.bitPattern })
         #expect(decoded["step"]?.intValues == [-7])
         #expect(decoded["loss"]?.doubleValues == [0.1, 1e-300])
         #expect(decoded["mask"]?.uint8Values == [1, 0, 1, 1, 0, 1])
@@ -30,7 +32,9 @@ struct SafetensorsTests {
         let file = Safetensors.encode(tensors, metadata: ["a": "1", "b": "2"])
         #expect(file == Safetensors.encode(tensors.reversed(), metadata: ["b": "2", "a": "1"]))
         let header = try file.withUnsafeBytes { try Safetensors.header(of: $0) }
-        for entry in header.entries { #expect(entry.range.lowerBound.isMultiple(of: entry.type.byteCount), "\(entry.name)") }
+        for entry in header.entries {
+            #expect(entry.range.lowerBound.isMultiple(of: entry.type.byteCount), "\(entry.name)")
+        }
     }
 
     @Test("The bytes are those of the format's description")
@@ -38,7 +42,8 @@ struct SafetensorsTests {
         let file = Safetensors.encode([.init(name: "x", [258] as [Int])])
         let header = #"{"x":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#
         let padded = header + String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
-        #expect(file == [UInt8(padded.utf8.count), 0, 0, 0, 0, 0, 0, 0] + Array(padded.utf8) + [2, 1, 0, 0, 0, 0, 0, 0])
+        #expect(
+            file == [UInt8(padded.utf8.count), 0, 0, 0, 0, 0, 0, 0] + Array(padded.utf8) + [2, 1, 0, 0, 0, 0, 0, 0])
     }
 
     @Test("A file cut anywhere is refused, and so is one with a byte too many")

@@ -22,11 +22,16 @@ struct SettingsTests {
             "training.optimizer.beta1": .scalar("0.8"), "training.optimizer.beta2": .scalar("0.99"),
             "training.optimizer.epsilon": .scalar("1e-7"), "training.learning_rate": .scalar("0.1"),
             "training.warmup": .scalar("500"),
-            "training.decay": .list([.map([.init(key: "at", value: .scalar("10")), .init(key: "by", value: .scalar("0.1"))])]),
-            "training.evaluate_every": .scalar("7"), "pruning.criterion": .scalar("random"), "pruning.scope": .scalar("global"),
+            "training.decay": .list([
+                .map([.init(key: "at", value: .scalar("10")), .init(key: "by", value: .scalar("0.1"))])
+            ]),
+            "training.evaluate_every": .scalar("7"), "pruning.criterion": .scalar("random"),
+            "pruning.scope": .scalar("global"),
             "pruning.rate": .scalar("0.3"), "pruning.rate.conv": .scalar("0.1"), "pruning.rate.fc": .scalar("0.1"),
-            "pruning.rate.output": .scalar("0.1"), "pruning.levels": .scalar("3"), "pruning.schedule": .scalar("one-shot"),
-            "pruning.rewind": .scalar("500"), "pruning.rewind_optimizer": .scalar("fresh"), "report": .scalar("early-stop"),
+            "pruning.rate.output": .scalar("0.1"), "pruning.levels": .scalar("3"),
+            "pruning.schedule": .scalar("one-shot"),
+            "pruning.rewind": .scalar("500"), "pruning.rewind_optimizer": .scalar("fresh"),
+            "report": .scalar("early-stop"),
             "matching_margin": .scalar("0.01"),
         ]
         for setting in Settings.table {
@@ -49,7 +54,8 @@ struct SettingsTests {
         arguments: [
             ("training.iterations", "0", "1…100000000"), ("training.iterations", "many", "whole number"),
             ("training.learning_rate", "-1", "not -1"), ("training.learning_rate", "nan", "number"),
-            ("pruning.rate", "1", "below 1"), ("pruning.rate", "-0.2", "decimal"), ("pruning.scope", "row", "layer or global"),
+            ("pruning.rate", "1", "below 1"), ("pruning.rate", "-0.2", "decimal"),
+            ("pruning.scope", "row", "layer or global"),
             ("training.decay", "3", "list"), ("model.hidden", "300", "list"), ("data.validation", "0", "1…"),
         ])
     func refused(path: String, text: String, said: String) throws {
@@ -67,7 +73,9 @@ struct SettingsTests {
         try rate.write(&settings, .map([.init(key: "fc", value: .scalar("0.2"))]))
         #expect(settings.pruning.rate[.fc] == Ratio("0.2") && settings.pruning.rate[.output] == Ratio("0.2"))
         #expect(settings.pruning.rate[.conv] == .zero && settings.pruning.rate[.shortcut] == .zero)
-        #expect(throws: SettingError.self) { try rate.write(&settings, .map([.init(key: "dense", value: .scalar("0.2"))])) }
+        #expect(throws: SettingError.self) {
+            try rate.write(&settings, .map([.init(key: "dense", value: .scalar("0.2"))]))
+        }
     }
 
     @Test("Decay steps must rise")

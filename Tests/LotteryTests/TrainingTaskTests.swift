@@ -81,7 +81,10 @@ struct TrainingTaskTests {
         tasks.append(pruned { $0.rates.fc = Ratio("0.25")! })
         tasks.append(pruned { $0.repetitions = 2 })
         tasks.append(pruned { $0.control = .randomPerLayer })
-        tasks.append(pruned { $0.control = .randomPerLayer; $0.level = 2 })
+        tasks.append(
+            pruned {
+                $0.control = .randomPerLayer; $0.level = 2
+            })
         #expect(Set(tasks.map(\.key)).count == tasks.count)
     }
 

@@ -16,7 +16,9 @@ struct GlyphsTests {
 
     // A debug build takes a minute for what a release build does in a second.
     #if !DEBUG
-        @Test("Made in full, they have the digest that plans name; a linear classifier stays below 92 %, an MLP comes above 97 %")
+        @Test(
+            "Made in full, they have the digest that plans name; a linear classifier stays below 92 %, an MLP comes above 97 %"
+        )
         func difficulty() throws {
             let folder = try TemporaryFolder()
             let catalog = DataCatalog(registry: .standard, folders: [])
@@ -26,14 +28,16 @@ struct GlyphsTests {
             func accuracy(_ change: (inout TrainingTask) -> Void) throws -> Double {
                 var task = TrainingTask(
                     numerics: .f32Lanes16, dataset: made.digest, data: DataSettings(), model: ModelSettings(),
-                    training: TrainingSettings(), seeds: Seeds(base: 1, replicate: 0), pruning: nil, start: .initialisation)
+                    training: TrainingSettings(), seeds: Seeds(base: 1, replicate: 0), pruning: nil,
+                    start: .initialisation)
                 task.training.iterations = 3_000
                 task.training.evaluateEvery = 3_000
                 task.training.decay = [Decay(at: 2_000, by: 0.1)]
                 change(&task)
                 let result = try LevelTrainer(registry: .standard).run(
                     TrainingRequest(task: task, keepSteps: []), inputs: [TrainingRequest.Input.dataset: made.path],
-                    outputDirectory: folder.path, resumeFile: nil, checkpointSeconds: 60) { _ in .goOn }
+                    outputDirectory: folder.path, resumeFile: nil, checkpointSeconds: 60
+                ) { _ in .goOn }
                 return try #require(result?.summary.final).testAccuracy
             }
             let mlp = try accuracy { $0.model.family = "lenet-300-100" }

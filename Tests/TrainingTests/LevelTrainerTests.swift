@@ -14,7 +14,9 @@ struct LevelTrainerTests {
         task.training.decay = [Decay(at: 25, by: 0.5)]
     }
 
-    @Test("A training that was interrupted leaves the same bytes as one that was not", arguments: ["adam", "sgd", "momentum"])
+    @Test(
+        "A training that was interrupted leaves the same bytes as one that was not",
+        arguments: ["adam", "sgd", "momentum"])
     func interrupted(optimizer: String) throws {
         let bench = try TrainingBench()
         let dense = bench.dense { Self.recipes(&$0, optimizer) }
@@ -80,7 +82,8 @@ struct LevelTrainerTests {
         func stoppedFile(_ task: TrainingTask) throws -> [UInt8] {
             _ = try trainer.run(
                 TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
-                resumeFile: resume, checkpointSeconds: .infinity) { $0.step == 9 ? .stop : .goOn }
+                resumeFile: resume, checkpointSeconds: .infinity
+            ) { $0.step == 9 ? .stop : .goOn }
             defer { #expect(throws: Never.self) { try FileManager.default.removeItem(atPath: resume) } }
             return try contents(resume)
         }
@@ -103,7 +106,9 @@ struct LevelTrainerTests {
         }
     }
 
-    @Test("Rewinding restores weights, optimizer, batches and learning rate: with nothing pruned it ends as the dense run did")
+    @Test(
+        "Rewinding restores weights, optimizer, batches and learning rate: with nothing pruned it ends as the dense run did"
+    )
     func rewindingIsExact() throws {
         let bench = try TrainingBench()
         let dense = bench.dense { Self.recipes(&$0, "adam") }
@@ -129,7 +134,8 @@ struct LevelTrainerTests {
         replay.stopAfter = 12
         let replayed = try bench.train(replay, keep: [12], stops: [4])
         #expect(replayed.outputs == ["step-12": whole.outputs["step-12"]!])
-        #expect(replayed.summary.final == nil && replayed.summary.earlyStop == nil && replayed.summary.divergedAt == nil)
+        #expect(
+            replayed.summary.final == nil && replayed.summary.earlyStop == nil && replayed.summary.divergedAt == nil)
         #expect(try bench.train(replay, keep: []).outputs == replayed.outputs)
     }
 
@@ -217,7 +223,9 @@ struct LevelTrainerTests {
                 == bench.train(ticket, instructionSet: set).outputs)
     }
 
-    @Test("A training that diverges is a result: the step is told, all outputs are there, and what rewinds past it diverges too")
+    @Test(
+        "A training that diverges is a result: the step is told, all outputs are there, and what rewinds past it diverges too"
+    )
     func divergence() throws {
         let bench = try TrainingBench()
         let dense = bench.dense {
@@ -243,11 +251,14 @@ struct LevelTrainerTests {
         let childOutcome = try bench.train(child, keep: [36])
         #expect(childOutcome.summary.divergedAt == step)
         #expect(childOutcome.summary.final == nil && childOutcome.summary.earlyStop == nil)
-        #expect(childOutcome.summary.layers.map(\.surviving) == outcome.summary.layers.map { $0.weights - $0.weights / 5 })
+        #expect(
+            childOutcome.summary.layers.map(\.surviving) == outcome.summary.layers.map { $0.weights - $0.weights / 5 })
         #expect(childOutcome.outputs.keys.sorted() == ["final", "metrics", "step-36"])
     }
 
-    @Test("Evaluations stand at the first step, each multiple of evaluate_every and the last step; early stop is the best of the later ones")
+    @Test(
+        "Evaluations stand at the first step, each multiple of evaluate_every and the last step; early stop is the best of the later ones"
+    )
     func metrics() throws {
         let bench = try TrainingBench()
         let task = bench.dense { $0.training.iterations = 45 }
@@ -282,7 +293,10 @@ struct LevelTrainerTests {
             (false, "version 1 here and 2", { $0.semantics = ["optimizer.adam": 2] }),
             (false, "not bf16", { $0.numerics = NumericsID("bf16") }),
             (true, "none from 0 to 41", { $0.stopAfter = 41 }),
-            (false, "cannot read", { $0.start = .rewound(trajectory: bench.dense().key, step: 3, optimizer: .restore) }),
+            (
+                false, "cannot read",
+                { $0.start = .rewound(trajectory: bench.dense().key, step: 3, optimizer: .restore) }
+            ),
         ]
         for (isFinal, says, change) in cases {
             let error = refusal(change)

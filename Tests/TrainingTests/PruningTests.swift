@@ -10,7 +10,8 @@ struct PruningTests {
     ) -> TrainingTask.PruningStep {
         .init(
             parent: TaskKey(Digest.of([])), criterion: criterion, scope: scope,
-            rates: PruneRates(conv: .zero, fc: Ratio(fc)!, output: Ratio(output)!), repetitions: repetitions, control: control,
+            rates: PruneRates(conv: .zero, fc: Ratio(fc)!, output: Ratio(output)!), repetitions: repetitions,
+            control: control,
             level: level)
     }
 
@@ -75,12 +76,15 @@ struct PruningTests {
                 #expect(mask.isSubset(of: tensors[layer].mask))
                 tensors[layer].mask = mask
             }
-            let shot = self.step(scope, fc: "0.29", output: "0.07", repetitions: level).masks(of: start, by: .magnitude, seed: 1)
+            let shot = self.step(scope, fc: "0.29", output: "0.07", repetitions: level).masks(
+                of: start, by: .magnitude, seed: 1)
             #expect(shot.map(\.survivors) == masks.map(\.survivors), "level \(level)")
             // With the weights unchanged, the same ones go.
             #expect(shot == masks, "level \(level)")
         }
-        #expect(tensors[0].mask.survivors == TrainingTask.PruningStep.remaining(of: 997, rate: Ratio("0.29")!, repetitions: 6))
+        #expect(
+            tensors[0].mask.survivors
+                == TrainingTask.PruningStep.remaining(of: 997, rate: Ratio("0.29")!, repetitions: 6))
     }
 
     @Test("Random pruning is exact and monotone, and differs by seed and level but not by weights")
@@ -120,7 +124,9 @@ struct PruningTests {
             let groups = [0, 120, 80].enumerated().map { group, size in
                 (0..<size).map { (random.word(epoch: group, index: UInt64($0)) >> (64 - bits)) << (61 - min(bits, 61)) }
             }
-            let all = groups.enumerated().flatMap { group, keys in keys.indices.map { (keys[$0], group, $0) } }.sorted { $0 < $1 }
+            let all = groups.enumerated().flatMap { group, keys in keys.indices.map { (keys[$0], group, $0) } }.sorted {
+                $0 < $1
+            }
             let expected = groups.indices.map { group in all.prefix(count).filter { $0.1 == group }.map(\.2).sorted() }
             #expect(PruneSelection.lowest(count, of: groups) == expected, "\(bits) bits")
         }

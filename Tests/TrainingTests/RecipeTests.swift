@@ -12,7 +12,9 @@ struct RecipeTests {
         settings.warmup = 4
         settings.decay = [Decay(at: 6, by: 0.5), Decay(at: 8, by: 0.1)]
         let rate = LearningRate(settings)
-        #expect((0..<10).map { rate[$0] } == [0.025, 0.05, 0.075, 0.1, 0.1, 0.1, 0.05, 0.05, 0.005, 0.005].map { Float($0) })
+        #expect(
+            (0..<10).map { rate[$0] }
+                == [0.025, 0.05, 0.075, 0.1, 0.1, 0.1, 0.05, 0.05, 0.005, 0.005].map { Float($0) })
         #expect(LearningRate(TrainingSettings())[0] == Float(1.2e-3))
     }
 
@@ -63,7 +65,10 @@ struct RecipeTests {
         #expect(golden.map(\.bitPattern) == [3_185_212_044, 3_194_306_112, 1_069_116_989])
         #expect(golden != Initialisation.glorotNormal.weights(layer: 0, fanIn: 3, fanOut: 1, seed: 1, .first))
         #expect(golden != Initialisation.glorotNormal.weights(layer: 1, fanIn: 3, fanOut: 1, seed: 2, .first))
-        #expect(golden != Initialisation.glorotNormal.weights(layer: 1, fanIn: 3, fanOut: 1, seed: 1, .fresh(level: 0, draw: 0)))
+        #expect(
+            golden
+                != Initialisation.glorotNormal.weights(
+                    layer: 1, fanIn: 3, fanOut: 1, seed: 1, .fresh(level: 0, draw: 0)))
     }
 
     @Test("Models have the layers of the paper; what does not fit a family is told")

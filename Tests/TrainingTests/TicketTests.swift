@@ -5,7 +5,8 @@ import Training
 
 @Suite("Tickets")
 struct TicketTests {
-    @Test("A ticket holds the weights it rewinds to, the trained weights and the masks, and is measured as its level was")
+    @Test(
+        "A ticket holds the weights it rewinds to, the trained weights and the masks, and is measured as its level was")
     func ticket() throws {
         let bench = try TrainingBench()
         let dense = bench.dense()
@@ -46,7 +47,8 @@ struct TicketTests {
             task.start = start
             let level = try bench.train(task, keep: [0])
             let ticket = try Ticket(
-                of: task, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path, registry: bench.registry)
+                of: task, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path,
+                registry: bench.registry)
             let tensors = try Safetensors.decode(ticket.safetensors(spec: nil)).tensors
             #expect(tensors["rewind.fc1.weight"]?.floatValues == (try level.floats("step-0", "weight.fc1.weight")))
         }
@@ -58,7 +60,9 @@ struct TicketTests {
         let level = try bench.train(bench.dense())
         let other = bench.dense { $0.model.hidden = [5] }
         #expect(throws: TrainingError.self) {
-            try Ticket(of: other, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path, registry: bench.registry)
+            try Ticket(
+                of: other, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path,
+                registry: bench.registry)
         }
     }
 }

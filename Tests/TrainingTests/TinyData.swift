@@ -54,6 +54,8 @@ enum TinyData {
     }
 
     private static func header(_ magic: UInt32, _ sizes: [Int]) -> [UInt8] {
-        ([magic] + sizes.map { UInt32($0) }).flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) } }
+        ([magic] + sizes.map { UInt32($0) }).flatMap { word in
+            (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) }
+        }
     }
 }

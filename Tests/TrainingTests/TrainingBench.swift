@@ -39,7 +39,8 @@ final class TrainingBench {
         _ change: (inout TrainingTask.PruningStep) -> Void = { _ in }
     ) -> TrainingTask {
         var pruning = TrainingTask.PruningStep(
-            parent: parent.key, criterion: "magnitude", scope: .layer, rates: PruneRates(all: Ratio(rate)!), level: level)
+            parent: parent.key, criterion: "magnitude", scope: .layer, rates: PruneRates(all: Ratio(rate)!),
+            level: level)
         change(&pruning)
         var task = task
         task.pruning = pruning
@@ -59,7 +60,9 @@ final class TrainingBench {
 
     func inputs(of task: TrainingTask) -> [String: String] {
         var inputs = [TrainingRequest.Input.dataset: dataset.path]
-        if let pruning = task.pruning { inputs[TrainingRequest.Input.parent] = "\(folder.path)/\(pruning.parent.hex)/final" }
+        if let pruning = task.pruning {
+            inputs[TrainingRequest.Input.parent] = "\(folder.path)/\(pruning.parent.hex)/final"
+        }
         if case .rewound(let trajectory, let step, _) = task.start {
             inputs[TrainingRequest.Input.rewind] = "\(folder.path)/\(trajectory.hex)/step-\(step)"
         }
@@ -69,7 +72,8 @@ final class TrainingBench {
     /// Trains `task`, interrupted after each of the steps in `stops`.
     /// - Parameter place: where outputs go; by default where other tasks find them.
     func train(
-        _ task: TrainingTask, keep: [Int] = [], stops: [Int] = [], place: String? = nil, instructionSet: InstructionSet = .current
+        _ task: TrainingTask, keep: [Int] = [], stops: [Int] = [], place: String? = nil,
+        instructionSet: InstructionSet = .current
     ) throws -> Outcome {
         let outputs = try folder.folder(place ?? task.key.hex)
         let trainer = LevelTrainer(registry: registry, instructionSet: instructionSet, progressSeconds: 0)

@@ -26,7 +26,8 @@ extension DataCatalog {
             if sha256(of: path) == file.sha256 { continue }
             do { try DurableFile.makeFolder(directory) } catch { throw DataError(error) }
             try download(file, of: source, to: path) { byteCount in
-                progress(.init(file: file.name, fileNumber: index + 1, fileCount: source.files.count, byteCount: byteCount))
+                progress(
+                    .init(file: file.name, fileNumber: index + 1, fileCount: source.files.count, byteCount: byteCount))
             }
         }
         return paths
@@ -68,8 +69,9 @@ extension DataCatalog {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [
-            "curl", "--fail", "--location", "--silent", "--show-error", "--proto", "=https,file", "--connect-timeout", "20",
-            "--retry", "2", "--speed-limit", "1000", "--speed-time", "60", "--output", path, "--", address,
+            "curl", "--fail", "--location", "--silent", "--show-error", "--proto", "=https,file",
+            "--connect-timeout", "20", "--retry", "2", "--speed-limit", "1000", "--speed-time", "60",
+            "--output", path, "--", address,
         ]
         let said = Pipe()
         process.standardError = said
@@ -85,11 +87,13 @@ extension DataCatalog {
         if process.terminationStatus == 0 { return nil }
         let text = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         if process.terminationStatus == 127 { return "curl is not installed (apt-get install curl)" }
-        return text.split(separator: "\n").first.map(String.init) ?? "curl ended with status \(process.terminationStatus)"
+        return text.split(separator: "\n").first.map(String.init)
+            ?? "curl ended with status \(process.terminationStatus)"
     }
 
     private func sha256(of path: String) -> Digest? {
-        guard DurableFile.facts(of: path) != nil, let file = try? MappedFile(path: path) else { return nil }  // Then it is fetched.
+        // A file that cannot be read is fetched again.
+        guard DurableFile.facts(of: path) != nil, let file = try? MappedFile(path: path) else { return nil }
         return file.digest
     }
 }

@@ -54,7 +54,8 @@ public struct DataCatalog: Sendable {
             do { file = try MappedFile(path: path) } catch { throw DataError(error) }
             let digest = file.digest
             files.append(
-                .init(path: path, byteCount: file.bytes.count, sha256: digest, isAsPublished: digest == published.sha256))
+                .init(
+                    path: path, byteCount: file.bytes.count, sha256: digest, isAsPublished: digest == published.sha256))
         }
         return DataReport(shape: source.shape, digest: digest, folder: found?.folder, files: files)
     }
@@ -98,7 +99,8 @@ public struct DataCatalog: Sendable {
                 return Location(folder: folder, paths: paths.compactMap { $0 })
             }
             throw DataError(
-                .malformed, "\(folder) lacks \(absent.0.name); put it there (packed or not), or run `tombola data fetch \(name)`")
+                .malformed,
+                "\(folder) lacks \(absent.0.name); put it there (packed or not), or run `tombola data fetch \(name)`")
         }
         let places = folders.map { "\($0)/\(name)" }.joined(separator: ", ")
         throw DataError(
@@ -120,7 +122,8 @@ public struct DataCatalog: Sendable {
             // Generation is exact arithmetic: another digest is a faulty build, and must not pass for the same data.
             guard digest == golden else {
                 throw DataError(
-                    .malformed, "\(source.shape.name) came out as \(digest.hex), not \(golden.hex); build the program again")
+                    .malformed,
+                    "\(source.shape.name) came out as \(digest.hex), not \(golden.hex); build the program again")
             }
         }
         return bytes

@@ -48,7 +48,8 @@ struct ImageSet {
     /// Tensors `train.images` u8 [N, C, H, W], `train.labels` u8 [N], and the same of `test`; metadata `name`, `classes`, and
     /// the `mean` and `std` per channel of all training pixels scaled to 0…1, separated by blanks.
     func canonicalFile(_ shape: DatasetShape) -> [UInt8] {
-        precondition(trainLabels.count == shape.trainCount && testLabels.count == shape.testCount, "\(shape.name): wrong counts")
+        precondition(
+            trainLabels.count == shape.trainCount && testLabels.count == shape.testCount, "\(shape.name): wrong counts")
         let image = [shape.channels, shape.height, shape.width]
         let moments = ImageSet.moments(of: trainImages, channels: shape.channels, pixels: shape.height * shape.width)
         return Safetensors.encode(

@@ -35,7 +35,8 @@ extension DatasetSource {
     /// Articles of clothing (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747).
     public static let fashionMNIST = idx(
         DatasetShape(
-            name: "fashion-mnist", channels: 1, height: 28, width: 28, classes: 10, trainCount: 60_000, testCount: 10_000),
+            name: "fashion-mnist", channels: 1, height: 28, width: 28, classes: 10, trainCount: 60_000,
+            testCount: 10_000),
         sha256: [
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",

@@ -43,7 +43,8 @@ package enum Glyphs {
             for index in 0..<count {
                 var draws = Draws(random: random, part: part, image: index)
                 draw(GlyphShapes.classes[Int(labels[index])], on: &canvas, with: &draws)
-                let pixels = UnsafeMutableBufferPointer(rebasing: images[index * side * side..<(index + 1) * side * side])
+                let pixels = UnsafeMutableBufferPointer(
+                    rebasing: images[index * side * side..<(index + 1) * side * side])
                 canvas.develop(into: pixels, with: &draws)
             }
         }
@@ -99,9 +100,11 @@ package enum Glyphs {
             let across = column - Double(i)
             let down = row - Double(j)
             func blend(_ part: KeyPath<GlyphPoint, Double>) -> Double {
-                let upper = displacements[j * ElasticGrid.nodes + i][keyPath: part] * (1 - across)
+                let upper =
+                    displacements[j * ElasticGrid.nodes + i][keyPath: part] * (1 - across)
                     + displacements[j * ElasticGrid.nodes + i + 1][keyPath: part] * across
-                let lower = displacements[(j + 1) * ElasticGrid.nodes + i][keyPath: part] * (1 - across)
+                let lower =
+                    displacements[(j + 1) * ElasticGrid.nodes + i][keyPath: part] * (1 - across)
                     + displacements[(j + 1) * ElasticGrid.nodes + i + 1][keyPath: part] * across
                 return upper * (1 - down) + lower * down
             }
@@ -160,7 +163,8 @@ package enum Glyphs {
                     let bytes = words[lane]
                     let sum = Int(bytes & 255) + Int(bytes >> 8 & 255) + Int(bytes >> 16 & 255) + Int(bytes >> 24)
                     let squared = squaredDistances[first + lane]
-                    let ink = squared < (radius + 0.5) * (radius + 0.5) ? min(1, radius + 0.5 - squared.squareRoot()) : 0
+                    let ink =
+                        squared < (radius + 0.5) * (radius + 0.5) ? min(1, radius + 0.5 - squared.squareRoot()) : 0
                     let value = brightness * ink + noise * Double(sum - 510)
                     pixels[first + lane] = UInt8(min(max(value + 0.5, 0), 255))
                 }

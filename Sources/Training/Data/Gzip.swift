@@ -25,7 +25,9 @@ enum Gzip {
             if code == Z_BUF_ERROR {
                 fault = "it is truncated"
             } else if code != Z_OK && code != Z_STREAM_END {
-                let reason = code == Z_ERRNO ? String(cString: strerror(errno)) : message.map { String(cString: $0) } ?? "code \(code)"
+                let reason =
+                    code == Z_ERRNO
+                    ? String(cString: strerror(errno)) : message.map { String(cString: $0) } ?? "code \(code)"
                 fault = "it cannot be unpacked (\(reason))"
             }
         }

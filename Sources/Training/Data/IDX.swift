@@ -20,7 +20,8 @@ enum IDX {
         let labels = Array(file.bytes[8...])
         if let index = labels.firstIndex(where: { $0 >= shape.classes }) {
             throw malformed(
-                file, shape, "label \(index) is \(labels[index]), but \(shape.name) has the classes 0…\(shape.classes - 1)")
+                file, shape,
+                "label \(index) is \(labels[index]), but \(shape.name) has the classes 0…\(shape.classes - 1)")
         }
         return labels
     }
@@ -73,14 +74,18 @@ extension DatasetSource {
     public static func idx(_ shape: DatasetShape, sha256: [Digest], mirrors: [String]) -> DatasetSource {
         precondition(shape.channels == 1 && sha256.count == 4, "\(shape.name): IDX holds grey images in four files")
         let names = [
-            "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz",
+            "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
+            "t10k-labels-idx1-ubyte.gz",
         ]
         let sizes = [
             IDX.imagesByteCount(shape.trainCount, shape), IDX.labelsByteCount(shape.trainCount),
             IDX.imagesByteCount(shape.testCount, shape), IDX.labelsByteCount(shape.testCount),
         ]
-        let files = (0..<4).map { PublishedFile(name: names[$0], sha256: sha256[$0], maximumDecodedBytes: sizes[$0] + 1) }
-        return DatasetSource(shape: shape, goldenDigest: nil, files: files, mirrors: mirrors) { files throws(DataError) in
+        let files = (0..<4).map {
+            PublishedFile(name: names[$0], sha256: sha256[$0], maximumDecodedBytes: sizes[$0] + 1)
+        }
+        return DatasetSource(shape: shape, goldenDigest: nil, files: files, mirrors: mirrors) {
+            files throws(DataError) in
             ImageSet(
                 trainImages: try IDX.images(files[0], count: shape.trainCount, shape),
                 trainLabels: try IDX.labels(files[1], count: shape.trainCount, shape),

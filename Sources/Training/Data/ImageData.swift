@@ -15,8 +15,10 @@ final class ImageData {
         let metadata = file.header.metadata
         let sizes = file.header["train.images"]?.shape ?? []
         let testSizes = file.header["test.images"]?.shape ?? []
-        guard let name = metadata["name"], let classes = metadata["classes"].flatMap({ Int($0) }), (1...256).contains(classes),
-            sizes.count == 4, testSizes.count == 4, Array(sizes[1...]) == Array(testSizes[1...]), sizes.allSatisfy({ $0 > 0 }),
+        guard let name = metadata["name"], let classes = metadata["classes"].flatMap({ Int($0) }),
+            (1...256).contains(classes),
+            sizes.count == 4, testSizes.count == 4, Array(sizes[1...]) == Array(testSizes[1...]),
+            sizes.allSatisfy({ $0 > 0 }),
             testSizes[0] > 0, max(sizes[0], testSizes[0]) <= Int(Int32.max)
         else { throw .unreadable("\(path) is not a canonical data set file") }
         shape = DatasetShape(

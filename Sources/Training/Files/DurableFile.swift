@@ -19,7 +19,9 @@ enum DurableFile {
         guard descriptor >= 0 else { throw FileError("write", path) }
         var offset = 0
         while offset < bytes.count {
-            let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + offset, bytes.count - offset) }
+            let written = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress! + offset, bytes.count - offset)
+            }
             if written < 0 && errno == EINTR { continue }
             guard written > 0 else { throw abandon(descriptor, temporary, "write", path) }
             offset += written
@@ -72,7 +74,8 @@ enum DurableFile {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    private static func abandon(_ descriptor: Int32, _ temporary: String, _ action: String, _ path: String) -> FileError {
+    private static func abandon(_ descriptor: Int32, _ temporary: String, _ action: String, _ path: String) -> FileError
+    {
         let error = FileError(action, path)
         close(descriptor)
         unlink(temporary)

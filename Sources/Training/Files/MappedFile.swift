@@ -51,12 +51,15 @@ struct TensorFile {
     var digest: Digest { file.digest }
 
     /// The bytes of a tensor of the given type and shape; they live as long as this value or a copy of it.
-    func bytes(_ name: String, _ type: Safetensors.ElementType, shape: [Int?]) throws(TrainingError) -> UnsafeRawBufferPointer {
+    func bytes(_ name: String, _ type: Safetensors.ElementType, shape: [Int?]) throws(TrainingError)
+        -> UnsafeRawBufferPointer
+    {
         guard let entry = header[name] else { throw .unreadable("\(path) has no tensor “\(name)”") }
         let fits = entry.shape.count == shape.count && zip(entry.shape, shape).allSatisfy { $1 == nil || $0 == $1 }
         guard entry.type == type, fits else {
             let wanted = shape.map { $0.map(String.init) ?? "any" }.joined(separator: ", ")
-            throw .unreadable("“\(name)” in \(path) is \(entry.type.rawValue) \(entry.shape), not \(type.rawValue) [\(wanted)]")
+            throw .unreadable(
+                "“\(name)” in \(path) is \(entry.type.rawValue) \(entry.shape), not \(type.rawValue) [\(wanted)]")
         }
         return UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
     }
@@ -78,6 +81,8 @@ struct TensorFile {
 
     private func elements<Word: FixedWidthInteger>(_ raw: UnsafeRawBufferPointer, _ type: Word.Type) -> [Word] {
         // A file written elsewhere need not align its tensors.
-        stride(from: 0, to: raw.count, by: MemoryLayout<Word>.size).map { raw.loadUnaligned(fromByteOffset: $0, as: Word.self) }
+        stride(from: 0, to: raw.count, by: MemoryLayout<Word>.size).map {
+            raw.loadUnaligned(fromByteOffset: $0, as: Word.self)
+        }
     }
 }

@@ -29,7 +29,8 @@ struct Checkpoint {
         for index in optimizer.tensors.indices {
             let tensor = optimizer.tensors[index]
             let shape = network.parameters.first { $0.name == tensor.parameter }?.shape ?? [tensor.values.count]
-            optimizer.tensors[index].values = try file.floats("optimizer.\(tensor.slot).\(tensor.parameter)", shape: shape)
+            optimizer.tensors[index].values = try file.floats(
+                "optimizer.\(tensor.slot).\(tensor.parameter)", shape: shape)
         }
         for name in optimizer.scalars.keys.sorted() {
             optimizer.scalars[name] = try file.doubles("scalar.\(name)", shape: [])[0]
@@ -52,7 +53,9 @@ struct Checkpoint {
         }
         for tensor in optimizer.tensors {
             tensors.append(
-                .init(name: "optimizer.\(tensor.slot).\(tensor.parameter)", shape: shapes[tensor.parameter], tensor.values))
+                .init(
+                    name: "optimizer.\(tensor.slot).\(tensor.parameter)", shape: shapes[tensor.parameter], tensor.values
+                ))
         }
         for (name, value) in optimizer.scalars.sorted(by: { $0.key < $1.key }) {
             tensors.append(.init(name: "scalar.\(name)", shape: [], [value]))

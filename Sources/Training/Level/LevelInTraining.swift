@@ -34,7 +34,8 @@ struct LevelInTraining {
         start = try LevelStart(
             task, data: data, registry: registry, instructionSet: instructionSet,
             masks: { network throws(TrainingError) in
-                try LevelStart.masks(task, of: network, registry: registry, parent: inputs[TrainingRequest.Input.parent])
+                try LevelStart.masks(
+                    task, of: network, registry: registry, parent: inputs[TrainingRequest.Input.parent])
             },
             rewind: inputs[TrainingRequest.Input.rewind])
         step = task.firstStep
@@ -74,7 +75,8 @@ struct LevelInTraining {
     }
 
     private mutating func evaluate() {
-        precondition(network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
+        precondition(
+            network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
         let validation = order.validation.withUnsafeBufferPointer {
             network.evaluate(images: data.trainImages, labels: data.trainLabels, indices: $0)
         }
@@ -97,7 +99,8 @@ struct LevelInTraining {
         for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
         if task.stopAfter == nil {
             try write(finalFile(), as: .final)
-            try write(metrics.file(validationCount: order.validation.count, testCount: data.shape.testCount), as: .metrics)
+            try write(
+                metrics.file(validationCount: order.validation.count, testCount: data.shape.testCount), as: .metrics)
             names += [.final, .metrics]
         }
         return LevelResult(
@@ -107,7 +110,8 @@ struct LevelInTraining {
     private var summary: LevelSummary {
         let layers = zip(network.weightIndices, start.masks).map { index, mask in
             let parameter = network.parameters[index]
-            return LayerCount(name: parameter.name, kind: parameter.kind, weights: mask.count, surviving: mask.survivors)
+            return LayerCount(
+                name: parameter.name, kind: parameter.kind, weights: mask.count, surviving: mask.survivors)
         }
         let isReplay = task.stopAfter != nil
         return LevelSummary(
@@ -120,7 +124,8 @@ struct LevelInTraining {
     private func finalFile() -> [UInt8] {
         var tensors = network.parameters.indices.map { index in
             let parameter = network.parameters[index]
-            return Safetensors.Tensor(name: "trained.\(parameter.name)", shape: parameter.shape, network.values(of: index))
+            return Safetensors.Tensor(
+                name: "trained.\(parameter.name)", shape: parameter.shape, network.values(of: index))
         }
         for (index, mask) in zip(network.weightIndices, start.masks) {
             let parameter = network.parameters[index]
@@ -131,8 +136,10 @@ struct LevelInTraining {
 
     /// Writes the present state as the checkpoint of step `asked`.
     private func writeCheckpoint(_ asked: Int) throws(TrainingError) {
-        precondition(network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
-        try write(Checkpoint(of: network, step: step, divergedAt: divergedAt).file(network.parameters), as: .step(asked))
+        precondition(
+            network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
+        try write(
+            Checkpoint(of: network, step: step, divergedAt: divergedAt).file(network.parameters), as: .step(asked))
     }
 
     private func path(of output: OutputName) -> String { "\(outputDirectory)/\(output)" }

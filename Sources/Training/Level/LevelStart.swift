@@ -23,7 +23,8 @@ struct LevelStart {
             LevelStart.draw(initialisation, .first, into: network, seed: task.seeds.initialisation)
             divergedAt = nil
         case .reinitialised(let level, let draw):
-            LevelStart.draw(initialisation, .fresh(level: level, draw: draw), into: network, seed: task.seeds.initialisation)
+            LevelStart.draw(
+                initialisation, .fresh(level: level, draw: draw), into: network, seed: task.seeds.initialisation)
             divergedAt = nil
         case .rewound(_, let step, let optimizer):
             guard let rewind else { throw .unreadable("the checkpoint of step \(step) is not among the inputs") }
@@ -75,7 +76,9 @@ struct LevelStart {
     static func masks(
         _ task: TrainingTask, of network: Network, registry: Registry, parent: String?
     ) throws(TrainingError) -> [Mask] {
-        guard let pruning = task.pruning else { return network.weightIndices.map { Mask(dense: network.parameters[$0].count) } }
+        guard let pruning = task.pruning else {
+            return network.weightIndices.map { Mask(dense: network.parameters[$0].count) }
+        }
         guard let criterion = registry.criteria.first(where: { $0.name == pruning.criterion }) else {
             throw .unsupported("this build has no pruning criterion “\(pruning.criterion)”")
         }

@@ -106,7 +106,9 @@ public struct LevelTrainer: Sendable {
             model: task.model, optimizer: task.training.optimizer, criterion: task.pruning?.criterion)
         guard mine == task.semantics else {
             let names = Set(mine.keys).union(task.semantics.keys).sorted().filter { mine[$0] != task.semantics[$0] }
-            let differences = names.map { "\($0) is version \(mine[$0] ?? 1) here and \(task.semantics[$0] ?? 1) in the task" }
+            let differences = names.map {
+                "\($0) is version \(mine[$0] ?? 1) here and \(task.semantics[$0] ?? 1) in the task"
+            }
             throw .unsupported("\(differences.joined(separator: ", ")); use the same build on every machine")
         }
         guard task.lastStep >= task.firstStep, task.lastStep <= task.training.iterations else {

@@ -51,7 +51,8 @@ struct Metrics {
 
     var resumeTensors: [Safetensors.Tensor] {
         tensors(prefix: "metrics.") + [
-            .init(name: "metrics.loss_sum", shape: [], [lossSum]), .init(name: "metrics.loss_count", shape: [], [lossCount]),
+            .init(name: "metrics.loss_sum", shape: [], [lossSum]),
+            .init(name: "metrics.loss_count", shape: [], [lossCount]),
         ]
     }
 
@@ -65,7 +66,8 @@ struct Metrics {
         evaluations = steps.indices.map {
             Evaluation(
                 step: steps[$0], validationLoss: validationLosses[$0], validationCorrect: validationCorrect[$0],
-                validationCount: validationCount, testLoss: testLosses[$0], testCorrect: testCorrect[$0], testCount: testCount)
+                validationCount: validationCount, testLoss: testLosses[$0], testCorrect: testCorrect[$0],
+                testCount: testCount)
         }
         lossSum = try file.doubles("metrics.loss_sum", shape: [])[0]
         lossCount = try file.integers("metrics.loss_count", shape: [])[0]

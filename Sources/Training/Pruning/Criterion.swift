@@ -27,7 +27,9 @@ public struct Criterion: Sendable {
     /// A random number, drawn for (level, layer, weight).
     public static let random = Criterion(name: "random", semanticsVersion: 1) { context in
         let random = CounterRandom(seed: context.seed, purpose: .randomPruning)
-        return context.trained.indices.map { random.word(epoch: context.level, index: UInt64(context.layer) << 40 | UInt64($0)) }
+        return context.trained.indices.map {
+            random.word(epoch: context.level, index: UInt64(context.layer) << 40 | UInt64($0))
+        }
     }
 
     /// A key that orders like `value`, for values that are not negative. NaN is 0: a weight without a value is the first to go.

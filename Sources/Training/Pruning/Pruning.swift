@@ -31,7 +31,8 @@ extension TrainingTask.PruningStep {
             if pruned == 0 { continue }
             let survivors = group.map { masks[$0].survivingIndices }
             let keys = zip(group, survivors).map { layer, indices in
-                let keys = criterion.keys(.init(layer: layer, trained: tensors[layer].trained, seed: seed, level: level))
+                let keys = criterion.keys(
+                    .init(layer: layer, trained: tensors[layer].trained, seed: seed, level: level))
                 return indices.map { keys[$0] }
             }
             for (place, positions) in PruneSelection.lowest(pruned, of: keys).enumerated() {

@@ -26,7 +26,8 @@ package struct DataOrder {
                     + "lower data.validation or training.batch")
         }
         // The images held out stay the same when data.train changes.
-        let split = CounterRandom(seed: DataOrder.splitSeed, purpose: .validationSplit).permutation(of: imageCount, epoch: 0)
+        let split = CounterRandom(seed: DataOrder.splitSeed, purpose: .validationSplit).permutation(
+            of: imageCount, epoch: 0)
         validation = split[..<data.validation].sorted()
         training = split[data.validation..<used].sorted()
         self.batch = batch

@@ -9,9 +9,11 @@ public struct ModelFamily: Sendable {
     let hidden: @Sendable (ModelSettings) throws(SettingError) -> [Int]
 
     /// 784-300-100-10 on MNIST: 266,200 weights (LeCun et al. 1998; P1).
-    public static let lenet300100 = ModelFamily(name: "lenet-300-100", semanticsVersion: 1) { settings throws(SettingError) in
+    public static let lenet300100 = ModelFamily(name: "lenet-300-100", semanticsVersion: 1) {
+        settings throws(SettingError) in
         guard settings.depth == nil && settings.width == nil && settings.hidden == nil else {
-            throw SettingError("lenet-300-100 has its own layers; leave out depth, width and hidden, or use the family mlp")
+            throw SettingError(
+                "lenet-300-100 has its own layers; leave out depth, width and hidden, or use the family mlp")
         }
         return [300, 100]
     }

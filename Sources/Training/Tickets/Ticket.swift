@@ -55,7 +55,8 @@ public struct Ticket {
         for mask in masks { hasher.update(mask.bytes) }
         facts = TicketFacts(
             task: task.key, dataset: data.shape.name, datasetDigest: task.dataset, model: task.model.family,
-            rewindStep: task.firstStep, testImagesRight: test.correct, testImagesSeen: data.shape.testCount, layers: layers,
+            rewindStep: task.firstStep, testImagesRight: test.correct, testImagesSeen: data.shape.testCount,
+            layers: layers,
             finalDigest: file.digest, maskDigest: hasher.finalize())
     }
 
