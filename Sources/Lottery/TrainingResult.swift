@@ -19,11 +19,8 @@ public struct LevelSummary: Hashable, Sendable, Codable {
         self.divergedAt = divergedAt
     }
 
-    /// Surviving over all prunable weights; 1 for a network that has none.
-    public var density: Double {
-        let total = layers.reduce(0) { $0 + $1.weights }
-        return total == 0 ? 1 : Double(layers.reduce(0) { $0 + $1.surviving }) / Double(total)
-    }
+    /// Surviving over all weights of `layers`; 1 for a network that has none.
+    public var density: Double { layers.density(prunedAt: nil) }
 }
 
 public struct LayerCount: Hashable, Sendable, Codable {
@@ -38,6 +35,15 @@ public struct LayerCount: Hashable, Sendable, Codable {
         self.kind = kind
         self.weights = weights
         self.surviving = surviving
+    }
+}
+
+extension Sequence<LayerCount> {
+    /// Surviving over prunable weights: those of layers that `rates` prunes, or of all layers if nil. 1 if there are none.
+    public func density(prunedAt rates: PruneRates?) -> Double {
+        let prunable = filter { layer in rates.map { $0[layer.kind] > .zero } ?? true }
+        let weights = prunable.reduce(0) { $0 + $1.weights }
+        return weights == 0 ? 1 : Double(prunable.reduce(0) { $0 + $1.surviving }) / Double(weights)
     }
 }
 

@@ -306,4 +306,18 @@ struct LevelTrainerTests {
         try write([1, 2, 3], to: bench.dataset.path)
         #expect(refusal { _ in }?.description.contains("not a safetensors file") == true)
     }
+
+    @Test("Outputs that cannot be written are told by name, and the task may be tried again")
+    func unwritable() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense()
+        let error = try #require(
+            #expect(throws: TrainingError.self) {
+                try LevelTrainer(registry: bench.registry).run(
+                    TrainingRequest(task: task, keepSteps: [3]), inputs: bench.inputs(of: task),
+                    outputDirectory: "\(bench.folder.path)/absent", resumeFile: nil, checkpointSeconds: 60
+                ) { _ in .goOn }
+            })
+        #expect(!error.isFinal && error.description.contains("absent/step-3"), "\(error)")
+    }
 }

@@ -37,6 +37,21 @@ struct TicketTests {
         #expect(metadata["density"] == "0.5" && metadata["input_mean"] != nil && metadata["input_std"] != nil)
     }
 
+    @Test("Density leaves out layers that are never pruned")
+    func density() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense()
+        _ = try bench.train(dense)
+        let task = bench.pruned(dense, parent: dense) {
+            $0.rates = PruneRates(conv: .zero, fc: Ratio("0.5")!, output: .zero)
+        }
+        let level = try bench.train(task)
+        let ticket = try Ticket(
+            of: task, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path, registry: bench.registry)
+        #expect(ticket.facts.density == 0.5)
+        #expect(ticket.facts.surviving == 216 + 54 + 36 && ticket.facts.weights == 432 + 108 + 36)
+    }
+
     @Test("θ0 and fresh weights are drawn again for their ticket")
     func drawnAgain() throws {
         let bench = try TrainingBench()

@@ -97,16 +97,18 @@ public struct TicketFacts: Hashable, Sendable, Codable {
     /// By the trained weights.
     public var testImagesRight: Int
     public var testImagesSeen: Int
+    /// Surviving over prunable weights, those of the layers that the level's rates prune.
+    public var density: Double
     public var layers: [LayerCount]
     /// Of the level's `final` artifact.
     public var finalDigest: Digest
     /// Of the mask bytes of all weight tensors, in network order.
     public var maskDigest: Digest
 
+    /// Over all layers.
     public var surviving: Int { layers.reduce(0) { $0 + $1.surviving } }
+    /// Of all layers.
     public var weights: Int { layers.reduce(0) { $0 + $1.weights } }
-    /// Surviving over prunable weights.
-    public var density: Double { weights == 0 ? 1 : Double(surviving) / Double(weights) }
     public var accuracy: Double { Double(testImagesRight) / Double(testImagesSeen) }
 
     var metadata: [String: String] {
