@@ -41,7 +41,7 @@ extension Worker {
         /// Nobody waits for the blob any more.
         case dropFetch(Digest)
         case start(slot: Int, Assignment)
-        /// End the slot's task now; its files are of no use.
+        /// End the slot's task now; its outputs are of no use. A resume file stays: a newer attempt of the task may follow.
         case kill(slot: Int)
         /// End the slot's task after it wrote its resume file.
         case stop(slot: Int)

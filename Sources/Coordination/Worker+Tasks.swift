@@ -16,9 +16,8 @@ extension Worker {
         if let held = heldAssignment(of: key) {
             // A duplicate, or late: numbers only rise.
             guard assignment.id.attempt > held.id.attempt else { return }
-            if held.inputs == assignment.inputs, held.payload == assignment.payload {
-                return rename(key, to: assignment)
-            }
+            // The older attempt was ended on purpose, perhaps because its child hangs, so the child must not go on under the new
+            // number. (One that is only lost comes back by HELLO.)
             revoke(held.id, &outcome)
         }
         guard holding.count < Limits.attemptsPerMessage else { return }
@@ -34,16 +33,6 @@ extension Worker {
         if let waiting = waiting[key] { return waiting.assignment }
         for case .running(let assignment, _) in slots where assignment.id.task == key { return assignment }
         return nil
-    }
-
-    /// The same computation under a newer attempt number: the child just goes on.
-    private mutating func rename(_ key: TaskKey, to assignment: Assignment) {
-        if waiting[key] != nil { waiting[key]!.assignment = assignment }
-        for index in slots.indices {
-            if case .running(let old, let step) = slots[index], old.id.task == key {
-                slots[index] = .running(assignment, step: step)
-            }
-        }
     }
 
     mutating func onInputReady(_ digest: Digest) {

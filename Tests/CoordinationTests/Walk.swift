@@ -28,8 +28,8 @@ struct Walk {
         case toCoordinator(RouteID, [[UInt8]])
         case unreachable(RouteID, life: Int)
         case toWorker(Int, socket: Int, [[UInt8]])
-        case coordinatorWake(token: Int)
-        case workerWake(Int, token: Int)
+        case coordinatorWake
+        case workerWake(Int)
         case child(Int, start: Int, ChildEvent)
         case inputReady(Int, process: UInt64, Digest)
         case pulled(BlobPull, life: Int)
@@ -45,20 +45,20 @@ struct Walk {
         var socket = 0
         var children: [Int: (assignment: Assignment, start: Int)] = [:]
         var blobs: Set<Digest> = []
-        var token = 0
+        var wakeUpAt: Instant?
     }
 
     private let seed: UInt64
     private var random: SeededRandom
     private var now = Instant(milliseconds: 0)
-    private var queue: [(at: Instant, order: Int, happening: Happening)] = []
-    private var order = 0
+    /// In order of scheduling; of equal times the earlier scheduled comes first.
+    private var queue: [(at: Instant, happening: Happening)] = []
     private var starts = 0
     private var disk = MemoryStore()
     private var durableBlobs: Set<Digest> = []
     private var settings = CoordinatorSettings()
     private var coordinator: Coordinator
-    private var coordinatorToken = 0
+    private var wakeUpAt: Instant?
     private var life = 1
     private var hosts: [Host] = []
     private let works: [Work]
@@ -81,7 +81,9 @@ struct Walk {
         coordinator = Coordinator(
             restoring: disk.snapshot, generation: Generation(nonce: 1), settings: settings, at: now)
         for index in 0..<3 {
-            hosts.append(Host(worker: Walk.worker(index, process: UInt64(index + 1), slots: 1 + random.below(2), at: now), process: UInt64(index + 1)))
+            let process = UInt64(index + 1)
+            hosts.append(
+                Host(worker: Walk.worker(index, process: process, slots: 1 + random.below(2), at: now), process: process))
         }
         self.random = random
     }
@@ -102,16 +104,35 @@ struct Walk {
         for _ in 0..<random.below(4) { schedule(.crashCoordinator, after: Int64(random.below(240_000))) }
         for _ in 0..<random.below(5) { schedule(.crashWorker(random.below(3)), after: Int64(random.below(240_000))) }
         while !isOver {
-            guard let index = queue.indices.min(by: { (queue[$0].at, queue[$0].order) < (queue[$1].at, queue[$1].order) }) else {
-                throw failure("nothing will ever happen again")
-            }
-            let next = queue.remove(at: index)
+            guard let next = next() else { throw failure("nothing will ever happen again") }
             now = max(now, next.at)
             guard now < endsAt else { throw failure("not done in time") }
             events += 1
             try happen(next.happening)
         }
         try check()
+    }
+
+    /// What is due first: a frame, a child, a wake.
+    private mutating func next() -> (at: Instant, happening: Happening)? {
+        var wakes: [(at: Instant, happening: Happening)] = []
+        if let wakeUpAt { wakes.append((at: wakeUpAt, happening: .coordinatorWake)) }
+        for (index, host) in hosts.enumerated() {
+            if let wake = host.wakeUpAt { wakes.append((at: wake, happening: .workerWake(index))) }
+        }
+        let wake = wakes.min { $0.at < $1.at }
+        var first: Int?
+        var at = Instant(milliseconds: .max)
+        for index in queue.indices where queue[index].at < at {
+            first = index
+            at = queue[index].at
+        }
+        // Frames come before timeouts.
+        if let wake, wake.at < at { return wake }
+        return first.map { index in
+            let next = queue.remove(at: index)
+            return (at: next.at, happening: next.happening)
+        }
     }
 
     private var isOver: Bool {
@@ -137,8 +158,7 @@ struct Walk {
     private func expected(_ task: TaskKey) -> WorkResult { result(works.firstIndex { $0.key == task }!) }
 
     private mutating func schedule(_ happening: Happening, after milliseconds: Int64) {
-        order += 1
-        queue.append((at: now.advanced(byMilliseconds: milliseconds), order: order, happening: happening))
+        queue.append((at: now.advanced(byMilliseconds: milliseconds), happening: happening))
     }
 
     private mutating func latency() -> Int64 { Int64(1 + random.below(isFaulty && random.chance(0.05) ? 8_000 : 50)) }
@@ -152,10 +172,8 @@ struct Walk {
             if life == self.life { try tell(.unreachable(route)) }
         case .toWorker(let index, let socket, let frames):
             if hosts[index].socket == socket { try tell(index, .message(try Wire.decodeCoordinatorMessage(frames))) }
-        case .coordinatorWake(let token):
-            if token == coordinatorToken { try tell(.wake) }
-        case .workerWake(let index, let token):
-            if token == hosts[index].token { try tell(index, .wake) }
+        case .coordinatorWake: try tell(.wake)
+        case .workerWake(let index): try tell(index, .wake)
         case .child(let index, let start, let event):
             guard let slot = hosts[index].children.first(where: { $0.value.start == start })?.key else { return }
             try happen(event, to: slot, of: index)
@@ -176,7 +194,7 @@ struct Walk {
             let old = hosts[index]
             hosts[index] = Host(
                 worker: Walk.worker(index, process: process, slots: old.worker.identity.slots, at: now), process: process,
-                socket: old.socket, token: old.token + 1)
+                socket: old.socket)
             try tell(index, .begin)
         }
     }
@@ -206,8 +224,7 @@ struct Walk {
             restoring: disk.snapshot, generation: Generation(nonce: UInt64(life)), settings: settings, at: now)
         coordinator.checkInvariants()
         queue.removeAll { if case .toWorker = $0.happening { true } else { false } }
-        coordinatorToken += 1
-        schedule(.coordinatorWake(token: coordinatorToken), after: 1)
+        wakeUpAt = now.advanced(byMilliseconds: 1)
     }
 
     private mutating func tell(_ event: Coordinator.Event) throws {
@@ -226,10 +243,7 @@ struct Walk {
             }
         }
         for pull in outcome.pulls { schedule(.pulled(pull, life: life), after: Int64(random.below(5_000))) }
-        coordinatorToken += 1
-        if let wake = outcome.wakeUpAt {
-            schedule(.coordinatorWake(token: coordinatorToken), after: max(1, wake.since(now)))
-        }
+        wakeUpAt = outcome.wakeUpAt.map { max($0, now.advanced(byMilliseconds: 1)) }
     }
 
     private mutating func tell(_ index: Int, _ event: Worker.Event) throws {
@@ -241,10 +255,7 @@ struct Walk {
         for message in outcome.messages where !(isFaulty && random.chance(0.1)) {
             schedule(.toCoordinator(route, Wire.encode(message)), after: latency())
         }
-        hosts[index].token += 1
-        if let wake = outcome.wakeUpAt {
-            schedule(.workerWake(index, token: hosts[index].token), after: max(1, wake.since(now)))
-        }
+        hosts[index].wakeUpAt = outcome.wakeUpAt.map { max($0, now.advanced(byMilliseconds: 1)) }
     }
 
     private mutating func perform(_ action: Worker.Action, on index: Int) throws {
