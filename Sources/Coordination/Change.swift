@@ -5,7 +5,8 @@ public enum Change: Hashable, Sendable {
     case taskAdded(Work)
     /// A task that had not been given out is asked for with another payload (more checkpoints to keep) or priority.
     case taskRequested(Work)
-    /// Also said of an attempt that was given up for lost and whose worker came back with it: it runs again under its number.
+    /// Also said of an attempt that was given up for lost and whose worker came back with it: it runs again under its
+    /// number.
     case attemptStarted(AttemptID, worker: WorkerID)
     /// The attempt ended without a result.
     case attemptEnded(AttemptID, AttemptEnd)
@@ -13,8 +14,8 @@ public enum Change: Hashable, Sendable {
     case taskDone(TaskKey, attempt: AttemptID?, WorkResult)
     /// No further attempt will be made.
     case taskFailed(TaskKey, reason: String)
-    /// A failed task is tried anew, with its failures and losses forgotten: it, or what it waits for, was submitted again or
-    /// came to a result after all.
+    /// A failed task is tried anew, with its failures and losses forgotten: it, or what it waits for, was submitted
+    /// again or came to a result after all.
     case taskRevived(TaskKey)
     /// Two results of one task differ: a bug or broken hardware, kept for people to see.
     case nondeterminism(TaskKey, kept: [TaskOutput], other: [TaskOutput], worker: WorkerID)
@@ -30,7 +31,8 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
     case stalled
     /// Taken back: another attempt finished first, or the task is no longer wanted.
     case revoked
-    /// Given back without fault: its worker said goodbye, or did not come back with it after the coordinator was restarted.
+    /// Given back without fault: its worker said goodbye, or did not come back with it after the coordinator was
+    /// restarted.
     case released
 
     /// Whether it counts towards `CoordinatorSettings.childFailureLimit`.
@@ -65,7 +67,10 @@ public struct Snapshot: Sendable {
         /// The attempt that was given out when the coordinator stopped, and to whom.
         public var running: Running?
 
-        public init(work: Work, state: State, attempts: Int = 0, childFailures: Int = 0, losses: Int = 0, running: Running? = nil) {
+        public init(
+            work: Work, state: State, attempts: Int = 0, childFailures: Int = 0, losses: Int = 0,
+            running: Running? = nil
+        ) {
             self.work = work
             self.state = state
             self.attempts = attempts

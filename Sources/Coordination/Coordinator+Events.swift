@@ -1,8 +1,8 @@
 import Lottery
 
 extension Coordinator {
-    /// What can happen to a coordinator. Of one turn of the loop, frames come before `wake`: timeouts are only looked at there, so
-    /// that a beat which waited in a socket buffer is never too late.
+    /// What can happen to a coordinator. Of one turn of the loop, frames come before `wake`: timeouts are only looked
+    /// at there, so that a beat which waited in a socket buffer is never too late.
     public enum Event: Sendable {
         case worker(RouteID, WorkerMessage)
         /// A message could not be sent because nobody is at the end of the route.
@@ -11,8 +11,8 @@ extension Coordinator {
         case tasksAdded([Work])
         /// The blob is durable here.
         case blobStored(Digest)
-        /// The worker answered that it does not have the blob, or sent other bytes. (A worker that cannot be reached is no reason:
-        /// its session ends by itself.)
+        /// The worker answered that it does not have the blob, or sent other bytes. (A worker that cannot be reached is
+        /// no reason: its session ends by itself.)
         case blobUnavailable(Digest, WorkerID)
         case wake
         /// The loop did not read its sockets for this long.
@@ -21,7 +21,8 @@ extension Coordinator {
         case stopWorkers
     }
 
-    /// What is to be done about an event, in this order: make `changes` durable in one transaction, then send `messages`.
+    /// What is to be done about an event, in this order: make `changes` durable in one transaction, then send
+    /// `messages`.
     public struct Outcome: Hashable, Sendable {
         public var changes: [Change] = []
         public var messages: [Envelope] = []

@@ -1,7 +1,8 @@
 import Lottery
 
 extension Coordinator {
-    /// Stops the process, with the state in the message, if the indexes contradict each other. For tests and simulations.
+    /// Stops the process, with the state in the message, if the indexes contradict each other. For tests and
+    /// simulations.
     /// - Complexity: O(all tasks and sessions).
     public func checkInvariants() {
         checkTasks()
@@ -23,13 +24,16 @@ extension Coordinator {
             }
             precondition(key == task.work.key, "task \(key) is filed wrongly: \(task)")
             let rank = ReadyRank(priority: task.work.priority, order: task.order)
-            precondition(ready.rank(of: key) == (task.phase == .ready ? rank : nil), "ready queue disagrees with \(task)")
+            precondition(
+                ready.rank(of: key) == (task.phase == .ready ? rank : nil), "ready queue disagrees with \(task)")
             precondition(task.settled == nil || task.running == nil, "a settled task runs: \(task)")
             precondition(task.claims.count <= Limits.claimsPerTask, "too many claims: \(task)")
             precondition(
-                task.claims.count(where: \.isOpen) + (task.running == nil ? 0 : 1) <= 1, "two attempts are open: \(task)")
+                task.claims.count(where: \.isOpen) + (task.running == nil ? 0 : 1) <= 1,
+                "two attempts are open: \(task)")
             for parent in task.parents {
-                precondition(tasks[parent]?.dependents.contains(key) ?? true, "\(parent) does not know its dependent \(key)")
+                precondition(
+                    tasks[parent]?.dependents.contains(key) ?? true, "\(parent) does not know its dependent \(key)")
             }
             for dependent in task.dependents {
                 precondition(tasks[dependent]!.parents.contains(key), "\(dependent) does not wait for \(key)")
@@ -43,7 +47,8 @@ extension Coordinator {
             if let running = task.running {
                 precondition(running.id.attempt.number <= task.attempts, "an attempt that was not counted: \(task)")
                 let holds =
-                    running.isOrphan ? orphans[running.worker]?.contains(key) : sessions[running.worker]?.assigned.contains(key)
+                    running.isOrphan
+                    ? orphans[running.worker]?.contains(key) : sessions[running.worker]?.assigned.contains(key)
                 precondition(holds == true, "nobody holds the running attempt of \(task)")
             }
         }
@@ -77,7 +82,8 @@ extension Coordinator {
                 precondition(!claim.missing.isEmpty, "a claim waits for nothing: \(claim)")
                 precondition(claims[claim.worker]?.contains(claim.reference) == true, "unlisted claim: \(claim)")
                 for digest in claim.missing {
-                    precondition(pulls[digest]?.contains(claim.reference) == true, "nobody pulls \(digest) for \(claim)")
+                    precondition(
+                        pulls[digest]?.contains(claim.reference) == true, "nobody pulls \(digest) for \(claim)")
                 }
             }
         }

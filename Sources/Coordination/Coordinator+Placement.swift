@@ -2,11 +2,12 @@ import Lottery
 
 /// Which task goes to which worker.
 ///
-/// The ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and may have its
-/// resume file; else to one that finished a parent and so has an input already; else to the one with the most free slots (of
-/// equals the lowest id). A worker on which the task's child failed comes last. Data sets are not considered: each worker pulls
-/// one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait behind a long training while another
-/// worker stands idle, and a training takes far longer than the round trip that is saved.
+/// The ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and
+/// may have its resume file; else to one that finished a parent and so has an input already; else to the one with the
+/// most free slots (of equals the lowest id). A worker on which the task's child failed comes last. Data sets are not
+/// considered: each worker pulls one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait
+/// behind a long training while another worker stands idle, and a training takes far longer than the round trip that is
+/// saved.
 extension Coordinator {
     mutating func place(_ outcome: inout Outcome) {
         guard !isStopping else { return }
@@ -21,7 +22,8 @@ extension Coordinator {
         for parent in task.parents {
             if case .done(_, _, let finisher?) = tasks[parent]?.settled, isUsable(finisher) { return finisher }
         }
-        // Set the avoided ones aside for a moment to see who else is free. They are few: a task fails after a few failures.
+        // Set the avoided ones aside for a moment to see who else is free. They are few: a task fails after a few
+        // failures.
         let aside = task.avoided.filter { free.rank(of: $0) != nil }
         for worker in aside { free.remove(worker) }
         let other = free.first()
@@ -62,6 +64,7 @@ extension Coordinator {
         tasks[key]!.running!.sentAt = latest
         if isRepeat { incidents.resentTasks += 1 }
         send(
-            .task(Assignment(id: running.id, sequence: sequence, inputs: inputs, payload: task.work.payload)), to: route, &outcome)
+            .task(Assignment(id: running.id, sequence: sequence, inputs: inputs, payload: task.work.payload)),
+            to: route, &outcome)
     }
 }

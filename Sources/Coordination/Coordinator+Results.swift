@@ -3,7 +3,8 @@ import OrderedCollections
 
 /// What attempts come to.
 extension Coordinator {
-    /// The first complete result of any attempt wins, late or not. It becomes a claim, and counts once its blobs are durable.
+    /// The first complete result of any attempt wins, late or not. It becomes a claim, and counts once its blobs are
+    /// durable.
     mutating func onResult(_ report: ResultReport, from route: RouteID, _ outcome: inout Outcome) {
         hear(report.worker, from: route, &outcome)
         let key = report.id.task
@@ -37,10 +38,12 @@ extension Coordinator {
 
     private mutating func claim(_ report: ResultReport, isOpen: Bool, route: RouteID, _ outcome: inout Outcome) {
         let key = report.id.task
-        let sizes = Dictionary(report.result.outputs.map { ($0.digest, $0.byteCount) }, uniquingKeysWith: { first, _ in first })
+        let sizes = Dictionary(
+            report.result.outputs.map { ($0.digest, $0.byteCount) }, uniquingKeysWith: { first, _ in first })
         let digests = OrderedSet(report.result.outputs.map(\.digest))
         let claim = Claim(
-            id: report.id, worker: report.worker, result: report.result, missing: digests, route: route, heardAt: latest,
+            id: report.id, worker: report.worker, result: report.result, missing: digests, route: route,
+            heardAt: latest,
             isOpen: isOpen)
         if isOpen { release(key) }
         update(key) {
@@ -77,7 +80,9 @@ extension Coordinator {
         outcome.changes.append(.nondeterminism(id.task, kept: kept.outputs, other: result.outputs, worker: worker))
     }
 
-    mutating func acknowledge(_ id: AttemptID, _ verdict: ResultAck.Verdict, to route: RouteID, _ outcome: inout Outcome) {
+    mutating func acknowledge(
+        _ id: AttemptID, _ verdict: ResultAck.Verdict, to route: RouteID, _ outcome: inout Outcome
+    ) {
         send(.resultAck(ResultAck(store: store, id: id, verdict: verdict)), to: route, &outcome)
     }
 
@@ -85,7 +90,9 @@ extension Coordinator {
         hear(report.worker, from: route, &outcome)
         let key = report.id.task
         // The id fences: a failure of an attempt that is not the running one says nothing new.
-        guard let running = tasks[key]?.running, running.id == report.id, running.worker == report.worker else { return }
+        guard let running = tasks[key]?.running, running.id == report.id, running.worker == report.worker else {
+            return
+        }
         incidents.childFailures += 1
         tasks[key]!.avoided.insert(report.worker)
         endAttempt(key, .childFailed(reason: report.reason), &outcome)
@@ -95,7 +102,9 @@ extension Coordinator {
     mutating func onBlobStored(_ digest: Digest, _ outcome: inout Outcome) {
         for reference in pulls.removeValue(forKey: digest) ?? [] {
             // An earlier one of these may have completed the task and forgotten its other claims.
-            guard let index = tasks[reference.task]!.claims.firstIndex(where: { $0.reference == reference }) else { continue }
+            guard let index = tasks[reference.task]!.claims.firstIndex(where: { $0.reference == reference }) else {
+                continue
+            }
             tasks[reference.task]!.claims[index].missing.remove(digest)
             let claim = tasks[reference.task]!.claims[index]
             if claim.missing.isEmpty { complete(reference.task, with: claim, &outcome) }
@@ -167,7 +176,8 @@ extension Coordinator {
         case .stalled where task.childFailures >= settings.childFailureLimit:
             fail(
                 key,
-                "failed \(task.childFailures) times; at last its step stood still for \(settings.stallMilliseconds / 1000) s", &outcome)
+                "failed \(task.childFailures) times; at last its step stood still for \(settings.stallMilliseconds / 1000) s",
+                &outcome)
         case .lost where task.losses >= settings.lossLimit:
             fail(key, "was lost \(task.losses) times with the worker that ran it", &outcome)
         case .childFailed, .stalled, .lost, .revoked, .released:

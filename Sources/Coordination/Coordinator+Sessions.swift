@@ -2,8 +2,9 @@ import Lottery
 
 /// Workers and whether they live.
 extension Coordinator {
-    /// A higher counter of the same process supersedes its session's connection; another process of the same name ends the old one
-    /// at once, keeping what its outbox announces. What the worker still runs is adopted unless another holds it by now.
+    /// A higher counter of the same process supersedes its session's connection; another process of the same name ends
+    /// the old one at once, keeping what its outbox announces. What the worker still runs is adopted unless another
+    /// holds it by now.
     mutating func onHello(_ hello: Hello, from route: RouteID, _ outcome: inout Outcome) {
         guard !isStopping else { return send(.shutdown, to: route, &outcome) }
         let worker = hello.worker
@@ -16,7 +17,8 @@ extension Coordinator {
             } else {
                 if replaced[worker]?.contains(hello.incarnation) == true, session.hasBeaten {
                     return refuse(
-                        worker, "another worker process calls itself “\(worker)” (on \(session.host), process \(session.processID)); "
+                        worker,
+                        "another worker process calls itself “\(worker)” (on \(session.host), process \(session.processID)); "
                             + "give each worker a directory or name of its own", route, &outcome)
                 }
                 replace(session, announced: announced, &outcome)
@@ -67,7 +69,8 @@ extension Coordinator {
         var session =
             sessions[hello.worker]
             ?? Session(
-                worker: hello.worker, incarnation: hello.incarnation, counter: hello.counter, slots: slots, host: hello.host,
+                worker: hello.worker, incarnation: hello.incarnation, counter: hello.counter, slots: slots,
+                host: hello.host,
                 processID: hello.processID, route: route, lastHeard: latest)
         if session.incarnation != hello.incarnation {
             session.hasBeaten = false
@@ -123,7 +126,8 @@ extension Coordinator {
         expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
     }
 
-    /// The attempt was given up for lost, nobody has the task, and here its worker is back with it: its training is not wasted.
+    /// The attempt was given up for lost, nobody has the task, and here its worker is back with it: its training is not
+    /// wasted.
     private mutating func readopt(_ held: RunningAttempt, by worker: WorkerID, _ outcome: inout Outcome) {
         let key = held.id.task
         let now = latest
@@ -139,7 +143,8 @@ extension Coordinator {
         outcome.changes.append(.attemptStarted(held.id, worker: worker))
     }
 
-    /// Everything the worker holds: what is assigned but absent is sent again, what is held but not assigned is revoked.
+    /// Everything the worker holds: what is assigned but absent is sent again, what is held but not assigned is
+    /// revoked.
     mutating func onBeat(_ beat: Beat, from route: RouteID, _ outcome: inout Outcome) {
         guard routes[route] == beat.worker, sessions[beat.worker]!.incarnation == beat.incarnation else {
             return sayHello(to: route, &outcome)
@@ -155,7 +160,8 @@ extension Coordinator {
                 guard step != running.step else { continue }
                 tasks[key]!.running!.step = step
                 tasks[key]!.running!.steppedAt = latest
-            } else if running.sequence <= beat.lastSequence || latest.since(running.sentAt) >= settings.beatMilliseconds {
+            } else if running.sequence <= beat.lastSequence || latest.since(running.sentAt) >= settings.beatMilliseconds
+            {
                 // A TASK with a higher number that was sent just now is on its way.
                 sendTask(key, isRepeat: true, &outcome)
             }

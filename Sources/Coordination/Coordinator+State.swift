@@ -44,8 +44,9 @@ extension Coordinator {
         }
     }
 
-    /// `waiting` → `ready` → `running` → `delivering` → `done`; `running` and `delivering` go back to `ready` when their attempt or
-    /// claim is lost; any but `done` may become `failed`; `failed` becomes `waiting`, `ready` (revived) or `done` (a late result).
+    /// `waiting` → `ready` → `running` → `delivering` → `done`; `running` and `delivering` go back to `ready` when
+    /// their attempt or claim is lost; any but `done` may become `failed`; `failed` becomes `waiting`, `ready`
+    /// (revived) or `done` (a late result).
     enum Phase: Sendable {
         case waiting, ready, running, delivering, done, failed
     }
@@ -68,7 +69,8 @@ extension Coordinator {
         var steppedAt: Instant
         /// Given out before the coordinator's start, and its worker has not come back yet.
         var isOrphan = false
-        /// It had been given up and was taken back because its worker returned with it, so its payload may be an old one.
+        /// It had been given up and was taken back because its worker returned with it, so its payload may be an old
+        /// one.
         var isReadopted = false
     }
 

@@ -7,7 +7,8 @@ extension Coordinator {
         let running = held.map { key in
             let running = tasks[key]!.running!
             return CoordinatorStatus.RunningLine(
-                task: key, attempt: running.id.attempt, worker: running.worker, step: running.step, cost: tasks[key]!.work.cost,
+                task: key, attempt: running.id.attempt, worker: running.worker, step: running.step,
+                cost: tasks[key]!.work.cost,
                 ageMilliseconds: latest.since(running.startedAt), stillMilliseconds: latest.since(running.steppedAt),
                 awaitsAdoption: running.isOrphan)
         }

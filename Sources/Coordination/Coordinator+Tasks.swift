@@ -4,8 +4,9 @@ import OrderedCollections
 
 /// Tasks and what they wait for.
 extension Coordinator {
-    /// New keys become tasks. A known key is a request to merge: a pending task that is not given out takes the new payload, inputs and
-    /// cost and the higher priority; a failed one is tried anew; one that is running or done stays as it is.
+    /// New keys become tasks. A known key is a request to merge: a pending task that is not given out takes the new
+    /// payload, inputs and cost and the higher priority; a failed one is tried anew; one that is running or done stays
+    /// as it is.
     mutating func onTasksAdded(_ works: [Work], _ outcome: inout Outcome) {
         var changed: OrderedSet<TaskKey> = []
         var revived: [TaskKey] = []
@@ -112,7 +113,10 @@ extension Coordinator {
             case .output(let parent, let name):
                 guard case .done(let result, _, _) = tasks[parent]?.settled, let output = result.output(name) else {
                     return .failure(
-                        AbsentInput(reason: "its input “\(name)” was not kept by \(parent); submit the sweep again to have it made"))
+                        AbsentInput(
+                            reason:
+                                "its input “\(name)” was not kept by \(parent); submit the sweep again to have it made")
+                    )
                 }
                 inputs.append(ResolvedInput(name: input.name, digest: output.digest))
             }
@@ -154,8 +158,8 @@ extension Coordinator {
 
     /// Revives the tasks that failed only because this one had, generation by generation.
     ///
-    /// A task fails for its own fault only when all its parents are done, and what is done never fails: so one that had a failed
-    /// parent until now failed because of a parent.
+    /// A task fails for its own fault only when all its parents are done, and what is done never fails: so one that had
+    /// a failed parent until now failed because of a parent.
     mutating func reviveDependents(of key: TaskKey, _ outcome: inout Outcome) {
         var pending = Deque(tasks[key]!.dependents)
         while let dependent = pending.popFirst() {
@@ -179,7 +183,8 @@ extension Coordinator {
             endAttempt(key, .revoked, &outcome)
             // The next ack would revoke it as well; saying it now spares the slot a beat of useless work.
             if let route = sessions[running.worker]?.route {
-                send(.beatAck(BeatAck(store: store, generation: generation, revoked: [running.id])), to: route, &outcome)
+                send(
+                    .beatAck(BeatAck(store: store, generation: generation, revoked: [running.id])), to: route, &outcome)
             }
         }
         let wasFailed = tasks[key]!.phase == .failed

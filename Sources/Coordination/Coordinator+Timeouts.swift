@@ -18,7 +18,9 @@ extension Coordinator {
         if adoptionDeadline <= latest {
             for key in orphans.values.joined().sorted() { endAttempt(key, .released, &outcome) }
         }
-        for claim in claimsWithoutSession() where claimDeadline(claim) <= latest { drop(claim.reference, .lost, &outcome) }
+        for claim in claimsWithoutSession() where claimDeadline(claim) <= latest {
+            drop(claim.reference, .lost, &outcome)
+        }
         nextCheck = earliestDeadline()
     }
 

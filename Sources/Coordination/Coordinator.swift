@@ -3,12 +3,12 @@ import OrderedCollections
 
 /// Who does what, as a value: no clock, no socket, no file. The shell hands it events and carries out the outcomes.
 ///
-/// A task is pending, done or failed; a pending one waits for parents, is ready, is run by one worker, or is being delivered. What an
-/// attempt came to is decided by its name alone, so that a frame may come late, twice or never. Everything that must survive a
-/// crash is a `Change` of the same outcome as the messages that depend on it.
+/// A task is pending, done or failed; a pending one waits for parents, is ready, is run by one worker, or is being
+/// delivered. What an attempt came to is decided by its name alone, so that a frame may come late, twice or never.
+/// Everything that must survive a crash is a `Change` of the same outcome as the messages that depend on it.
 ///
-/// - Complexity: O(log n) amortised for each event and for each task or worker it touches; a `wake` past a deadline looks at every
-///   session and every running attempt once.
+/// - Complexity: O(log n) amortised for each event and for each task or worker it touches; a `wake` past a deadline
+///   looks at every session and every running attempt once.
 public struct Coordinator: Sendable {
     public let store: StoreID
     public let generation: Generation

@@ -50,7 +50,8 @@ public struct Hello: Hashable, Sendable, Codable {
     public var processID: Int32
 
     public init(
-        worker: WorkerID, incarnation: UInt64, counter: UInt64, slots: Int, running: [RunningAttempt], finished: [AttemptID],
+        worker: WorkerID, incarnation: UInt64, counter: UInt64, slots: Int, running: [RunningAttempt],
+        finished: [AttemptID],
         datasets: [Digest], host: String, processID: Int32
     ) {
         self.worker = worker
@@ -83,7 +84,10 @@ public struct Welcome: Hashable, Sendable, Codable {
     public var beatMilliseconds: Int64
     public var sessionMilliseconds: Int64
 
-    public init(store: StoreID, generation: Generation, blobEndpointPort: Int, beatMilliseconds: Int64, sessionMilliseconds: Int64) {
+    public init(
+        store: StoreID, generation: Generation, blobEndpointPort: Int, beatMilliseconds: Int64,
+        sessionMilliseconds: Int64
+    ) {
         self.store = store
         self.generation = generation
         self.blobEndpointPort = blobEndpointPort
@@ -206,8 +210,8 @@ public enum BlobMessage: Hashable, Sendable {
     case missing(Digest)
 }
 
-/// What `submit`, `status`, `watch` and remote reads say on the control socket: a verb and a JSON or text body. Coordination does
-/// not read it; the coordinator's service answers it.
+/// What `submit`, `status`, `watch` and remote reads say on the control socket: a verb and a JSON or text body.
+/// Coordination does not read it; the coordinator's service answers it.
 public struct ClientRequest: Hashable, Sendable {
     public var id: UInt64
     public var verb: String

@@ -1,7 +1,8 @@
 import HeapModule
 
 /// A priority queue whose elements can be ranked anew or taken out: a heap with lazy deletion.
-/// - Complexity: O(log n) amortised for each operation; stale entries never outnumber live ones by more than a constant.
+/// - Complexity: O(log n) amortised for each operation; stale entries never outnumber live ones by more than a
+///   constant.
 struct RankedQueue<Element: Hashable & Sendable, Rank: Comparable & Sendable>: Sendable {
     private struct Entry: Comparable, Sendable {
         var rank: Rank

@@ -6,13 +6,16 @@ extension Change {
         switch self {
         case .taskAdded(let work), .taskRequested(let work): work.key
         case .attemptStarted(let id, _), .attemptEnded(let id, _): id.task
-        case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key), .nondeterminism(let key, _, _, _): key
+        case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key),
+            .nondeterminism(let key, _, _, _):
+            key
         }
     }
 }
 
 extension Snapshot.TaskRecord {
-    /// The record of a task after `change`, given the one before (nil if there was none): what a store must do, in one place.
+    /// The record of a task after `change`, given the one before (nil if there was none): what a store must do, in one
+    /// place.
     /// - Precondition: the change is `taskAdded` exactly if there was no record.
     public static func applying(_ change: Change, to record: Snapshot.TaskRecord?) -> Snapshot.TaskRecord {
         if case .taskAdded(let work) = change {

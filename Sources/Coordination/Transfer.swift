@@ -1,7 +1,8 @@
 import Lottery
 import OrderedCollections
 
-/// One blob on its way here: asks for 1 MiB chunks, four in flight, and hands them on in order. It resumes from any offset.
+/// One blob on its way here: asks for 1 MiB chunks, four in flight, and hands them on in order. It resumes from any
+/// offset.
 public struct Transfer: Sendable {
     public struct Settings: Hashable, Sendable {
         public var chunkBytes = Limits.chunkBytes
@@ -155,9 +156,12 @@ public struct Transfer: Sendable {
         guard state == .pulling else { return }
         if let byteCount, offset == byteCount { return state = .complete(byteCount: byteCount) }
         // Until the size is known there is one request.
-        while asked.count + early.count < (byteCount == nil ? 1 : settings.chunksInFlight), nextRequest < byteCount ?? .max {
+        while asked.count + early.count < (byteCount == nil ? 1 : settings.chunksInFlight),
+            nextRequest < byteCount ?? .max
+        {
             ask(again: [nextRequest], at: now, &outcome)
-            nextRequest = byteCount.map { min($0, nextRequest + settings.chunkBytes) } ?? nextRequest + settings.chunkBytes
+            nextRequest =
+                byteCount.map { min($0, nextRequest + settings.chunkBytes) } ?? nextRequest + settings.chunkBytes
         }
         outcome.wakeUpAt = asked.values.min()?.advanced(byMilliseconds: waitMilliseconds)
     }

@@ -1,6 +1,7 @@
 import Lottery
 
-/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and bytes it never reads.
+/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and bytes it never
+/// reads.
 public struct Work: Hashable, Sendable {
     public var key: TaskKey
     public var inputs: [WorkInput]
@@ -98,8 +99,9 @@ public struct WorkResult: Hashable, Sendable {
         self.seconds = seconds
     }
 
-    /// Whether two results say the same, times aside. If they do not, the computation is not deterministic. Outputs that only
-    /// one of them has are not compared: which checkpoints to keep is a wish that may differ between attempts.
+    /// Whether two results say the same, times aside. If they do not, the computation is not deterministic. Outputs
+    /// that only one of them has are not compared: which checkpoints to keep is a wish that may differ between
+    /// attempts.
     public func agrees(with other: WorkResult) -> Bool {
         let theirs = Dictionary(other.outputs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return summary == other.summary && outputs.allSatisfy { theirs[$0.name] == nil || theirs[$0.name] == $0 }
@@ -107,4 +109,3 @@ public struct WorkResult: Hashable, Sendable {
 
     public func output(_ name: OutputName) -> TaskOutput? { outputs.first { $0.name == name } }
 }
-

@@ -77,7 +77,8 @@ extension Worker {
         outcome.messages.append(
             .beat(
                 Beat(
-                    worker: identity.worker, incarnation: identity.incarnation, holding: holding, lastSequence: lastSequence,
+                    worker: identity.worker, incarnation: identity.incarnation, holding: holding,
+                    lastSequence: lastSequence,
                     slots: capacity)))
     }
 
@@ -108,7 +109,8 @@ extension Worker {
         for (id, delivery) in outbox where latest >= delivery.nextSendAt { deliver(id, &outcome) }
     }
 
-    /// Waits between half of and the whole of a time that doubles up to the cap, so that workers do not come back in step.
+    /// Waits between half of and the whole of a time that doubles up to the cap, so that workers do not come back in
+    /// step.
     private mutating func backOff(random: Double) {
         precondition((0..<1).contains(random), "a random number of \(random)")
         let doublings = Int64(1) << min(reconnections, 20)

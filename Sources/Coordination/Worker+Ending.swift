@@ -3,7 +3,8 @@ import OrderedCollections
 
 /// How a worker ends.
 extension Worker {
-    /// Children write their resume files and stop; nothing new is started; results have until the deadline to be acknowledged.
+    /// Children write their resume files and stop; nothing new is started; results have until the deadline to be
+    /// acknowledged.
     mutating func onStop(_ outcome: inout Outcome) {
         guard drainDeadline == nil else { return }
         drainDeadline = latest.advanced(byMilliseconds: settings.drainMilliseconds)
@@ -49,16 +50,22 @@ extension Worker {
     /// Stops the process, with the state in the message, if the worker contradicts itself. For tests and simulations.
     public func checkInvariants() {
         precondition(slots.count == identity.slots, "\(slots.count) slots")
-        let occupied = slots.compactMap { slot in if case .running(let assignment, _) = slot { assignment.id.task } else { nil } }
+        let occupied = slots.compactMap { slot in
+            if case .running(let assignment, _) = slot { assignment.id.task } else { nil }
+        }
         precondition(Set(occupied).count == occupied.count, "a task runs twice: \(slots)")
         for (key, task) in waiting {
             precondition(!occupied.contains(key), "\(key) runs and waits")
             precondition(key == task.assignment.id.task, "waiting task filed wrongly: \(task)")
-            for digest in task.missing { precondition(fetches[digest]?.contains(key) == true, "nobody fetches \(digest)") }
+            for digest in task.missing {
+                precondition(fetches[digest]?.contains(key) == true, "nobody fetches \(digest)")
+            }
         }
         for (digest, keys) in fetches {
             precondition(!keys.isEmpty, "\(digest) is fetched for nobody")
-            for key in keys { precondition(waiting[key]?.missing.contains(digest) == true, "\(key) does not want \(digest)") }
+            for key in keys {
+                precondition(waiting[key]?.missing.contains(digest) == true, "\(key) does not want \(digest)")
+            }
         }
         precondition(hasExited || connection == .none || !deadlines().isEmpty, "nothing will wake this worker: \(self)")
     }

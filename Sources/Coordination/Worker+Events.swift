@@ -1,7 +1,8 @@
 import Lottery
 
 extension Worker {
-    /// What can happen to a worker. Each `Action.start` is answered by exactly one of `finished`, `failed` and `stopped`.
+    /// What can happen to a worker. Each `Action.start` is answered by exactly one of `finished`, `failed` and
+    /// `stopped`.
     public enum Event: Sendable {
         /// The first event: connect.
         case begin
@@ -41,7 +42,8 @@ extension Worker {
         /// Nobody waits for the blob any more.
         case dropFetch(Digest)
         case start(slot: Int, Assignment)
-        /// End the slot's task now; its outputs are of no use. A resume file stays: a newer attempt of the task may follow.
+        /// End the slot's task now; its outputs are of no use. A resume file stays: a newer attempt of the task may
+        /// follow.
         case kill(slot: Int)
         /// End the slot's task after it wrote its resume file.
         case stop(slot: Int)

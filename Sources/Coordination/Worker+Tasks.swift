@@ -16,8 +16,8 @@ extension Worker {
         if let held = heldAssignment(of: key) {
             // A duplicate, or late: numbers only rise.
             guard assignment.id.attempt > held.id.attempt else { return }
-            // The older attempt was ended on purpose, perhaps because its child hangs, so the child must not go on under the new
-            // number. (One that is only lost comes back by HELLO.)
+            // The older attempt was ended on purpose, perhaps because its child hangs, so the child must not go on
+            // under the new number. (One that is only lost comes back by HELLO.)
             revoke(held.id, &outcome)
         }
         guard holding.count < Limits.attemptsPerMessage else { return }

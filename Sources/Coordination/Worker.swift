@@ -1,11 +1,11 @@
 import Lottery
 import OrderedCollections
 
-/// A worker's decisions as a value: session, beats, outbox, slots, inputs. The shell hands it events and carries out the outcomes;
-/// sockets, children and files are the shell's.
+/// A worker's decisions as a value: session, beats, outbox, slots, inputs. The shell hands it events and carries out
+/// the outcomes; sockets, children and files are the shell's.
 ///
-/// Training never stops because the coordinator is gone: children go on, results wait in the outbox, and HELLO says what is
-/// still held when somebody answers.
+/// Training never stops because the coordinator is gone: children go on, results wait in the outbox, and HELLO says
+/// what is still held when somebody answers.
 public struct Worker: Sendable {
     public struct Identity: Hashable, Sendable {
         public var worker: WorkerID
@@ -18,7 +18,9 @@ public struct Worker: Sendable {
         public var host: String
         public var processID: Int32
 
-        public init(worker: WorkerID, incarnation: UInt64, slots: Int, datasets: [Digest], host: String, processID: Int32) {
+        public init(
+            worker: WorkerID, incarnation: UInt64, slots: Int, datasets: [Digest], host: String, processID: Int32
+        ) {
             self.worker = worker
             self.incarnation = incarnation
             self.slots = slots
@@ -44,7 +46,8 @@ public struct Worker: Sendable {
     var generation: Generation?
 
     var slots: [Slot]
-    /// Assignments without a slot or without all their inputs, oldest first; a task is here or in a slot, never in both.
+    /// Assignments without a slot or without all their inputs, oldest first; a task is here or in a slot, never in
+    /// both.
     var waiting: OrderedDictionary<TaskKey, Waiting> = [:]
     /// Inputs that were asked for, and the waiting tasks that want them.
     var fetches: OrderedDictionary<Digest, OrderedSet<TaskKey>> = [:]
@@ -98,7 +101,8 @@ public struct Worker: Sendable {
     /// Attempts it has: running, waiting, or finished and not acknowledged.
     public var load: Load {
         Load(
-            running: slots.count { if case .running = $0 { true } else { false } }, waiting: waiting.count, outbox: outbox.count,
+            running: slots.count { if case .running = $0 { true } else { false } }, waiting: waiting.count,
+            outbox: outbox.count,
             isConnected: connection == .joined, reconnections: reconnections)
     }
 
@@ -114,7 +118,8 @@ public struct Worker: Sendable {
 }
 
 extension Worker {
-    /// `none` → `greeting` → `joined`; either of the last two → `backingOff` → `greeting`. A late WELCOME joins from anywhere.
+    /// `none` → `greeting` → `joined`; either of the last two → `backingOff` → `greeting`. A late WELCOME joins from
+    /// anywhere.
     enum Connection: Hashable, Sendable {
         case none
         /// HELLO was sent and is unanswered.

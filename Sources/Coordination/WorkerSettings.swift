@@ -13,7 +13,8 @@ public struct WorkerSettings: Hashable, Sendable {
     public var resendCapMilliseconds: Int64 = 60_000
     /// Without a task and with all results acknowledged for this long, the worker ends. Nil: never.
     public var idleExitMilliseconds: Int64?
-    /// How long a stopping worker waits for its children to write their resume files and for its results to be acknowledged.
+    /// How long a stopping worker waits for its children to write their resume files and for its results to be
+    /// acknowledged.
     public var drainMilliseconds: Int64 = 10_000
 
     public init() {}

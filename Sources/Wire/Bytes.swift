@@ -55,7 +55,9 @@ struct ByteReader {
     mutating func text(limit: Int) throws(WireError) -> String {
         let count = Int(try integer(UInt16.self))
         guard count <= limit else { throw .malformed("a text of \(count) bytes where \(limit) are allowed") }
-        guard let text = String(validating: try take(count), as: UTF8.self) else { throw .malformed("a text is not UTF-8") }
+        guard let text = String(validating: try take(count), as: UTF8.self) else {
+            throw .malformed("a text is not UTF-8")
+        }
         return text
     }
 

@@ -39,7 +39,9 @@ extension Wire {
             let digest = try reader.digest()
             let offset = try reader.count(in: 0...Limits.blobBytes, "an offset")
             let byteCount = try reader.count(in: 0...Limits.blobBytes, "a blob's size")
-            guard offset + envelope.payload.count <= byteCount else { throw .malformed("a chunk beyond its blob's end") }
+            guard offset + envelope.payload.count <= byteCount else {
+                throw .malformed("a chunk beyond its blob's end")
+            }
             message = .chunk(digest: digest, offset: offset, byteCount: byteCount, bytes: envelope.payload)
         case .missing: message = .missing(try reader.digest())
         case .refused: throw .refused(reason: reason(in: frames))

@@ -36,7 +36,8 @@ extension Wire {
         case .shutdown:
             try ByteReader(envelope.header).finish()
             return .shutdown
-        case .hello, .beat, .result, .failure, .goodbye, .blobHello, .get, .chunk, .missing, .clientRequest, .clientReply:
+        case .hello, .beat, .result, .failure, .goodbye, .blobHello, .get, .chunk, .missing, .clientRequest,
+            .clientReply:
             throw .malformed("\(envelope.kind) is nothing a coordinator says to a worker")
         }
     }
@@ -90,7 +91,9 @@ extension Wire {
         var reader = ByteReader(header)
         let store = StoreID(try reader.text(limit: Limits.nameBytes))
         let generation = Generation(nonce: try reader.integer(UInt64.self))
-        let revoked = try reader.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in try reader.attemptID() }
+        let revoked = try reader.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in
+            try reader.attemptID()
+        }
         try reader.finish()
         return BeatAck(store: store, generation: generation, revoked: revoked)
     }

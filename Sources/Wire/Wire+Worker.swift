@@ -11,7 +11,9 @@ extension Wire {
         case .failure(let report):
             frames(
                 .failure,
-                json(FailureHeader(worker: report.worker, id: report.id, reason: cut(report.reason), isFinal: report.isFinal)))
+                json(
+                    FailureHeader(
+                        worker: report.worker, id: report.id, reason: cut(report.reason), isFinal: report.isFinal)))
         case .goodbye(let worker): frames(.goodbye, json(worker))
         }
     }
@@ -61,7 +63,8 @@ extension Wire {
 
     private static func encode(_ hello: Hello) -> [[UInt8]] {
         let header = HelloHeader(
-            worker: hello.worker, incarnation: hello.incarnation, counter: hello.counter, slots: hello.slots, host: hello.host,
+            worker: hello.worker, incarnation: hello.incarnation, counter: hello.counter, slots: hello.slots,
+            host: hello.host,
             processID: hello.processID)
         var lists = ByteWriter()
         lists.list(hello.running, limit: Limits.attemptsPerMessage) { $0.runningAttempt($1) }
@@ -79,8 +82,11 @@ extension Wire {
         let running = try lists.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in
             try reader.runningAttempt()
         }
-        let finished = try lists.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in try reader.attemptID() }
-        let datasets = try lists.list(limit: Limits.datasetsPerWorker) { reader throws(WireError) in try reader.digest() }
+        let finished = try lists.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in
+            try reader.attemptID()
+        }
+        let datasets = try lists.list(limit: Limits.datasetsPerWorker) { reader throws(WireError) in try reader.digest()
+        }
         try lists.finish()
         return Hello(
             worker: header.worker, incarnation: header.incarnation, counter: header.counter, slots: header.slots,
@@ -109,7 +115,8 @@ extension Wire {
             try reader.runningAttempt()
         }
         try reader.finish()
-        return Beat(worker: worker, incarnation: incarnation, holding: holding, lastSequence: lastSequence, slots: slots)
+        return Beat(
+            worker: worker, incarnation: incarnation, holding: holding, lastSequence: lastSequence, slots: slots)
     }
 
     /// worker, attempt, seconds f64, outputs (name, digest, u64 byte count); the summary is the payload.

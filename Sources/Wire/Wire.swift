@@ -1,13 +1,14 @@
 import Coordination
 import Lottery
 
-/// Messages as ZeroMQ frames: `[magic, major, type]`, a header of at most `Limits.headerBytes`, and for some types a payload.
+/// Messages as ZeroMQ frames: `[magic, major, type]`, a header of at most `Limits.headerBytes`, and for some types a
+/// payload.
 ///
-/// What is sent often (TASK, RESULT, acks, beats, chunks) is fixed-layout and little-endian; the rest has a JSON header. Decoding
-/// throws on anything that `encode` could not have made within the limits, and never traps.
+/// What is sent often (TASK, RESULT, acks, beats, chunks) is fixed-layout and little-endian; the rest has a JSON
+/// header. Decoding throws on anything that `encode` could not have made within the limits, and never traps.
 ///
-/// Frozen for all majors, so that peers of different versions can part with a sentence: the first frame begins with `magic`,
-/// `major`, `type`; type 21 is `refused`, whose second frame is the reason in plain UTF-8.
+/// Frozen for all majors, so that peers of different versions can part with a sentence: the first frame begins with
+/// `magic`, `major`, `type`; type 21 is `refused`, whose second frame is the reason in plain UTF-8.
 public enum Wire {
     public static let magic: UInt8 = 0xF6
     public static let major: UInt8 = 1
@@ -41,7 +42,8 @@ public enum Wire {
             case .task: Limits.payloadBytes
             case .chunk: Limits.chunkBytes
             case .clientRequest, .clientReply: Limits.clientBodyBytes
-            case .beat, .failure, .goodbye, .welcome, .sayHello, .beatAck, .resultAck, .refused, .shutdown, .blobHello, .get,
+            case .beat, .failure, .goodbye, .welcome, .sayHello, .beatAck, .resultAck, .refused, .shutdown, .blobHello,
+                .get,
                 .missing:
                 nil
             }
@@ -75,9 +77,13 @@ public enum Wire {
         guard frames.count == (kind.payloadLimit == nil ? 2 : 3) else {
             throw .malformed("\(kind) came in \(frames.count) frames")
         }
-        guard frames[1].count <= Limits.headerBytes else { throw .malformed("\(kind) header of \(frames[1].count) bytes") }
+        guard frames[1].count <= Limits.headerBytes else {
+            throw .malformed("\(kind) header of \(frames[1].count) bytes")
+        }
         let payload = frames.count == 3 ? frames[2] : []
-        guard payload.count <= kind.payloadLimit ?? 0 else { throw .malformed("\(kind) payload of \(payload.count) bytes") }
+        guard payload.count <= kind.payloadLimit ?? 0 else {
+            throw .malformed("\(kind) payload of \(payload.count) bytes")
+        }
         return Envelope(kind: kind, header: frames[1], payload: payload)
     }
 

@@ -11,7 +11,8 @@ func blob(_ name: String) -> Digest { Digest.of(name.utf8) }
 
 func work(_ number: Int, needs parents: [Int] = [], priority: Int = 0, payload: String = "run") -> Work {
     Work(
-        key: key(number), inputs: parents.map { WorkInput(name: "parent-\($0)", source: .output(key($0), .final)) }, cost: 1,
+        key: key(number), inputs: parents.map { WorkInput(name: "parent-\($0)", source: .output(key($0), .final)) },
+        cost: 1,
         priority: priority, payload: Array(payload.utf8))
 }
 
@@ -93,20 +94,24 @@ struct Bench {
                 route ?? RouteID(worker),
                 .hello(
                     Hello(
-                        worker: worker, incarnation: incarnation, counter: counters[worker]!, slots: slots, running: running,
+                        worker: worker, incarnation: incarnation, counter: counters[worker]!, slots: slots,
+                        running: running,
                         finished: finished, datasets: [], host: "host", processID: 1))))
     }
 
     @discardableResult
     mutating func beat(
-        _ worker: WorkerID, holding: [RunningAttempt] = [], lastSequence: UInt64 = 0, slots: Int = 1, incarnation: UInt64 = 1,
+        _ worker: WorkerID, holding: [RunningAttempt] = [], lastSequence: UInt64 = 0, slots: Int = 1,
+        incarnation: UInt64 = 1,
         route: RouteID? = nil
     ) -> Coordinator.Outcome {
         handle(
             .worker(
                 route ?? RouteID(worker),
                 .beat(
-                    Beat(worker: worker, incarnation: incarnation, holding: holding, lastSequence: lastSequence, slots: slots))))
+                    Beat(
+                        worker: worker, incarnation: incarnation, holding: holding, lastSequence: lastSequence,
+                        slots: slots))))
     }
 
     @discardableResult
@@ -122,7 +127,9 @@ struct Bench {
 
     @discardableResult
     mutating func failure(_ id: AttemptID, from worker: WorkerID, isFinal: Bool = false) -> Coordinator.Outcome {
-        handle(.worker(RouteID(worker), .failure(FailureReport(worker: worker, id: id, reason: "it broke", isFinal: isFinal))))
+        handle(
+            .worker(
+                RouteID(worker), .failure(FailureReport(worker: worker, id: id, reason: "it broke", isFinal: isFinal))))
     }
 
     /// Offers a result and stores its blobs.

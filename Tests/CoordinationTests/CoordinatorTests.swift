@@ -11,7 +11,8 @@ struct CoordinatorTests {
         let joined = bench.join("a")
         let id = attempt(1, 1)
         #expect(joined.changes == [.attemptStarted(id, worker: "a")])
-        #expect(joined.messages.map(\.message).contains { if case .task(let task) = $0 { task.id == id } else { false } })
+        #expect(
+            joined.messages.map(\.message).contains { if case .task(let task) = $0 { task.id == id } else { false } })
         let offered = bench.result(id, from: "a")
         #expect(offered.changes.isEmpty)
         #expect(offered.pulls.map(\.worker) == ["a"])
@@ -123,11 +124,14 @@ struct CoordinatorTaskTests {
     @Test("Twenty thousand tasks are placed and finished in moments")
     func many() {
         var coordinator = Coordinator(
-            restoring: Snapshot(store: StoreID("s"), tasks: []), generation: firstGeneration, settings: CoordinatorSettings(),
+            restoring: Snapshot(store: StoreID("s"), tasks: []), generation: firstGeneration,
+            settings: CoordinatorSettings(),
             at: Instant(milliseconds: 0))
         let now = Instant(milliseconds: 1)
         let works = (0..<20_000).map { number in
-            Work(key: TaskKey(Digest.of([UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])), inputs: [], cost: 1,
+            Work(
+                key: TaskKey(Digest.of([UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])),
+                inputs: [], cost: 1,
                 priority: number % 7, payload: [])
         }
         _ = coordinator.handle(.tasksAdded(works), at: now)
@@ -136,14 +140,17 @@ struct CoordinatorTaskTests {
                 RouteID("a"),
                 .hello(
                     Hello(
-                        worker: "a", incarnation: 1, counter: 1, slots: 1, running: [], finished: [], datasets: [], host: "h",
+                        worker: "a", incarnation: 1, counter: 1, slots: 1, running: [], finished: [], datasets: [],
+                        host: "h",
                         processID: 1))), at: now)
         var done = 0
         while let task = outcome.tasks.first {
             outcome = coordinator.handle(
                 .worker(
                     RouteID("a"),
-                    .result(ResultReport(worker: "a", id: task.id, result: WorkResult(outputs: [], summary: [], seconds: 0)))),
+                    .result(
+                        ResultReport(worker: "a", id: task.id, result: WorkResult(outputs: [], summary: [], seconds: 0))
+                    )),
                 at: now)
             done += 1
         }
@@ -237,7 +244,9 @@ struct CoordinatorSessionTests {
         bench.add([work(1), work(2)])
         bench.join("a", slots: 2)
         bench.now = bench.now.advanced(byMilliseconds: 19_000)
-        bench.beat("a", holding: [RunningAttempt(id: attempt(1, 1), step: 8), RunningAttempt(id: attempt(2, 1), step: 0)], slots: 2)
+        bench.beat(
+            "a", holding: [RunningAttempt(id: attempt(1, 1), step: 8), RunningAttempt(id: attempt(2, 1), step: 0)],
+            slots: 2)
         let late = bench.handle(.wake, after: 1_000)
         #expect(late.changes.first == .attemptEnded(attempt(2, 1), .stalled))
         #expect(bench.status.incidents.stalls == 1)
@@ -285,7 +294,9 @@ struct CoordinatorSessionTests {
 
 @Suite("Coordinator: results and restarts")
 struct CoordinatorResultTests {
-    @Test("The first complete result wins though its attempt was lost; the running one is revoked and its result compared")
+    @Test(
+        "The first complete result wins though its attempt was lost; the running one is revoked and its result compared"
+    )
     func firstWins() {
         var bench = Bench()
         bench.add([work(1)])
@@ -294,7 +305,9 @@ struct CoordinatorResultTests {
         bench.join("b")
         let done = bench.finish(attempt(1, 1), from: "a")
         #expect(
-            done.changes == [.attemptEnded(attempt(1, 2), .revoked), .taskDone(key(1), attempt: attempt(1, 1), result(1))])
+            done.changes == [
+                .attemptEnded(attempt(1, 2), .revoked), .taskDone(key(1), attempt: attempt(1, 1), result(1)),
+            ])
         #expect(done.revoked == [attempt(1, 2)])
         let same = bench.result(attempt(1, 2), from: "b")
         #expect(same.changes.isEmpty && same.acks.map(\.verdict) == [.discarded])

@@ -21,8 +21,8 @@ struct SeededRandom {
 
 struct WalkFailure: Error { var text: String }
 
-/// A coordinator, its store and a few workers on a network that loses, delays and reorders, with crashes of either side; then a
-/// time without faults in which everything must come to its end. Every message goes through Wire.
+/// A coordinator, its store and a few workers on a network that loses, delays and reorders, with crashes of either
+/// side; then a time without faults in which everything must come to its end. Every message goes through Wire.
 struct Walk {
     private enum Happening {
         case toCoordinator(RouteID, [[UInt8]])
@@ -83,7 +83,9 @@ struct Walk {
         for index in 0..<3 {
             let process = UInt64(index + 1)
             hosts.append(
-                Host(worker: Walk.worker(index, process: process, slots: 1 + random.below(2), at: now), process: process))
+                Host(
+                    worker: Walk.worker(index, process: process, slots: 1 + random.below(2), at: now), process: process)
+            )
         }
         self.random = random
     }
@@ -137,7 +139,9 @@ struct Walk {
 
     private var isOver: Bool {
         now >= healsAt && coordinator.status.counts.done == works.count
-            && hosts.allSatisfy { $0.worker.load.outbox == 0 && $0.worker.load.running == 0 && $0.worker.load.waiting == 0 }
+            && hosts.allSatisfy {
+                $0.worker.load.outbox == 0 && $0.worker.load.running == 0 && $0.worker.load.waiting == 0
+            }
     }
 
     private func check() throws {
@@ -145,8 +149,12 @@ struct Walk {
             guard case .done(let kept) = disk.records[work.key]?.state, kept == expected(work.key) else {
                 throw failure("task \(work.key) is lost: \(String(describing: disk.records[work.key]))")
             }
-            guard kept.outputs.allSatisfy({ durableBlobs.contains($0.digest) }) else { throw failure("a done task lacks blobs") }
-            guard coordinator.state(of: work.key) == disk.records[work.key]?.state else { throw failure("memory and disk differ") }
+            guard kept.outputs.allSatisfy({ durableBlobs.contains($0.digest) }) else {
+                throw failure("a done task lacks blobs")
+            }
+            guard coordinator.state(of: work.key) == disk.records[work.key]?.state else {
+                throw failure("memory and disk differ")
+            }
         }
         guard disk.nondeterministic == 0 else { throw failure("a false nondeterminism") }
     }
@@ -166,7 +174,9 @@ struct Walk {
     private mutating func happen(_ happening: Happening) throws {
         switch happening {
         case .toCoordinator(let route, let frames):
-            guard case .worker(let message) = try Wire.decodeRequest(frames) else { throw failure("no worker's message") }
+            guard case .worker(let message) = try Wire.decodeRequest(frames) else {
+                throw failure("no worker's message")
+            }
             try tell(.worker(route, message))
         case .unreachable(let route, let life):
             if life == self.life { try tell(.unreachable(route)) }
@@ -182,7 +192,9 @@ struct Walk {
         case .pulled(let pull, let life):
             guard life == self.life else { return }
             let index = hosts.firstIndex { $0.worker.identity.worker == pull.worker }!
-            if durableBlobs.contains(pull.digest) || hosts[index].blobs.contains(pull.digest), !(isFaulty && random.chance(0.05)) {
+            if durableBlobs.contains(pull.digest) || hosts[index].blobs.contains(pull.digest),
+                !(isFaulty && random.chance(0.05))
+            {
                 durableBlobs.insert(pull.digest)
                 try tell(.blobStored(pull.digest))
             } else {
@@ -193,7 +205,8 @@ struct Walk {
             let process = hosts[index].process + 100
             let old = hosts[index]
             hosts[index] = Host(
-                worker: Walk.worker(index, process: process, slots: old.worker.identity.slots, at: now), process: process,
+                worker: Walk.worker(index, process: process, slots: old.worker.identity.slots, at: now),
+                process: process,
                 socket: old.socket)
             try tell(index, .begin)
         }
@@ -280,7 +293,9 @@ struct Walk {
                     after: Int64(seconds) * 1000)
             }
         case .kill(let slot), .stop(let slot):
-            if let child = hosts[index].children[slot] { schedule(.child(index, start: child.start, .stopped), after: 20) }
+            if let child = hosts[index].children[slot] {
+                schedule(.child(index, start: child.start, .stopped), after: 20)
+            }
         case .exit(let reason): throw failure("worker \(index) ends: \(reason)")
         }
     }

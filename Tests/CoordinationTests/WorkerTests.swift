@@ -41,7 +41,8 @@ private struct WorkerBench {
                     sessionMilliseconds: 30_000)))
     }
 
-    func assignment(_ task: Int, _ number: Int = 1, inputs: [Digest] = [], payload: [UInt8] = []) -> CoordinatorMessage {
+    func assignment(_ task: Int, _ number: Int = 1, inputs: [Digest] = [], payload: [UInt8] = []) -> CoordinatorMessage
+    {
         .task(
             Assignment(
                 id: attempt(task, number), sequence: 1, inputs: inputs.map { ResolvedInput(name: "in", digest: $0) },
@@ -56,9 +57,15 @@ private struct WorkerBench {
 extension Worker.Outcome {
     fileprivate var beats: [Beat] { messages.compactMap { if case .beat(let beat) = $0 { beat } else { nil } } }
     fileprivate var hellos: [Hello] { messages.compactMap { if case .hello(let hello) = $0 { hello } else { nil } } }
-    fileprivate var results: [AttemptID] { messages.compactMap { if case .result(let report) = $0 { report.id } else { nil } } }
-    fileprivate var failures: [AttemptID] { messages.compactMap { if case .failure(let report) = $0 { report.id } else { nil } } }
-    fileprivate var startedSlots: [Int] { actions.compactMap { if case .start(let slot, _) = $0 { slot } else { nil } } }
+    fileprivate var results: [AttemptID] {
+        messages.compactMap { if case .result(let report) = $0 { report.id } else { nil } }
+    }
+    fileprivate var failures: [AttemptID] {
+        messages.compactMap { if case .failure(let report) = $0 { report.id } else { nil } }
+    }
+    fileprivate var startedSlots: [Int] {
+        actions.compactMap { if case .start(let slot, _) = $0 { slot } else { nil } }
+    }
 }
 
 @Suite("Worker")
@@ -242,7 +249,9 @@ struct TransferTests {
         var transfer = Transfer(digest: digest, byteCount: nil, from: mebibyte)
         #expect(offsets(transfer.start(at: start)) == [mebibyte])
         #expect(offsets(transfer.handle(chunk(mebibyte, of: 3 * mebibyte), at: start)) == [2 * mebibyte])
-        #expect(transfer.handle(chunk(2 * mebibyte, of: 3 * mebibyte), at: start).state == .complete(byteCount: 3 * mebibyte))
+        #expect(
+            transfer.handle(chunk(2 * mebibyte, of: 3 * mebibyte), at: start).state
+                == .complete(byteCount: 3 * mebibyte))
         var whole = Transfer(digest: digest, byteCount: 9, from: 9)
         #expect(whole.start(at: start).state == .complete(byteCount: 9))
         var empty = Transfer(digest: digest, byteCount: nil, from: 0)
@@ -260,7 +269,9 @@ struct TransferTests {
         #expect(transfer.handle(.wake, at: Instant(milliseconds: 9_999)).requests.isEmpty)
         #expect(transfer.handle(.wake, at: Instant(milliseconds: 10_000)).requests.count == 1)
         #expect(transfer.handle(.wake, at: Instant(milliseconds: 30_000)).requests.count == 1)
-        guard case .failed = transfer.handle(.wake, at: Instant(milliseconds: 70_000)).state else { return #expect(Bool(false)) }
+        guard case .failed = transfer.handle(.wake, at: Instant(milliseconds: 70_000)).state else {
+            return #expect(Bool(false))
+        }
     }
 
     @Test("Another blob's chunks are ignored; a missing, oversized or inconsistent one fails")
@@ -271,7 +282,9 @@ struct TransferTests {
         guard case .failed = transfer.handle(chunk(0, of: 11), at: start).state else { return #expect(Bool(false)) }
         var missing = Transfer(digest: digest, byteCount: 10, from: 0)
         _ = missing.start(at: start)
-        guard case .failed = missing.handle(.message(.missing(digest)), at: start).state else { return #expect(Bool(false)) }
+        guard case .failed = missing.handle(.message(.missing(digest)), at: start).state else {
+            return #expect(Bool(false))
+        }
         var large = Transfer(digest: digest, byteCount: Limits.blobBytes + 1, from: 0)
         guard case .failed = large.start(at: start).state else { return #expect(Bool(false)) }
     }

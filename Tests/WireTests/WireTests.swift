@@ -12,22 +12,27 @@ private let store = StoreID("7c0f6d1e-0000-4000-8000-000000000000")
 private let workerMessages: [WorkerMessage] = [
     .hello(
         Hello(
-            worker: worker, incarnation: .max, counter: 2, slots: 4, running: [RunningAttempt(id: id, step: 7)], finished: [id],
+            worker: worker, incarnation: .max, counter: 2, slots: 4, running: [RunningAttempt(id: id, step: 7)],
+            finished: [id],
             datasets: [key.digest], host: "host", processID: 12)),
     .beat(Beat(worker: worker, incarnation: 1, holding: [RunningAttempt(id: id, step: 9)], lastSequence: 5, slots: 2)),
     .result(
         ResultReport(
             worker: worker, id: id,
             result: WorkResult(
-                outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 1 << 33)], summary: [1, 2, 3], seconds: 0.5))),
+                outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 1 << 33)], summary: [1, 2, 3],
+                seconds: 0.5))),
     .failure(FailureReport(worker: worker, id: id, reason: "killed by signal 9", isFinal: false)),
     .goodbye(worker),
 ]
 
 private let coordinatorMessages: [CoordinatorMessage] = [
-    .welcome(Welcome(store: store, generation: generation, blobEndpointPort: 7001, beatMilliseconds: 5, sessionMilliseconds: 30)),
+    .welcome(
+        Welcome(
+            store: store, generation: generation, blobEndpointPort: 7001, beatMilliseconds: 5, sessionMilliseconds: 30)),
     .sayHello,
-    .task(Assignment(id: id, sequence: 8, inputs: [ResolvedInput(name: "parent", digest: key.digest)], payload: [9, 9])),
+    .task(
+        Assignment(id: id, sequence: 8, inputs: [ResolvedInput(name: "parent", digest: key.digest)], payload: [9, 9])),
     .beatAck(BeatAck(store: store, generation: generation, revoked: [id])),
     .resultAck(ResultAck(store: store, id: id, verdict: .discarded)),
     .refused(reason: "too many workers"),
@@ -47,7 +52,9 @@ struct WireTests {
             #expect(try Wire.decodeWorkerMessage(Wire.encode(message)) == message)
             #expect(try Wire.decodeRequest(Wire.encode(message)) == .worker(message))
         }
-        for message in coordinatorMessages { #expect(try Wire.decodeCoordinatorMessage(Wire.encode(message)) == message) }
+        for message in coordinatorMessages {
+            #expect(try Wire.decodeCoordinatorMessage(Wire.encode(message)) == message)
+        }
         for message in blobMessages { #expect(try Wire.decodeBlobMessage(Wire.encode(message)) == message) }
         let request = ClientRequest(id: 4, verb: "status", body: [1])
         #expect(try Wire.decodeRequest(Wire.encode(request)) == .client(request))
@@ -58,14 +65,18 @@ struct WireTests {
     @Test("The fullest messages fit their frames")
     func fullest() throws {
         let name = String(repeating: "n", count: Limits.nameBytes)
-        let ids = (1...Limits.attemptsPerMessage).map { AttemptID(task: key, attempt: Attempt($0), generation: generation) }
+        let ids = (1...Limits.attemptsPerMessage).map {
+            AttemptID(task: key, attempt: Attempt($0), generation: generation)
+        }
         let running = ids.map { RunningAttempt(id: $0, step: Limits.step) }
         let full: [WorkerMessage] = [
             .beat(Beat(worker: WorkerID(name), incarnation: .max, holding: running, lastSequence: .max, slots: 1024)),
             .hello(
                 Hello(
-                    worker: WorkerID(name), incarnation: .max, counter: .max, slots: 1024, running: running, finished: ids,
-                    datasets: Array(repeating: key.digest, count: Limits.datasetsPerWorker), host: name, processID: .max)),
+                    worker: WorkerID(name), incarnation: .max, counter: .max, slots: 1024, running: running,
+                    finished: ids,
+                    datasets: Array(repeating: key.digest, count: Limits.datasetsPerWorker), host: name, processID: .max
+                )),
             .result(
                 ResultReport(
                     worker: WorkerID(name), id: id,
@@ -142,7 +153,8 @@ struct WireTests {
     private func decodeEverything(_ frames: [[UInt8]]) {
         if case .success(let request) = Result(catching: { try Wire.decodeRequest(frames) }) {
             switch request {
-            case .worker(let message): #expect((Result { try Wire.decodeWorkerMessage(Wire.encode(message)) }).value == message)
+            case .worker(let message):
+                #expect((Result { try Wire.decodeWorkerMessage(Wire.encode(message)) }).value == message)
             case .client(let message):
                 #expect((Result { try Wire.decodeRequest(Wire.encode(message)) }).value == .client(message))
             }
