@@ -47,7 +47,8 @@ struct TicketTests {
         }
         let level = try bench.train(task)
         let ticket = try Ticket(
-            of: task, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path, registry: bench.registry)
+            of: task, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path, registry: bench.registry
+        )
         #expect(ticket.facts.density == 0.5)
         #expect(ticket.facts.surviving == 216 + 54 + 36 && ticket.facts.weights == 432 + 108 + 36)
     }

@@ -56,6 +56,7 @@ public struct Ticket {
         facts = TicketFacts(
             task: task.key, dataset: data.shape.name, datasetDigest: task.dataset, model: task.model.family,
             rewindStep: task.firstStep, testImagesRight: test.correct, testImagesSeen: data.shape.testCount,
+            density: layers.density(prunedAt: task.pruning?.rates),
             layers: layers,
             finalDigest: file.digest, maskDigest: hasher.finalize())
     }
