@@ -1,0 +1,64 @@
+import Coordination
+import Lottery
+import Store
+import Testing
+
+@Suite("A store remembers what coordination says it must")
+struct FoldTests {
+    @Test(
+        "A snapshot equals the fold of all changes, whatever happened to the tasks", arguments: [1, 2, 3] as [UInt64])
+    func fold(seed: UInt64) throws {
+        let folder = TemporaryFolder()
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        let random = CounterRandom(seed: seed, purpose: .dataOrder)
+        var draws: UInt64 = 0
+        func draw(below bound: Int) -> Int {
+            draws += 1
+            return random.integer(below: bound, epoch: 0, index: draws)
+        }
+
+        var order: [TaskKey] = []
+        var records: [TaskKey: Snapshot.TaskRecord] = [:]
+        var changes: [Change] = []
+        /// What a coordinator may say of task `number` as it stands now.
+        func next(_ number: Int) -> Change {
+            let key = Sample.key(number)
+            guard let record = records[key] else { return .taskAdded(Sample.work(number)) }
+            let ends: [AttemptEnd] = [.childFailed(reason: "trap"), .lost, .stalled, .revoked, .released]
+            switch record.state {
+            case .done:
+                return .nondeterminism(key, kept: [], other: Sample.result(number).outputs, worker: Sample.worker)
+            case .failed:
+                return draw(below: 4) == 0
+                    ? .taskDone(key, attempt: nil, Sample.result(number)) : .taskRevived(key)
+            case .pending:
+                switch draw(below: 8) {
+                case 0: return .taskRequested(Sample.work(number, priority: draw(below: 50), payload: "asked anew"))
+                case 1: return .taskFailed(key, reason: "given up")
+                case 2: return .taskDone(key, attempt: record.running?.attempt, Sample.result(number))
+                default:
+                    if let running = record.running {
+                        return .attemptEnded(running.attempt, ends[draw(below: ends.count)])
+                    }
+                    // Sometimes an attempt that was given up comes back under its number.
+                    let comesBack = record.attempts > 0 && draw(below: 3) == 0
+                    return .attemptStarted(
+                        Sample.attempt(number, record.attempts + (comesBack ? 0 : 1)), worker: Sample.worker)
+                }
+            }
+        }
+        for step in 0..<600 {
+            let change = next(draw(below: 25))
+            if records[change.task] == nil { order.append(change.task) }
+            records[change.task] = .applying(change, to: records[change.task])
+            changes.append(change)
+            if draw(below: 5) == 0 || step == 599 {
+                try store.commit(changes)
+                changes = []
+                #expect(try store.snapshot().tasks == order.map { records[$0]! }, "seed \(seed), step \(step)")
+            }
+        }
+        #expect(records.values.contains { $0.childFailures > 1 }, "seed \(seed)")
+        #expect(records.values.contains { $0.losses > 0 }, "seed \(seed)")
+    }
+}
