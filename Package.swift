@@ -54,15 +54,16 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         house("ZeroMQ", ["CZeroMQ", "CLinux"]),
         house("Artifacts", ["Lottery"]),
+        house("Blobs", ["Lottery", "Coordination", "Artifacts"]),
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
-        house("CoordinatorService", ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "ZeroMQ", logging]),
-        house("WorkerService", ["Lottery", "Coordination", "Wire", "Artifacts", "ZeroMQ", "CLinux", logging]),
+        house("CoordinatorService", ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "ZeroMQ", logging]),
+        house("WorkerService", ["Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "ZeroMQ", "CLinux", logging]),
         house("Client", ["Lottery", "Coordination", "Wire", "ZeroMQ"]),
         .executableTarget(
             name: "tombola",
             dependencies: [
                 "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
-                "CoordinatorService", "WorkerService", "Client", "ZeroMQ", logging,
+                "CoordinatorService", "WorkerService", "Client", "ZeroMQ", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -77,10 +78,17 @@ let package = Package(
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("ArtifactsTests", ["Artifacts", "Lottery"]),
         tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery"]),
+        // A worker and its slots' children for tests: it sleeps, copies and dies on command.
+        .executableTarget(
+            name: "SlotFixture", dependencies: ["WorkerService", "Coordination", "Lottery", logging], path: "Tests/SlotFixture",
+            swiftSettings: strict),
         tests(
             "ServiceTests",
-            ["CoordinatorService", "WorkerService", "Client", "Store", "Artifacts", "Coordination", "Wire", "ZeroMQ", "Lottery"]),
-        tests("TombolaTests", ["tombola", "Lottery"]),
+            [
+                "CoordinatorService", "WorkerService", "Client", "Sweeps", "Store", "Blobs", "Artifacts", "Coordination", "Wire",
+                "ZeroMQ", "Lottery", "SlotFixture", logging,
+            ]),
+        tests("TombolaTests", ["tombola", "Store", "Coordination", "Lottery"]),
     ],
     swiftLanguageModes: [.v6]
 )

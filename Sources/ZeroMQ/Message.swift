@@ -24,8 +24,8 @@ public struct Message: ~Copyable {
     /// Whether another frame of the same message follows.
     public var hasMore: Bool { mutating get { zmq_msg_more(&raw) != 0 } }
 
-    /// Calls `body` with its bytes, which are valid until `body` returns: libzmq keeps up to 33 bytes inside the message itself,
-    /// so that their address moves with the variable.
+    /// Calls `body` with its bytes, which are valid until `body` returns: libzmq keeps up to 33 bytes inside the
+    /// message itself, so that their address moves with the variable.
     public mutating func withBytes<Value>(_ body: (UnsafeRawBufferPointer) throws -> Value) rethrows -> Value {
         try withUnsafeMutablePointer(to: &raw) { message in
             try body(UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)))

@@ -1,6 +1,7 @@
 import CZeroMQ
 
-/// Waits until one of several sockets and file descriptors is ready. Build it anew for each wait: watching costs an array element.
+/// Waits until one of several sockets and file descriptors is ready. Build it anew for each wait: watching costs an
+/// array element.
 public struct Poller {
     /// Names a watched socket or file descriptor in this poller.
     public struct Item: Hashable, Sendable {
@@ -30,7 +31,8 @@ public struct Poller {
         return Item(index: items.count - 1)
     }
 
-    /// Waits for at most `milliseconds` (nil: for ever) and returns how many items are ready: 0 after the time, or a signal.
+    /// Waits for at most `milliseconds` (nil: for ever) and returns how many items are ready: 0 after the time, or a
+    /// signal.
     public mutating func wait(milliseconds: Int64?) throws(ZMQError) -> Int {
         // libzmq computes deadlines in Int; a day is as good as for ever to a caller who looks at its clock again.
         let timeout = milliseconds.map { Int(min(max(0, $0), 86_400_000)) } ?? -1

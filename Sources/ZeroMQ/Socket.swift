@@ -25,6 +25,7 @@ public struct Socket: ~Copyable {
     ///
     /// Throws `addressInUse` and its like.
     public borrowing func bind(_ endpoint: String) throws(ZMQError) -> String {
+        try allowIPv6(for: endpoint)
         try check(zmq_bind(handle, endpoint))
         var text = [CChar](repeating: 0, count: 1024)
         var count = text.count
@@ -34,7 +35,23 @@ public struct Socket: ~Copyable {
 
     /// Begins to connect, in the background and again after each loss. Throws only if `endpoint` cannot be read.
     public borrowing func connect(_ endpoint: String) throws(ZMQError) {
+        try allowIPv6(for: endpoint)
         try check(zmq_connect(handle, endpoint))
+    }
+
+    /// Only for an address in brackets: a socket that allows IPv6 reports an IPv4 address it is bound to as a mapped
+    /// one.
+    private borrowing func allowIPv6(for endpoint: String) throws(ZMQError) {
+        var value: Int32 = endpoint.contains("[") ? 1 : 0
+        try check(zmq_setsockopt(handle, ZMQ_IPV6, &value, MemoryLayout<Int32>.size))
+    }
+
+    /// Closes after what was accepted for sending has left, or after `milliseconds`: an orderly goodbye.
+    public consuming func close(lingerMilliseconds milliseconds: Int) {
+        var value = Int32(milliseconds)
+        // The option exists and the value is in its range, so it cannot fail; if it did, the goodbye would be lost,
+        // which leases repair.
+        _ = zmq_setsockopt(handle, ZMQ_LINGER, &value, MemoryLayout<Int32>.size)
     }
 
     /// Sends the frames as one message. False if the peer's queue is full: then nothing was sent.
@@ -45,7 +62,8 @@ public struct Socket: ~Copyable {
         precondition(!frames.isEmpty, "a message has at least one frame")
         for (index, frame) in frames.enumerated() {
             var message = try Message(frame)
-            // A full queue later than at the first frame takes the frames before it back, so false always means: nothing sent.
+            // A full queue later than at the first frame takes the frames before it back, so false always means:
+            // nothing sent.
             guard try send(&message, more: index < frames.count - 1) else { return false }
         }
         return true
@@ -53,7 +71,8 @@ public struct Socket: ~Copyable {
 
     /// The frames of the next message, or nil if none is here yet.
     ///
-    /// At most `limit` + 1 frames are returned; the rest of a longer message is dropped, and its count shows that it was too long.
+    /// At most `limit` + 1 frames are returned; the rest of a longer message is dropped, and its count shows that it
+    /// was too long.
     public borrowing func receive(limit: Int = 8) throws(ZMQError) -> [[UInt8]]? {
         var message = Message()
         guard try receive(&message) else { return nil }
@@ -101,7 +120,6 @@ public struct Socket: ~Copyable {
         guard let handle = zmq_socket(context.handle, type) else { throw ZMQError.last }
         var settings = [
             (ZMQ_LINGER, 0),
-            (ZMQ_IPV6, 1),
             (ZMQ_SNDHWM, options.queuedMessages),
             (ZMQ_RCVHWM, options.queuedMessages),
             (ZMQ_HANDSHAKE_IVL, options.handshakeMilliseconds),
@@ -127,8 +145,8 @@ public struct Socket: ~Copyable {
     }
 }
 
-/// What differs between sockets. Always so: routing ids are drawn by the router, sends to a lost peer fail (ROUTER_MANDATORY),
-/// closing drops what was not sent (LINGER 0: leases and resends repair that).
+/// What differs between sockets. Always so: routing ids are drawn by the router, sends to a lost peer fail
+/// (ROUTER_MANDATORY), closing drops what was not sent (LINGER 0: leases and resends repair that).
 public struct SocketOptions: Sendable {
     /// Messages that may wait in each direction, per peer.
     public var queuedMessages = 1_000

@@ -1,10 +1,11 @@
 import Glibc
 import Synchronization
 
-/// SIGINT and SIGTERM as something a `Poller` can wait for: the first rings the doorbell, a second ends the process at once.
+/// SIGINT and SIGTERM as something a `Poller` can wait for: the first rings the doorbell, a second ends the process at
+/// once.
 ///
-/// A handler rather than a signalfd, because that needs the signals blocked in every thread, those of libraries included; and because
-/// a second Ctrl-C must work even if the loop hangs.
+/// A handler rather than a signalfd, because that needs the signals blocked in every thread, those of libraries
+/// included; and because a second Ctrl-C must work even if the loop hangs.
 public final class StopSignals: Sendable {
     public let doorbell: Doorbell
 

@@ -1,0 +1,114 @@
+import Coordination
+import Lottery
+import Wire
+import ZeroMQ
+
+/// Asks a coordinator and waits for its answers. It belongs to the thread that made it.
+public final class Client {
+    /// Larger specs are refused by the coordinator's socket.
+    public static let maximumBodyBytes = 4 * 1024 * 1024 - Limits.headerBytes
+
+    public let endpoint: String
+    private let socket: Socket
+    private var lastID: UInt64 = 0
+
+    /// Begins to connect; whether somebody is there shows with the first request.
+    /// - Parameter endpoint: `tcp://host:port`, as `tombola serve` prints it.
+    public init(endpoint: String) throws(ClientError) {
+        self.endpoint = endpoint
+        var options = SocketOptions()
+        options.maximumFrameBytes = Limits.clientBodyBytes + Limits.headerBytes
+        do { socket = try Socket(.dealer, options: options, context: try ZMQContext()) } catch {
+            throw .socket(error.description)
+        }
+        do { try socket.connect(endpoint) } catch { throw .badEndpoint(endpoint, reason: error.description) }
+    }
+
+    /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
+    ///
+    /// - Throws: `noAnswer` after that time; `refused` for an answer whose status is not 0, with its body.
+    public func request(
+        _ verb: String, body: [UInt8] = [], timeoutMilliseconds milliseconds: Int64 = 5_000
+    ) throws(ClientError) -> [UInt8] {
+        guard body.count <= Client.maximumBodyBytes else { throw .tooLarge(byteCount: body.count) }
+        lastID += 1
+        let deadline = MonotonicClock.milliseconds + milliseconds
+        let silence = ClientError.noAnswer(endpoint, seconds: Double(milliseconds) / 1_000)
+        guard try send(ClientRequest(id: lastID, verb: verb, body: body)) else { throw silence }
+        while let frames = try receive(until: deadline) {
+            guard let reply = try read(frames) else { continue }
+            guard reply.status == 0 else { throw .refused(status: reply.status, body: reply.body) }
+            return reply.body
+        }
+        throw silence
+    }
+
+    private func send(_ request: ClientRequest) throws(ClientError) -> Bool {
+        do { return try socket.send(Wire.encode(request)) } catch { throw .socket(error.description) }
+    }
+
+    private func receive(until deadline: Int64) throws(ClientError) -> [[UInt8]]? {
+        do throws(ZMQError) {
+            while true {
+                if let frames = try socket.receive() { return frames }
+                let left = deadline - MonotonicClock.milliseconds
+                guard left > 0 else { return nil }
+                var poller = Poller()
+                _ = poller.watch(socket)
+                _ = try poller.wait(milliseconds: left)
+            }
+        } catch { throw .socket(error.description) }
+    }
+
+    /// The answer to the last request; nil for one to an earlier, which nobody waits for any more.
+    private func read(_ frames: [[UInt8]]) throws(ClientError) -> ClientReply? {
+        do {
+            let reply = try Wire.decodeClientReply(frames)
+            return reply.id == lastID ? reply : nil
+        } catch {
+            switch error {
+            case .refused(let reason): throw .notServed(endpoint, reason: reason)
+            case .version(let theirs):
+                throw .notServed(
+                    endpoint,
+                    reason:
+                        "it speaks version \(theirs) of the protocol, this program \(Wire.major): install the same tombola on both"
+                )
+            case .foreign, .malformed:
+                throw .notServed(endpoint, reason: "what answers there is no coordinator of this version")
+            }
+        }
+    }
+}
+
+/// Why there is no answer: one sentence, with the remedy.
+public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
+    case badEndpoint(String, reason: String)
+    case noAnswer(String, seconds: Double)
+    /// The coordinator refused to talk.
+    case notServed(String, reason: String)
+    /// The coordinator answered with an exit status other than 0; the body says why.
+    case refused(status: Int, body: [UInt8])
+    case tooLarge(byteCount: Int)
+    case socket(String)
+
+    public var description: String {
+        switch self {
+        case .badEndpoint(let endpoint, let reason):
+            "“\(endpoint)” is no coordinator's address (\(reason)); write it as tcp://127.0.0.1:5570, as `tombola serve` prints it"
+        case .noAnswer(let endpoint, let seconds):
+            "no coordinator answers at \(endpoint) within \(Client.text(ofSeconds: seconds)) s: is `tombola serve` running there?"
+        case .notServed(let endpoint, let reason): "the coordinator at \(endpoint) cannot be used: \(reason)"
+        case .refused(_, let body): String(decoding: body, as: UTF8.self)
+        case .tooLarge(let byteCount):
+            "a request of \(byteCount) bytes is above the limit of \(Client.maximumBodyBytes): split the sweep"
+        case .socket(let reason): "the socket to the coordinator failed: \(reason)"
+        }
+    }
+}
+
+extension Client {
+    static func text(ofSeconds seconds: Double) -> String {
+        seconds == seconds.rounded() ? String(Int(seconds)) : String(seconds)
+    }
+}

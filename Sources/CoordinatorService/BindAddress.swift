@@ -1,0 +1,54 @@
+/// An address to listen at, which other machines cannot reach.
+struct BindAddress: Hashable, Sendable {
+    /// `127.0.0.1` or `[::1]`, as ZeroMQ writes it.
+    var host: String
+    /// Nil for any free port.
+    var port: Int?
+
+    var text: String { "tcp://\(host):\(port.map(String.init) ?? "*")" }
+
+    init(_ text: String) throws(CoordinatorServiceError) {
+        guard text.hasPrefix("tcp://") else { throw .badAddress(text, reason: "it does not begin with tcp://") }
+        let rest = text.dropFirst("tcp://".count)
+        guard let colon = rest.lastIndex(of: ":"), colon > rest.startIndex else {
+            throw .badAddress(text, reason: "it has no port")
+        }
+        let portText = rest[rest.index(after: colon)...]
+        if portText == "*" {
+            port = nil
+        } else {
+            guard let number = Int(portText), (1...65_535).contains(number) else {
+                throw .badAddress(text, reason: "its port is neither a number from 1 to 65535 nor *")
+            }
+            port = number
+        }
+        // ZeroMQ binds to numbers and interfaces only.
+        host = rest[..<colon] == "localhost" ? "127.0.0.1" : String(rest[..<colon])
+        guard BindAddress.isLoopback(host) else { throw .notLoopback(text) }
+    }
+
+    private init(host: String, port: Int?) {
+        self.host = host
+        self.port = port
+    }
+
+    /// The blob socket's address beside a control socket that came to listen at `port`.
+    func blob(besideBound port: Int) -> BindAddress {
+        // A port that was free to choose says nothing of the one after it.
+        BindAddress(host: host, port: self.port == nil || port == 65_535 ? nil : port + 1)
+    }
+
+    private static func isLoopback(_ host: String) -> Bool {
+        if host == "[::1]" { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+
+    /// The port at the end of an endpoint that ZeroMQ has bound.
+    static func port(ofBound endpoint: String) -> Int {
+        guard let colon = endpoint.lastIndex(of: ":"), let port = Int(endpoint[endpoint.index(after: colon)...]) else {
+            preconditionFailure("ZeroMQ bound to “\(endpoint)”, which has no port")
+        }
+        return port
+    }
+}

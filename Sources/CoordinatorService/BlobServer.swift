@@ -1,0 +1,212 @@
+import Artifacts
+import Blobs
+import Coordination
+import Foundation
+import Lottery
+import Wire
+import ZeroMQ
+
+/// The coordinator's blob socket, on a thread of its own, so that neither hashing nor a slow disk delays a beat. It
+/// serves what the store has and pulls what workers have made.
+final class BlobServer: Sendable {
+    enum Command: Sendable {
+        /// Answered by `stored` or `unavailable`, unless dropped.
+        case pull(BlobPull)
+        case drop(BlobPull)
+        case stop
+    }
+
+    enum Event: Sendable {
+        /// It is durable in the store.
+        case stored(Digest)
+        case unavailable(Digest, WorkerID, reason: String)
+        /// The store's disk is full or cannot be used: the coordinator must end.
+        case broken(reason: String)
+    }
+
+    let events: Mailbox<Event>
+    /// Where it listens.
+    let endpoint: String
+    private let commands: Mailbox<Command>
+    private let thread: LoopThread
+
+    /// - Throws: `ZMQError` if `endpoint` cannot be listened at.
+    init(endpoint: String, folder: ArtifactFolder, context: ZMQContext) throws(ZMQError) {
+        let events = try Mailbox<Event>()
+        let commands = try Mailbox<Command>()
+        self.events = events
+        self.commands = commands
+        // The socket must be made by the thread that uses it, and whether it can be made must be known here.
+        let bound = Outcome<String, ZMQError>()
+        thread = LoopThread(name: "blobs") {
+            do throws(ZMQError) {
+                var options = SocketOptions()
+                options.maximumFrameBytes = Limits.chunkBytes + Limits.headerBytes
+                let socket = try Socket(.router, options: options, context: context)
+                bound.set(.success(try socket.bind(endpoint)))
+                Loop(socket: socket, folder: folder, commands: commands, events: events).run()
+            } catch {
+                bound.set(.failure(error))
+            }
+        }
+        self.endpoint = try bound.wait().get()
+    }
+
+    func post(_ command: Command) { commands.post(command) }
+
+    /// Closes the socket. What was being pulled stays as parts.
+    func stop() {
+        commands.post(.stop)
+        thread.join()
+    }
+}
+
+/// What the blob thread owns.
+private final class Loop {
+    /// Blobs pulled at once, over all workers; each has `Limits.chunksInFlight` chunks on their way.
+    static let maximumDownloads = 16
+    static let messagesPerTurn = 256
+
+    private struct Active {
+        var download: Download
+        var worker: WorkerID
+        var wakeUpAt: Instant?
+    }
+
+    private let socket: Socket
+    private let folder: ArtifactFolder
+    private let commands: Mailbox<BlobServer.Command>
+    private let events: Mailbox<BlobServer.Event>
+    /// The connection of each worker; a worker says hello on each.
+    private var routes: [WorkerID: [UInt8]] = [:]
+    private var active: [Digest: Active] = [:]
+    /// Waits for its turn: `maximumDownloads` are under way, or one of the same blob from another worker.
+    private var waiting: [BlobPull] = []
+    private var isStopping = false
+
+    init(
+        socket: consuming Socket, folder: ArtifactFolder, commands: Mailbox<BlobServer.Command>,
+        events: Mailbox<BlobServer.Event>
+    ) {
+        self.socket = socket
+        self.folder = folder
+        self.commands = commands
+        self.events = events
+    }
+
+    func run() {
+        do {
+            while !isStopping { try turn() }
+        } catch {
+            events.post(.broken(reason: "the blob socket failed: \(error)"))
+        }
+    }
+
+    private var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
+
+    private func turn() throws(ZMQError) {
+        var poller = Poller()
+        _ = poller.watch(readable: commands.doorbell.descriptor)
+        _ = poller.watch(socket)
+        let wakeUpAt = active.values.compactMap(\.wakeUpAt).min()
+        _ = try poller.wait(milliseconds: wakeUpAt.map { max(0, $0.since(now)) })
+        for command in commands.takeAll() { handle(command) }
+        for _ in 0..<Loop.messagesPerTurn {
+            guard let frames = try socket.receive() else { break }
+            receive(Array(frames.dropFirst()), from: frames[0])
+        }
+        for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.wakeUpAt.map({ $0 <= now }) ?? false {
+            carryOut(entry.download.wake(at: now), digest)
+        }
+    }
+
+    private func handle(_ command: BlobServer.Command) {
+        switch command {
+        case .pull(let pull):
+            if folder.contains(pull.digest) { return events.post(.stored(pull.digest)) }
+            waiting.append(pull)
+        case .drop(let pull):
+            waiting.removeAll { $0.digest == pull.digest && $0.worker == pull.worker }
+            if active[pull.digest]?.worker == pull.worker { active[pull.digest] = nil }
+        case .stop:
+            isStopping = true
+        }
+        beginWaiting()
+    }
+
+    private func beginWaiting() {
+        var index = 0
+        while active.count < Loop.maximumDownloads, index < waiting.count {
+            let pull = waiting[index]
+            // The same blob from another worker: if that pull succeeds, this one is answered at once.
+            if active[pull.digest] != nil {
+                index += 1
+                continue
+            }
+            waiting.remove(at: index)
+            let download = Download(pull.digest, byteCount: pull.byteCount, into: folder)
+            active[pull.digest] = Active(download: download, worker: pull.worker, wakeUpAt: nil)
+            carryOut(download.start(at: now), pull.digest)
+            // What was begun may be over already, and the list another.
+            index = 0
+        }
+    }
+
+    private func receive(_ frames: [[UInt8]], from route: [UInt8]) {
+        let message: BlobMessage
+        do { message = try Wire.decodeBlobMessage(frames) } catch {
+            // A peer of another version cannot have been welcomed on the control socket, so it has no business here;
+            // and what was garbled on its way is asked for again.
+            return
+        }
+        switch message {
+        case .hello(let worker):
+            guard routes[worker] != route else { return }
+            guard routes.count < Limits.workers || routes[worker] != nil else { return }
+            routes[worker] = route
+            for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.worker == worker {
+                carryOut(entry.download.reconnected(at: now), digest)
+            }
+        case .get(let digest, let offset, let count):
+            do {
+                send(try folder.answer(digest, offset: offset, count: count), to: route)
+            } catch {
+                events.post(.broken(reason: error.description))
+            }
+        case .chunk(let digest, offset: _, byteCount: _, bytes: _), .missing(let digest):
+            // Only the worker that was asked may answer: another's “missing” says nothing of this one.
+            guard let entry = active[digest], routes[entry.worker] == route else { return }
+            carryOut(entry.download.receive(message, at: now), digest)
+        }
+    }
+
+    private func carryOut(_ step: Download.Step, _ digest: Digest) {
+        guard let worker = active[digest]?.worker else { return }
+        // Without a connection nothing is sent; the worker's next hello has it asked for again.
+        if let route = routes[worker] { step.requests.forEach { send($0, to: route, of: worker) } }
+        guard let ending = step.ending else {
+            active[digest]!.wakeUpAt = step.wakeUpAt
+            return
+        }
+        active[digest] = nil
+        switch ending {
+        case .stored:
+            waiting.removeAll { $0.digest == digest }
+            events.post(.stored(digest))
+        case .unavailable(let reason): events.post(.unavailable(digest, worker, reason: reason))
+        case .broken(let error): events.post(.broken(reason: error.description))
+        }
+        beginWaiting()
+    }
+
+    /// Sends if the connection is there and has room; whoever waits for the message asks again.
+    private func send(_ message: BlobMessage, to route: [UInt8], of worker: WorkerID? = nil) {
+        do {
+            _ = try socket.send([route] + Wire.encode(message))
+        } catch .hostUnreachable {
+            if let worker, routes[worker] == route { routes[worker] = nil }
+        } catch {
+            events.post(.broken(reason: "the blob socket failed: \(error)"))
+        }
+    }
+}

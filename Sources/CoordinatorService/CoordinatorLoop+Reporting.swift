@@ -1,0 +1,135 @@
+import Coordination
+import Logging
+import Lottery
+import Store
+import Sweeps
+import Synchronization
+
+/// What is shown of the coordinator's work, and when it is brought up to date.
+struct Reporting {
+    static let milliseconds: Int64 = 250
+    /// A leaderboard is made again after this long at the earliest, and after ten times as long as it took.
+    static let rankMilliseconds: Int64 = 2_000
+
+    var rate = StepRate()
+    /// Something changed since the last report.
+    var isDue = true
+    private(set) var reportedAt: Instant?
+    /// Sweeps with results that the shown ticket does not know of.
+    var ranksWanted: Set<String> = []
+    var rankAskedAt: Instant?
+    var isRanking = false
+    var nextRankAt: Instant?
+
+    /// When the loop must look at it again; nil while nothing changes.
+    var nextAt: Instant? {
+        guard let reportedAt else { return nil }
+        let reportAt = reportedAt.advanced(byMilliseconds: Reporting.milliseconds)
+        if isDue { return reportAt }
+        return ranksWanted.isEmpty || isRanking ? nil : max(reportAt, nextRankAt ?? reportAt)
+    }
+
+    mutating func noteReport(at now: Instant) {
+        reportedAt = now
+        isDue = false
+    }
+}
+
+extension CoordinatorLoop {
+    /// Keeps progress, rate and log up with a change that is durable.
+    func note(_ change: Change) {
+        for index in submissions.sweeps.indices { submissions.sweeps[index].note(change) }
+        switch change {
+        case .attemptStarted(let id, let worker):
+            if submissions.underWay > 0 { submissions.startedMeanwhile.insert(id.task) }
+            logger.debug("task \(id.task), attempt \(id.attempt), goes to \(worker)")
+        case .attemptEnded(let id, let end):
+            logger.info("attempt \(id.attempt) of task \(id.task) ended: \(end)")
+        case .taskDone(let key, attempt: _, let result):
+            reporting.rate.noteDone(key)
+            for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }
+            logger.debug("task \(key) is done after \(result.seconds) s")
+        case .taskFailed(let key, let reason):
+            logger.error("task \(key) failed: \(reason)")
+        case .nondeterminism(let key, _, _, let worker):
+            logger.critical(
+                "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; both are kept in the store"
+            )
+        case .taskRevived(let key): logger.debug("task \(key) is tried anew")
+        case .taskAdded, .taskRequested: break
+        }
+    }
+
+    func note(best row: LeaderboardRow?, of sweep: String) {
+        let now = CoordinatorLoop.now
+        reporting.isRanking = false
+        let took = reporting.rankAskedAt.map { now.since($0) } ?? 0
+        reporting.nextRankAt = now.advanced(byMilliseconds: max(Reporting.rankMilliseconds, 10 * took))
+        if let index = submissions.sweeps.firstIndex(where: { $0.name == sweep }) {
+            submissions.sweeps[index].best = row
+        }
+    }
+
+    func log(_ notice: Coordinator.Notice) {
+        switch notice {
+        case .workerJoined(let worker, let host, let slots):
+            logger.info("\(worker) on \(host) joined with \(slots) slots")
+        case .workerReturned(let worker, let host): logger.info("\(worker) on \(host) is back")
+        case .workerLost(let worker, let reason): logger.warning("\(worker) is lost: \(reason)")
+        case .workerLeft(let worker): logger.info("\(worker) has left")
+        case .workerRefused(let worker, let reason): logger.warning("\(worker) was refused: \(reason)")
+        }
+    }
+
+    /// Publishes the status and has tickets ranked anew, a few times a second at most.
+    func report() {
+        let now = CoordinatorLoop.now
+        if let last = reporting.reportedAt, now.since(last) < Reporting.milliseconds { return }
+        if !reporting.isRanking, reporting.nextRankAt.map({ $0 <= now }) ?? true,
+            let sweep = reporting.ranksWanted.min()
+        {
+            reporting.ranksWanted.remove(sweep)
+            reporting.isRanking = true
+            reporting.rankAskedAt = now
+            desk.post(.rank(sweep: sweep))
+        }
+        guard reporting.isDue else { return }
+        reporting.noteReport(at: now)
+        publish(currentStatus(at: now))
+    }
+
+    func publish(_ status: ServiceStatus) {
+        shared.status.withLock { $0 = status }
+        configuration.onStatus?(status)
+    }
+
+    /// - Complexity: O(workers + running tasks + sweeps).
+    func currentStatus(at now: Instant) -> ServiceStatus {
+        let status = coordinator.status
+        reporting.rate.note(status.running, at: now)
+        let progress = reporting.rate.progress
+        let sweeps = submissions.sweeps.map { $0.status(running: progress) }
+        let running = Dictionary(grouping: status.running, by: \.worker)
+        let workers = status.workers.map { line in
+            ServiceStatus.WorkerStatus(
+                id: line.worker, host: line.host, processID: line.processID, slots: line.slots,
+                isReachable: line.isReachable,
+                silentMilliseconds: line.silentMilliseconds, running: (running[line.worker] ?? []).map(describe))
+        }
+        let done = sweeps.reduce(0) { $0 + $1.stepsDone }
+        let total = sweeps.reduce(0) { $0 + $1.stepsTotal }
+        let rate = reporting.rate.stepsPerSecond
+        return ServiceStatus(
+            store: store.id, sweeps: sweeps, tasks: status.counts, workers: workers, stepsTotal: total, stepsDone: done,
+            stepsPerSecond: rate, secondsRemaining: rate.flatMap { $0 > 0 ? Double(max(0, total - done)) / $0 : nil },
+            incidents: status.incidents)
+    }
+
+    private func describe(_ line: CoordinatorStatus.RunningLine) -> ServiceStatus.RunningTask {
+        let sweep = submissions.sweeps.first { $0.contains(line.task) }
+        return ServiceStatus.RunningTask(
+            task: line.task, attempt: line.attempt, role: sweep?.role(of: line.task), sweep: sweep?.name,
+            step: line.step,
+            cost: line.cost, ageMilliseconds: line.ageMilliseconds)
+    }
+}

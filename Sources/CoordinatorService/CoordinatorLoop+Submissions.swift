@@ -1,0 +1,198 @@
+import Coordination
+import Foundation
+import Logging
+import Lottery
+import Store
+import Sweeps
+import Wire
+
+/// What was submitted to this process, and who waits for an answer.
+struct Submissions {
+    /// In the order of submission.
+    var sweeps: [SweepProgress] = []
+    /// Names of sweeps that were submitted since the start.
+    var submitted: Set<String> = []
+    /// Tasks that belong to no sweep were added since the start.
+    var tasksWereAdded = false
+    /// At the desk.
+    var underWay = 0
+    var callers: [Outcome<SubmitReply, SubmissionError>] = []
+    /// Tasks given out while something is planned: the plan may believe that they can still be asked for more.
+    var startedMeanwhile: Set<TaskKey> = []
+
+    mutating func put(_ progress: SweepProgress) {
+        if let index = sweeps.firstIndex(where: { $0.name == progress.name }) {
+            var progress = progress
+            progress.best = sweeps[index].best
+            sweeps[index] = progress
+        } else {
+            sweeps.append(progress)
+        }
+    }
+
+    private var watched: [SweepProgress] { sweeps.filter { submitted.contains($0.name) } }
+
+    func areSettled(_ counts: CoordinatorStatus.Counts) -> Bool {
+        guard underWay == 0, tasksWereAdded || !submitted.isEmpty else { return false }
+        return watched.allSatisfy(\.isSettled) && (!tasksWereAdded || counts.isSettled)
+    }
+
+    func failedTasks(_ counts: CoordinatorStatus.Counts) -> Int {
+        tasksWereAdded ? counts.failed : watched.reduce(0) { $0 + $1.failedCount }
+    }
+
+    mutating func refuseAll() {
+        for caller in callers { caller.set(.failure(.stopped)) }
+        callers = []
+    }
+}
+
+/// Submissions and questions of clients.
+extension CoordinatorLoop {
+    /// How often a plan is made again because tasks were given out meanwhile, before it is taken as it is: then a task
+    /// that needs what was not asked for in time fails with a reason that says to submit again.
+    static let planningTries = 5
+
+    func answer(_ request: ClientRequest, from route: RouteID) throws(WireError) {
+        let asker = Asker.client(route, id: request.id)
+        guard let verb = ServiceVerb(rawValue: request.verb) else {
+            let known = ServiceVerb.allCases.map(\.rawValue).joined(separator: ", ")
+            return refuse(
+                asker, status: 2,
+                "this coordinator does not know “\(request.verb)”, only \(known): use the same version of tombola")
+        }
+        switch verb {
+        case .status:
+            reply(currentStatus(at: CoordinatorLoop.now), to: asker)
+        case .submit:
+            beginSubmission(try decode(SubmitRequest.self, request), asker)
+        case .leaderboard:
+            desk.post(.leaderboard(try decode(LeaderboardRequest.self, request), asker))
+        }
+    }
+
+    private func decode<Body: Decodable>(_ type: Body.Type, _ request: ClientRequest) throws(WireError) -> Body {
+        do { return try JSONDecoder().decode(type, from: Data(request.body)) } catch {
+            throw .malformed("the body of “\(request.verb)”: \(error)")
+        }
+    }
+
+    func beginSubmission(_ request: SubmitRequest, _ asker: Asker, tries: Int = 0) {
+        if case .caller(let answer) = asker, tries == 0 { submissions.callers.append(answer) }
+        submissions.underWay += 1
+        desk.post(.submit(request, asker, tries: tries))
+    }
+
+    func receive(_ event: Desk.Event) throws(CoordinatorServiceError) {
+        switch event {
+        case .restored(var progress):
+            progress.note(coordinator.state)
+            submissions.put(progress)
+            reporting.ranksWanted.insert(progress.name)
+        case .unplannable(let sweep, let reason):
+            logger.warning("the progress of sweep \(sweep) cannot be shown: \(reason)")
+        case .planned(let submission):
+            try take(on: submission)
+            finishPlanning()
+        case .refused(let error, let asker):
+            refuse(asker, error)
+            finishPlanning()
+        case .leaderboards(let leaderboards, let asker): reply(leaderboards, to: asker)
+        case .noSuchSweep(let name, let known, let asker):
+            let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
+            refuse(asker, status: 2, "there is no sweep “\(name)” in this store; \(list)")
+        case .failed(let reason, let asker): refuse(asker, status: 1, reason)
+        case .ranked(let sweep, let row): note(best: row, of: sweep)
+        case .unranked(let sweep, let reason):
+            logger.warning("the tickets of sweep \(sweep) could not be ranked: \(reason)")
+            note(best: nil, of: sweep)
+        }
+        reporting.isDue = true
+    }
+
+    private func finishPlanning() {
+        submissions.underWay -= 1
+        if submissions.underWay == 0 { submissions.startedMeanwhile = [] }
+    }
+
+    private func take(on submission: Submission) throws(CoordinatorServiceError) {
+        // The desk read the store while this thread went on. A task that it took for waiting may have been given out
+        // since, without the checkpoints that the plan relies on.
+        if !submissions.startedMeanwhile.isDisjoint(with: submission.believedPending),
+            submission.tries < CoordinatorLoop.planningTries
+        {
+            return beginSubmission(submission.request, submission.asker, tries: submission.tries + 1)
+        }
+        try flush()
+        apply(.tasksAdded(submission.works))
+        do throws(CoordinatorServiceError) {
+            try flush(adding: submission.record)
+        } catch {
+            if case .store(let failure) = error { refuse(submission.asker, .store(failure)) }
+            throw error
+        }
+        var progress = submission.progress
+        progress.note(coordinator.state)
+        submissions.put(progress)
+        submissions.submitted.insert(progress.name)
+        reporting.ranksWanted.insert(progress.name)
+        let plan = submission.reply.plan
+        logger.info(
+            "sweep \(plan.sweep): \(plan.points) points, \(plan.tasks) tasks, \(plan.tasksDone) of them done already")
+        reply(submission.reply, to: submission.asker)
+    }
+
+    private func reply(_ body: some Encodable, to asker: Asker) {
+        switch asker {
+        case .client(let route, let id):
+            do { send(ClientReply(id: id, status: 0, body: Array(try CoordinatorLoop.json(body))), to: route) } catch {
+                refuse(asker, status: 1, "the answer could not be written as JSON: \(error)")
+            }
+        case .caller(let answer):
+            guard let body = body as? SubmitReply else { preconditionFailure("a caller submits and asks nothing else") }
+            answer.set(.success(body))
+            submissions.callers.removeAll { $0 === answer }
+        }
+    }
+
+    private func refuse(_ asker: Asker, _ error: SubmissionError) {
+        switch asker {
+        case .client: refuse(asker, status: error.exitStatus, error.description)
+        case .caller(let answer):
+            answer.set(.failure(error))
+            submissions.callers.removeAll { $0 === answer }
+        }
+    }
+
+    private func refuse(_ asker: Asker, status: Int, _ sentence: String) {
+        switch asker {
+        case .client(let route, let id):
+            do {
+                send(
+                    ClientReply(
+                        id: id, status: status, body: Array(try CoordinatorLoop.json(ServiceRefusal(error: sentence)))),
+                    to: route)
+            } catch { preconditionFailure("a sentence could not be written as JSON: \(error)") }
+        case .caller(let answer):
+            answer.set(.failure(.failed(sentence)))
+            submissions.callers.removeAll { $0 === answer }
+        }
+    }
+
+    private func send(_ reply: ClientReply, to route: RouteID) {
+        guard reply.body.count <= Limits.clientBodyBytes else {
+            return refuse(
+                .client(route, id: reply.id), status: 1,
+                "the answer of \(reply.body.count) bytes is above the limit of \(Limits.clientBodyBytes): ask for one sweep, or read the store"
+            )
+        }
+        // A client that is gone needs no answer.
+        do { _ = try send(Wire.encode(reply), to: route) } catch { end(.failure(error)) }
+    }
+
+    private static func json(_ body: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(body)
+    }
+}

@@ -1,0 +1,337 @@
+import Coordination
+import Foundation
+import Logging
+import Lottery
+import Store
+import Sweeps
+import Wire
+import ZeroMQ
+
+/// What the coordinator's thread owns: the value that decides, the control socket, and what is known of sweeps.
+///
+/// Each turn: poll, receive every ready frame, let the value decide, commit all its changes in one transaction, send. A
+/// crash between any two of these loses messages only, which leases and resends repair; a commit that fails sends
+/// nothing and ends the process.
+final class CoordinatorLoop {
+    /// Bounds one turn's transaction; what is left over is ready for the next.
+    static let messagesPerTurn = 4_096
+    /// A spec; workers' frames are smaller.
+    static let maximumFrameBytes = 4 * 1024 * 1024
+    /// How long `shutdown` and the last replies may take to leave.
+    static let goodbyeMilliseconds = 1_000
+
+    let configuration: CoordinatorServiceConfiguration
+    let store: Store
+    let shared: SharedState
+    let signals: StopSignals?
+    let logger: Logger
+    let desk: Desk
+    let blobs: BlobServer
+    let endpoint: String
+
+    var coordinator: Coordinator
+    var control: Socket?
+    /// What this turn has decided and not done yet.
+    var batch = Coordinator.Outcome()
+    var wakeUpAt: Instant?
+    var ending: Result<CoordinatorExit, CoordinatorServiceError>?
+    /// When a stop ends, whoever is still here.
+    var stopDeadline: Instant?
+    /// When sockets were last read.
+    var readAt: Instant
+    var malformed = RateLimit()
+    var submissions = Submissions()
+    var reporting = Reporting()
+
+    init(
+        _ configuration: CoordinatorServiceConfiguration, store: Store, control address: BindAddress,
+        blob blobAddress: BindAddress?,
+        shared: SharedState, signals: StopSignals?
+    ) throws(CoordinatorServiceError) {
+        self.configuration = configuration
+        self.store = store
+        self.shared = shared
+        self.signals = signals
+        logger = configuration.logger
+        let context: ZMQContext
+        do { context = try ZMQContext() } catch { throw .socket(error.description) }
+        let socket = try CoordinatorLoop.listen(at: address, context)
+        endpoint = socket.endpoint
+        let blobs = blobAddress ?? address.blob(besideBound: BindAddress.port(ofBound: socket.endpoint))
+        do {
+            self.blobs = try BlobServer(endpoint: blobs.text, folder: store.artifacts, context: context)
+        } catch {
+            throw CoordinatorServiceError(error, listeningAt: blobs, isDerived: blobAddress == nil)
+        }
+        control = consume socket.socket
+        var settings = configuration.settings
+        settings.blobEndpointPort = BindAddress.port(ofBound: self.blobs.endpoint)
+        do {
+            readAt = CoordinatorLoop.now
+            coordinator = Coordinator(
+                restoring: try store.snapshot(), generation: Generation(nonce: UInt64.random(in: .min ... .max)),
+                settings: settings, at: readAt)
+            let reader = try Store.open(directory: store.directory, mode: .reader)
+            do { desk = try Desk(reader: reader, artifacts: store.artifacts, configuration: configuration) } catch {
+                throw CoordinatorServiceError.socket(error.description)
+            }
+            for record in try store.sweeps() { desk.post(.restore(record)) }
+        } catch let error as StoreError {
+            throw .store(error)
+        } catch {
+            throw .socket(String(describing: error))
+        }
+    }
+
+    static var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
+
+    func run() -> Result<CoordinatorExit, CoordinatorServiceError> {
+        logger.info("coordinator of store \(store.id) listens at \(endpoint), for blobs at \(blobs.endpoint)")
+        do {
+            // What restoring decided goes out with the first event.
+            apply(.wake)
+            try flush()
+            while ending == nil { try turn() }
+            publish(currentStatus(at: CoordinatorLoop.now))
+        } catch {
+            end(.failure(error))
+        }
+        for command in shared.close() { refuse(command) }
+        submissions.refuseAll()
+        control.take()?.close(lingerMilliseconds: CoordinatorLoop.goodbyeMilliseconds)
+        blobs.stop()
+        // The desk may be amid a data set, which nobody waits for any more: it ends by itself.
+        desk.post(.stop)
+        return ending!
+    }
+
+    func end(_ result: Result<CoordinatorExit, CoordinatorServiceError>) {
+        if ending == nil { ending = result }
+    }
+
+    private func turn() throws(CoordinatorServiceError) {
+        let polledAt = CoordinatorLoop.now
+        let wait = max(0, nextDeadline.since(polledAt))
+        let shouldStop: Bool
+        do throws(ZMQError) {
+            var poller = Poller()
+            _ = poller.watch(control!)
+            for bell in [blobs.events.doorbell, desk.events.doorbell, shared.commands.doorbell] {
+                _ = poller.watch(readable: bell.descriptor)
+            }
+            let signal = signals.map { poller.watch(readable: $0.doorbell.descriptor) }
+            _ = try poller.wait(milliseconds: wait)
+            shouldStop = signal.map { poller.isReady($0) } ?? false
+        } catch { throw .socket(error.description) }
+
+        // What was not read while this thread was kept from it (a slow disk, a suspended machine) is not the workers'
+        // silence.
+        let now = CoordinatorLoop.now
+        let stalled = polledAt.since(readAt) + max(0, now.since(polledAt) - wait)
+        if stalled > configuration.settings.loopStallMilliseconds {
+            logger.warning("the coordinator was held up for \(stalled) ms; deadlines are put off by as much")
+            apply(.loopStalled(milliseconds: stalled))
+        }
+        readAt = now
+
+        try receiveFrames()
+        for event in blobs.events.takeAll() { receive(event) }
+        try flush()
+        for event in desk.events.takeAll() { try receive(event) }
+        for command in shared.commands.takeAll() { try receive(command) }
+        if shouldStop { beginStop() }
+        // Last, so that a beat that waited in a buffer is never too late.
+        if let wakeUpAt, wakeUpAt <= CoordinatorLoop.now { apply(.wake) }
+        try flush()
+        report()
+        endIfDone()
+        try flush()
+    }
+
+    private var nextDeadline: Instant {
+        let deadlines = [wakeUpAt, stopDeadline, reporting.nextAt].compactMap { $0 }
+        return deadlines.min() ?? CoordinatorLoop.now.advanced(byMilliseconds: 60_000)
+    }
+
+    /// Lets the coordinator decide; `flush` does what it decided.
+    func apply(_ event: Coordinator.Event) {
+        let outcome = coordinator.handle(event, at: CoordinatorLoop.now)
+        batch.changes += outcome.changes
+        batch.messages += outcome.messages
+        batch.pulls += outcome.pulls
+        batch.droppedPulls += outcome.droppedPulls
+        batch.notices += outcome.notices
+        wakeUpAt = outcome.wakeUpAt
+        reporting.isDue = true
+    }
+
+    /// Makes what was decided durable, in one transaction, and then lets it out. With `sweep`, that is part of the
+    /// transaction.
+    func flush(adding sweep: SweepRecord? = nil) throws(CoordinatorServiceError) {
+        var sweep = sweep
+        while !(batch.isEmpty && sweep == nil) {
+            let current = batch
+            batch = Coordinator.Outcome()
+            do throws(StoreError) {
+                if let record = sweep {
+                    try store.addSweep(record, changes: current.changes)
+                    sweep = nil
+                } else {
+                    try store.commit(current.changes)
+                }
+            } catch { throw .store(error) }
+            for change in current.changes { note(change) }
+            for notice in current.notices { log(notice) }
+            for pull in current.droppedPulls { blobs.post(.drop(pull)) }
+            for pull in current.pulls { blobs.post(.pull(pull)) }
+            var lost: Set<RouteID> = []
+            for envelope in current.messages where !lost.contains(envelope.to) {
+                if try !send(Wire.encode(envelope.message), to: envelope.to) { lost.insert(envelope.to) }
+            }
+            // What that leads to is decided, made durable and sent in the next round.
+            for route in lost.sorted() { apply(.unreachable(route)) }
+        }
+    }
+
+    /// False if nobody is at the end of the route.
+    func send(_ frames: [[UInt8]], to route: RouteID) throws(CoordinatorServiceError) -> Bool {
+        do throws(ZMQError) {
+            // A full queue means that the peer does not read. What matters is sent again, and its silence will end its
+            // session.
+            _ = try control!.send([route.bytes] + frames)
+            return true
+        } catch .hostUnreachable {
+            return false
+        } catch {
+            throw .socket(error.description)
+        }
+    }
+
+    private func receiveFrames() throws(CoordinatorServiceError) {
+        for _ in 0..<CoordinatorLoop.messagesPerTurn {
+            let message: [[UInt8]]?
+            do { message = try control!.receive() } catch { throw .socket(error.description) }
+            guard let message else { return }
+            let route = RouteID(bytes: message[0])
+            do throws(WireError) {
+                switch try Wire.decodeRequest(Array(message.dropFirst())) {
+                case .worker(let said): apply(.worker(route, said))
+                case .client(let request): try answer(request, from: route)
+                }
+            } catch {
+                try receive(unreadable: error, from: route)
+            }
+        }
+    }
+
+    private func receive(unreadable error: WireError, from route: RouteID) throws(CoordinatorServiceError) {
+        switch error {
+        case .version(let theirs):
+            let reason =
+                "it speaks version \(theirs) of the protocol, this coordinator version \(Wire.major): install the same tombola on both"
+            _ = try send(Wire.encodeRefusal(reason: reason), to: route)
+        case .foreign, .malformed, .refused: break
+        }
+        if let count = malformed.admit(at: CoordinatorLoop.now) {
+            logger.warning("a frame could not be read and was dropped (\(count) so far): \(error)")
+        }
+    }
+
+    private func receive(_ event: BlobServer.Event) {
+        switch event {
+        case .stored(let digest): apply(.blobStored(digest))
+        case .unavailable(let digest, let worker, let reason):
+            logger.warning("\(worker) did not deliver blob \(digest): \(reason)")
+            apply(.blobUnavailable(digest, worker))
+        case .broken(let reason): end(.failure(.blobs(reason)))
+        }
+    }
+
+    private func receive(_ command: SharedState.Command) throws(CoordinatorServiceError) {
+        switch command {
+        case .submit(let request, let answer): beginSubmission(request, .caller(answer))
+        case .add(let works, let answer):
+            apply(.tasksAdded(works))
+            try flush()
+            submissions.tasksWereAdded = true
+            answer.set(.success(()))
+        case .stop: beginStop()
+        }
+    }
+
+    private func refuse(_ command: SharedState.Command) {
+        switch command {
+        case .submit(_, let answer): answer.set(.failure(.stopped))
+        case .add(_, let answer): answer.set(.failure(.stopped))
+        case .stop: break
+        }
+    }
+
+    private func beginStop() {
+        signals?.doorbell.silence()
+        guard stopDeadline == nil else { return }
+        logger.info("the coordinator stops")
+        stopDeadline = CoordinatorLoop.now.advanced(byMilliseconds: configuration.stopGraceMilliseconds)
+    }
+
+    private func endIfDone() {
+        if let stopDeadline {
+            // Workers that stop with it deliver what they have and say goodbye.
+            if CoordinatorLoop.now >= stopDeadline || coordinator.status.workers.isEmpty { end(.success(.stopped)) }
+        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.status.counts) {
+            apply(.stopWorkers)
+            end(.success(.done(failedTasks: submissions.failedTasks(coordinator.status.counts))))
+        }
+    }
+
+    private static func listen(
+        at address: BindAddress, _ context: ZMQContext
+    ) throws(CoordinatorServiceError) -> Listener {
+        do throws(ZMQError) {
+            var options = SocketOptions()
+            options.maximumFrameBytes = maximumFrameBytes
+            let socket = try Socket(.router, options: options, context: context)
+            let endpoint = try socket.bind(address.text)
+            return Listener(socket: socket, endpoint: endpoint)
+        } catch {
+            throw CoordinatorServiceError(error, listeningAt: address, isDerived: false)
+        }
+    }
+
+    private struct Listener: ~Copyable {
+        var socket: Socket
+        var endpoint: String
+    }
+}
+
+extension Coordinator.Outcome {
+    var isEmpty: Bool {
+        changes.isEmpty && messages.isEmpty && pulls.isEmpty && droppedPulls.isEmpty && notices.isEmpty
+    }
+}
+
+extension CoordinatorServiceError {
+    init(_ error: ZMQError, listeningAt address: BindAddress, isDerived: Bool) {
+        self =
+            switch error {
+            case .addressInUse: .portInUse(address.text, isDerived: isDerived)
+            case .addressNotAvailable: .badAddress(address.text, reason: "this machine does not have it")
+            default: .badAddress(address.text, reason: error.description)
+            }
+    }
+}
+
+/// Lets something be logged once in a while, and counts how often it happened.
+struct RateLimit {
+    static let milliseconds: Int64 = 10_000
+    private var count = 0
+    private var admittedAt: Instant?
+
+    /// How often it has happened, if it may be logged now.
+    mutating func admit(at now: Instant) -> Int? {
+        count += 1
+        if let admittedAt, now.since(admittedAt) < RateLimit.milliseconds { return nil }
+        admittedAt = now
+        return count
+    }
+}

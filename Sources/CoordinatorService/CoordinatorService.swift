@@ -1,0 +1,116 @@
+import Coordination
+import Foundation
+import Glibc
+import Logging
+import Lottery
+import Store
+import Synchronization
+import Wire
+import ZeroMQ
+
+/// A coordinator process: carries out what `Coordination.Coordinator` decides. One thread polls, decides, commits and
+/// sends; blobs and planning have threads of their own.
+///
+/// It works from its `init` on; `run` waits for its end. May be used from any thread.
+public final class CoordinatorService: Sendable {
+    /// Where workers and clients connect.
+    public let endpoint: String
+    public let store: Store
+    private let shared: SharedState
+    private let end = Outcome<CoordinatorExit, CoordinatorServiceError>()
+
+    /// Opens the store, listens, and goes on with what the store holds.
+    ///
+    /// - Parameter signals: SIGINT and SIGTERM, where they are to stop the coordinator.
+    public init(_ configuration: CoordinatorServiceConfiguration, signals: StopSignals? = nil)
+        throws(CoordinatorServiceError)
+    {
+        let control = try BindAddress(configuration.bind)
+        let blob: BindAddress? = if let text = configuration.blobBind { try BindAddress(text) } else { nil }
+        let store: Store
+        let shared: SharedState
+        do { store = try Store.open(directory: configuration.storeDirectory, mode: .coordinator) } catch {
+            throw .store(error)
+        }
+        do { shared = try SharedState() } catch { throw .socket(error.description) }
+        raiseFileLimit()
+        // Sockets and decisions belong to the thread of the loop; whether it could begin must be known here.
+        let begun = Outcome<String, CoordinatorServiceError>()
+        let end = end
+        _ = LoopThread(name: "coordinator") {
+            do throws(CoordinatorServiceError) {
+                let loop = try CoordinatorLoop(
+                    configuration, store: store, control: control, blob: blob, shared: shared, signals: signals)
+                begun.set(.success(loop.endpoint))
+                end.set(loop.run())
+            } catch {
+                begun.set(.failure(error))
+                end.set(.failure(error))
+            }
+        }
+        self.store = store
+        self.shared = shared
+        endpoint = try begun.wait().get()
+    }
+
+    /// Waits until the coordinator has ended: it was stopped, all was done and `exitWhenDone` is set, or it cannot go
+    /// on.
+    public func run() throws(CoordinatorServiceError) -> CoordinatorExit { try end.wait().get() }
+
+    /// Has it end soon; nothing that was done is lost, and workers go on until they find a coordinator again.
+    public func stop() { shared.commands.post(.stop) }
+
+    /// What it is doing, a quarter of a second old at most.
+    public var status: ServiceStatus? { shared.status.withLock { $0 } }
+
+    /// Plans a sweep and takes it on, or goes on with it if the store has it. Blocks until that is durable.
+    public func submit(_ request: SubmitRequest) throws(SubmissionError) -> SubmitReply {
+        let answer = Outcome<SubmitReply, SubmissionError>()
+        shared.post(.submit(request, answer)) { answer.set(.failure(.stopped)) }
+        return try answer.wait().get()
+    }
+
+    /// Takes on tasks that belong to no sweep, such as a benchmark's. Blocks until they are durable.
+    public func add(_ works: [Work]) throws(SubmissionError) {
+        let answer = Outcome<Void, SubmissionError>()
+        shared.post(.add(works, answer)) { answer.set(.failure(.stopped)) }
+        try answer.wait().get()
+    }
+}
+
+/// What other threads and the coordinator's share.
+final class SharedState: Sendable {
+    enum Command: Sendable {
+        case submit(SubmitRequest, Outcome<SubmitReply, SubmissionError>)
+        case add([Work], Outcome<Void, SubmissionError>)
+        case stop
+    }
+
+    let commands: Mailbox<Command>
+    let status = Mutex<ServiceStatus?>(nil)
+    private let hasEnded = Atomic(false)
+
+    init() throws(ZMQError) { commands = try Mailbox() }
+
+    /// Posts a command whose sender waits. `refuse` is called if nobody may read it any more; answers count once.
+    func post(_ command: Command, refuse: () -> Void) {
+        commands.post(command)
+        if hasEnded.load(ordering: .sequentiallyConsistent) { refuse() }
+    }
+
+    /// What was posted and will not be read.
+    func close() -> [Command] {
+        hasEnded.store(true, ordering: .sequentiallyConsistent)
+        return commands.takeAll()
+    }
+}
+
+/// Each worker has two connections and each child and part file needs a descriptor, so the soft limit of 1,024 is soon
+/// reached.
+private func raiseFileLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    // If it cannot be raised, fewer workers can connect, and they say so.
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+}

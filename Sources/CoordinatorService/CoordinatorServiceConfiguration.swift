@@ -1,0 +1,56 @@
+import Coordination
+import Logging
+import Lottery
+
+/// What a coordinator process is told at its start.
+public struct CoordinatorServiceConfiguration: Sendable {
+    /// The store's folder; made where it lacks.
+    public var storeDirectory: String
+    /// Where workers and clients connect: `tcp://127.0.0.1:5570`, or `…:*` for any free port. Loopback only.
+    public var bind = "tcp://127.0.0.1:*"
+    /// Where blobs go; nil: the port after that of `bind`, or any free one if that is free to choose too.
+    public var blobBind: String?
+    public var settings = CoordinatorSettings()
+    /// What this build can train.
+    public var vocabulary: Vocabulary
+    public var data: DataAccess
+    /// Ends, and the workers with it, once all that was submitted to this process is done or failed.
+    public var exitWhenDone = false
+    /// How long a stop waits for workers that stop as well to deliver what they have and say goodbye. With 0 it waits
+    /// for nobody.
+    public var stopGraceMilliseconds: Int64 = 0
+    /// Called a few times a second while something changes, by the coordinator's thread: it must return soon.
+    public var onStatus: (@Sendable (ServiceStatus) -> Void)?
+    public var logger: Logger
+
+    public init(storeDirectory: String, vocabulary: Vocabulary, data: DataAccess, logger: Logger) {
+        self.storeDirectory = storeDirectory
+        self.vocabulary = vocabulary
+        self.data = data
+        self.logger = logger
+    }
+}
+
+/// How the coordinator gets at data sets, which it hands to workers without knowing what they are.
+public struct DataAccess: Sendable {
+    /// The digest of a data set's canonical file, by registered name. Its errors are shown to the user as they are.
+    public var digest: @Sendable (_ name: String) throws -> Digest
+    /// Writes the canonical file into a folder, under a name of its choice, and says which. May take long.
+    public var materialise: @Sendable (_ name: String, _ directory: String) throws -> String
+
+    public init(
+        digest: @escaping @Sendable (_ name: String) throws -> Digest,
+        materialise: @escaping @Sendable (_ name: String, _ directory: String) throws -> String
+    ) {
+        self.digest = digest
+        self.materialise = materialise
+    }
+}
+
+/// How a coordinator came to its end in good order.
+public enum CoordinatorExit: Hashable, Sendable {
+    /// All that was submitted is done, but for so many tasks that failed.
+    case done(failedTasks: Int)
+    /// It was asked to stop.
+    case stopped
+}

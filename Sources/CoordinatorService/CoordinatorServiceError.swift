@@ -1,0 +1,67 @@
+import Store
+import Sweeps
+
+/// Why a coordinator cannot start or go on: one sentence each, with the remedy.
+public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConvertible {
+    case badAddress(String, reason: String)
+    case notLoopback(String)
+    /// `isDerived`: the port was not named but follows from that of the control socket.
+    case portInUse(String, isDerived: Bool)
+    case socket(String)
+    case store(StoreError)
+    /// The store's disk failed while a blob came in.
+    case blobs(String)
+
+    public var description: String {
+        switch self {
+        case .badAddress(let address, let reason):
+            "“\(address)” is no address to listen at (\(reason)); write it as tcp://127.0.0.1:5570, or tcp://127.0.0.1:* for any free port"
+        case .notLoopback(let address):
+            "\(address) could be reached from other machines, which this version does not secure yet: "
+                + "bind to 127.0.0.1 or [::1], and reach it from elsewhere through ssh -L"
+        case .portInUse(let address, isDerived: false):
+            "the port of \(address) is in use by another program: choose another, or tcp://127.0.0.1:* for any free one"
+        case .portInUse(let address, isDerived: true):
+            "the port of \(address), which is to carry blobs because it follows the control port, is in use by another program: "
+                + "choose another control port or name a port for blobs"
+        case .socket(let reason): "the coordinator's socket failed: \(reason)"
+        case .store(let error): error.description
+        case .blobs(let reason): reason
+        }
+    }
+}
+
+/// Why a sweep was not taken on; nothing of it was stored.
+public enum SubmissionError: Error, Sendable, CustomStringConvertible {
+    case spec(SpecError)
+    /// The store has a sweep of this name with another spec.
+    case changedSpec(name: String)
+    /// A data set is missing or damaged; the sentence is the data catalog's.
+    case data(name: String, String)
+    case store(StoreError)
+    /// The coordinator ended before it could answer.
+    case stopped
+    /// More than a task may have; ours to fix, or a spec beyond all bounds.
+    case failed(String)
+
+    public var description: String {
+        switch self {
+        case .spec(let error): error.description
+        case .changedSpec(let name):
+            "the sweep “\(name)” is in this store with another spec, and what was begun is not changed: give the changed spec a new name "
+                + "(or, once this version knows it, add to the sweep with `extend`)"
+        case .data(_, let sentence): sentence
+        case .store(let error): error.description
+        case .stopped: "the coordinator ended before it took the sweep on: start it and submit again"
+        case .failed(let sentence): sentence
+        }
+    }
+
+    /// 2 where the user's spec is at fault, 1 where the machine is.
+    public var exitStatus: Int {
+        switch self {
+        case .spec, .changedSpec: 2
+        case .data, .store, .stopped, .failed: 1
+        }
+    }
+}

@@ -1,0 +1,324 @@
+import Artifacts
+import Coordination
+import Dispatch
+import Foundation
+import Lottery
+import Store
+import Sweeps
+import Synchronization
+import ZeroMQ
+
+/// Does what takes long, on a thread of its own, so that beats never wait for it: plans sweeps, materialises data sets,
+/// ranks tickets.
+///
+/// It reads the store and never writes tasks to it: what it planned goes to the coordinator's thread, which alone
+/// decides.
+final class Desk: Sendable {
+    enum Job: Sendable {
+        /// Plans a sweep that the store has, to know what its tasks are to it.
+        case restore(SweepRecord)
+        case submit(SubmitRequest, Asker, tries: Int)
+        case leaderboard(LeaderboardRequest, Asker)
+        /// Ranks one sweep for the status.
+        case rank(sweep: String)
+        case stop
+    }
+
+    enum Event: Sendable {
+        case restored(SweepProgress)
+        case planned(Submission)
+        case refused(SubmissionError, Asker)
+        case leaderboards([Leaderboard], Asker)
+        case noSuchSweep(String, known: [String], Asker)
+        case ranked(sweep: String, LeaderboardRow?)
+        case unranked(sweep: String, reason: String)
+        case failed(reason: String, Asker)
+        /// A sweep of an earlier start cannot be planned by this version; its tasks go on all the same.
+        case unplannable(sweep: String, reason: String)
+    }
+
+    let events: Mailbox<Event>
+    private let jobs: Mailbox<Job>
+    private let thread: LoopThread
+
+    /// - Parameters:
+    ///   - reader: a connection of the desk's own, so that what it reads at length holds up no commit.
+    ///   - artifacts: where data sets go.
+    init(reader: Store, artifacts: ArtifactFolder, configuration: CoordinatorServiceConfiguration) throws(ZMQError) {
+        let events = try Mailbox<Event>()
+        let jobs = try Mailbox<Job>()
+        self.events = events
+        self.jobs = jobs
+        thread = LoopThread(name: "desk") {
+            DeskLoop(store: reader, artifacts: artifacts, configuration: configuration, jobs: jobs, events: events)
+                .run()
+        }
+    }
+
+    func post(_ job: Job) { jobs.post(job) }
+
+    func stop() {
+        jobs.post(.stop)
+        thread.join()
+    }
+}
+
+/// Who waits for an answer.
+enum Asker: Sendable {
+    case client(RouteID, id: UInt64)
+    case caller(Outcome<SubmitReply, SubmissionError>)
+}
+
+/// A planned sweep on its way to the coordinator.
+struct Submission: Sendable {
+    var record: SweepRecord
+    var works: [Work]
+    var progress: SweepProgress
+    var reply: SubmitReply
+    var request: SubmitRequest
+    var asker: Asker
+    /// Tasks whose wishes were planned in the belief that they are not given out yet.
+    var believedPending: Set<TaskKey>
+    /// How often it was planned before, and the belief was wrong.
+    var tries: Int
+}
+
+private final class DeskLoop {
+    let store: Store
+    let artifacts: ArtifactFolder
+    let configuration: CoordinatorServiceConfiguration
+    let jobs: Mailbox<Desk.Job>
+    let events: Mailbox<Desk.Event>
+    /// Every sweep whose plan is known, in the order of submission.
+    var plans: [Plan] = []
+    /// Results that were read already: they never change.
+    var summaries: [TaskKey: LevelSummary] = [:]
+
+    init(
+        store: Store, artifacts: ArtifactFolder, configuration: CoordinatorServiceConfiguration,
+        jobs: Mailbox<Desk.Job>,
+        events: Mailbox<Desk.Event>
+    ) {
+        self.store = store
+        self.artifacts = artifacts
+        self.configuration = configuration
+        self.jobs = jobs
+        self.events = events
+    }
+
+    func run() {
+        while true {
+            for job in waitForJobs() {
+                switch job {
+                case .restore(let record): restore(record)
+                case .submit(let request, let asker, let tries): submit(request, asker, tries)
+                case .leaderboard(let request, let asker): answer(request, asker)
+                case .rank(let sweep): rank(sweep)
+                case .stop: return
+                }
+            }
+        }
+    }
+
+    private func waitForJobs() -> [Desk.Job] {
+        var poller = Poller()
+        _ = poller.watch(readable: jobs.doorbell.descriptor)
+        // Waiting for one descriptor can only be interrupted, and then there are no jobs.
+        do { _ = try poller.wait(milliseconds: nil) } catch {
+            preconditionFailure("waiting for a doorbell failed: \(error)")
+        }
+        return jobs.takeAll()
+    }
+
+    private func restore(_ record: SweepRecord) {
+        do {
+            let sweep = try Sweep(
+                yaml: record.spec, file: record.file, vocabulary: configuration.vocabulary,
+                maximumRuns: Sweep.runsAtMost)
+            let plan = try plan(sweep).plan
+            remember(plan)
+            events.post(.restored(SweepProgress(plan: plan)))
+        } catch {
+            events.post(.unplannable(sweep: record.name, reason: String(describing: error)))
+        }
+    }
+
+    private func submit(_ request: SubmitRequest, _ asker: Asker, _ tries: Int) {
+        do throws(SubmissionError) {
+            events.post(.planned(try prepare(request, asker, tries)))
+        } catch {
+            events.post(.refused(error, asker))
+        }
+    }
+
+    private func prepare(_ request: SubmitRequest, _ asker: Asker, _ tries: Int) throws(SubmissionError) -> Submission {
+        let sweep: Sweep
+        do {
+            sweep = try Sweep(
+                yaml: request.spec, file: request.file, vocabulary: configuration.vocabulary,
+                maximumRuns: request.consents ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
+        } catch { throw .spec(error) }
+        let held: SweepRecord?
+        do { held = try store.sweep(named: sweep.name) } catch { throw .store(error) }
+        if let held, held.digest != sweep.specDigest { throw .changedSpec(name: sweep.name) }
+
+        let (plan, believedPending, names) = try plan(sweep)
+        for (digest, name) in names.sorted(by: { $0.key < $1.key }) { try keep(dataset: name, digest) }
+        let record = SweepRecord(
+            name: sweep.name, file: request.file, spec: request.spec, digest: sweep.specDigest,
+            submittedAt: held?.submittedAt ?? Date().timeIntervalSince1970)
+        let works: [Work]
+        do { works = try plan.tasks.filter { !$0.isDone }.map(Work.init(planned:)) } catch {
+            throw .failed("a task of the sweep could not be written as JSON: \(error)")
+        }
+        remember(plan)
+        return Submission(
+            record: record, works: works, progress: SweepProgress(plan: plan),
+            reply: SubmitReply(sweep: sweep.name, isContinued: held != nil, plan: plan.summary), request: request,
+            asker: asker,
+            believedPending: believedPending, tries: tries)
+    }
+
+    /// Plans against what the store holds now, and says which tasks the plan takes for not given out, and which data
+    /// sets it names.
+    private func plan(
+        _ sweep: Sweep
+    ) throws(SubmissionError) -> (plan: Plan, believedPending: Set<TaskKey>, datasets: [Digest: String]) {
+        var believedPending: Set<TaskKey> = []
+        var datasets: [Digest: String] = [:]
+        var failure: SubmissionError?
+        do {
+            let plan = try Plan(
+                sweep: sweep, vocabulary: configuration.vocabulary,
+                dataDigest: { name in
+                    do {
+                        let digest = try configuration.data.digest(name)
+                        datasets[digest] = name
+                        return digest
+                    } catch { throw SubmissionError.data(name: name, String(describing: error)) }
+                },
+                known: { key in
+                    guard failure == nil else { return nil }
+                    do throws(StoreError) {
+                        let known = try store.task(key).map(KnownTask.init(stored:))
+                        if case .pending = known { believedPending.insert(key) }
+                        return known
+                    } catch {
+                        failure = .store(error)
+                        return nil
+                    }
+                })
+            if let failure { throw failure }
+            return (plan, believedPending, datasets)
+        } catch let error as SubmissionError {
+            throw error
+        } catch let error as SpecError {
+            throw .spec(error)
+        } catch {
+            throw .failed(String(describing: error))
+        }
+    }
+
+    /// Sees to it that workers can pull the data set.
+    private func keep(dataset name: String, _ digest: Digest) throws(SubmissionError) {
+        if artifacts.contains(digest) { return }
+        let folder = "\(store.directory)/data/canonical"
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let path = try configuration.data.materialise(name, folder)
+            let (found, _) = try artifacts.add(movingFile: path)
+            guard found == digest else {
+                throw SubmissionError.data(
+                    name: name,
+                    "the data set \(name) changed while it was read (its digest was \(digest), now \(found)): submit again"
+                )
+            }
+        } catch let error as SubmissionError {
+            throw error
+        } catch {
+            throw .data(name: name, String(describing: error))
+        }
+    }
+
+    private func remember(_ plan: Plan) {
+        if let index = plans.firstIndex(where: { $0.sweep.name == plan.sweep.name }) {
+            plans[index] = plan
+        } else {
+            plans.append(plan)
+        }
+    }
+
+    private func answer(_ request: LeaderboardRequest, _ asker: Asker) {
+        let chosen = plans.filter { request.sweep == nil || $0.sweep.name == request.sweep }
+        if let name = request.sweep, chosen.isEmpty {
+            return events.post(.noSuchSweep(name, known: plans.map(\.sweep.name), asker))
+        }
+        do {
+            events.post(.leaderboards(try chosen.map(leaderboard), asker))
+        } catch {
+            events.post(.failed(reason: String(describing: error), asker))
+        }
+    }
+
+    private func rank(_ sweep: String) {
+        guard let plan = plans.first(where: { $0.sweep.name == sweep }) else { return }
+        do {
+            events.post(.ranked(sweep: sweep, try leaderboard(plan).rows.first))
+        } catch {
+            events.post(.unranked(sweep: sweep, reason: String(describing: error)))
+        }
+    }
+
+    private func leaderboard(_ plan: Plan) throws -> Leaderboard {
+        let unread = plan.tasks.map(\.key).filter { summaries[$0] == nil }
+        var failed: [TaskKey: String] = [:]
+        for (key, result) in try store.results(of: unread) {
+            summaries[key] = try JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
+        }
+        for (key, task) in try store.tasks(unread.filter { summaries[$0] == nil }) {
+            if case .failed(let reason) = task.state { failed[key] = reason }
+        }
+        return Leaderboard(plan: plan) { key in
+            if let summary = summaries[key] { return .done(summary) }
+            return failed[key].map { .failed(reason: $0) } ?? .pending
+        }
+    }
+}
+
+extension Work {
+    /// What coordination needs to know of a planned task; the payload is the training request, as JSON with sorted
+    /// keys.
+    init(planned task: PlannedTask) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let inputs = task.inputs.map { input in
+            switch input.source {
+            case .dataset(let digest): WorkInput(name: input.name, source: .blob(digest))
+            case .output(let parent, let name): WorkInput(name: input.name, source: .output(parent, name))
+            }
+        }
+        self.init(
+            key: task.key, inputs: inputs, cost: task.cost, priority: task.priority,
+            payload: Array(try encoder.encode(task.request)))
+    }
+}
+
+extension KnownTask {
+    init(stored task: StoredTask) {
+        switch task.state {
+        case .pending: self = .pending(keepSteps: KnownTask.keepSteps(of: task))
+        case .running: self = .running(keepSteps: KnownTask.keepSteps(of: task))
+        case .done: self = .done(outputs: Set(task.outputs.map(\.name)))
+        case .failed: self = .failed
+        }
+    }
+
+    private struct Wish: Decodable {
+        var keepSteps: [Int]
+    }
+
+    private static func keepSteps(of task: StoredTask) -> [Int] {
+        // A payload that is no training request (a benchmark's) keeps no checkpoints.
+        (try? JSONDecoder().decode(Wish.self, from: Data(task.payload)))?.keepSteps ?? []
+    }
+}

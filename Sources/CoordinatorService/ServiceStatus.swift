@@ -1,0 +1,112 @@
+import Coordination
+import Foundation
+import Lottery
+import Sweeps
+
+/// What a coordinator is doing, for `status`, `watch` and the progress of `run`.
+public struct ServiceStatus: Hashable, Sendable, Codable {
+    public var store: StoreID
+    /// In the order of submission. A sweep of an earlier start appears as soon as its plan is made again.
+    public var sweeps: [SweepStatus]
+    /// Tasks of all sweeps by state; a task that sweeps share counts once.
+    public var tasks: CoordinatorStatus.Counts
+    public var workers: [WorkerStatus]
+    /// Training steps of all sweeps together; a task that sweeps share counts in each.
+    public var stepsTotal: Int
+    /// Those behind us, of running tasks too.
+    public var stepsDone: Int
+    /// Over the last half minute; nil until enough was seen.
+    public var stepsPerSecond: Double?
+    /// Steps left at that rate.
+    public var secondsRemaining: Double?
+    public var incidents: CoordinatorStatus.Incidents
+
+    /// Whether every task is done or failed.
+    public var isSettled: Bool { tasks.isSettled }
+
+    /// How many of something are in which state; the rest waits.
+    public struct Tally: Hashable, Sendable, Codable {
+        public var done = 0
+        public var running = 0
+        public var failed = 0
+        public var total = 0
+
+        public init(done: Int = 0, running: Int = 0, failed: Int = 0, total: Int = 0) {
+            self.done = done
+            self.running = running
+            self.failed = failed
+            self.total = total
+        }
+    }
+
+    public struct SweepStatus: Hashable, Sendable, Codable {
+        public var name: String
+        public var points: Int
+        /// A run is done when all its tasks are, failed when one of them is.
+        public var runs: Tally
+        /// Trainings: levels of chains and of branches, and replays. What runs share counts once.
+        public var levels: Tally
+        public var stepsTotal: Int
+        public var stepsDone: Int
+        /// The leaderboard's first row, a few seconds old at most; nil before any level is done.
+        public var best: LeaderboardRow?
+        /// Why tasks failed, the first few; those that only waited for a failed one are left out.
+        public var failures: [Failure]
+
+        public struct Failure: Hashable, Sendable, Codable {
+            public var task: TaskKey
+            public var reason: String
+        }
+    }
+
+    public struct WorkerStatus: Hashable, Sendable, Codable {
+        public var id: WorkerID
+        public var host: String
+        public var processID: Int32
+        public var slots: Int
+        public var isReachable: Bool
+        public var silentMilliseconds: Int64
+        public var running: [RunningTask]
+
+        private enum CodingKeys: String, CodingKey {
+            case id, host, slots, running
+            case processID = "process_id"
+            case isReachable = "is_reachable"
+            case silentMilliseconds = "silent_milliseconds"
+        }
+    }
+
+    public struct RunningTask: Hashable, Sendable, Codable {
+        public var task: TaskKey
+        public var attempt: Attempt
+        /// What it is within its sweep: `dense`, `level 3`, `random-reinit 3`; nil if no sweep asked for it.
+        public var role: String?
+        public var sweep: String?
+        /// Training step reached, counted as the task counts: a rewound one begins at its rewind step.
+        public var step: Int
+        /// Training steps from its first to its last.
+        public var cost: Int
+        public var ageMilliseconds: Int64
+
+        private enum CodingKeys: String, CodingKey {
+            case task, attempt, role, sweep, step, cost
+            case ageMilliseconds = "age_milliseconds"
+        }
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case store, sweeps, tasks, workers, incidents
+        case stepsTotal = "steps_total"
+        case stepsDone = "steps_done"
+        case stepsPerSecond = "steps_per_second"
+        case secondsRemaining = "seconds_remaining"
+    }
+}
+
+extension ServiceStatus.SweepStatus {
+    private enum CodingKeys: String, CodingKey {
+        case name, points, runs, levels, best, failures
+        case stepsTotal = "steps_total"
+        case stepsDone = "steps_done"
+    }
+}

@@ -1,0 +1,144 @@
+import Coordination
+import Lottery
+import Sweeps
+
+/// How far one sweep is: the states of its tasks and runs, kept up with each change.
+struct SweepProgress: Sendable {
+    private enum State: UInt8 { case pending, done, failed }
+
+    let plan: Plan
+    private let indexByKey: [TaskKey: Int32]
+    /// Runs that a task is part of.
+    private let runsOfTask: [[Int32]]
+    private var states: [State]
+    /// Per run: tasks neither done nor failed, and tasks failed.
+    private var openTasks: [Int32]
+    private var failedTasks: [Int32]
+    private var levels = ServiceStatus.Tally()
+    private var runs = ServiceStatus.Tally()
+    private var stepsDone = 0
+    private let stepsTotal: Int
+    private var failures: [ServiceStatus.SweepStatus.Failure] = []
+    var best: LeaderboardRow?
+
+    static let failuresShown = 5
+
+    /// All tasks pending; `note` brings it up to date. Takes time with the size of the plan.
+    init(plan: Plan) {
+        self.plan = plan
+        indexByKey = Dictionary(uniqueKeysWithValues: plan.tasks.enumerated().map { ($1.key, Int32($0)) })
+        states = Array(repeating: .pending, count: plan.tasks.count)
+        let runCount = plan.sweep.runCount
+        var runsOfTask = [[Int32]](repeating: [], count: plan.tasks.count)
+        openTasks = Array(repeating: 0, count: runCount)
+        failedTasks = Array(repeating: 0, count: runCount)
+        for point in plan.sweep.points.indices {
+            for replicate in 0..<plan.sweep.replicates {
+                let run = point * plan.sweep.replicates + replicate
+                let planned = plan.run(point: point, replicate: replicate)
+                let tasks = Set([planned.dense] + planned.levels + planned.branches.joined())
+                for task in tasks { runsOfTask[task].append(Int32(run)) }
+                openTasks[run] = Int32(tasks.count)
+            }
+        }
+        self.runsOfTask = runsOfTask
+        levels.total = plan.tasks.count
+        runs.total = runCount
+        stepsTotal = plan.tasks.reduce(0) { $0 + $1.cost }
+    }
+
+    var name: String { plan.sweep.name }
+    var isSettled: Bool { levels.done + levels.failed == levels.total }
+    var failedCount: Int { levels.failed }
+    var doneCount: Int { levels.done }
+
+    func contains(_ key: TaskKey) -> Bool { indexByKey[key] != nil }
+
+    /// What the task is within the sweep, in a few words.
+    func role(of key: TaskKey) -> String? {
+        guard let index = indexByKey[key] else { return nil }
+        return switch plan.tasks[Int(index)].role {
+        case .dense: "dense"
+        case .level(let level): "level \(level)"
+        case .branch(let name, let level): "\(name) \(level)"
+        case .replay(let step): "replay to step \(step)"
+        }
+    }
+
+    mutating func note(_ change: Change) {
+        switch change {
+        case .taskDone(let key, _, _): set(key, .done)
+        case .taskFailed(let key, let reason): set(key, .failed, reason: reason)
+        case .taskRevived(let key): set(key, .pending)
+        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .nondeterminism: break
+        }
+    }
+
+    /// Takes over what the coordinator knows of all tasks.
+    mutating func note(_ state: (TaskKey) -> Snapshot.State?) {
+        for task in plan.tasks {
+            switch state(task.key) {
+            case .done: set(task.key, .done)
+            case .failed(let reason): set(task.key, .failed, reason: reason)
+            case .pending, nil: set(task.key, .pending)
+            }
+        }
+    }
+
+    private mutating func set(_ key: TaskKey, _ state: State, reason: String = "") {
+        guard let index = indexByKey[key].map(Int.init), states[index] != state else { return }
+        count(index, by: -1)
+        states[index] = state
+        count(index, by: 1)
+        failures.removeAll { $0.task == key }
+        // Those that waited for a failed one say so, and would only hide the task at fault.
+        if state == .failed, !reason.hasPrefix("waits for"), failures.count < SweepProgress.failuresShown {
+            failures.append(ServiceStatus.SweepStatus.Failure(task: key, reason: reason))
+        }
+    }
+
+    private mutating func count(_ index: Int, by difference: Int) {
+        let state = states[index]
+        for run in runsOfTask[index].map(Int.init) {
+            tallyRun(run, by: -1)
+            switch state {
+            case .pending: openTasks[run] += Int32(difference)
+            case .failed: failedTasks[run] += Int32(difference)
+            case .done: break
+            }
+            tallyRun(run, by: 1)
+        }
+        switch state {
+        case .pending: break
+        case .done:
+            levels.done += difference
+            stepsDone += difference * plan.tasks[index].cost
+        case .failed: levels.failed += difference
+        }
+    }
+
+    private mutating func tallyRun(_ run: Int, by difference: Int) {
+        if failedTasks[run] > 0 {
+            runs.failed += difference
+        } else if openTasks[run] == 0 {
+            runs.done += difference
+        }
+    }
+
+    /// - Parameter running: tasks that are being trained, with the steps done.
+    func status(running: [TaskKey: Int]) -> ServiceStatus.SweepStatus {
+        var status = ServiceStatus.SweepStatus(
+            name: name, points: plan.sweep.points.count, runs: runs, levels: levels, stepsTotal: stepsTotal,
+            stepsDone: stepsDone,
+            best: best, failures: failures)
+        var runningRuns: Set<Int32> = []
+        for (key, steps) in running {
+            guard let index = indexByKey[key].map(Int.init), states[index] == .pending else { continue }
+            status.levels.running += 1
+            status.stepsDone += min(steps, plan.tasks[index].cost)
+            runningRuns.formUnion(runsOfTask[index])
+        }
+        status.runs.running = runningRuns.count { failedTasks[Int($0)] == 0 }
+        return status
+    }
+}

@@ -1,0 +1,70 @@
+import Coordination
+import Foundation
+import Glibc
+import Logging
+import Lottery
+import Wire
+import ZeroMQ
+
+/// A worker process: carries out what `Coordination.Worker` decides, with one control socket, a blob thread, and a
+/// child process per slot. Everything but blobs is done by one thread, the one that calls `run`.
+public final class WorkerService: Sendable {
+    let configuration: WorkerServiceConfiguration
+    let directory: WorkerDirectory
+    let endpoint: WorkerEndpoint
+    let context: ZMQContext
+    let stopBell: Doorbell
+
+    /// The name under which the coordinator knows this worker.
+    public var worker: WorkerID { directory.worker }
+
+    /// Takes hold of the worker's folder.
+    public init(_ configuration: WorkerServiceConfiguration) throws(WorkerServiceError) {
+        guard (1...Limits.slotsPerWorker).contains(configuration.slots) else { throw .badSlots(configuration.slots) }
+        precondition(!configuration.slotCommand.isEmpty, "a slot's command names at least a program")
+        self.configuration = configuration
+        endpoint = try WorkerEndpoint(configuration.endpoint)
+        directory = try WorkerDirectory(path: configuration.directory, name: configuration.name)
+        do {
+            context = try ZMQContext()
+            stopBell = try Doorbell()
+        } catch {
+            throw .socket("no socket could be made: \(error)")
+        }
+    }
+
+    /// Works until the coordinator has no more work, nothing was to be done for long enough, or `stop` was called.
+    /// Blocks, and lets go of the folder at its end, so it is called once; the children of the slots die with the
+    /// calling thread.
+    ///
+    /// - Parameter signals: SIGINT and SIGTERM, where they are to stop the worker.
+    public func run(signals: StopSignals? = nil) throws(WorkerServiceError) -> WorkerExit {
+        // Writing to a child that died is answered by an error, not by the end of this process.
+        signal(SIGPIPE, SIG_IGN)
+        return try WorkerLoop(self, signals: signals).run()
+    }
+
+    /// Stops in good order, soon: children write their resume files, finished results are delivered. From any thread.
+    public func stop() { stopBell.ring() }
+}
+
+/// Where the coordinator is; its blob socket is at the same host.
+struct WorkerEndpoint: Sendable {
+    var control: String
+    private var host: Substring
+
+    init(_ text: String) throws(WorkerServiceError) {
+        guard text.hasPrefix("tcp://") else { throw .badEndpoint(text, reason: "it does not begin with tcp://") }
+        let rest = text.dropFirst("tcp://".count)
+        guard let colon = rest.lastIndex(of: ":"), colon > rest.startIndex else {
+            throw .badEndpoint(text, reason: "it has no port")
+        }
+        guard let port = Int(rest[rest.index(after: colon)...]), (1...65_535).contains(port) else {
+            throw .badEndpoint(text, reason: "its port is not a number from 1 to 65535")
+        }
+        control = text
+        host = rest[..<colon]
+    }
+
+    func blob(port: Int) -> String { "tcp://\(host):\(port)" }
+}

@@ -1,0 +1,67 @@
+import Coordination
+import Logging
+import Lottery
+
+/// What a worker process is told at its start.
+public struct WorkerServiceConfiguration: Sendable {
+    /// The coordinator's control socket: `tcp://host:port`.
+    public var endpoint: String
+    /// Holds the worker's id, fetched inputs, results not yet delivered, and what interrupted tasks have reached. Local
+    /// disk only.
+    public var directory: String
+    /// First part of the worker's id; the rest is drawn once and kept in `directory`.
+    public var name: String
+    /// Tasks that run at once, each in a child process.
+    public var slots: Int
+    /// Program and arguments of a slot's child process, which speaks `SlotProtocol` on standard input and output.
+    public var slotCommand: [String]
+    public var settings = WorkerSettings()
+    /// Artifacts that are kept beyond their use, so that they need not be fetched again.
+    public var cacheByteCount = 4 << 30
+    public var logger: Logger
+
+    public init(endpoint: String, directory: String, name: String, slots: Int, slotCommand: [String], logger: Logger) {
+        self.endpoint = endpoint
+        self.directory = directory
+        self.name = name
+        self.slots = slots
+        self.slotCommand = slotCommand
+        self.logger = logger
+    }
+}
+
+/// How a worker came to its end in good order.
+public enum WorkerExit: Hashable, Sendable {
+    /// The coordinator has no more work.
+    case shutdown
+    /// Nothing to do for `WorkerSettings.idleExitMilliseconds`.
+    case idle
+    /// It was asked to stop.
+    case stopped
+}
+
+/// Why a worker cannot start or go on: one sentence each, with the remedy.
+public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertible {
+    case badEndpoint(String, reason: String)
+    case badSlots(Int)
+    case badName(String)
+    case directory(String)
+    case slotCommand(String)
+    /// The coordinator does not want this worker.
+    case refused(String)
+    case socket(String)
+
+    public var description: String {
+        switch self {
+        case .badEndpoint(let endpoint, let reason):
+            "“\(endpoint)” is no coordinator's address (\(reason)); write it as tcp://127.0.0.1:5570, as `tombola serve` prints it"
+        case .badSlots(let slots): "a worker has 1 to \(Limits.slotsPerWorker) slots, not \(slots)"
+        case .badName(let name):
+            "“\(name)” cannot name a worker: use 1 to \(WorkerDirectory.maximumNameBytes) letters, digits, '.', '_' and '-'"
+        case .directory(let sentence): sentence
+        case .slotCommand(let sentence): sentence
+        case .refused(let reason): "the coordinator refused this worker: \(reason)"
+        case .socket(let sentence): sentence
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import Artifacts
+import Client
+import Coordination
+import CoordinatorService
+import Foundation
+import Lottery
+import Store
+import Sweeps
+import Testing
+import WorkerService
+
+@Suite("Submitting sweeps and asking for them", .timeLimit(.minutes(2)), .serialized)
+struct SubmissionTests {
+    let bench: Bench
+
+    static let spec = """
+        name: small
+        dataset: dots
+        model: {family: mlp, hidden: [100]}
+        training: {iterations: 20, batch: 10, evaluate_every: 10}
+        pruning: {rate: 0.5, levels: 2}
+        data: {validation: 1000}
+        branches: [random-reinit]
+        replicates: 2
+        grid: {lr: [0.1, 0.2], rewind: [0, 5]}
+        """
+
+    init() throws { bench = try Bench() }
+
+    @Test("A sweep that was submitted is trained to a leaderboard; submitted again it is done already")
+    func fromSpecToLeaderboard() throws {
+        let coordinator = try bench.startCoordinator { $0.exitWhenDone = true }
+        let reply = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        #expect(reply.sweep == "small" && !reply.isContinued && reply.plan.points == 4 && reply.plan.tasksDone == 0)
+        // The data set is at hand for workers before any task is.
+        #expect(coordinator.store.artifacts.contains(Digest.of(DataAccess.bytes)))
+        _ = try bench.startWorker(at: coordinator.endpoint, slots: 2)
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        #expect(try coordinator.store.counts().done == reply.plan.tasks)
+        let status = try #require(coordinator.status?.sweeps.first)
+        #expect(status.levels == ServiceStatus.Tally(done: reply.plan.tasks, total: reply.plan.tasks))
+        #expect(status.runs == ServiceStatus.Tally(done: 8, total: 8))
+        #expect(status.stepsDone == status.stepsTotal && status.stepsTotal == reply.plan.steps)
+    }
+
+    @Test("The same spec continues, in other words too; another one under its name is refused and nothing is lost")
+    func sameAndChanged() throws {
+        let coordinator = try bench.startCoordinator()
+        let first = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        let again = try coordinator.submit(SubmitRequest(file: "s.yaml", spec: "# a comment\n" + SubmissionTests.spec))
+        #expect(again.isContinued && again.plan.tasks == first.plan.tasks)
+        let tasks = try coordinator.store.counts()
+        do {
+            _ = try coordinator.submit(
+                SubmitRequest(
+                    file: "small.yaml", spec: SubmissionTests.spec.replacing("replicates: 2", with: "replicates: 3")))
+            Issue.record("a changed spec was taken on")
+        } catch {
+            #expect(error.exitStatus == 2)
+            #expect(error.description.contains("“small”") && error.description.contains("new name"), "\(error)")
+        }
+        #expect(try coordinator.store.counts() == tasks)
+        #expect(try coordinator.store.sweeps().map(\.spec) == [SubmissionTests.spec])
+    }
+
+    @Test("Failed tasks are tried anew when their sweep is submitted again")
+    func revived() throws {
+        let coordinator = try bench.startCoordinator()
+        let reply = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        // A program that does not know the protocol fails everything that is roots; the rest waits for those.
+        let bad = try bench.startWorker(at: coordinator.endpoint, slots: 4) { $0.slotCommand = ["/bin/false"] }
+        try #require(eventually { coordinator.status?.tasks.failed == reply.plan.tasks })
+        let failures = try #require(coordinator.status?.sweeps.first?.failures)
+        #expect(!failures.isEmpty && failures.allSatisfy { $0.reason.contains("ended with status 1") }, "\(failures)")
+        bad.stop()
+        _ = try bad.waitForExit()
+        #expect(try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec)).isContinued)
+        _ = try bench.startWorker("good", at: coordinator.endpoint, slots: 2)
+        #expect(eventually { coordinator.status?.tasks.done == reply.plan.tasks })
+    }
+
+    @Test("A bad spec is refused with its line, a missing data set with the catalog's words; nothing is stored")
+    func refused() throws {
+        struct NoData: Error, CustomStringConvertible {
+            var description: String { "dots are not here: place them by hand" }
+        }
+        let coordinator = try bench.startCoordinator {
+            $0.data = DataAccess(digest: { _ in throw NoData() }, materialise: { _, _ in throw NoData() })
+        }
+        let client = try Client(endpoint: coordinator.endpoint)
+        let typo = try #require(try refusal(of: SubmissionTests.spec.replacing("prun", with: "prum"), client))
+        #expect(typo.status == 2 && typo.sentence.hasPrefix("small.yaml:5: "), "\(typo)")
+        let noData = try #require(try refusal(of: SubmissionTests.spec, client))
+        #expect(noData.status == 1 && noData.sentence == "dots are not here: place them by hand", "\(noData)")
+        #expect(try coordinator.store.sweeps().isEmpty)
+        #expect(try coordinator.store.counts() == TaskCounts())
+    }
+
+    private func refusal(of spec: String, _ client: Client) throws -> (status: Int, sentence: String)? {
+        let body = Array(try JSONEncoder().encode(SubmitRequest(file: "small.yaml", spec: spec)))
+        do { _ = try client.request(ServiceVerb.submit.rawValue, body: body) } catch {
+            guard case .refused(let status, let body) = error else { throw error }
+            return (status, try JSONDecoder().decode(ServiceRefusal.self, from: Data(body)).error)
+        }
+        return nil
+    }
+
+    @Test("A client submits, watches and reads the leaderboard; what it must not ask is refused in words")
+    func client() throws {
+        let coordinator = try bench.startCoordinator()
+        let client = try Client(endpoint: coordinator.endpoint)
+        let request = SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec)
+        let body = try client.request(ServiceVerb.submit.rawValue, body: Array(try JSONEncoder().encode(request)))
+        let reply = try JSONDecoder().decode(SubmitReply.self, from: Data(body))
+        #expect(reply.plan.tasks > 0)
+        _ = try bench.startWorker(at: coordinator.endpoint, slots: 2)
+        func status() throws -> ServiceStatus {
+            try JSONDecoder().decode(ServiceStatus.self, from: Data(try client.request(ServiceVerb.status.rawValue)))
+        }
+        #expect(try eventually { try status().isSettled })
+        #expect(try status().workers.map(\.slots) == [2])
+        #expect(try eventually { try status().sweeps.first?.best?.ticket != nil })
+        let boards = try client.request(
+            ServiceVerb.leaderboard.rawValue, body: Array(try JSONEncoder().encode(LeaderboardRequest(sweep: "small"))))
+        #expect(try JSONDecoder().decode([Leaderboard].self, from: Data(boards)).first?.rows.count == 4)
+        for (verb, body) in [("dance", "{}"), (ServiceVerb.leaderboard.rawValue, #"{"sweep": "large"}"#)] {
+            do {
+                _ = try client.request(verb, body: Array(body.utf8))
+                Issue.record("\(verb) \(body) was answered")
+            } catch {
+                guard case .refused(status: 2, _) = error else {
+                    Issue.record("\(verb): \(error)")
+                    return
+                }
+            }
+        }
+    }
+
+    @Test("A coordinator started anew knows its sweeps' progress and ends a sweep that was done")
+    func restarted() throws {
+        func runOnce() throws -> CoordinatorExit {
+            let coordinator = try bench.startCoordinator { $0.exitWhenDone = true }
+            let worker = try bench.startWorker(at: coordinator.endpoint, slots: 2)
+            defer { worker.stop() }
+            let reply = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+            let exit = try coordinator.run()
+            #expect(try coordinator.store.counts().done == reply.plan.tasks)
+            worker.stop()
+            _ = try worker.waitForExit()
+            return exit
+        }
+        #expect(try runOnce() == .done(failedTasks: 0))
+        var exit: CoordinatorExit?
+        #expect(eventually { (try? exit = runOnce()) != nil })
+        #expect(exit == .done(failedTasks: 0))
+    }
+}

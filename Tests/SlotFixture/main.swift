@@ -1,0 +1,146 @@
+import Coordination
+import Foundation
+import Glibc
+import Logging
+import Lottery
+import WorkerService
+
+// A slot's child for tests; as `SlotFixture worker ENDPOINT DIRECTORY SLOTS`, a worker whose slots are such children.
+//
+// A training request is answered with made-up results. Any other payload is a list of words, done in order:
+//
+//   steps N MS       report N steps, MS milliseconds apart; the resume file holds the step, so a later try goes on from
+//   there wait FILE        report steps until the file is there output NAME N B  leave N bytes of value B under NAME
+//   copy INPUT NAME  leave the content of an input under NAME note FILE        append a line to a file: the process id
+//   and the step that the resume file holds die              end by a signal, as an out-of-memory kill does die-unless
+//   FILE  the same, but only while the file is not there, which is made then fail TEXT        report a failure;  reject
+//   TEXT: a final one print TEXT       write to standard output, as a careless library might
+
+struct Step: Error {
+    var answer: SlotChild.Answer
+}
+
+/// Longer than any test; a child whose test has died must not wait for ever.
+let patienceSeconds = 60.0
+
+func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answer {
+    if task.payload.first == UInt8(ascii: "{") { return try pretend(task, report) }
+    var words = String(decoding: task.payload, as: UTF8.self).split(separator: " ").map(String.init)
+    var outputs: [SlotResult.Output] = []
+    func take() -> String { words.removeFirst() }
+    func leave(_ data: Data, as name: String) throws {
+        let path = "\(task.outputDirectory)/\(name)"
+        try data.write(to: URL(filePath: path))
+        outputs.append(SlotResult.Output(name: OutputName(name), path: path))
+    }
+    func begun() -> Int {
+        // Absent unless an earlier try was stopped.
+        (try? String(contentsOfFile: task.resumeFile, encoding: .utf8)).flatMap(Int.init) ?? 0
+    }
+    func advance(to step: Int, _ milliseconds: UInt32) throws {
+        guard report(step) else {
+            try Data(String(step).utf8).write(to: URL(filePath: task.resumeFile), options: .atomic)
+            throw Step(answer: .stopped)
+        }
+        usleep(milliseconds * 1_000)
+    }
+    while !words.isEmpty {
+        switch take() {
+        case "steps":
+            let count = Int(take())!
+            let milliseconds = UInt32(take())!
+            for step in (begun()..<max(count, begun())) { try advance(to: step + 1, milliseconds) }
+        case "wait":
+            let file = take()
+            var step = begun()
+            let start = Date()
+            while access(file, F_OK) != 0 && -start.timeIntervalSinceNow < patienceSeconds {
+                step += 1
+                try advance(to: step, 5)
+            }
+        case "output":
+            let name = take()
+            let count = Int(take())!
+            try leave(Data(repeating: UInt8(take())!, count: count), as: name)
+        case "copy":
+            let input = take()
+            try leave(try Data(contentsOf: URL(filePath: task.inputs[input]!)), as: take())
+        case "note":
+            let line = "\(getpid()) \(begun())\n"
+            let file = open(take(), O_WRONLY | O_APPEND | O_CREAT, 0o644)
+            write(file, line, line.utf8.count)
+            close(file)
+        case "die": kill(getpid(), SIGKILL)
+        case "die-unless":
+            let file = take()
+            if access(file, F_OK) != 0 {
+                close(open(file, O_WRONLY | O_CREAT, 0o644))
+                kill(getpid(), SIGKILL)
+            }
+        case "fail": return .failed(reason: take(), isFinal: false)
+        case "reject": return .failed(reason: take(), isFinal: true)
+        case "print":
+            print(take())
+            fflush(nil)
+        case let word: return .failed(reason: "the fixture does not know “\(word)”", isFinal: true)
+        }
+    }
+    return .finished(SlotResult(summary: Data("done".utf8), outputs: outputs, seconds: 0))
+}
+
+/// The results of a training that never was: accuracy falls with each level.
+func pretend(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answer {
+    let request = try JSONDecoder().decode(TrainingRequest.self, from: task.payload)
+    for step in request.task.firstStep...request.task.lastStep where !report(step) { return .stopped }
+    let level = request.task.pruning?.level ?? 0
+    let evaluation = Evaluation(
+        step: request.task.lastStep, validationLoss: 0.1, validationCorrect: 900 - level, validationCount: 1_000,
+        testLoss: 0.1,
+        testCorrect: 900 - level, testCount: 1_000)
+    let summary = LevelSummary(
+        layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1_600, surviving: 1_600 >> level)], otherWeights: 0,
+        final: evaluation, earlyStop: evaluation, divergedAt: nil)
+    let names = [OutputName.final, .metrics] + request.keepSteps.map(OutputName.step)
+    let outputs = try names.map { name in
+        let path = "\(task.outputDirectory)/\(name)"
+        try Data("\(name) of \(request.task.key)".utf8).write(to: URL(filePath: path))
+        return SlotResult.Output(name: name, path: path)
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return .finished(SlotResult(summary: try encoder.encode(summary), outputs: outputs, seconds: 0))
+}
+
+func work(_ arguments: [String]) throws {
+    var logger = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
+    logger.logLevel = .warning
+    var configuration = WorkerServiceConfiguration(
+        endpoint: arguments[0], directory: arguments[1], name: "fixture", slots: Int(arguments[2])!,
+        slotCommand: [CommandLine.arguments[0]], logger: logger)
+    configuration.settings = .quick
+    configuration.settings.idleExitMilliseconds = Int64(patienceSeconds * 1_000)
+    _ = try WorkerService(configuration).run()
+}
+
+extension WorkerSettings {
+    static var quick: WorkerSettings {
+        var settings = WorkerSettings()
+        settings.beatMilliseconds = 100
+        settings.helloMilliseconds = 500
+        settings.backoffMilliseconds = 50
+        settings.backoffCapMilliseconds = 200
+        settings.resendMilliseconds = 500
+        return settings
+    }
+}
+
+if CommandLine.arguments.dropFirst().first == "worker" {
+    try work(Array(CommandLine.arguments.dropFirst(2)))
+    exit(0)
+}
+
+SlotChild().serve { task, report in
+    do { return try perform(task, report) } catch let step as Step { return step.answer } catch {
+        return .failed(reason: String(describing: error), isFinal: false)
+    }
+}
