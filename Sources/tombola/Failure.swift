@@ -1,14 +1,26 @@
 import ArgumentParser
+import Client
+import CoordinatorService
+import Glibc
+import Store
+import Sweeps
+import Training
+import WorkerService
+import ZeroMQ
 
 /// What the process says with its exit status.
-enum ExitStatus: Int32 {
-    case ok = 0
+struct ExitStatus: Equatable {
+    var code: Int32
+
+    static let ok = ExitStatus(code: 0)
     /// Disk, network, another process: try again, or mend the machine.
-    case infrastructure = 1
+    static let infrastructure = ExitStatus(code: 1)
     /// The command line or the spec: mend it.
-    case usage = 2
+    static let usage = ExitStatus(code: 2)
     /// The sweep ended, and some of its tasks failed.
-    case tasksFailed = 3
+    static let tasksFailed = ExitStatus(code: 3)
+    /// Ended by Ctrl-C or SIGTERM before it was done: 128 + the signal, as shells have it.
+    static func interrupted(by signal: Int32?) -> ExitStatus { ExitStatus(code: 128 + (signal ?? SIGINT)) }
 }
 
 /// Why a command ended early: the one sentence for people, and the exit status.
@@ -25,15 +37,42 @@ struct Failure: Error {
     init(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure
+        case let error as SpecError: self.init(.usage, error.description)
+        case let error as SubmissionError: self.init(ExitStatus(code: Int32(error.exitStatus)), error.description)
+        case let error as StoreError: self.init(Failure.status(of: error), error.description)
+        case let error as DataError: self.init(error.kind == .unknown ? .usage : .infrastructure, error.description)
+        case let error as CoordinatorServiceError:
+            switch error {
+            case .badAddress, .notLoopback: self.init(.usage, error.description)
+            case .store(let error): self.init(Failure.status(of: error), error.description)
+            case .portInUse, .socket, .blobs: self.init(.infrastructure, error.description)
+            }
+        case let error as WorkerServiceError:
+            switch error {
+            case .badEndpoint, .badSlots, .badName: self.init(.usage, error.description)
+            case .directory, .slotCommand, .refused, .socket: self.init(.infrastructure, error.description)
+            }
+        case let error as ClientError:
+            if case .badEndpoint = error {
+                self.init(.usage, error.description)
+            } else {
+                self.init(.infrastructure, error.description)
+            }
+        case let error as TrainingError: self.init(.infrastructure, error.description)
+        case let error as ZMQError: self.init(.infrastructure, error.description)
         default:
-            // What is left comes from the argument parser: help and version (status 0), and usage errors.
-            let code = Tombola.exitCode(for: error)
+            // What is left comes from the argument parser (help and version, usage errors) or from the system.
             let message = Tombola.fullMessage(for: error)
-            switch code {
+            switch Tombola.exitCode(for: error) {
             case .success: self.init(.ok, message)
             case .validationFailure: self.init(.usage, message)
             default: self.init(.infrastructure, message)
             }
         }
+    }
+
+    /// A folder that is no store was named by mistake; everything else is the machine's state.
+    private static func status(of error: StoreError) -> ExitStatus {
+        if case .notAStore = error { .usage } else { .infrastructure }
     }
 }

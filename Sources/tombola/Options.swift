@@ -1,20 +1,24 @@
 import ArgumentParser
 import Logging
+import Training
 
 struct LogOptions: ParsableArguments {
     @Option(help: "Least level of log lines: trace, debug, info, notice, warning, error (TOMBOLA_LOG).")
     var logLevel: String?
 
-    /// Sends logs to standard error from now on.
-    func start(default level: Logger.Level) throws(Failure) {
+    /// Sends logs to standard error from now on; returns their least level.
+    @discardableResult
+    func start(default level: Logger.Level) throws(Failure) -> Logger.Level {
         var chosen = level
         if let text = logLevel ?? Environment.setting(nil, "LOG") {
             guard let level = Logger.Level(rawValue: text.lowercased()) else {
-                throw Failure(.usage, "unknown log level “\(text)”; it is one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+                let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+                throw Failure(.usage, "unknown log level “\(text)”; it is one of \(levels)")
             }
             chosen = level
         }
         LoggingSystem.bootstrap { [chosen] label in ConsoleLog(logLevel: chosen, label: label) }
+        return chosen
     }
 }
 
@@ -28,7 +32,10 @@ struct StoreOption: ParsableArguments {
 }
 
 struct ConnectOption: ParsableArguments {
-    @Option(help: "Ask the coordinator at this address, such as tcp://127.0.0.1:7700, instead of reading a store (TOMBOLA_CONNECT).")
+    @Option(
+        help:
+            "Ask the coordinator at this address, such as tcp://127.0.0.1:5570, instead of reading a store (TOMBOLA_CONNECT)."
+    )
     var connect: String?
 
     /// A store named on the command line wins over an address in the environment.
@@ -46,6 +53,8 @@ struct DataOption: ParsableArguments {
     func folders(store: String) -> [String] {
         [data, Environment.text("TOMBOLA_DATA"), "\(store)/data"].compactMap(\.self).filter { !$0.isEmpty }
     }
+
+    func catalog(store: String) -> DataCatalog { DataCatalog(registry: .standard, folders: folders(store: store)) }
 }
 
 struct OutputOptions: ParsableArguments {

@@ -12,7 +12,16 @@ struct Tombola: ParsableCommand {
             Exit status: 0 ok, 1 infrastructure, 2 usage or spec, 3 some tasks failed.
             """,
         version: Version.text,
-        subcommands: [])
+        groupedSubcommands: [
+            CommandGroup(name: "One machine", subcommands: [PlanCommand.self, RunCommand.self]),
+            CommandGroup(
+                name: "Many machines",
+                subcommands: [
+                    ServeCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
+                ]),
+            CommandGroup(name: "Results", subcommands: [LeaderboardCommand.self, TicketCommand.self]),
+            CommandGroup(name: "This machine", subcommands: [DataCommand.self, BenchCommand.self, SlotCommand.self]),
+        ])
 }
 
 /// Entry point: parses, runs, and turns whatever was thrown into one sentence and an exit status.
@@ -21,6 +30,12 @@ enum Main {
     static func main() {
         // A reader that goes away must not kill a coordinator; writes report it.
         signal(SIGPIPE, SIG_IGN)
+        // Whoever started us may have these blocked, as threads of a pool do, and we end in order by them.
+        var stops = sigset_t()
+        sigemptyset(&stops)
+        sigaddset(&stops, SIGINT)
+        sigaddset(&stops, SIGTERM)
+        pthread_sigmask(SIG_UNBLOCK, &stops, nil)
         do {
             var command = try Tombola.parseAsRoot()
             try command.run()
@@ -29,7 +44,7 @@ enum Main {
             if !failure.message.isEmpty {
                 (failure.status == .ok ? Terminal.output : Terminal.error).write(failure.message + "\n")
             }
-            exit(failure.status.rawValue)
+            exit(failure.status.code)
         }
     }
 }

@@ -3,7 +3,9 @@ import tombola
 
 @Suite struct OutputTests {
     static func grid() -> TextGrid {
-        var grid = TextGrid([.init("rank", .right), .init("name"), .init("note", dropRank: 2), .init("seed", .right, dropRank: 1)])
+        var grid = TextGrid([
+            .init("rank", .right), .init("name"), .init("note", dropRank: 2), .init("seed", .right, dropRank: 1),
+        ])
         grid.append(["1", "宝くじ", "a, \"b\"", "12"])
         grid.append(["10", TextGrid.Cell("é", .green), "", "3"])
         return grid
@@ -32,7 +34,9 @@ import tombola
             ])
     }
 
-    @Test("A narrow terminal loses the column of the highest rank first, then the end of the lines", arguments: [(22, 3), (13, 2), (9, 2)])
+    @Test(
+        "A narrow terminal loses the column of the highest rank first, then the end of the lines",
+        arguments: [(22, 3), (13, 2), (9, 2)])
     func narrow(width: Int, columns: Int) {
         let lines = OutputTests.grid().lines(width: width, ink: .none)
         #expect(lines.allSatisfy { $0.displayWidth <= width })
@@ -53,7 +57,8 @@ import tombola
     @Test(
         "Numbers are rounded, signed and grouped for people",
         arguments: [
-            (Format.percent(0.98125), "98.13 %"), (Format.density(0.2114), "21.1 %"), (Format.density(0.00345), "0.35 %"),
+            (Format.percent(0.98125), "98.13 %"), (Format.density(0.2114), "21.1 %"),
+            (Format.density(0.00345), "0.35 %"),
             (Format.points(0.0021), "+0.21"), (Format.points(-0.0021), "−0.21"), (Format.points(-0.00001), "±0.00"),
             (Format.count(1_234_567), "1,234,567"), (Format.count(999), "999"), (Format.duration(seconds: 7.2), "8 s"),
             (Format.duration(seconds: 130), "2 min 10 s"), (Format.duration(seconds: 11_100), "3 h 05 min"),
@@ -67,40 +72,23 @@ import tombola
 
 @Suite struct ProgressTests {
     static let progress = Progress(
-        name: "quickstart", runs: .init(done: 2, running: 2, total: 8), levels: .init(done: 30, running: 2, failed: 1, total: 60),
-        stepsTotal: 60_000, stepsDone: 30_000, workers: 2, slots: 2, best: "winning at 8.6 %, 98.11 % accuracy, 宝くじ")
-
-    static var rate: RateMeter {
-        var rate = RateMeter()
-        rate.note(steps: 20_000, at: 100)
-        rate.note(steps: 30_000, at: 110)
-        return rate
-    }
+        name: "quickstart", runs: .init(done: 2, running: 2, total: 8),
+        levels: .init(done: 30, running: 2, failed: 1, total: 60),
+        stepsTotal: 60_000, stepsDone: 30_000, workers: 2, slots: 2, stepsPerSecond: 1_000, secondsLeft: 30,
+        best: "winning at 8.6 %, 98.11 % accuracy, 宝くじ")
 
     @Test("The line for a pipe says all there is to say, without colours")
     func line() {
         #expect(
-            ProgressText.line(ProgressTests.progress, rate: ProgressTests.rate)
+            ProgressText.line(ProgressTests.progress)
                 == "quickstart: 50 %; levels 30 of 60 done, 2 running, 1 failed; runs 2 of 8 done, 2 running; 1,000 steps/s; 30 s left; "
                 + "2 workers; best so far: winning at 8.6 %, 98.11 % accuracy, 宝くじ")
     }
 
     @Test("The region fits the terminal", arguments: [20, 40, 79, 200])
     func region(width: Int) {
-        let lines = ProgressText.region(ProgressTests.progress, rate: ProgressTests.rate, width: width, ink: .none)
+        let lines = ProgressText.region(ProgressTests.progress, width: width, ink: .none)
         #expect(lines.count == 4)
         for line in lines { #expect(line.displayWidth <= width, "\(line)") }
-    }
-
-    @Test("The rate is that of the last half minute, and starts anew when steps are lost")
-    func rateMeter() {
-        var rate = RateMeter()
-        for second in 0...60 { rate.note(steps: second < 30 ? second * 10 : 300 + (second - 30) * 100, at: Double(second)) }
-        #expect(rate.stepsPerSecond == 100)
-        rate.note(steps: 50, at: 61)
-        #expect(rate.stepsPerSecond == nil)
-        rate.note(steps: 70, at: 63)
-        #expect(rate.stepsPerSecond == 10)
-        #expect(rate.secondsLeft(of: ProgressTests.progress) == 3_000)
     }
 }

@@ -1,7 +1,9 @@
 /// How numbers read in tables and progress lines. JSON and CSV carry them in full.
 package enum Format {
     /// A fraction as percent with `decimals` decimals: 0.98113 is `98.11 %`.
-    package static func percent(_ fraction: Double, decimals: Int = 2) -> String { "\(fixed(fraction * 100, decimals)) %" }
+    package static func percent(_ fraction: Double, decimals: Int = 2) -> String {
+        "\(fixed(fraction * 100, decimals)) %"
+    }
 
     /// A density: one decimal from 1 % on, two below.
     package static func density(_ fraction: Double) -> String { percent(fraction, decimals: fraction < 0.01 ? 2 : 1) }

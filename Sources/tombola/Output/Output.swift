@@ -2,9 +2,10 @@ import Foundation
 
 /// Results to standard output, in the form that was asked for.
 enum Output {
-    /// Sorted keys, so that equal results are equal bytes.
+    /// Keys in snake case, sorted, so that equal results are equal bytes.
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         Terminal.output.write(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
     }

@@ -55,7 +55,9 @@ extension TextGrid {
         let widths = columns.indices.map(natural)
         func total() -> Int { shown.reduce(0) { $0 + widths[$1] } + TextGrid.gap.count * max(0, shown.count - 1) }
         while let width, total() > width,
-            let victim = shown.filter({ columns[$0].dropRank > 0 }).max(by: { columns[$0].dropRank < columns[$1].dropRank })
+            let victim = shown.filter({ columns[$0].dropRank > 0 }).max(by: {
+                columns[$0].dropRank < columns[$1].dropRank
+            })
         {
             shown.removeAll { $0 == victim }
         }

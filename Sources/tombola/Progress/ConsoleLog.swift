@@ -17,7 +17,8 @@ struct ConsoleLog: LogHandler {
             .sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
         let ink = Console.shared.ink
         let time = Date.now.formatted(.iso8601.time(includingFractionalSeconds: true))
-        Console.shared.say("\(ink(time, .dim)) \(ink("\(event.level)", colour(of: event.level))) \(label): \(event.message)\(facts)")
+        Console.shared.say(
+            "\(ink(time, .dim)) \(ink("\(event.level)", colour(of: event.level))) \(label): \(event.message)\(facts)")
     }
 
     private func colour(of level: Logger.Level) -> Ink.Colour? {

@@ -25,11 +25,15 @@ package struct Progress: Sendable, Equatable {
     /// Workers in session, and slots they have.
     package var workers: Int
     package var slots: Int
+    /// Nil until enough was seen.
+    package var stepsPerSecond: Double?
+    package var secondsLeft: Double?
     /// The first row of the leaderboard in a few words; nil before there is one.
     package var best: String?
 
     package init(
-        name: String, runs: Counts, levels: Counts, stepsTotal: Int, stepsDone: Int, workers: Int, slots: Int, best: String? = nil
+        name: String, runs: Counts, levels: Counts, stepsTotal: Int, stepsDone: Int, workers: Int, slots: Int,
+        stepsPerSecond: Double? = nil, secondsLeft: Double? = nil, best: String? = nil
     ) {
         self.name = name
         self.runs = runs
@@ -38,40 +42,16 @@ package struct Progress: Sendable, Equatable {
         self.stepsDone = stepsDone
         self.workers = workers
         self.slots = slots
+        self.stepsPerSecond = stepsPerSecond
+        self.secondsLeft = secondsLeft
         self.best = best
     }
 
     /// 0…1 by steps, so that a long level counts for more than a short one.
     package var fraction: Double {
-        stepsTotal > 0 ? min(1, Double(stepsDone) / Double(stepsTotal)) : (levels.total > 0 && levels.done == levels.total ? 1 : 0)
+        stepsTotal > 0
+            ? min(1, Double(stepsDone) / Double(stepsTotal)) : (levels.total > 0 && levels.done == levels.total ? 1 : 0)
     }
 
     package var isFinished: Bool { levels.done + levels.failed >= levels.total }
-}
-
-/// Steps per second over the last half minute. Time comes in from outside.
-package struct RateMeter: Sendable {
-    private static let windowSeconds = 30.0
-    private var samples: [(seconds: Double, steps: Int)] = []
-
-    package init() {}
-
-    /// Notes that `steps` were behind us at `seconds`.
-    package mutating func note(steps: Int, at seconds: Double) {
-        // Steps fall back when a worker is lost with its checkpoint. The rate is then measured anew.
-        if let last = samples.last, steps < last.steps { samples.removeAll() }
-        samples.append((seconds, steps))
-        while samples.count > 2, seconds - samples[1].seconds >= RateMeter.windowSeconds { samples.removeFirst() }
-    }
-
-    /// Nil until two seconds have been seen.
-    package var stepsPerSecond: Double? {
-        guard let first = samples.first, let last = samples.last, last.seconds - first.seconds >= 2 else { return nil }
-        return Double(last.steps - first.steps) / (last.seconds - first.seconds)
-    }
-
-    package func secondsLeft(of progress: Progress) -> Double? {
-        guard let rate = stepsPerSecond, rate > 0 else { return nil }
-        return Double(max(0, progress.stepsTotal - progress.stepsDone)) / rate
-    }
 }

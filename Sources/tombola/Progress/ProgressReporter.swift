@@ -4,7 +4,6 @@ struct ProgressReporter {
     private static let lineSeconds = 10.0
 
     private let console: Console
-    private var rate = RateMeter()
     private var lastShown = -Double.infinity
     private var lastLine: String?
 
@@ -15,11 +14,10 @@ struct ProgressReporter {
         let interval = console.isInteractive ? ProgressReporter.redrawSeconds : ProgressReporter.lineSeconds
         guard isFinal || seconds - lastShown >= interval else { return }
         lastShown = seconds
-        rate.note(steps: progress.stepsDone, at: seconds)
         if console.isInteractive {
-            console.show(ProgressText.region(progress, rate: rate, width: console.columns - 1, ink: console.ink))
+            console.show(ProgressText.region(progress, width: console.columns - 1, ink: console.ink))
         } else {
-            let line = ProgressText.line(progress, rate: rate)
+            let line = ProgressText.line(progress)
             if line != lastLine { console.say(line) }
             lastLine = line
         }

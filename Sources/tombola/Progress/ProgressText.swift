@@ -1,7 +1,7 @@
 /// Progress as text: a region of a few lines for a terminal, one line for a pipe.
 package enum ProgressText {
     /// At most four lines, none wider than `width` cells.
-    package static func region(_ progress: Progress, rate: RateMeter, width: Int, ink: Ink) -> [String] {
+    package static func region(_ progress: Progress, width: Int, ink: Ink) -> [String] {
         let percent = "\(Int(progress.fraction * 100)) %".padded(to: 5, alignment: .right)
         let name = progress.name.cut(to: max(6, width / 3))
         let barWidth = max(4, min(60, width - name.displayWidth - percent.displayWidth - 4))
@@ -12,17 +12,17 @@ package enum ProgressText {
 
         var lines = ["\(ink(name, .bold))  \(bar)  \(percent)"]
         lines.append("  " + "levels \(counts(progress.levels))   runs \(counts(progress.runs))".cut(to: width - 2))
-        lines.append("  " + pace(progress, rate: rate).joined(separator: "   ").cut(to: width - 2))
+        lines.append("  " + pace(progress).joined(separator: "   ").cut(to: width - 2))
         if let best = progress.best { lines.append("  " + ink("best so far: \(best)".cut(to: width - 2), .cyan)) }
         return lines
     }
 
     /// One line without colours, for logs.
-    package static func line(_ progress: Progress, rate: RateMeter) -> String {
+    package static func line(_ progress: Progress) -> String {
         var parts = ["\(progress.name): \(Int(progress.fraction * 100)) %"]
         parts.append("levels \(counts(progress.levels))")
         parts.append("runs \(counts(progress.runs))")
-        parts += pace(progress, rate: rate)
+        parts += pace(progress)
         if let best = progress.best { parts.append("best so far: \(best)") }
         return parts.joined(separator: "; ")
     }
@@ -34,13 +34,13 @@ package enum ProgressText {
         return text
     }
 
-    private static func pace(_ progress: Progress, rate: RateMeter) -> [String] {
+    private static func pace(_ progress: Progress) -> [String] {
         var parts: [String] = []
         if progress.isFinished {
             parts.append("finished")
         } else {
-            if let pace = rate.stepsPerSecond { parts.append("\(Format.count(Int(pace.rounded()))) steps/s") }
-            if let left = rate.secondsLeft(of: progress) { parts.append("\(Format.duration(seconds: left)) left") }
+            if let pace = progress.stepsPerSecond { parts.append("\(Format.count(Int(pace.rounded()))) steps/s") }
+            if let left = progress.secondsLeft { parts.append("\(Format.duration(seconds: left)) left") }
         }
         let workers = "\(progress.workers) worker\(progress.workers == 1 ? "" : "s")"
         parts.append(progress.slots == progress.workers ? workers : "\(workers), \(progress.slots) slots")

@@ -1,0 +1,68 @@
+import ArgumentParser
+import Sweeps
+
+struct LeaderboardCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "leaderboard", abstract: "Rank the points of a sweep by their tickets.",
+        discussion: """
+            The verdict comes from the means over replicates, for a point's sparsest such density; “decided” says whether a paired \
+            95 % interval bears it out. Accuracies are shown with half the width of that interval, differences in points against \
+            the dense network of the same recipe.
+            """)
+
+    @Argument(help: "The sweep's name; all sweeps of the store if left out.")
+    var sweep: String?
+
+    @Flag(help: "Show each point level by level instead.")
+    var byDensity = false
+
+    @OptionGroup var store: StoreOption
+    @OptionGroup var connect: ConnectOption
+    @OptionGroup var data: DataOption
+    @OptionGroup var output: TableOptions
+
+    func run() throws {
+        let boards: [Leaderboard]
+        if let endpoint = try connect.endpoint(besides: store) {
+            boards = try RemoteCoordinator(endpoint).leaderboards(of: sweep)
+        } else {
+            let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+            boards = try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
+        }
+        try LeaderboardOutput.print(boards, byDensity: byDensity, output)
+    }
+}
+
+/// Leaderboards on standard output, for `leaderboard` and the end of `run`.
+enum LeaderboardOutput {
+    static func print(_ boards: [Leaderboard], byDensity: Bool = false, _ output: TableOptions) throws {
+        if output.json {
+            if byDensity { try Output.json(boards.flatMap(\.curves)) } else { try Output.json(boards.flatMap(\.rows)) }
+        } else if output.csv {
+            for board in boards {
+                Output.csv(byDensity ? LeaderboardCSV.gridByDensity(board) : LeaderboardCSV.grid(board))
+            }
+        } else {
+            for (index, board) in boards.enumerated() {
+                printTable(board, byDensity: byDensity, isFirst: index == 0, among: boards.count)
+            }
+        }
+    }
+
+    private static func printTable(_ board: Leaderboard, byDensity: Bool, isFirst: Bool, among count: Int) {
+        let ink = Terminal.output.ink
+        if !isFirst { Output.line("") }
+        if count > 1 { Output.line(ink(board.sweep, .bold)) }
+        guard byDensity else {
+            Output.table(LeaderboardText.table(board))
+            for note in LeaderboardText.notes(board) { Output.line(note) }
+            return
+        }
+        for (index, curve) in board.curves.enumerated() {
+            if index > 0 { Output.line("") }
+            let point = LeaderboardText.words(for: curve.point)
+            Output.line(ink(point.isEmpty ? curve.sweep : point, .bold))
+            Output.table(LeaderboardText.table(curve, branches: board.branches))
+        }
+    }
+}

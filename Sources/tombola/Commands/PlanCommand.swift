@@ -1,0 +1,34 @@
+import ArgumentParser
+import Foundation
+import Sweeps
+import Training
+
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Say what a sweep would train, what the store holds of it, and what is left.")
+
+    @Argument(help: "The sweep's YAML file.")
+    var spec: String
+
+    @Flag(help: "Go on with more than a million runs.")
+    var yes = false
+
+    @OptionGroup var store: StoreOption
+    @OptionGroup var data: DataOption
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let sweep = try Sweep(
+            yaml: SpecFile.read(spec), file: spec, vocabulary: Registry.standard.vocabulary,
+            maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
+        let catalog = data.catalog(store: store.directory)
+        let plan =
+            if FileManager.default.fileExists(atPath: store.directory) {
+                try StoredSweeps(directory: store.directory, catalog: catalog).plan(of: sweep)
+            } else {
+                try Plan(
+                    sweep: sweep, vocabulary: Registry.standard.vocabulary, dataDigest: { try catalog.digest(of: $0) })
+            }
+        if output.json { try Output.json(plan.summary) } else { Output.facts(PlanText.facts(plan.summary)) }
+    }
+}

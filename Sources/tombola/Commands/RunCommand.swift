@@ -1,0 +1,72 @@
+import ArgumentParser
+import CoordinatorService
+import Logging
+import Sweeps
+import Training
+import WorkerService
+import ZeroMQ
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run a sweep on this machine, to its leaderboard.",
+        discussion: """
+            Starts a coordinator and its workers. Whatever ends it – Ctrl-C, a crash, a power cut – the same command goes on where it \
+            stopped, and prints the leaderboard at once when nothing is left to do.
+            """)
+
+    @Argument(help: "The sweep's YAML file.")
+    var spec: String
+
+    @Option(
+        help:
+            "Worker processes, one training each (TOMBOLA_WORKERS; default: the cores that affinity and cgroup allow).")
+    var workers: Int?
+
+    @Flag(help: "Go on with more than a million runs.")
+    var yes = false
+
+    @OptionGroup var store: StoreOption
+    @OptionGroup var data: DataOption
+    @OptionGroup var output: TableOptions
+    @OptionGroup var log: LogOptions
+
+    func run() throws {
+        let logLevel = try log.start(default: .notice)
+        let count = try Environment.setting(workers, "WORKERS", in: 1...1_024) ?? UsableCores.count
+        let request = SubmitRequest(file: spec, spec: try SpecFile.read(spec), consents: yes)
+        let catalog = data.catalog(store: store.directory)
+        let signals = try StopSignals()
+
+        var configuration = CoordinatorServiceConfiguration(
+            storeDirectory: store.directory, vocabulary: Registry.standard.vocabulary, data: catalog.access,
+            logger: Logger(label: "coordinator"))
+        configuration.exitWhenDone = true
+        let coordinator = try CoordinatorService(configuration)
+        let submitted = try coordinator.submit(request)
+        let exit = try LocalRun(coordinator: coordinator, signals: signals, sweep: submitted.sweep).carryOut(
+            // A finished sweep needs no workers.
+            workers: (0..<min(count, submitted.plan.tasks - submitted.plan.tasksDone)).map { number in
+                [
+                    "worker", "--connect", coordinator.endpoint, "--directory",
+                    "\(store.directory)/workers/\(number + 1)",
+                    "--name", "local-\(number + 1)", "--slots", "1",
+                    "--log-level", logLevel.rawValue,
+                ]
+            })
+        guard case .done(let failedTasks) = exit else {
+            throw Failure(.interrupted(by: signals.signal), "stopped; to go on, run the same command again")
+        }
+        let failures = failedTasks > 0 ? ", \(failedTasks) failed" : ""
+        let total = submitted.plan.tasks
+        Console.shared.say(
+            "\(submitted.sweep): finished; levels \(Format.count(total - failedTasks)) of \(Format.count(total)) done\(failures)"
+        )
+        let sweeps = try StoredSweeps(directory: store.directory, catalog: catalog)
+        let boards = try sweeps.records(named: submitted.sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
+        try LeaderboardOutput.print(boards, output)
+        if failedTasks > 0 {
+            throw Failure(
+                .tasksFailed, "\(failedTasks) tasks failed; `tombola status --store \(store.directory)` says why")
+        }
+    }
+}

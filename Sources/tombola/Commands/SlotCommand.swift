@@ -1,0 +1,59 @@
+import ArgumentParser
+import Foundation
+import Glibc
+import Kernels
+import Lottery
+import Training
+import WorkerService
+
+/// The child process of one slot of a worker: takes training requests from standard input and trains them on its main thread.
+struct SlotCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "slot", shouldDisplay: false)
+
+    /// Seconds between checkpoints for the slot's own use: what a killed worker loses at most.
+    @Option var checkpointSeconds = 30.0
+
+    func run() throws {
+        // A signal to the whole process group or Slurm step is the worker's to act on: it asks for a checkpoint through the pipe.
+        signal(SIGINT, SIG_IGN)
+        signal(SIGTERM, SIG_IGN)
+        let child = SlotChild()
+        FloatingPointMode.flushDenormals()
+        let trainer = LevelTrainer(registry: .standard)
+        child.serve { task, report in
+            let request: TrainingRequest
+            do {
+                request = try JSONDecoder().decode(TrainingRequest.self, from: task.payload)
+            } catch {
+                return .failed(reason: "this build cannot read the task: \(error)", isFinal: true)
+            }
+            return train(request, task, with: trainer, report: report)
+        }
+    }
+
+    private func train(
+        _ request: TrainingRequest, _ task: SlotTask, with trainer: LevelTrainer, report: (Int) -> Bool
+    ) -> SlotChild.Answer {
+        let start = monotonicSeconds()
+        do {
+            let result = try trainer.run(
+                request, inputs: task.inputs, outputDirectory: task.outputDirectory, resumeFile: task.resumeFile,
+                checkpointSeconds: checkpointSeconds
+            ) { progress in
+                report(progress.step) ? .goOn : .stop
+            }
+            guard let result else { return .stopped }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            return .finished(
+                SlotResult(
+                    summary: try encoder.encode(result.summary),
+                    outputs: result.outputs.map { SlotResult.Output(name: $0.name, path: $0.path) },
+                    seconds: monotonicSeconds() - start))
+        } catch let error as TrainingError {
+            return .failed(reason: error.description, isFinal: error.isFinal)
+        } catch {
+            return .failed(reason: "\(error)", isFinal: false)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import ArgumentParser
+import Coordination
+import CoordinatorService
+import Lottery
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Say how far a coordinator's sweeps are, and who works on them.",
+        discussion: "With --store it reads what is on disk, also without a coordinator.")
+
+    @OptionGroup var store: StoreOption
+    @OptionGroup var connect: ConnectOption
+    @OptionGroup var data: DataOption
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        if let endpoint = try connect.endpoint(besides: store) {
+            let status = try RemoteCoordinator(endpoint).status()
+            return output.json ? try Output.json(status) : StatusText.print(status)
+        }
+        let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+        let status = try StoreStatus(sweeps)
+        if output.json { try Output.json(status) } else { StatusText.print(status) }
+    }
+}
+
+/// A coordinator's status as tables.
+enum StatusText {
+    static func print(_ status: ServiceStatus) {
+        var lines = [
+            (
+                "tasks",
+                "\(status.tasks.done) done, \(status.tasks.running) running, \(status.tasks.failed) failed of \(status.tasks.total)"
+            )
+        ]
+        lines.append(("steps", "\(Format.count(status.stepsDone)) of \(Format.count(status.stepsTotal))"))
+        if let rate = status.stepsPerSecond { lines.append(("rate", "\(Format.count(Int(rate.rounded()))) steps/s")) }
+        if let left = status.secondsRemaining { lines.append(("left", Format.duration(seconds: left))) }
+        Output.facts(lines)
+
+        var sweeps = sweepGrid()
+        for sweep in status.sweeps {
+            sweeps.append(
+                row(sweep.name, runs: sweep.runs, levels: sweep.levels, best: sweep.best.flatMap(LeaderboardText.best)))
+        }
+        Output.line("")
+        Output.table(sweeps)
+        for sweep in status.sweeps {
+            for failure in sweep.failures {
+                Output.line("\(sweep.name): task \(failure.task) failed: \(failure.reason)")
+            }
+        }
+
+        var workers = TextGrid([
+            .init("worker"), .init("host"), .init("process", .right, dropRank: 1), .init("slots", .right),
+            .init("state"),
+            .init("trains"),
+        ])
+        for worker in status.workers {
+            let silence = Double(worker.silentMilliseconds) / 1_000
+            let state = worker.isReachable ? "here" : "silent for \(Format.duration(seconds: silence))"
+            let trains = worker.running.map { task in
+                "\(task.role ?? task.task.description) at step \(Format.count(task.step)) of \(Format.count(task.cost))"
+            }
+            workers.append([
+                .init(worker.id.text), .init(worker.host), .init("\(worker.processID)"), .init("\(worker.slots)"),
+                .init(state, worker.isReachable ? .green : .yellow),
+                .init(trains.isEmpty ? "nothing" : trains.joined(separator: "; ")),
+            ])
+        }
+        Output.line("")
+        if status.workers.isEmpty { Output.line("no workers") } else { Output.table(workers) }
+    }
+
+    static func print(_ status: StoreStatus) {
+        var sweeps = sweepGrid()
+        for sweep in status.sweeps {
+            sweeps.append(
+                row(sweep.name, runs: sweep.runs, levels: sweep.levels, best: sweep.best.flatMap(LeaderboardText.best)))
+        }
+        Output.table(sweeps)
+        for sweep in status.sweeps {
+            for failure in sweep.failures {
+                Output.line("\(sweep.name): task \(failure.task) failed: \(failure.reason)")
+            }
+        }
+    }
+
+    private static func sweepGrid() -> TextGrid {
+        TextGrid([.init("sweep"), .init("runs"), .init("levels"), .init("best so far")])
+    }
+
+    private static func row(_ name: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, best: String?)
+        -> [TextGrid
+        .Cell]
+    {
+        [
+            .init(name, .bold), .init(text(runs), runs.failed > 0 ? .red : nil),
+            .init(text(levels), levels.failed > 0 ? .red : nil),
+            .init(best ?? "–"),
+        ]
+    }
+
+    private static func text(_ tally: ServiceStatus.Tally) -> String {
+        var text = "\(Format.count(tally.done)) of \(Format.count(tally.total)) done"
+        if tally.running > 0 { text += ", \(tally.running) running" }
+        if tally.failed > 0 { text += ", \(tally.failed) failed" }
+        return text
+    }
+}

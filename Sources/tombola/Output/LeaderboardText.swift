@@ -1,0 +1,132 @@
+import Sweeps
+import Verdicts
+
+/// Leaderboards as tables for people.
+enum LeaderboardText {
+    /// One row per point.
+    static func table(_ board: Leaderboard) -> TextGrid {
+        var columns: [TextGrid.Column] = [.init("rank", .right)]
+        columns += board.axes.map { .init($0, .right) }
+        columns += [
+            .init("verdict"), .init("decided", dropRank: 2), .init("density", .right), .init("accuracy"),
+            .init("dense", dropRank: 3),
+            .init("difference", dropRank: 1), .init("early stop", .right, dropRank: 6),
+            .init("dense stop", .right, dropRank: 6),
+        ]
+        columns += board.branches.map { .init("beats \($0)", dropRank: 5) }
+        columns.append(.init("ticket"))
+        var grid = TextGrid(columns)
+        for row in board.rows {
+            var cells: [TextGrid.Cell] = [.init("\(row.rank)")]
+            cells += row.point.coordinates.map { .init($0.value.description) }
+            cells += [
+                .init(words(for: row), colour(of: row.verdict)), .init(row.decided.rawValue),
+                .init(row.density.map(Format.density) ?? "–"), .init(accuracy(row.accuracy)),
+                .init(accuracy(row.dense)),
+                .init(difference(row.difference)), .init(row.earlyStop.map { step($0.mean) } ?? "–"),
+                .init(row.earlyStop.map { step($0.dense) } ?? "–"),
+            ]
+            cells += row.controls.map { control in
+                .init(control.difference.map { "\(control.beaten.rawValue) (\(Format.points($0.mean)))" } ?? "–")
+            }
+            cells.append(.init(row.ticket ?? "–", .bold))
+            grid.append(cells)
+        }
+        return grid
+    }
+
+    /// One row per level of one point.
+    static func table(_ curve: DensityCurve, branches: [String]) -> TextGrid {
+        var grid = TextGrid(
+            [
+                .init("level", .right), .init("density", .right), .init("accuracy"), .init("difference", dropRank: 1),
+                .init("verdict"),
+                .init("matching", dropRank: 2), .init("winning", dropRank: 3), .init("early stop", .right, dropRank: 4),
+            ] + branches.map { .init($0, dropRank: 1) } + branches.map { _ in .init("beaten", dropRank: 5) } + [
+                .init("ticket")
+            ])
+        for level in curve.levels {
+            var cells: [TextGrid.Cell] = [
+                .init("\(level.level)"), .init(Format.density(level.density)), .init(accuracy(level.accuracy)),
+                .init(difference(level.difference)),
+                .init(level.level == 0 ? "dense" : level.verdict?.rawValue ?? "pending", level.verdict.flatMap(colour)),
+                .init(level.matching?.rawValue ?? "–"), .init(level.winning?.rawValue ?? "–"),
+                .init(level.earlyStop.map(step) ?? "–"),
+            ]
+            for index in branches.indices {
+                cells.append(
+                    .init(accuracy(level.controls.indices.contains(index) ? level.controls[index].accuracy : nil)))
+            }
+            for index in branches.indices {
+                let control = level.controls.indices.contains(index) ? level.controls[index] : nil
+                cells.append(.init(control?.accuracy == nil ? "–" : control?.beaten.rawValue ?? "–"))
+            }
+            cells.append(.init(level.ticket ?? "–", .bold))
+            grid.append(cells)
+        }
+        return grid
+    }
+
+    /// The point in words, `depth 2, lr 0.1`; a sweep without axes has one point without a name.
+    static func words(for point: PointCoordinates) -> String {
+        point.coordinates.map { "\($0.axis) \($0.value)" }.joined(separator: ", ")
+    }
+
+    /// The verdict in words: nothing is left blank.
+    static func words(for row: LeaderboardRow) -> String {
+        switch row.verdict {
+        case .winning, .matching, .none: return row.verdict.rawValue
+        case .censored:
+            let found = row.found.map { "\($0.rawValue), " } ?? ""
+            return "\(found)censored" + (row.density.map { " (≤ \(Format.density($0)))" } ?? "")
+        case .failed: return "failed"
+        case .stopped: return "stopped"
+        case .pending: return "pending (\(row.trainingsDone) of \(row.trainings) levels)"
+        }
+    }
+
+    /// What a table cannot say: why rows failed, diverged levels.
+    static func notes(_ board: Leaderboard) -> [String] {
+        board.rows.flatMap { row in
+            var notes: [String] = []
+            if let reason = row.reason { notes.append("rank \(row.rank) failed: \(reason)") }
+            if row.diverged > 0 {
+                notes.append("rank \(row.rank): \(row.diverged) of \(row.trainings) levels diverged")
+            }
+            return notes
+        }
+    }
+
+    /// A row in a few words, for progress; nil if it has no ticket.
+    static func best(_ row: LeaderboardRow) -> String? {
+        guard let ticket = row.ticket, let density = row.density, let mean = row.accuracy?.mean else { return nil }
+        let dense = row.dense.map { " (dense \(Format.percent($0.mean)))" } ?? ""
+        let point = words(for: row.point)
+        return "\(row.found ?? row.verdict) at \(Format.density(density)), \(Format.percent(mean))\(dense)"
+            + (point.isEmpty ? "" : ", \(point)") + ", ticket \(ticket)"
+    }
+
+    static func accuracy(_ estimate: Estimate?) -> String {
+        guard let estimate else { return "–" }
+        guard let low = estimate.low, let high = estimate.high else { return Format.percent(estimate.mean) }
+        return "\(Format.percent(estimate.mean)) \(Format.halfWidth(low: low, high: high))"
+    }
+
+    static func difference(_ estimate: Estimate?) -> String {
+        guard let estimate else { return "–" }
+        guard let low = estimate.low, let high = estimate.high else { return Format.points(estimate.mean) }
+        return "\(Format.points(estimate.mean)) \(Format.halfWidth(low: low, high: high))"
+    }
+
+    private static func step(_ step: Double) -> String { Format.count(Int(step.rounded())) }
+
+    private static func colour(of verdict: Verdict) -> Ink.Colour? {
+        switch verdict {
+        case .winning: .green
+        case .matching: .cyan
+        case .censored: .yellow
+        case .failed: .red
+        case .none, .stopped, .pending: .dim
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import Lottery
+import Sweeps
+
+/// A plan's summary for people.
+enum PlanText {
+    static func facts(_ summary: PlanSummary) -> [(name: String, value: String)] {
+        var facts = [("sweep", summary.sweep)]
+        for (index, axis) in summary.axes.enumerated() {
+            let values = axis.values.map(\.description).joined(separator: ", ")
+            facts.append((index == 0 ? "axes" : "", "\(axis.name) (\(axis.path)): \(values)"))
+        }
+        let excluded = summary.excluded > 0 ? " (\(Format.count(summary.excluded)) more excluded)" : ""
+        facts.append(("points", Format.count(summary.points) + excluded))
+        facts.append(
+            ("runs", "\(Format.count(summary.runs)), \(Format.count(summary.replicates)) replicates of each point"))
+        facts.append(("levels", Format.count(summary.levels)))
+        facts.append(("densities", shortened(summary.densities.map(Format.density))))
+        facts.append(("branches", summary.branches.isEmpty ? "none" : summary.branches.joined(separator: ", ")))
+        facts.append(
+            ("tasks", "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"))
+        facts.append(("in the store", "\(Format.count(summary.tasksDone)) done"))
+        facts.append(
+            ("steps", "\(Format.count(summary.steps)); \(Format.count(summary.stepsWithoutSharing)) without sharing"))
+        facts.append(("steps to go", Format.count(summary.stepsRemaining)))
+        return facts
+    }
+
+    /// A long list by its first and last entries.
+    private static func shortened(_ list: [String]) -> String {
+        guard list.count > 16 else { return list.joined(separator: ", ") }
+        return (list.prefix(12) + ["…"] + list.suffix(2)).joined(separator: ", ")
+    }
+}

@@ -1,0 +1,100 @@
+import CoordinatorService
+import Foundation
+import Glibc
+import Synchronization
+import ZeroMQ
+
+/// One `tombola run`: a coordinator on threads of its own, worker processes, and the progress of both, until all is done or a
+/// signal came.
+struct LocalRun {
+    /// How long workers may take to write checkpoints and say goodbye.
+    private static let goodbyeSeconds = 15.0
+    private static let pollMilliseconds: Int64 = 100
+
+    private let coordinator: CoordinatorService
+    private let end: CoordinatorEnd
+    private let signals: StopSignals
+    private let sweep: String
+
+    private enum Phase {
+        case working
+        case stopping(since: Double)
+        case ending(since: Double, CoordinatorExit)
+    }
+
+    init(coordinator: CoordinatorService, signals: StopSignals, sweep: String) throws {
+        self.coordinator = coordinator
+        self.signals = signals
+        self.sweep = sweep
+        end = try CoordinatorEnd(of: coordinator)
+    }
+
+    /// Starts the workers and returns once they and the coordinator have ended. Call it from the main thread, which workers must not
+    /// outlive.
+    func carryOut(workers arguments: [[String]]) throws -> CoordinatorExit {
+        var workers = try LocalWorkers(arguments)
+        var reporter = ProgressReporter()
+        defer {
+            workers.kill()
+            reporter.end()
+        }
+        var phase = Phase.working
+        while true {
+            try wait(for: workers)
+            let now = monotonicSeconds()
+            do { try workers.tend(at: now) { Console.shared.say($0) } } catch {
+                coordinator.stop()
+                throw error
+            }
+            show(at: now, in: &reporter)
+            switch phase {
+            case .working:
+                if let exit = try end.result() {
+                    phase = .ending(since: now, exit)
+                } else if signals.signal != nil {
+                    Console.shared.say("stopping: workers write checkpoints; a second Ctrl-C ends this at once")
+                    workers.stop()
+                    coordinator.stop()
+                    phase = .stopping(since: now)
+                }
+            case .stopping(let since):
+                if let exit = try end.result() { phase = .ending(since: since, exit) }
+            case .ending(let since, let exit):
+                if workers.areGone || now - since > LocalRun.goodbyeSeconds { return exit }
+            }
+        }
+    }
+
+    private func show(at seconds: Double, in reporter: inout ProgressReporter) {
+        guard let status = coordinator.status, status.sweeps.contains(where: { $0.name == sweep }) else { return }
+        reporter.show(Progress(status, sweep: sweep), at: seconds)
+    }
+
+    private func wait(for workers: LocalWorkers) throws {
+        var poller = Poller()
+        for descriptor in workers.descriptors { _ = poller.watch(readable: descriptor) }
+        if signals.signal == nil { _ = poller.watch(readable: signals.doorbell.descriptor) }
+        _ = poller.watch(readable: end.doorbell.descriptor)
+        _ = try poller.wait(milliseconds: LocalRun.pollMilliseconds)
+        end.doorbell.silence()
+    }
+}
+
+/// Waits for a coordinator's end on a thread of its own.
+private final class CoordinatorEnd: Sendable {
+    /// Rings at the end.
+    let doorbell: Doorbell
+    private let outcome = Mutex<Result<CoordinatorExit, CoordinatorServiceError>?>(nil)
+
+    init(of coordinator: CoordinatorService) throws {
+        doorbell = try Doorbell()
+        Thread.detachNewThread {
+            let result = Result { () throws(CoordinatorServiceError) in try coordinator.run() }
+            self.outcome.withLock { $0 = result }
+            self.doorbell.ring()
+        }
+    }
+
+    /// Nil until the end.
+    func result() throws(CoordinatorServiceError) -> CoordinatorExit? { try outcome.withLock { $0 }?.get() }
+}

@@ -1,0 +1,128 @@
+import Artifacts
+import Coordination
+import Foundation
+import Lottery
+import Store
+import Sweeps
+import Training
+
+/// The sweeps of a store as of one moment, read beside the coordinator that may be using it.
+struct StoredSweeps {
+    let store: Store
+    private let catalog: DataCatalog
+    private let tasks: [TaskKey: Snapshot.TaskRecord]
+    /// Digests of the data sets that the store has handed to workers, by name.
+    private let datasets: [String: Set<Digest>]
+
+    init(directory: String, catalog: DataCatalog) throws {
+        store = try Store.open(directory: directory, mode: .reader)
+        self.catalog = catalog
+        let records = try store.snapshot().tasks
+        tasks = Dictionary(uniqueKeysWithValues: records.map { ($0.work.key, $0) })
+        datasets = StoredSweeps.datasets(of: records, in: store)
+    }
+
+    /// All sweeps in the order of submission, or the one of that name.
+    func records(named name: String?) throws -> [SweepRecord] {
+        let all = try store.sweeps()
+        guard let name else { return all }
+        if let sweep = all.first(where: { $0.name == name }) { return [sweep] }
+        let known = all.isEmpty ? "it has none yet" : "it has \(all.map(\.name).joined(separator: ", "))"
+        throw Failure(.usage, "the store \(store.directory) has no sweep “\(name)”; \(known)")
+    }
+
+    func plan(of record: SweepRecord) throws -> Plan {
+        let vocabulary = Registry.standard.vocabulary
+        let sweep = try Sweep(
+            yaml: record.spec, file: record.file, vocabulary: vocabulary, maximumRuns: Sweep.runsAtMost)
+        return try plan(of: sweep)
+    }
+
+    func plan(of sweep: Sweep) throws -> Plan {
+        try Plan(sweep: sweep, vocabulary: Registry.standard.vocabulary, dataDigest: digest, known: known)
+    }
+
+    func leaderboard(of plan: Plan) throws -> Leaderboard {
+        let decoder = JSONDecoder()
+        // Decoded beforehand, because a leaderboard's results cannot throw.
+        var results: [TaskKey: CellResult] = [:]
+        for task in plan.tasks {
+            switch tasks[task.key]?.state {
+            case .done(let result):
+                results[task.key] = .done(try decoder.decode(LevelSummary.self, from: Data(result.summary)))
+            case .failed(let reason): results[task.key] = .failed(reason: reason)
+            case .pending, nil: break
+            }
+        }
+        return Leaderboard(plan: plan) { results[$0] ?? .pending }
+    }
+
+    /// What the store knows of a task.
+    func record(of key: TaskKey) -> Snapshot.TaskRecord? { tasks[key] }
+
+    /// Keys that begin with `prefix`, in order.
+    func keys(beginningWith prefix: String) -> [TaskKey] {
+        let prefix = prefix.lowercased()
+        return tasks.keys.filter { $0.hex.hasPrefix(prefix) }.sorted()
+    }
+
+    /// The data set as the store's tasks know it: files may have moved or changed since. Without such a task, as the files are.
+    private func digest(of dataset: String) throws -> Digest {
+        if let digests = datasets[dataset], digests.count == 1, let digest = digests.first { return digest }
+        return try catalog.digest(of: dataset)
+    }
+
+    private func known(_ key: TaskKey) -> KnownTask? {
+        guard let task = tasks[key] else { return nil }
+        switch task.state {
+        case .done(let result): return .done(outputs: Set(result.outputs.map(\.name)))
+        case .failed: return .failed
+        case .pending:
+            // A payload that this version cannot read asks for no checkpoint that it could count on.
+            let request = try? JSONDecoder().decode(TrainingRequest.self, from: Data(task.work.payload))
+            let steps = request?.keepSteps ?? []
+            return task.running == nil ? .pending(keepSteps: steps) : .running(keepSteps: steps)
+        }
+    }
+
+    private static func datasets(of tasks: [Snapshot.TaskRecord], in store: Store) -> [String: Set<Digest>] {
+        var names: [String: Set<Digest>] = [:]
+        var seen: Set<Digest> = []
+        for input in tasks.lazy.flatMap(\.work.inputs) where input.name == TrainingRequest.Input.dataset {
+            guard case .blob(let digest) = input.source, seen.insert(digest).inserted, store.artifacts.contains(digest)
+            else {
+                continue
+            }
+            // A data set that cannot be read here is looked for among the files, which says what is wrong.
+            guard
+                let file = try? Data(
+                    contentsOf: URL(filePath: store.artifacts.path(of: digest)), options: .alwaysMapped),
+                let header = try? file.withUnsafeBytes({ try Safetensors.header(of: $0) }),
+                let name = header.metadata["name"]
+            else { continue }
+            names[name, default: []].insert(digest)
+        }
+        return names
+    }
+}
+
+/// A spec as a file.
+enum SpecFile {
+    /// A spec is written by a person; more than this is another file by mistake.
+    private static let byteLimit = 4 * 1024 * 1024
+
+    static func read(_ path: String) throws(Failure) -> String {
+        let data: Data
+        do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+            let reason =
+                FileManager.default.fileExists(atPath: path)
+                ? "it cannot be read (\(error.localizedDescription))" : "there is no such file"
+            throw Failure(.usage, "\(path): \(reason); name a YAML file such as sweeps/quickstart.yaml")
+        }
+        guard data.count <= byteLimit, let text = String(data: data, encoding: .utf8) else {
+            throw Failure(
+                .usage, "\(path): this is no spec, which is a small YAML file in UTF-8; see sweeps/quickstart.yaml")
+        }
+        return text
+    }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A coordinator and workers as on many machines: processes of their own that know each other by an address only.
+@Suite struct ServeTests {
+    @Test("serve, two workers, submit, watch, status and leaderboard over the wire; SIGTERM ends all of them in order")
+    func manyMachines() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let coordinator = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
+            defer { coordinator.send(SIGKILL) }
+            try await until("the coordinator says where it is") { coordinator.errors.contains("coordinator at tcp://") }
+            let address = try #require(
+                coordinator.errors.firstMatch(of: #/coordinator at (\S+),/#).map { String($0.1) })
+
+            // Two workers in one folder must not get in each other's way unnoticed.
+            let workers = try (1...2).map {
+                try Program(["worker", "--connect", address, "--directory", "w\($0)", "--slots", "1"], in: folder)
+            }
+            defer { for worker in workers { worker.send(SIGKILL) } }
+            try await until("the first worker is there") {
+                FileManager.default.fileExists(atPath: folder.appending(path: "w1/id").path())
+            }
+            let third = try await Program.run(["worker", "--connect", address, "--directory", "w1"], in: folder)
+            #expect(third.status == 1)
+            #expect(third.errors.contains("another worker"), "\(third.errors)")
+
+            let submitted = try await Program.run(["submit", spec, "--connect", address, "--json"], in: folder)
+            #expect(submitted.status == 0, "\(submitted.errors)")
+            let reply = try #require(
+                try JSONSerialization.jsonObject(with: Data(submitted.output.utf8)) as? [String: Any])
+            #expect(reply["is_continued"] as? Bool == false)
+            #expect((reply["plan"] as? [String: Any])?["tasks"] as? Int == 16)
+
+            let watched = try await Program.run(["watch", "--connect", address], in: folder)
+            #expect(watched.status == 0, "\(watched.errors)")
+            #expect(watched.output.isEmpty)
+            #expect(!watched.errors.contains("\u{1B}"))
+
+            let status = try await Program.run(["status", "--connect", address], in: folder)
+            #expect(status.output.contains("16 done, 0 running, 0 failed of 16"), "\(status.output)")
+            let remote = try await Program.run(["leaderboard", "--connect", address, "--json"], in: folder)
+            let local = try await Program.run(["leaderboard", "--store", "store", "--json"], in: folder)
+            #expect(remote.status == 0, "\(remote.errors)")
+            #expect(remote.output == local.output)
+            #expect(remote.output.contains("\"verdict\""))
+
+            let changed = try TestSweep.write(TestSweep.tiny(iterations: 61), "changed.yaml", in: folder)
+            let refused = try await Program.run(["submit", changed, "--connect", address], in: folder)
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("another spec"), "\(refused.errors)")
+
+            for worker in workers {
+                worker.send(SIGTERM)
+                #expect(try await worker.end() == 0, "\(worker.errors)")
+            }
+            coordinator.send(SIGTERM)
+            #expect(try await coordinator.end() == 0, "\(coordinator.errors)")
+        }
+    }
+}

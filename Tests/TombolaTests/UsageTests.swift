@@ -1,0 +1,34 @@
+import Foundation
+import Testing
+
+@Suite struct UsageTests {
+    @Test("Help and version go to standard output with status 0")
+    func help() async throws {
+        try await withFolder { folder in
+            let help = try await Program.run(["--help"], in: folder)
+            #expect(help.status == 0)
+            #expect(help.output.contains("leaderboard"))
+            #expect(help.errors.isEmpty)
+            let version = try await Program.run(["--version"], in: folder)
+            #expect(version.status == 0)
+            #expect(version.output.split(separator: ".").count == 3)
+        }
+    }
+
+    @Test(
+        "A command line that cannot be understood ends with status 2 and says why",
+        arguments: [
+            (["frobnicate"], "frobnicate"), (["plan"], "spec"), (["run", "x.yaml", "--workers", "many"], "many"),
+            (["leaderboard", "--json", "--csv"], "--csv"), (["run", "x.yaml", "--workers", "0"], "--workers"),
+            (["status", "--store", "a", "--connect", "tcp://127.0.0.1:1"], "--connect"),
+            (["worker", "--log-level", "loud"], "loud"),
+        ])
+    func usage(arguments: [String], word: String) async throws {
+        try await withFolder { folder in
+            let result = try await Program.run(arguments, in: folder)
+            #expect(result.status == 2)
+            #expect(result.output.isEmpty)
+            #expect(result.errors.contains(word), "\(result.errors)")
+        }
+    }
+}
