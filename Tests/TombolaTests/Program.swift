@@ -35,7 +35,8 @@ final class Program: Sendable {
             as [(String, ReferenceWritableKeyPath<Process, Any?>)]
         {
             #expect(FileManager.default.createFile(atPath: base + suffix, contents: nil))
-            child[keyPath: set] = try #require(FileHandle(forWritingAtPath: base + suffix))
+            let file: FileHandle = try #require(FileHandle(forWritingAtPath: base + suffix))
+            child[keyPath: set] = file
         }
         try child.run()
         process = Mutex(child)

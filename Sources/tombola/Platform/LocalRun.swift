@@ -54,10 +54,11 @@ struct LocalRun {
                 } else if signals.signal != nil {
                     Console.shared.say("stopping: workers write checkpoints; a second Ctrl-C ends this at once")
                     workers.stop()
-                    coordinator.stop()
                     phase = .stopping(since: now)
                 }
             case .stopping(let since):
+                // The coordinator stays until they have delivered what they finished.
+                if workers.areGone || now - since > LocalRun.goodbyeSeconds { coordinator.stop() }
                 if let exit = try end.result() { phase = .ending(since: since, exit) }
             case .ending(let since, let exit):
                 if workers.areGone || now - since > LocalRun.goodbyeSeconds { return exit }
