@@ -44,9 +44,10 @@ extension CoordinatorLoop {
             if submissions.underWay > 0 { submissions.startedMeanwhile.insert(id.task) }
             logger.debug("task \(id.task), attempt \(id.attempt), goes to \(worker)")
         case .attemptEnded(let id, let end):
+            reporting.rate.noteEnded(id.task)
             logger.info("attempt \(id.attempt) of task \(id.task) ended: \(end)")
         case .taskDone(let key, attempt: _, let result):
-            reporting.rate.noteDone(key)
+            reporting.rate.noteDone(key, cost: submissions.sweeps.lazy.compactMap { $0.cost(of: key) }.first ?? 0)
             for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }
             logger.debug("task \(key) is done after \(result.seconds) s")
         case .taskFailed(let key, let reason):
@@ -106,7 +107,7 @@ extension CoordinatorLoop {
     /// - Complexity: O(workers + running tasks + sweeps).
     func currentStatus(at now: Instant) -> ServiceStatus {
         let status = coordinator.status
-        reporting.rate.note(status.running, at: now)
+        reporting.rate.note(status.running.map { ($0.task, $0.attempt, $0.step) }, at: now)
         let progress = reporting.rate.progress
         let sweeps = submissions.sweeps.map { $0.status(running: progress) }
         let running = Dictionary(grouping: status.running, by: \.worker)

@@ -2,13 +2,12 @@ import Coordination
 import Lottery
 
 /// Training steps behind us and how fast they come, from what running attempts report and finished tasks cost.
-struct StepRate {
+package struct StepRate {
     static let windowMilliseconds: Int64 = 30_000
     static let sampleMilliseconds: Int64 = 500
 
     private struct Report {
         var attempt: Attempt
-        var cost: Int
         /// The first step it reported: a resumed or rewound training does not begin at 0, and what came before was not
         /// trained now.
         var first: Int?
@@ -17,18 +16,20 @@ struct StepRate {
         var trained: Int { first.map { last - $0 } ?? 0 }
     }
 
+    package init() {}
+
     /// Steps trained since the coordinator's start, each counted once.
     private var trained = 0
+    /// Of tasks that run or whose result is on its way.
     private var reports: [TaskKey: Report] = [:]
     private var samples: [(at: Instant, trained: Int)] = []
 
-    /// Steps that each running task has done, as far as they were seen.
-    var progress: [TaskKey: Int] { reports.mapValues(\.trained) }
+    /// Steps that each task under way has done, as far as they were seen.
+    package var progress: [TaskKey: Int] { reports.mapValues(\.trained) }
 
-    mutating func note(_ running: [CoordinatorStatus.RunningLine], at now: Instant) {
-        var next: [TaskKey: Report] = [:]
+    package mutating func note(_ running: [(task: TaskKey, attempt: Attempt, step: Int)], at now: Instant) {
         for line in running {
-            var report = Report(attempt: line.attempt, cost: line.cost, first: nil, last: 0)
+            var report = Report(attempt: line.attempt, first: nil, last: 0)
             if let earlier = reports[line.task], earlier.attempt == line.attempt { report = earlier }
             let before = report.trained
             if line.step > 0 {
@@ -36,22 +37,24 @@ struct StepRate {
                 report.last = max(report.last, line.step)
             }
             trained += report.trained - before
-            next[line.task] = report
+            reports[line.task] = report
         }
-        reports = next
         if let last = samples.last, now.since(last.at) < StepRate.sampleMilliseconds { return }
         samples.append((now, trained))
         while samples.count > 2, now.since(samples[1].at) >= StepRate.windowMilliseconds { samples.removeFirst() }
     }
 
-    /// A task has its result; what of it was not seen while it ran counts now.
-    mutating func noteDone(_ task: TaskKey) {
-        guard let report = reports.removeValue(forKey: task) else { return }
-        trained += max(0, report.cost - report.trained)
+    /// A task has its result; what of its `cost` was not seen while it ran counts now. Short tasks begin and end between
+    /// two beats, so most of their steps are counted here.
+    package mutating func noteDone(_ task: TaskKey, cost: Int) {
+        trained += max(0, cost - (reports.removeValue(forKey: task)?.trained ?? 0))
     }
 
+    /// The task is no longer under way and has no result.
+    package mutating func noteEnded(_ task: TaskKey) { reports[task] = nil }
+
     /// Nil until two seconds were seen.
-    var stepsPerSecond: Double? {
+    package var stepsPerSecond: Double? {
         guard let first = samples.first, let last = samples.last, last.at.since(first.at) >= 2_000 else { return nil }
         return Double(last.trained - first.trained) * 1_000 / Double(last.at.since(first.at))
     }

@@ -54,6 +54,9 @@ struct SweepProgress: Sendable {
 
     func contains(_ key: TaskKey) -> Bool { indexByKey[key] != nil }
 
+    /// Training steps of a task of the sweep.
+    func cost(of key: TaskKey) -> Int? { indexByKey[key].map { plan.tasks[Int($0)].cost } }
+
     /// What the task is within the sweep, in a few words.
     func role(of key: TaskKey) -> String? {
         guard let index = indexByKey[key] else { return nil }
