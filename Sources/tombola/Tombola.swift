@@ -38,6 +38,7 @@ enum Main {
         pthread_sigmask(SIG_UNBLOCK, &stops, nil)
         do {
             var command = try Tombola.parseAsRoot()
+            try Environment.checkInstructionSet()
             try command.run()
         } catch {
             let failure = Failure(error)

@@ -97,7 +97,7 @@ func until(
             Issue.record("not within \(seconds) s: \(claim)", sourceLocation: location)
             throw Late(description: claim)
         }
-        try await Task.sleep(for: .milliseconds(10))
+        try await clock.sleep(for: .milliseconds(10))
     }
 }
 

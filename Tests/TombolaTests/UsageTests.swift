@@ -31,4 +31,13 @@ import Testing
             #expect(result.errors.contains(word), "\(result.errors)")
         }
     }
+
+    @Test("An instruction set that does not run here is refused, not replaced in silence")
+    func instructionSet() async throws {
+        try await withFolder { folder in
+            let result = try await Program.run(["data", "list"], in: folder, environment: ["TOMBOLA_ISA": "mmx"])
+            #expect(result.status == 2)
+            #expect(result.errors.contains("mmx") && result.errors.contains("portable"), "\(result.errors)")
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Kernels
 
 /// Environment variables, and settings that come from a flag or else from one.
 package enum Environment {
@@ -27,5 +28,12 @@ package enum Environment {
             throw Failure(.usage, "TOMBOLA_\(variable) must be a whole number in \(limits), not “\(text)”")
         }
         return value
+    }
+
+    /// Refuses a TOMBOLA_ISA that this machine cannot obey, rather than measure or train with another in silence.
+    static func checkInstructionSet() throws(Failure) {
+        guard let wanted = setting(nil, "ISA"), wanted != InstructionSet.current.rawValue else { return }
+        let supported = InstructionSet.supported.map(\.rawValue).joined(separator: ", ")
+        throw Failure(.usage, "TOMBOLA_ISA is “\(wanted)”, and this machine runs only \(supported)")
     }
 }
