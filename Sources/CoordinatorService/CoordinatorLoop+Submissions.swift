@@ -16,7 +16,6 @@ struct Submissions {
     var tasksWereAdded = false
     /// At the desk.
     var underWay = 0
-    var callers: [Outcome<SubmitReply, SubmissionError>] = []
     /// Tasks given out while something is planned: the plan may believe that they can still be asked for more.
     var startedMeanwhile: Set<TaskKey> = []
 
@@ -39,11 +38,6 @@ struct Submissions {
 
     func failedTasks(_ counts: CoordinatorStatus.Counts) -> Int {
         tasksWereAdded ? counts.failed : watched.reduce(0) { $0 + $1.failedCount }
-    }
-
-    mutating func refuseAll() {
-        for caller in callers { caller.set(.failure(.stopped)) }
-        callers = []
     }
 }
 
@@ -78,7 +72,6 @@ extension CoordinatorLoop {
     }
 
     func beginSubmission(_ request: SubmitRequest, _ asker: Asker, tries: Int = 0) {
-        if case .caller(let answer) = asker, tries == 0 { submissions.callers.append(answer) }
         submissions.underWay += 1
         desk.post(.submit(request, asker, tries: tries))
     }
@@ -151,7 +144,6 @@ extension CoordinatorLoop {
         case .caller(let answer):
             guard let body = body as? SubmitReply else { preconditionFailure("a caller submits and asks nothing else") }
             answer.set(.success(body))
-            submissions.callers.removeAll { $0 === answer }
         }
     }
 
@@ -160,7 +152,6 @@ extension CoordinatorLoop {
         case .client: refuse(asker, status: error.exitStatus, error.description)
         case .caller(let answer):
             answer.set(.failure(error))
-            submissions.callers.removeAll { $0 === answer }
         }
     }
 
@@ -175,7 +166,6 @@ extension CoordinatorLoop {
             } catch { preconditionFailure("a sentence could not be written as JSON: \(error)") }
         case .caller(let answer):
             answer.set(.failure(.failed(sentence)))
-            submissions.callers.removeAll { $0 === answer }
         }
     }
 

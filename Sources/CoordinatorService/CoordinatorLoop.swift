@@ -96,8 +96,7 @@ final class CoordinatorLoop {
         } catch {
             end(.failure(error))
         }
-        for command in shared.close() { refuse(command) }
-        submissions.refuseAll()
+        shared.close()
         control.take()?.close(lingerMilliseconds: CoordinatorLoop.goodbyeMilliseconds)
         blobs.stop()
         // The desk may be amid a data set, which nobody waits for any more: it ends by itself.
@@ -256,14 +255,6 @@ final class CoordinatorLoop {
             submissions.tasksWereAdded = true
             answer.set(.success(()))
         case .stop: beginStop()
-        }
-    }
-
-    private func refuse(_ command: SharedState.Command) {
-        switch command {
-        case .submit(_, let answer): answer.set(.failure(.stopped))
-        case .add(_, let answer): answer.set(.failure(.stopped))
-        case .stop: break
         }
     }
 

@@ -65,16 +65,12 @@ public final class CoordinatorService: Sendable {
 
     /// Plans a sweep and takes it on, or goes on with it if the store has it. Blocks until that is durable.
     public func submit(_ request: SubmitRequest) throws(SubmissionError) -> SubmitReply {
-        let answer = Outcome<SubmitReply, SubmissionError>()
-        shared.post(.submit(request, answer)) { answer.set(.failure(.stopped)) }
-        return try answer.wait().get()
+        try shared.ask { .submit(request, $0) }
     }
 
     /// Takes on tasks that belong to no sweep, such as a benchmark's. Blocks until they are durable.
     public func add(_ works: [Work]) throws(SubmissionError) {
-        let answer = Outcome<Void, SubmissionError>()
-        shared.post(.add(works, answer)) { answer.set(.failure(.stopped)) }
-        try answer.wait().get()
+        try shared.ask { .add(works, $0) }
     }
 }
 
@@ -88,20 +84,41 @@ final class SharedState: Sendable {
 
     let commands: Mailbox<Command>
     let status = Mutex<ServiceStatus?>(nil)
-    private let hasEnded = Atomic(false)
+    private let asking = Mutex(Asking())
+
+    private struct Asking {
+        var hasEnded = false
+        var count = 0
+        /// Tells those who wait that nobody will answer any more.
+        var refusals: [Int: @Sendable () -> Void] = [:]
+    }
 
     init() throws(ZMQError) { commands = try Mailbox() }
 
-    /// Posts a command whose sender waits. `refuse` is called if nobody may read it any more; answers count once.
-    func post(_ command: Command, refuse: () -> Void) {
-        commands.post(command)
-        if hasEnded.load(ordering: .sequentiallyConsistent) { refuse() }
+    /// Posts a command and waits for its answer, or for the coordinator's end, however it comes about.
+    func ask<Value: Sendable>(
+        _ command: (Outcome<Value, SubmissionError>) -> Command
+    ) throws(SubmissionError) -> Value {
+        let answer = Outcome<Value, SubmissionError>()
+        let id: Int? = asking.withLock { asking in
+            if asking.hasEnded { return nil }
+            asking.count += 1
+            asking.refusals[asking.count] = { answer.set(.failure(.stopped)) }
+            return asking.count
+        }
+        guard let id else { throw .stopped }
+        commands.post(command(answer))
+        let result = answer.wait()
+        asking.withLock { _ = $0.refusals.removeValue(forKey: id) }
+        return try result.get()
     }
 
-    /// What was posted and will not be read.
-    func close() -> [Command] {
-        hasEnded.store(true, ordering: .sequentiallyConsistent)
-        return commands.takeAll()
+    /// Nobody reads commands any more.
+    func close() {
+        asking.withLock { asking in
+            asking.hasEnded = true
+            asking.refusals.values.forEach { $0() }
+        }
     }
 }
 

@@ -230,4 +230,21 @@ struct FlowTests {
         let folder = try ArtifactFolder(directory: bench.path("worker-a/artifacts"), access: .reader)
         #expect(eventually { ((try? folder.digests().count) ?? 8) <= 2 })
     }
+
+    @Test("A commit that fails ends the coordinator with the store's sentence; nothing was sent and nothing is lost")
+    func failedCommit() throws {
+        func fail() throws {
+            let coordinator = try bench.startCoordinator()
+            _ = try bench.startWorker(at: coordinator.endpoint)
+            try coordinator.add([work("before", "output final 1 1")])
+            try #require(eventually { coordinator.status?.tasks.done == 1 })
+            try coordinator.store.close()
+            #expect(throws: SubmissionError.self) { try coordinator.add([work("after", "note \(bench.path("log"))")]) }
+            #expect(throws: CoordinatorServiceError.self) { try coordinator.run() }
+        }
+        try fail()
+        #expect(bench.lines("log").isEmpty)
+        let store = try Store.open(directory: bench.path("store"), mode: .reader)
+        #expect(try store.counts() == TaskCounts(done: 1))
+    }
 }
