@@ -23,7 +23,9 @@ public struct Ratio: Hashable, Sendable, Comparable {
 
     /// The ratio written in `text` (`0.2`, `.2`, `1`, `1e-3`), or nil if that is no decimal in 0…1 of at most 15 decimals.
     public init?(_ text: some StringProtocol) {
-        guard let decimal = ExactDecimal(text), !decimal.isNegative, decimal.decimals <= Ratio.maximumDecimals else { return nil }
+        guard let decimal = ExactDecimal(text), !decimal.isNegative, decimal.decimals <= Ratio.maximumDecimals else {
+            return nil
+        }
         let scale = Ratio.powerOfTen(decimal.decimals)
         guard decimal.magnitude <= scale else { return nil }
         self.init(numerator: decimal.magnitude, decimals: decimal.decimals)

@@ -65,25 +65,30 @@ extension Setting {
     typealias Place<Value> = WritableKeyPath<Settings, Value> & Sendable
 
     static func integer(
-        _ path: String, _ shortName: String? = nil, _ place: any Place<Int>, _ range: ClosedRange<Int>, _ part: Part, _ meaning: String
+        _ path: String, _ shortName: String? = nil, _ place: any Place<Int>, _ range: ClosedRange<Int>, _ part: Part,
+        _ meaning: String
     ) -> Setting {
         Setting(
             path: path, shortName: shortName, meaning: meaning, part: part,
-            write: { (settings, value) throws(SettingError) in settings[keyPath: place] = try value.integer(in: range) },
+            write: { (settings, value) throws(SettingError) in settings[keyPath: place] = try value.integer(in: range)
+            },
             read: { String($0[keyPath: place]) })
     }
 
     static func optionalInteger(
-        _ path: String, _ shortName: String? = nil, _ place: any Place<Int?>, _ range: ClosedRange<Int>, _ part: Part, _ meaning: String
+        _ path: String, _ shortName: String? = nil, _ place: any Place<Int?>, _ range: ClosedRange<Int>, _ part: Part,
+        _ meaning: String
     ) -> Setting {
         Setting(
             path: path, shortName: shortName, meaning: meaning, part: part,
-            write: { (settings, value) throws(SettingError) in settings[keyPath: place] = try value.integer(in: range) },
+            write: { (settings, value) throws(SettingError) in settings[keyPath: place] = try value.integer(in: range)
+            },
             read: { $0[keyPath: place].map(String.init) ?? "" })
     }
 
     static func real(
-        _ path: String, _ shortName: String? = nil, _ place: any Place<Double>, _ range: ClosedRange<Double>, _ part: Part, _ meaning: String
+        _ path: String, _ shortName: String? = nil, _ place: any Place<Double>, _ range: ClosedRange<Double>,
+        _ part: Part, _ meaning: String
     ) -> Setting {
         Setting(
             path: path, shortName: shortName, meaning: meaning, part: part,
@@ -99,7 +104,8 @@ extension Setting {
             write: { (settings, value) throws(SettingError) in
                 let text = try value.text()
                 guard let choice = Choice(rawValue: text) else {
-                    throw SettingError("must be \(Choice.allCases.map(\.rawValue).joined(separator: " or ")), not “\(text)”")
+                    throw SettingError(
+                        "must be \(Choice.allCases.map(\.rawValue).joined(separator: " or ")), not “\(text)”")
                 }
                 settings[keyPath: place] = choice
             },
@@ -107,7 +113,9 @@ extension Setting {
     }
 
     /// A name that the vocabulary checks, once the whole point is known.
-    static func name(_ path: String, _ shortName: String? = nil, _ place: any Place<String>, _ part: Part, _ meaning: String) -> Setting {
+    static func name(
+        _ path: String, _ shortName: String? = nil, _ place: any Place<String>, _ part: Part, _ meaning: String
+    ) -> Setting {
         Setting(
             path: path, shortName: shortName, meaning: meaning, part: part,
             write: { (settings, value) throws(SettingError) in settings[keyPath: place] = try value.text() },
@@ -125,7 +133,9 @@ extension SettingValue {
         guard case .scalar(let text) = self, let value = Int(text.replacing("_", with: "")) else {
             throw SettingError("must be a whole number, not \(self)")
         }
-        guard range.contains(value) else { throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(value)") }
+        guard range.contains(value) else {
+            throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(value)")
+        }
         return value
     }
 
@@ -133,13 +143,16 @@ extension SettingValue {
         guard case .scalar(let text) = self, ExactDecimal(text) != nil, let value = Double(text) else {
             throw SettingError("must be a number, not \(self)")
         }
-        guard range.contains(value) else { throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(text)") }
+        guard range.contains(value) else {
+            throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(text)")
+        }
         return value
     }
 
     func ratio() throws(SettingError) -> Ratio {
         guard case .scalar(let text) = self, let ratio = Ratio(text), ratio < .one else {
-            throw SettingError("must be a decimal from 0 to below 1, with at most \(Ratio.maximumDecimals) decimals, not \(self)")
+            throw SettingError(
+                "must be a decimal from 0 to below 1, with at most \(Ratio.maximumDecimals) decimals, not \(self)")
         }
         return ratio
     }

@@ -2,27 +2,39 @@ extension Settings {
     /// Every setting, in the order in which people meet them. A new axis is one property in `Settings` and one row here.
     public static let table: [Setting] = [
         .name("dataset", nil, \.dataset, .training, "a registered data set"),
-        .integer("data.validation", "validation", \.data.validation, 1...10_000_000, .training, "images held out for validation"),
-        .optionalInteger("data.train", "train", \.data.train, 2...10_000_000, .training, "images used of the training set"),
+        .integer(
+            "data.validation", "validation", \.data.validation, 1...10_000_000, .training,
+            "images held out for validation"),
+        .optionalInteger(
+            "data.train", "train", \.data.train, 2...10_000_000, .training, "images used of the training set"),
 
         .name("model.family", "model", \.model.family, .training, "a registered model family"),
-        .optionalInteger("model.depth", "depth", \.model.depth, 1...1_000, .training, "layers, as the family counts them"),
+        .optionalInteger(
+            "model.depth", "depth", \.model.depth, 1...1_000, .training, "layers, as the family counts them"),
         .optionalInteger("model.width", "width", \.model.width, 1...65_536, .training, "units of each hidden layer"),
         hidden,
         .name("model.initialisation", "init", \.model.initialisation, .training, "how θ0 is drawn"),
 
-        .integer("training.iterations", "iterations", \.training.iterations, 1...100_000_000, .training, "training steps"),
+        .integer(
+            "training.iterations", "iterations", \.training.iterations, 1...100_000_000, .training, "training steps"),
         .integer("training.batch", "batch", \.training.batch, 1...65_536, .training, "examples per step"),
         .name("training.optimizer", "optimizer", \.training.optimizer.name, .training, "a registered optimizer"),
-        .real("training.optimizer.momentum", "momentum", \.training.optimizer.momentum, 0...0.9999, .training, "of SGD"),
-        .real("training.optimizer.weight_decay", "weight_decay", \.training.optimizer.weightDecay, 0...1, .training, "L2 penalty"),
+        .real(
+            "training.optimizer.momentum", "momentum", \.training.optimizer.momentum, 0...0.9999, .training, "of SGD"),
+        .real(
+            "training.optimizer.weight_decay", "weight_decay", \.training.optimizer.weightDecay, 0...1, .training,
+            "L2 penalty"),
         .real("training.optimizer.beta1", nil, \.training.optimizer.beta1, 0...0.999999, .training, "of Adam"),
         .real("training.optimizer.beta2", nil, \.training.optimizer.beta2, 0...0.999999, .training, "of Adam"),
         .real("training.optimizer.epsilon", nil, \.training.optimizer.epsilon, 1e-30...1, .training, "of Adam"),
-        .real("training.learning_rate", "lr", \.training.learningRate, 1e-12...1e6, .training, "after warmup, before decay"),
+        .real(
+            "training.learning_rate", "lr", \.training.learningRate, 1e-12...1e6, .training,
+            "after warmup, before decay"),
         .integer("training.warmup", "warmup", \.training.warmup, 0...100_000_000, .training, "steps of linear warmup"),
         decay,
-        .integer("training.evaluate_every", nil, \.training.evaluateEvery, 1...100_000_000, .training, "steps between evaluations"),
+        .integer(
+            "training.evaluate_every", nil, \.training.evaluateEvery, 1...100_000_000, .training,
+            "steps between evaluations"),
 
         .name("pruning.criterion", "criterion", \.pruning.criterion, .pruning, "a registered pruning criterion"),
         .choice("pruning.scope", "scope", \.pruning.scope, .pruning, "layer or global"),
@@ -32,11 +44,14 @@ extension Settings {
         kindRate("output", \.pruning.rate.output),
         .integer("pruning.levels", "levels", \.pruning.levels, 0...200, .pruning, "prunings after the dense level 0"),
         .choice("pruning.schedule", "schedule", \.pruning.schedule, .pruning, "iterative or one-shot"),
-        .integer("pruning.rewind", "rewind", \.pruning.rewind, 0...100_000_000, .pruning, "step whose weights come back"),
-        .choice("pruning.rewind_optimizer", "rewind_optimizer", \.pruning.rewindOptimizer, .pruning, "restore or fresh"),
+        .integer(
+            "pruning.rewind", "rewind", \.pruning.rewind, 0...100_000_000, .pruning, "step whose weights come back"),
+        .choice(
+            "pruning.rewind_optimizer", "rewind_optimizer", \.pruning.rewindOptimizer, .pruning, "restore or fresh"),
 
         .choice("report", nil, \.report, .report, "final or early-stop"),
-        .real("matching_margin", nil, \.matchingMargin, 0...0.5, .report, "ε of matching, as a fraction of the test set"),
+        .real(
+            "matching_margin", nil, \.matchingMargin, 0...0.5, .report, "ε of matching, as a fraction of the test set"),
     ]
 
     private static let hidden = Setting(
@@ -52,7 +67,8 @@ extension Settings {
         read: { $0.model.hidden.map { $0.map(String.init).joined(separator: "-") } ?? "" })
 
     private static let decay = Setting(
-        path: "training.decay", shortName: "decay", meaning: "factors on the learning rate, each from a step on", part: .training,
+        path: "training.decay", shortName: "decay", meaning: "factors on the learning rate, each from a step on",
+        part: .training,
         write: { (settings, value) throws(SettingError) in
             guard case .list(let items) = value, items.count <= 1_000 else {
                 throw SettingError("must be a list such as [{at: 20000, by: 0.1}], not \(value)")
@@ -62,7 +78,8 @@ extension Settings {
                 guard case .map(let entries) = item, entries.map(\.key).sorted() == ["at", "by"],
                     let at = entries.first(where: { $0.key == "at" }), let by = entries.first(where: { $0.key == "by" })
                 else { throw SettingError("must hold items such as {at: 20000, by: 0.1}, not \(item)") }
-                decays.append(Decay(at: try at.value.integer(in: 0...100_000_000), by: try by.value.real(in: 0...1_000)))
+                decays.append(
+                    Decay(at: try at.value.integer(in: 0...100_000_000), by: try by.value.real(in: 0...1_000)))
             }
             guard zip(decays, decays.dropFirst()).allSatisfy({ $0.at < $1.at }) else {
                 throw SettingError("must name steps in rising order, not \(value)")
@@ -73,7 +90,8 @@ extension Settings {
 
     /// A scalar covers every kind of layer; in a map, a kind that is not named keeps its weights, but `output` follows `fc`.
     private static let rate = Setting(
-        path: "pruning.rate", shortName: "prune_rate", meaning: "share of surviving weights pruned per level", part: .pruning,
+        path: "pruning.rate", shortName: "prune_rate", meaning: "share of surviving weights pruned per level",
+        part: .pruning,
         write: { (settings, value) throws(SettingError) in
             guard case .map(let entries) = value else {
                 settings.pruning.rate = PruneRates(all: try value.ratio())
@@ -91,12 +109,14 @@ extension Settings {
         },
         read: { settings in
             let rate = settings.pruning.rate
-            return rate == PruneRates(all: rate.fc) ? rate.fc.description : "conv \(rate.conv), fc \(rate.fc), output \(rate.output)"
+            return rate == PruneRates(all: rate.fc)
+                ? rate.fc.description : "conv \(rate.conv), fc \(rate.fc), output \(rate.output)"
         })
 
     private static func kindRate(_ kind: String, _ place: any Setting.Place<Ratio>) -> Setting {
         Setting(
-            path: "pruning.rate.\(kind)", shortName: nil, meaning: "share of surviving \(kind) weights pruned per level",
+            path: "pruning.rate.\(kind)", shortName: nil,
+            meaning: "share of surviving \(kind) weights pruned per level",
             part: .pruning,
             write: { (settings, value) throws(SettingError) in settings[keyPath: place] = try value.ratio() },
             read: { $0[keyPath: place].description })

@@ -59,7 +59,8 @@ public struct Evaluation: Hashable, Sendable, Codable {
     public var testCount: Int
 
     public init(
-        step: Int, validationLoss: Double, validationCorrect: Int, validationCount: Int, testLoss: Double, testCorrect: Int,
+        step: Int, validationLoss: Double, validationCorrect: Int, validationCount: Int, testLoss: Double,
+        testCorrect: Int,
         testCount: Int
     ) {
         self.step = step

@@ -16,7 +16,8 @@ public struct TrainingTask: Hashable, Sendable, Codable {
     public var semantics: [String: Int]
 
     public init(
-        numerics: NumericsID, dataset: Digest, data: DataSettings, model: ModelSettings, training: TrainingSettings, seeds: Seeds,
+        numerics: NumericsID, dataset: Digest, data: DataSettings, model: ModelSettings, training: TrainingSettings,
+        seeds: Seeds,
         pruning: PruningStep?, start: Start, stopAfter: Int? = nil, semantics: [String: Int] = [:]
     ) {
         self.numerics = numerics
@@ -100,7 +101,8 @@ extension TrainingTask {
             let rates = pruning.rates
             lines.append("parent=\(pruning.parent.hex)/final")
             lines.append(
-                "pruning=\(pruning.criterion),\(pruning.scope.rawValue),\(rates.conv),\(rates.fc),\(rates.output),×\(pruning.repetitions)")
+                "pruning=\(pruning.criterion),\(pruning.scope.rawValue),\(rates.conv),\(rates.fc),\(rates.output),×\(pruning.repetitions)"
+            )
             if pruning.criterion != "magnitude" || pruning.control != .none {
                 lines.append("random=\(pruning.control.rawValue),\(pruning.level)")
             }
