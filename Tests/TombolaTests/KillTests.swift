@@ -15,7 +15,8 @@ import Testing
             let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
             #expect(undisturbed.status == 0, "\(undisturbed.errors)")
             for round in 0..<KillTests.rounds {
-                let store = "store-\(round)"
+                // Processes are found by this name, and another test run may be under way on the machine.
+                let store = "store-\(ProcessInfo.processInfo.processIdentifier)-\(round)"
                 try await disturb(spec, store: store, in: folder, round: round)
                 let disturbed = try await Program.run(["leaderboard", "--json", "--store", store], in: folder)
                 #expect(disturbed.output == undisturbed.output)
