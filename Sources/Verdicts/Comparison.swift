@@ -32,6 +32,10 @@ public struct Comparison: Hashable, Sendable {
     private let margin: Double
     private let rewoundToStart: Bool
 
+    /// Two numbers closer than this are a tie. Accuracies are counts over a test set and early stops are counts of
+    /// steps: means that differ are much further apart, and what is closer is rounding (0.9733 − 0.9753 > −0.002).
+    private static let resolution = 1e-12
+
     /// - Parameters:
     ///   - margin: ε of matching, as a fraction of the test set.
     ///   - rewoundToStart: whether the survivors went back to step 0; only then can a ticket be winning.
@@ -59,32 +63,34 @@ public struct Comparison: Hashable, Sendable {
     }
 
     /// Whether the means say that the ticket is at most the margin below its dense network.
-    public var matches: Bool { difference.mean > -margin }
+    public var matches: Bool { difference.mean > -margin + Self.resolution }
 
     /// Whether the means say that the ticket, rewound to step 0, is at least as accurate and stops no later.
     public var wins: Bool {
-        guard rewoundToStart, matches, difference.mean >= 0, let ratio = earlyStopRatio else { return false }
-        return ratio.mean <= 1
+        guard rewoundToStart, matches, isNotBelow, let ratio = earlyStopRatio else { return false }
+        return ratio.mean <= 1 + Self.resolution
     }
 
     /// The interval's word on matching: yes if all of it is above −ε, no if all of it is below. One seed never decides.
     public var matching: Decision {
         guard let low = difference.low, let high = difference.high else { return .undecided }
-        if low > -margin { return .yes }
-        return high < -margin ? .no : .undecided
+        if low > -margin + Self.resolution { return .yes }
+        return high < -margin - Self.resolution ? .no : .undecided
     }
+
+    private var isNotBelow: Bool { difference.mean >= -Self.resolution }
 
     /// The intervals' word on winning: yes if L > −ε, the mean difference is not negative and the ratio's upper bound
     /// is at most 1.
     public var winning: Decision {
-        guard rewoundToStart else { return .no }
+        guard rewoundToStart, matching != .no else { return .no }
         guard let high = difference.high, let ratio = earlyStopRatio, let ratioLow = ratio.low,
             let ratioHigh = ratio.high
         else {
             return .undecided
         }
-        if matching == .yes, difference.mean >= 0, ratioHigh <= 1 { return .yes }
-        return matching == .no || high < 0 || ratioLow > 1 ? .no : .undecided
+        if matching == .yes, isNotBelow, ratioHigh <= 1 + Self.resolution { return .yes }
+        return high < -Self.resolution || ratioLow > 1 + Self.resolution ? .no : .undecided
     }
 
     /// Whether the first of two paired sets of outcomes is more accurate: yes if L > 0, no if U ≤ 0.
@@ -93,7 +99,7 @@ public struct Comparison: Hashable, Sendable {
         guard let difference = Estimate(zip(ones, others).map { $0.accuracy - $1.accuracy }),
             let low = difference.low, let high = difference.high
         else { return .undecided }
-        if low > 0 { return .yes }
-        return high <= 0 ? .no : .undecided
+        if low > resolution { return .yes }
+        return high <= resolution ? .no : .undecided
     }
 }

@@ -15,7 +15,8 @@ import Verdicts
     func degenerate() throws {
         #expect(Estimate([]) == nil)
         #expect(Estimate([0.5]) == Estimate(mean: 0.5, low: nil, high: nil))
-        #expect(Estimate([0.5, 0.5, 0.5]) == Estimate(mean: 0.5, low: 0.5, high: 0.5))
+        // 0.1 + 0.1 + 0.1 is not 3 · 0.1 in binary.
+        #expect(Estimate([0.1, 0.1, 0.1]) == Estimate(mean: 0.1, low: 0.1, high: 0.1))
     }
 
     @Test("The geometric mean of ratios and its interval are those of their logarithms")
@@ -86,6 +87,33 @@ import Verdicts
     func margin() {
         #expect(!comparison([(0.5, 1)], [(0.75, 1)], margin: 0.25).matches)
         #expect(comparison([(0.5, 1)], [(0.75, 1)], margin: 0.2500001).matches)
+        // 20 images of 10,000, where the binary difference is a little above −0.002.
+        #expect(!comparison([(0.9733, 1)], [(0.9753, 1)]).matches)
+    }
+
+    @Test("As many images right and as many steps is no loss, whatever rounding makes of it")
+    func ties() throws {
+        // One image more twice and two fewer once; the sum of the binary differences is −1.1e-16.
+        let even = comparison(
+            [(0.9796, 400), (0.9796, 600), (0.9793, 500)], [(0.9795, 600), (0.9795, 400), (0.9795, 500)])
+        #expect(even.difference.mean < 0 && even.difference.mean > -1e-15)
+        #expect(even.wins)
+        #expect(even.matching == .yes)
+        // The ratios 1/4, 2/5 and 10 have the geometric mean 1; that of their logarithms is above 0.
+        let swapped = comparison([(0.99, 100), (0.99, 400), (0.99, 1_000)], [(0.98, 400), (0.98, 1_000), (0.98, 100)])
+        #expect(try #require(swapped.earlyStopRatio).mean > 1)
+        #expect(swapped.wins)
+        func outcomes(_ right: [Int]) -> [Outcome] {
+            right.map { Outcome(accuracy: Double($0) / 10_000, earlyStop: nil) }
+        }
+        #expect(Comparison.beats(outcomes([9_800, 9_700]), outcomes([9_800, 9_700])) == .no)
+    }
+
+    @Test("What does not match does not win, though its early-stop step is not known")
+    func divergedTickets() {
+        let result = comparison([(0, nil), (0, nil)], [(0.98, 5), (0.981, 5)])
+        #expect(result.matching == .no)
+        #expect(result.winning == .no)
     }
 
     @Test("A network without an early-stop step cannot win but can match")
