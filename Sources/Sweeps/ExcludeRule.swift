@@ -27,12 +27,12 @@ struct ExcludeRule {
         case number(Double)
         case text(String)
 
-        init(_ value: SettingValue) {
-            if case .scalar(let text) = value, let number = text.numericValue {
-                self = .number(number)
-            } else {
-                self = .text(value.description)
+        /// An axis's values: numbers if all of them are, else texts, so that each compares as the rule was checked.
+        static func all(of values: [SettingValue]) -> [Value] {
+            let numbers = values.compactMap { value in
+                if case .scalar(let text) = value { text.filter { $0 != "_" }.numericValue } else { nil }
             }
+            return numbers.count == values.count ? numbers.map(Value.number) : values.map { .text($0.description) }
         }
     }
 

@@ -16,6 +16,13 @@ enum SettingNames {
         table.enumerated().compactMap { row in row.element.shortName.map { ($0, row.offset) } },
         uniquingKeysWith: { path, _ in path })
 
+    /// Rows that write a part of what a row writes: `pruning.rate.output` of `pruning.rate`.
+    static let partsOfRow: [Int: [Int]] = Dictionary(
+        uniqueKeysWithValues: table.indices.compactMap { row in
+            let parts = table.indices.filter { table[$0].path.hasPrefix(table[row].path + ".") }
+            return parts.isEmpty ? nil : (row, parts)
+        })
+
     static let axisNames: [String] = table.flatMap { [$0.shortName, $0.path].compactMap { $0 } }
 
     /// Names that may follow `prefix` and a point: `rate` and `levels` after `pruning`.

@@ -9,7 +9,7 @@ extension SpecReader {
         points.reserveCapacity(counts.reduce(1, *))
         var excluded = 0
         var checks = PointChecks(vocabulary: vocabulary)
-        let conditions = axes.map { $0.axis.values.map(ExcludeRule.Value.init) }
+        let conditions = axes.map { ExcludeRule.Value.all(of: $0.axis.values) }
         repeat {
             let chosen = axes.map { position[$0.dimension] }
             let operands = zip(conditions, chosen).map { $0[$1] }
@@ -17,9 +17,8 @@ extension SpecReader {
                 excluded += 1
                 continue
             }
-            let writes = zip(axes, chosen).flatMap { $0.writes[$1] }.sorted { $0.row < $1.row }
-            var settings = base
-            settings.apply(sorted: writes)
+            let writes = zip(axes, chosen).flatMap { $0.writes[$1] }
+            let settings = settings(writing: writes)
             if let misfit = checks.misfit(in: settings) { throw specError(misfit, writes: writes, chosen: chosen) }
             let values = zip(axes, chosen).map { $0.axis.values[$1] }
             points.append(GridPoint(index: points.count, values: values, settings: settings))

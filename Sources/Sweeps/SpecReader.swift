@@ -273,18 +273,37 @@ struct SpecReader {
         }
         var writes: [[SettingWrite]] = []
         for item in items { writes.append(try values.writes(row: row, name: entry.key, node: item)) }
+        let rows = Set(writes.joined().map(\.row))
+        for other in axes {
+            guard let both = other.writes.joined().first(where: { rows.contains($0.row) }) else { continue }
+            throw error(
+                entry.line,
+                "\"\(entry.key)\" and the axis \"\(other.axis.name)\" on line \(other.line) both set "
+                    + "\"\(SettingNames.table[both.row].path)\"; let one of them do it")
+        }
         let axis = Axis(name: setting.name, path: setting.path, values: items.map(\.settingValue), zipGroup: zipGroup)
         let source = AxisSource(axis: axis, row: row, line: entry.line, writes: writes, dimension: dimension)
         if zipGroup == nil { try checkDuplicates(of: [source]) }
         axes.append(source)
     }
 
+    /// The fixed settings with those of axes written over them. What the spec says of a part
+    /// (`pruning.rate.output: 0.1`) holds beside an axis over the whole (`prune_rate`), as it does beside a fixed
+    /// `pruning.rate`.
+    func settings(writing writes: [SettingWrite]) -> Settings {
+        let parts = writes.flatMap { SettingNames.partsOfRow[$0.row] ?? [] }.compactMap { part in
+            writes.contains { $0.row == part } ? nil : baseWrites[part]
+        }
+        var settings = base
+        settings.apply(sorted: (writes + parts).sorted { $0.row < $1.row })
+        return settings
+    }
+
     /// Values that mean the same, such as 0.1 and 1e-1, would make two points of one. In a zip group the tuple counts.
     private func checkDuplicates(of group: [AxisSource]) throws(SpecError) {
         var seen: [Settings: Int] = [:]
         for index in group[0].writes.indices {
-            var settings = base
-            settings.apply(sorted: group.flatMap { $0.writes[index] }.sorted { $0.row < $1.row })
+            let settings = settings(writing: group.flatMap { $0.writes[index] })
             guard let first = seen.updateValue(index, forKey: settings) else { continue }
             let values = group.map { "\($0.axis.values[index])" }.joined(separator: ", ")
             let names = group.map { "\"\($0.axis.name)\"" }.joined(separator: ", ")
@@ -306,8 +325,8 @@ struct SpecReader {
         let columns = axes.map { source in
             ExcludeRule.Column(
                 names: [source.axis.name, source.axis.path],
-                isNumeric: source.axis.values.allSatisfy {
-                    if case .number = ExcludeRule.Value($0) { true } else { false }
+                isNumeric: ExcludeRule.Value.all(of: source.axis.values).allSatisfy {
+                    if case .number = $0 { true } else { false }
                 })
         }
         for item in items {
@@ -373,8 +392,7 @@ struct SpecReader {
         lines += branches.map { "branch=\($0)" }
         for source in axes {
             let values = source.writes.map { writes in
-                var settings = base
-                settings.apply(sorted: writes.sorted { $0.row < $1.row })
+                let settings = settings(writing: writes)
                 return Set(writes.map(\.row)).sorted().map { SettingNames.table[$0].read(settings) }.joined(
                     separator: "|")
             }

@@ -29,6 +29,15 @@ import Testing
         #expect(try points(excluding: "'lr == 0.1 || lr == 0.01 && warmup == 500'") == ["0.01 0 adam", "0.01 0 sgd"])
     }
 
+    @Test("Numbers are numbers however they are written; an axis with one value that is none compares as text")
+    func kinds() throws {
+        let grouped = try sweep("name: a\ngrid: {iterations: [1_000, 20_000]}\nexclude: ['iterations > 10000']")
+        #expect(grouped.points.map(\.settings.training.iterations) == [1_000])
+        let mixed = try sweep(
+            "name: a\ngrid: {prune_rate: [0.2, {fc: 0.3, output: 0.1}, 0.4]}\nexclude: [prune_rate == '0.2']")
+        #expect(mixed.points.map { $0.values[0].description } == ["{fc: 0.3, output: 0.1}", "0.4"])
+    }
+
     @Test(
         "A mistake in a rule is placed in the spec's line",
         arguments: [

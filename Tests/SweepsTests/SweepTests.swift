@@ -83,6 +83,31 @@ import Testing
         #expect(byShort.points.map(\.settings.training.optimizer.momentum) == [0, 0.9])
     }
 
+    @Test("A fixed part of a setting holds beside an axis over the whole, and an axis over the part comes before it")
+    func parts() throws {
+        let fixed = try sweep("name: a\npruning.rate.output: 0.1\ngrid: {prune_rate: [0.2, {fc: 0.4, output: 0.3}]}")
+        #expect(fixed.points.map { $0.settings.pruning.rate.fc.description } == ["0.2", "0.4"])
+        #expect(fixed.points.map { $0.settings.pruning.rate.output.description } == ["0.1", "0.1"])
+        let both = try sweep(
+            "name: a\npruning.rate.output: 0.1\ngrid: {pruning.rate.output: [0.05, 0.15], prune_rate: [0.2, 0.4]}")
+        #expect(
+            both.points.map { "\($0.settings.pruning.rate.fc) \($0.settings.pruning.rate.output)" } == [
+                "0.2 0.05", "0.4 0.05", "0.2 0.15", "0.4 0.15",
+            ])
+        let optimizers = try sweep(
+            """
+            name: a
+            training.optimizer: {name: sgd, momentum: 0.9}
+            grid: {optimizer: [sgd, {name: sgd, momentum: 0.5}]}
+            """
+        )
+        #expect(optimizers.points.map(\.settings.training.optimizer.momentum) == [0.9, 0.5])
+        #expect(
+            refusal("name: a\ngrid:\n  momentum: [0.5, 0.9]\n  optimizer: [{name: sgd, momentum: 0.1}]")
+                == "sweeps/x.yaml:4: \"optimizer\" and the axis \"momentum\" on line 3 both set "
+                + "\"training.optimizer.momentum\"; let one of them do it")
+    }
+
     @Test("The digest follows the meaning of a spec, not its comments or layout")
     func digest() throws {
         let base = "name: a\ngrid: {lr: [0.1, 0.2]}\nreplicates: 2"
