@@ -277,6 +277,20 @@ struct LevelTrainerTests {
         #expect(final.testAccuracy > 0.5, "learned nothing: \(final)")
     }
 
+    @Test("Of equal validation losses the earliest after the first step is the early stop, also after rewinding")
+    func earlyStopTies() throws {
+        let bench = try TrainingBench()
+        // A rate of 0 leaves every loss as it was.
+        let dense = bench.dense { $0.training.decay = [Decay(at: 0, by: 0)] }
+        let outcome = try bench.train(dense, keep: [20])
+        let losses = try Safetensors.decode(outcome.outputs["metrics"]!).tensors["validation.loss"]?.doubleValues ?? []
+        #expect(losses.count == 5 && Set(losses).count == 1)
+        #expect(outcome.summary.earlyStop?.step == 10)
+        var ticket = bench.pruned(dense, parent: dense)
+        ticket.start = .rewound(trajectory: dense.key, step: 20, optimizer: .restore)
+        #expect(try bench.train(ticket).summary.earlyStop?.step == 30)
+    }
+
     @Test("What cannot be trained is refused in a sentence, and says whether trying elsewhere helps")
     func refused() throws {
         let bench = try TrainingBench()
