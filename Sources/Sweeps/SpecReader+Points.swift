@@ -73,6 +73,9 @@ struct PointChecks {
         var levels: Int
     }
 
+    /// More would take over 11 GiB with Adam's state, before any activations.
+    static let maximumWeights = 1_000_000_000
+
     private let vocabulary: Vocabulary
     private let datasets: [String: DatasetShape]
     private var layers: [Network: Result<[LayerShape], SettingError>] = [:]
@@ -157,12 +160,17 @@ struct PointChecks {
                     + "with it; keep one way"
             )
         }
-        if case .failure(let error) = layers(of: settings) {
+        let paths = ["model.hidden", "model.depth", "model.width", "model.family", "dataset"]
+        switch layers(of: settings) {
+        case .failure(let error): return Misfit(paths: paths, message: "\(error)")
+        case .success(let layers):
+            let weights = layers.reduce(0) { $0 + $1.weights }
+            guard weights > PointChecks.maximumWeights else { return nil }
             return Misfit(
-                paths: ["model.hidden", "model.depth", "model.width", "model.family", "dataset"],
-                message: "\(error)")
+                paths: paths,
+                message: "a network of \(weights.grouped) weights does not fit in a worker's memory; "
+                    + "at most \(PointChecks.maximumWeights.grouped) do")
         }
-        return nil
     }
 
     private mutating func pruningMisfit(_ settings: Settings) -> Misfit? {

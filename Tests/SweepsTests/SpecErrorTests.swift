@@ -128,6 +128,10 @@ import Testing
                 "name: a\nmodel: {family: mlp, hidden: [10]}\ngrid: {depth: [2]}",
                 #"3: "model.hidden" lists every layer, so "model.depth" and "model.width" do not go with it; keep one way (where depth is 2)"#
             ),
+            (
+                "name: a\nmodel: {family: mlp, hidden: [65536, 65536]}",
+                "2: a network of 4,347,002,880 weights does not fit in a worker's memory; at most 1,000,000,000 do"
+            ),
             ("name: a\nmodel:\n  depth: 3", "3: lenet-300-100 has its own layers"),
             (
                 "name: a\nmodel: {family: mlp, depth: 2}",
