@@ -11,9 +11,11 @@ extension Coordinator {
         case tasksAdded([Work])
         /// The blob is durable here.
         case blobStored(Digest)
-        /// The worker answered that it does not have the blob, or sent other bytes. (A worker that cannot be reached is
-        /// no reason: its session ends by itself.)
+        /// The worker sent other bytes, or nothing for long. (A worker that cannot be reached is no reason: its session
+        /// ends by itself.)
         case blobUnavailable(Digest, WorkerID)
+        /// The worker answered that it does not have the blob any more.
+        case blobGone(Digest, WorkerID)
         case wake
         /// The loop did not read its sockets for this long.
         case loopStalled(milliseconds: Int64)
@@ -45,6 +47,8 @@ extension Coordinator {
         case workerLost(WorkerID, reason: String)
         case workerLeft(WorkerID)
         case workerRefused(WorkerID, reason: String)
+        /// So many of its children in a row have failed that it gets nothing for a while.
+        case workerRests(WorkerID, failures: Int, milliseconds: Int64)
     }
 }
 

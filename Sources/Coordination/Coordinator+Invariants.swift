@@ -60,13 +60,16 @@ extension Coordinator {
         for (worker, session) in sessions {
             precondition(worker == session.worker, "session filed wrongly: \(session)")
             if let route = session.route { precondition(routes[route] == worker, "route without way back: \(session)") }
-            precondition(free.rank(of: worker)?.free ?? 0 == session.free, "free slots disagree: \(session)")
+            precondition(
+                free.rank(of: worker)?.free ?? 0 == (resting[worker] == nil ? session.free : 0),
+                "free slots disagree: \(session)")
             for key in session.assigned {
                 let running = tasks[key]!.running
                 precondition(running?.worker == worker && running?.isOrphan == false, "\(worker) holds \(tasks[key]!)")
             }
         }
         for (route, worker) in routes { precondition(sessions[worker]?.route == route, "stale route of \(worker)") }
+        for worker in resting.keys { precondition(sessions[worker] != nil, "\(worker) rests without a session") }
         for (worker, keys) in orphans {
             precondition(!keys.isEmpty, "an empty list of orphans of \(worker)")
             for key in keys { precondition(tasks[key]!.running?.isOrphan == true, "no orphan: \(tasks[key]!)") }

@@ -4,19 +4,34 @@ import Lottery
 ///
 /// The ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and
 /// may have its resume file; else to one that finished a parent and so has an input already; else to the one with the
-/// most free slots (of equals the lowest id). A worker on which the task's child failed comes last. Data sets are not
-/// considered: each worker pulls one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait
+/// most free slots (of equals the lowest id). A worker on which the task's child failed gets it again only if there is no
+/// other: a task waits rather than fail three times on the one machine that is always free because everything fails
+/// there. Data sets are not considered: each worker pulls one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait
 /// behind a long training while another worker stands idle, and a training takes far longer than the round trip that is
 /// saved.
 extension Coordinator {
     mutating func place(_ outcome: inout Outcome) {
         guard !isStopping else { return }
-        while !free.isEmpty, let key = ready.first(), let worker = chooseWorker(for: tasks[key]!) {
-            giveOut(key, to: worker, &outcome)
+        endRestsIfNoneWorks()
+        // Few: a worker that fails them rests, so that at most a few at a time wait for another one.
+        var waiting: [TaskKey] = []
+        var reachable: Int?
+        while !free.isEmpty, let key = ready.first() {
+            if let worker = chooseWorker(for: tasks[key]!, &reachable) {
+                giveOut(key, to: worker, &outcome)
+            } else {
+                ready.remove(key)
+                waiting.append(key)
+            }
+        }
+        for key in waiting {
+            ready.set(key, rank: ReadyRank(priority: tasks[key]!.work.priority, order: tasks[key]!.order))
         }
     }
 
-    private mutating func chooseWorker(for task: Task) -> WorkerID? {
+    /// Nil if it had better wait for a worker that is busy or rests.
+    /// - Parameter reachable: how many workers there are to wait for; counted once a turn, if at all.
+    private mutating func chooseWorker(for task: Task, _ reachable: inout Int?) -> WorkerID? {
         func isUsable(_ worker: WorkerID) -> Bool { free.rank(of: worker) != nil && !task.avoided.contains(worker) }
         if let holder = task.lastHolder, isUsable(holder) { return holder }
         for parent in task.parents {
@@ -28,7 +43,10 @@ extension Coordinator {
         for worker in aside { free.remove(worker) }
         let other = free.first()
         for worker in aside { rankFree(worker) }
-        return other ?? free.first()
+        if let other { return other }
+        if reachable == nil { reachable = sessions.values.count(where: \.isReachable) }
+        // All that are free have failed it.
+        return task.avoided.count { sessions[$0]?.isReachable == true } < reachable! ? nil : free.first()
     }
 
     private mutating func giveOut(_ key: TaskKey, to worker: WorkerID, _ outcome: inout Outcome) {

@@ -46,6 +46,7 @@ extension Coordinator {
             heardAt: latest,
             isOpen: isOpen)
         if isOpen { release(key) }
+        noteResult(of: report.worker)
         update(key) {
             if isOpen { $0.running = nil }
             $0.claims.append(claim)
@@ -95,6 +96,8 @@ extension Coordinator {
         }
         incidents.childFailures += 1
         tasks[key]!.avoided.insert(report.worker)
+        // What can be tried nowhere with success says nothing of the worker.
+        if !report.isFinal { noteFailure(on: report.worker, &outcome) }
         endAttempt(key, .childFailed(reason: report.reason), &outcome)
         if report.isFinal, tasks[key]!.settled == nil { fail(key, report.reason, &outcome) }
     }
@@ -114,6 +117,19 @@ extension Coordinator {
     /// The worker keeps its result and will offer it again; until then the task may go to another.
     mutating func onBlobUnavailable(_ digest: Digest, _ worker: WorkerID, _ outcome: inout Outcome) {
         for reference in pulls[digest] ?? [] where reference.worker == worker { drop(reference, .lost, &outcome) }
+    }
+
+    /// The worker's folder was emptied under it. It would offer the result for ever, in answer to every TASK, so it is
+    /// told to drop it, and the task is done anew.
+    mutating func onBlobGone(_ digest: Digest, _ worker: WorkerID, _ outcome: inout Outcome) {
+        for reference in pulls[digest] ?? [] where reference.worker == worker {
+            guard let claim = tasks[reference.task]!.claims.first(where: { $0.reference == reference }) else {
+                continue
+            }
+            incidents.resultsDiscarded += 1
+            acknowledge(claim.id, .discarded, to: claim.route, &outcome)
+            drop(reference, .lost, &outcome)
+        }
     }
 
     /// Gives a claim up. If its attempt is still open, that ends now.

@@ -75,6 +75,9 @@ extension Coordinator {
         if session.incarnation != hello.incarnation {
             session.hasBeaten = false
             session.lastSequence = 0
+            session.failuresInARow = 0
+            session.rests = 0
+            resting[hello.worker] = nil
         }
         session.incarnation = hello.incarnation
         session.counter = hello.counter
@@ -206,6 +209,7 @@ extension Coordinator {
         for key in sessions[worker]!.assigned.sorted() { endAttempt(key, end, &outcome) }
         if let route = sessions[worker]!.route { routes[route] = nil }
         sessions[worker] = nil
+        resting[worker] = nil
         replaced[worker] = nil
         free.remove(worker)
         dropClaims(of: worker, end, keeping: [], &outcome)
@@ -227,7 +231,9 @@ extension Coordinator {
     }
 
     mutating func rankFree(_ worker: WorkerID) {
-        guard let session = sessions[worker], session.free > 0 else { return free.remove(worker) }
+        guard let session = sessions[worker], session.free > 0, resting[worker] == nil else {
+            return free.remove(worker)
+        }
         free.set(worker, rank: FreeRank(free: session.free, worker: worker))
     }
 

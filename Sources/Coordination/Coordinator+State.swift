@@ -110,8 +110,13 @@ extension Coordinator {
         var lastSequence: UInt64 = 0
         /// A beat after its HELLO proved that this process lives.
         var hasBeaten = false
+        /// Child failures since its last result, and rests they have led to.
+        var failuresInARow = 0
+        var rests = 0
 
         var free: Int { route == nil ? 0 : max(0, slots - assigned.count) }
+        /// Whether it may get a task sooner or later.
+        var isReachable: Bool { route != nil && slots > 0 }
     }
 
     struct ReadyRank: Comparable, Sendable {

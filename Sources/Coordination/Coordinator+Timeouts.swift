@@ -21,6 +21,7 @@ extension Coordinator {
         for claim in claimsWithoutSession() where claimDeadline(claim) <= latest {
             drop(claim.reference, .lost, &outcome)
         }
+        for worker in resting.filter({ $0.value <= latest }).keys.sorted() { endRest(of: worker) }
         nextCheck = earliestDeadline()
     }
 
@@ -68,6 +69,7 @@ extension Coordinator {
         var deadlines = sessions.values.map(sessionDeadline) + runningWithSession().map { stallDeadline($0.running) }
         deadlines += claimsWithoutSession().map(claimDeadline)
         if !orphans.isEmpty { deadlines.append(adoptionDeadline) }
+        deadlines += resting.values
         return deadlines.min()
     }
 }

@@ -23,6 +23,8 @@ public struct Coordinator: Sendable {
     var routes: [RouteID: WorkerID] = [:]
     /// Sessions with a free slot.
     var free = RankedQueue<WorkerID, FreeRank>()
+    /// Workers on which too much has failed, and until when they get nothing: see `Coordinator+Rests.swift`.
+    var resting: [WorkerID: Instant] = [:]
     /// Incarnations that a newer process of the same name replaced, newest last.
     var replaced: [WorkerID: [UInt64]] = [:]
 
@@ -73,6 +75,7 @@ public struct Coordinator: Sendable {
         case .tasksAdded(let works): onTasksAdded(works, &outcome)
         case .blobStored(let digest): onBlobStored(digest, &outcome)
         case .blobUnavailable(let digest, let worker): onBlobUnavailable(digest, worker, &outcome)
+        case .blobGone(let digest, let worker): onBlobGone(digest, worker, &outcome)
         case .wake: onWake(&outcome)
         case .loopStalled(let milliseconds): onLoopStalled(milliseconds)
         case .stopWorkers: onStopWorkers(&outcome)

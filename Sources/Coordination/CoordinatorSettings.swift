@@ -12,6 +12,11 @@ public struct CoordinatorSettings: Hashable, Sendable {
     public var loopStallMilliseconds: Int64 = 2_000
     /// Child deaths and stalls after which a task is failed.
     public var childFailureLimit = 3
+    /// Child failures in a row after which a worker gets nothing for a while, if there is another.
+    public var restAfterFailures = 3
+    /// How long it rests at first; the time doubles up to the cap until one of its tasks comes to a result.
+    public var restMilliseconds: Int64 = 30_000
+    public var restCapMilliseconds: Int64 = 10 * 60_000
     /// Lost workers after which a task is failed.
     public var lossLimit = 10
     /// Told in WELCOME.

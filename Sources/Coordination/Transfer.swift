@@ -89,7 +89,11 @@ public struct Transfer: Sendable {
                 onChunk(offset, byteCount, bytes, &outcome)
             case .message(.missing(digest)): state = .failed(reason: "the other side does not have \(digest)")
             case .message: break
-            case .reconnected: ask(again: Array(asked.keys), at: now, &outcome)
+            case .reconnected:
+                // What was asked over the old connection was perhaps never heard.
+                resends = 0
+                waitMilliseconds = settings.resendMilliseconds
+                ask(again: Array(asked.keys), at: now, &outcome)
             case .wake: onWake(at: now, &outcome)
             }
         }

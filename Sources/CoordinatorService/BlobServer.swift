@@ -19,7 +19,8 @@ final class BlobServer: Sendable {
     enum Event: Sendable {
         /// It is durable in the store.
         case stored(Digest)
-        case unavailable(Digest, WorkerID, reason: String)
+        /// `isGone`: the worker said that it does not have it.
+        case unavailable(Digest, WorkerID, reason: String, isGone: Bool)
         /// The store's disk is full or cannot be used: the coordinator must end.
         case broken(reason: String)
     }
@@ -66,19 +67,23 @@ private final class Loop {
     /// Blobs pulled at once, over all workers; each has `Limits.chunksInFlight` chunks on their way.
     static let maximumDownloads = 16
     static let messagesPerTurn = 256
+    /// Several of a worker's hellos.
+    static let silenceMilliseconds: Int64 = 60_000
 
     private struct Active {
         var download: Download
         var worker: WorkerID
         var wakeUpAt: Instant?
+        var isGone = false
     }
 
     private let socket: Socket
     private let folder: ArtifactFolder
     private let commands: Mailbox<BlobServer.Command>
     private let events: Mailbox<BlobServer.Event>
-    /// The connection of each worker; a worker says hello on each.
+    /// The connection of each worker; a worker says hello on each, and again every few seconds.
     private var routes: [WorkerID: [UInt8]] = [:]
+    private var heardAt: [WorkerID: Instant] = [:]
     private var active: [Digest: Active] = [:]
     /// Waits for its turn: `maximumDownloads` are under way, or one of the same blob from another worker.
     private var waiting: [BlobPull] = []
@@ -161,9 +166,10 @@ private final class Loop {
         }
         switch message {
         case .hello(let worker):
+            heardAt[worker] = now
             guard routes[worker] != route else { return }
-            guard routes.count < Limits.workers || routes[worker] != nil else { return }
             routes[worker] = route
+            forgetSilent()
             for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.worker == worker {
                 carryOut(entry.download.reconnected(at: now), digest)
             }
@@ -176,12 +182,25 @@ private final class Loop {
         case .chunk(let digest, offset: _, byteCount: _, bytes: _), .missing(let digest):
             // Only the worker that was asked may answer: another's “missing” says nothing of this one.
             guard let entry = active[digest], routes[entry.worker] == route else { return }
+            if case .missing = message { active[digest]!.isGone = true }
             carryOut(entry.download.receive(message, at: now), digest)
         }
     }
 
+    /// Of the workers that come and go over the weeks only those that still say hello are kept, so that the list is no
+    /// longer than about `Limits.workers`.
+    private func forgetSilent() {
+        guard routes.count > Limits.workers else { return }
+        let now = now
+        for (worker, at) in heardAt where now.since(at) > Loop.silenceMilliseconds {
+            heardAt[worker] = nil
+            routes[worker] = nil
+        }
+    }
+
     private func carryOut(_ step: Download.Step, _ digest: Digest) {
-        guard let worker = active[digest]?.worker else { return }
+        guard let entry = active[digest] else { return }
+        let worker = entry.worker
         // Without a connection nothing is sent; the worker's next hello has it asked for again.
         if let route = routes[worker] { step.requests.forEach { send($0, to: route, of: worker) } }
         guard let ending = step.ending else {
@@ -193,7 +212,8 @@ private final class Loop {
         case .stored:
             waiting.removeAll { $0.digest == digest }
             events.post(.stored(digest))
-        case .unavailable(let reason): events.post(.unavailable(digest, worker, reason: reason))
+        case .unavailable(let reason):
+            events.post(.unavailable(digest, worker, reason: reason, isGone: entry.isGone))
         case .broken(let error): events.post(.broken(reason: error.description))
         }
         beginWaiting()

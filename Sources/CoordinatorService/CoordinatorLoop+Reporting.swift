@@ -79,6 +79,10 @@ extension CoordinatorLoop {
         case .workerLost(let worker, let reason): logger.warning("\(worker) is lost: \(reason)")
         case .workerLeft(let worker): logger.info("\(worker) has left")
         case .workerRefused(let worker, let reason): logger.warning("\(worker) was refused: \(reason)")
+        case .workerRests(let worker, let failures, let milliseconds):
+            logger.warning(
+                "\(failures) tasks in a row failed on \(worker); it gets none for \(milliseconds / 1_000) s: see its log"
+            )
         }
     }
 

@@ -239,9 +239,9 @@ final class CoordinatorLoop {
     private func receive(_ event: BlobServer.Event) {
         switch event {
         case .stored(let digest): apply(.blobStored(digest))
-        case .unavailable(let digest, let worker, let reason):
+        case .unavailable(let digest, let worker, let reason, let isGone):
             logger.warning("\(worker) did not deliver blob \(digest): \(reason)")
-            apply(.blobUnavailable(digest, worker))
+            apply(isGone ? .blobGone(digest, worker) : .blobUnavailable(digest, worker))
         case .broken(let reason): end(.failure(.blobs(reason)))
         }
     }

@@ -29,7 +29,8 @@ extension Wire {
     }
 
     static func check(_ id: AttemptID) throws(WireError) {
-        guard (1...Int(UInt32.max)).contains(id.attempt.number) else {
+        // Half of what the field holds, so that the next attempt's number fits as well.
+        guard (1...Int(Int32.max)).contains(id.attempt.number) else {
             throw .malformed("\(id.attempt.number) is no attempt number")
         }
     }

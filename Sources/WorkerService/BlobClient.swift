@@ -116,17 +116,19 @@ private final class Loop {
                 receive(frames)
             }
             if helloAt <= now { sayHello() }
-        }
-        for (digest, entry) in downloads.sorted(by: { $0.key < $1.key })
-        where entry.wakeUpAt.map({ $0 <= now }) ?? false {
-            carryOut(entry.download.wake(at: now), digest)
+            for (digest, entry) in downloads.sorted(by: { $0.key < $1.key })
+            where entry.wakeUpAt.map({ $0 <= now }) ?? false {
+                carryOut(entry.download.wake(at: now), digest)
+            }
         }
     }
 
     private var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
 
+    /// Without a connection nobody is asked and no answer is late: downloads go on when there is one again, however long
+    /// the coordinator was gone.
     private var wakeUpAt: Instant? {
-        (downloads.values.compactMap(\.wakeUpAt) + (socket == nil ? [] : [helloAt])).min()
+        socket == nil ? nil : min(helloAt, downloads.values.compactMap(\.wakeUpAt).min() ?? helloAt)
     }
 
     private func handle(_ command: BlobClient.Command) throws(ZMQError) {

@@ -339,6 +339,61 @@ struct CoordinatorResultTests {
         #expect(bench.status.counts.ready == 1)
     }
 
+    @Test("A result whose blob its worker has lost is given up for good, and the task done anew")
+    func lostBlob() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.result(attempt(1, 1), from: "a")
+        let gone = bench.handle(.blobGone(blob("1 final"), "a"))
+        #expect(gone.acks.map(\.id) == [attempt(1, 1)] && gone.acks.map(\.verdict) == [.discarded])
+        #expect(gone.ended == [.lost] && gone.started == [attempt(1, 2)])
+    }
+
+    @Test("A task waits for a busy worker rather than go back to the one on which it failed")
+    func otherWorker() {
+        var bench = Bench()
+        bench.add([work(0), work(1)])
+        bench.join("good")
+        bench.join("bad")
+        #expect(bench.status.running.map(\.task) == [key(1), key(0)])
+        #expect(bench.failure(attempt(1, 1), from: "bad").started.isEmpty)
+        // Another task may go there meanwhile.
+        #expect(bench.add([work(2)]).tasks.map(\.id) == [attempt(2, 1)])
+        let freed = bench.finish(attempt(0, 1), from: "good")
+        #expect(freed.started == [attempt(1, 2)])
+        #expect(
+            bench.failure(attempt(1, 2), from: "good").started == [attempt(1, 3)], "all have failed it: any will do")
+    }
+
+    @Test("A worker that fails all it gets rests, ever longer, and does not take the sweep with it")
+    func blackHole() {
+        var bench = Bench()
+        bench.join("good")
+        bench.add([work(0)])
+        bench.join("bad")
+        var rests: [Int64] = []
+        func note(_ outcome: Coordinator.Outcome) {
+            for case .workerRests("bad", _, let milliseconds) in outcome.notices { rests.append(milliseconds) }
+        }
+        bench.add((1...20).map { work($0) })
+        for number in 1...3 { note(bench.failure(attempt(number, 1), from: "bad")) }
+        #expect(rests == [30_000] && bench.status.counts.failed == 0)
+        #expect(bench.status.running.map(\.worker) == ["good"])
+        bench.beat("good", holding: [RunningAttempt(id: attempt(0, 1), step: 1)])
+        bench.beat("bad")
+        bench.handle(.wake, after: 29_000)
+        #expect(bench.status.running.count == 1)
+        bench.beat("good", holding: [RunningAttempt(id: attempt(0, 1), step: 2)])
+        bench.beat("bad")
+        #expect(bench.handle(.wake, after: 1_000).started == [attempt(4, 1)])
+        note(bench.failure(attempt(4, 1), from: "bad"))
+        #expect(rests == [30_000, 60_000])
+        // The last worker left never rests.
+        let alone = bench.handle(.worker(RouteID("good"), .goodbye("good")))
+        #expect(alone.started.count == 1 && bench.status.running.map(\.worker) == ["bad"])
+    }
+
     @Test("A result made for a request of fewer outputs than are waited for is discarded and made anew")
     func olderRequest() {
         var bench = Bench()
