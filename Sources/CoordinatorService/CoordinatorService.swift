@@ -33,7 +33,9 @@ public final class CoordinatorService: Sendable {
             throw .store(error)
         }
         do { shared = try SharedState() } catch { throw .socket(error.description) }
-        raiseFileLimit()
+        // Each worker has two connections and each part file needs a descriptor, so the usual soft limit of 1,024 is soon
+        // reached. If it cannot be raised, fewer workers can connect, and they say so.
+        FileLimit.raise()
         // Sockets and decisions belong to the thread of the loop; whether it could begin must be known here.
         let begun = Outcome<String, CoordinatorServiceError>()
         let end = end
@@ -120,14 +122,4 @@ final class SharedState: Sendable {
             asking.refusals.values.forEach { $0() }
         }
     }
-}
-
-/// Each worker has two connections and each child and part file needs a descriptor, so the soft limit of 1,024 is soon
-/// reached.
-private func raiseFileLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    // If it cannot be raised, fewer workers can connect, and they say so.
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }

@@ -15,6 +15,8 @@ public final class SlotChild: Sendable {
     public enum Answer: Sendable {
         case finished(SlotResult)
         case failed(reason: String, isFinal: Bool)
+        /// No task can be done here: the disk is full, say. The worker ends with this sentence, and no task is blamed.
+        case unable(reason: String)
         /// It was asked to stop and has written its resume file.
         case stopped
     }
@@ -59,6 +61,7 @@ public final class SlotChild: Sendable {
             switch answer {
             case .finished(let result): send(.finished(result))
             case .failed(let reason, let isFinal): send(.failed(reason: reason, isFinal: isFinal))
+            case .unable(let reason): send(.unable(reason: reason))
             case .stopped: send(.stopped)
             }
         }

@@ -6,7 +6,7 @@ import Lottery
 /// frames of a 32-bit little-endian length and that many bytes of JSON.
 ///
 /// The child does one task at a time. Each `run` is answered by any number of `progress` and one of `finished`,
-/// `failed` and `stopped`; the end of its input ends the child at once.
+/// `failed`, `unable` and `stopped`; the end of its input ends the child at once.
 public enum SlotProtocol {
     /// A longer frame is a bug on the other side.
     public static let maximumFrameBytes = 4 * 1024 * 1024
@@ -23,6 +23,8 @@ public enum SlotProtocol {
         case finished(SlotResult)
         /// `isFinal`: the task itself is at fault, so that trying again cannot help.
         case failed(reason: String, isFinal: Bool)
+        /// No task can be done here: the disk is full, say.
+        case unable(reason: String)
         case stopped
     }
 

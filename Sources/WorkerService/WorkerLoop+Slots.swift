@@ -143,6 +143,10 @@ extension WorkerLoop {
         case .failed(let reason, let isFinal):
             // A child that reported a failure may be in any state, so the next task gets a fresh one.
             endProcess(index, attempt, .failed(reason: reason, isFinal: isFinal))
+        case .unable(let reason):
+            // Every task would fail here, and be failed for it, through no fault of its own.
+            let remedy = "free disk space there, then start the worker again"
+            end(.failure(.directory("the worker's folder cannot be written to: \(reason); \(remedy)")))
         case .stopped:
             slots[index].phase = .idle
             releaseInputs(of: attempt)

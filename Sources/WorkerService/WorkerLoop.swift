@@ -65,11 +65,24 @@ final class WorkerLoop {
         } catch {
             end(.failure(.socket("the control socket failed: \(error)")))
         }
+        if case .failure(let error) = ending { giveBack(because: error) }
         blobs.stop()
         control.take()?.close(lingerMilliseconds: WorkerLoop.goodbyeMilliseconds)
         bury()
         service.directory.release()
         return try ending!.get()
+    }
+
+    /// A worker that cannot go on gives back what it holds, so that others need not wait for its silence and the tasks
+    /// are not counted as lost.
+    private func giveBack(because error: WorkerServiceError) {
+        switch error {
+        case .directory, .slotCommand:
+            guard control != nil, worker.load.isConnected else { return }
+            // If it cannot be sent, the session ends by its silence.
+            _ = try? control!.send(Wire.encode(.goodbye(service.worker)))
+        case .badEndpoint, .badSlots, .badName, .refused, .socket: break
+        }
     }
 
     func end(_ result: Result<WorkerExit, WorkerServiceError>) {

@@ -41,6 +41,8 @@ public final class WorkerService: Sendable {
     public func run(signals: StopSignals? = nil) throws(WorkerServiceError) -> WorkerExit {
         // Writing to a child that died is answered by an error, not by the end of this process.
         signal(SIGPIPE, SIG_IGN)
+        // A slot's child takes two pipes, so the usual soft limit of 1,024 is reached before `Limits.slotsPerWorker`.
+        FileLimit.raise()
         return try WorkerLoop(self, signals: signals).run()
     }
 

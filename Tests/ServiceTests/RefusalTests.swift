@@ -172,6 +172,22 @@ struct RefusalTests {
         #expect(try coordinator.store.counts().failed == 0)
     }
 
+    @Test("A worker on whose disk nothing can be written ends with a sentence, gives its task back and blames it not")
+    func fullDisk() throws {
+        let coordinator = try bench.startCoordinator()
+        let worker = try bench.startWorker(at: coordinator.endpoint)
+        try coordinator.add([work("x", "steps 2 1 unable no-space")])
+        do {
+            _ = try worker.waitForExit()
+            Issue.record("it ended in good order")
+        } catch let error as WorkerServiceError {
+            #expect(error.description.contains("no-space") && error.description.contains("free disk space"), "\(error)")
+        }
+        #expect(try eventually { try coordinator.store.snapshot().tasks[0].running == nil })
+        let task = try coordinator.store.snapshot().tasks[0]
+        #expect(task.state == .pending && task.attempts == 1 && task.childFailures == 0 && task.losses == 0)
+    }
+
     @Test(
         "Names that cannot name a worker are refused",
         arguments: ["", "a b", "a/b", String(repeating: "a", count: 65), "ü"])

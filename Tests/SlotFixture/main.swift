@@ -14,7 +14,7 @@ import WorkerService
 //   copy INPUT NAME  leave the content of an input under NAME note FILE        append a line to a file: the process id
 //   and the step that the resume file holds die              end by a signal, as an out-of-memory kill does die-unless
 //   FILE  the same, but only while the file is not there, which is made then fail TEXT        report a failure;  reject
-//   TEXT: a final one print TEXT       write to standard output, as a careless library might
+//   TEXT: a final one unable TEXT      say that nothing can be done here print TEXT       write to standard output, as a careless library might
 
 struct Step: Error {
     var answer: SlotChild.Answer
@@ -78,6 +78,7 @@ func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answ
                 kill(getpid(), SIGKILL)
             }
         case "fail": return .failed(reason: take(), isFinal: false)
+        case "unable": return .unable(reason: take())
         case "reject": return .failed(reason: take(), isFinal: true)
         case "print":
             print(take())

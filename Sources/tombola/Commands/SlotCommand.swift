@@ -50,6 +50,8 @@ struct SlotCommand: ParsableCommand {
                     summary: try encoder.encode(result.summary),
                     outputs: result.outputs.map { SlotResult.Output(name: $0.name, path: $0.path) },
                     seconds: monotonicSeconds() - start))
+        } catch TrainingError.unwritable(let reason) {
+            return .unable(reason: reason)
         } catch let error as TrainingError {
             return .failed(reason: error.description, isFinal: error.isFinal)
         } catch {
