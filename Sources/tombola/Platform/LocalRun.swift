@@ -39,6 +39,7 @@ struct LocalRun {
             reporter.end()
         }
         var phase = Phase.working
+        var aloneSince: Double?
         while true {
             try wait(for: workers)
             let now = monotonicSeconds()
@@ -55,6 +56,16 @@ struct LocalRun {
                     Console.shared.say("stopping: workers write checkpoints; a second Ctrl-C ends this at once")
                     workers.stop()
                     phase = .stopping(since: now)
+                } else if !workers.areGone {
+                    aloneSince = nil
+                } else if now - (aloneSince ?? now) > LocalRun.goodbyeSeconds {
+                    // Someone sent them SIGTERM, which they obey in good order: nobody would ever do the rest.
+                    coordinator.stop()
+                    throw Failure(
+                        .infrastructure,
+                        "the workers were stopped by someone else; to go on, run the same command again")
+                } else {
+                    aloneSince = aloneSince ?? now
                 }
             case .stopping(let since):
                 // The coordinator stays until they have delivered what they finished.
