@@ -126,7 +126,8 @@ extension CoordinatorLoop {
         let rate = reporting.rate.stepsPerSecond
         return ServiceStatus(
             store: store.id, sweeps: sweeps, tasks: status.counts, workers: workers, stepsTotal: total, stepsDone: done,
-            stepsPerSecond: rate, secondsRemaining: rate.flatMap { $0 > 0 ? Double(max(0, total - done)) / $0 : nil },
+            stepsPerSecond: rate,
+            secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
             incidents: status.incidents)
     }
 

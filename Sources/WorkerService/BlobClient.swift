@@ -3,6 +3,7 @@ import Blobs
 import Coordination
 import Dispatch
 import Foundation
+import Glibc
 import Lottery
 import Wire
 import ZeroMQ
@@ -232,13 +233,17 @@ private final class Loop {
         var outputs: [TaskOutput] = []
         do {
             for output in result.outputs {
+                guard access(output.path, R_OK) == 0 else {
+                    let reason = "it said it left \(output.path), which cannot be read"
+                    return start.events.post(.unadoptable(slot: slot, reason: reason))
+                }
                 let (digest, byteCount) = try start.folder.add(movingFile: output.path)
                 outputs.append(TaskOutput(name: output.name, digest: digest, byteCount: byteCount))
             }
         } catch {
             switch error {
-            // The child's own doing: it counts as its failure.
-            case .failed, .changing, .tooLarge: start.events.post(.unadoptable(slot: slot, reason: error.description))
+            // The child's own doing: it counts as its failure. All else is the folder's, where every task would fail.
+            case .changing, .tooLarge: start.events.post(.unadoptable(slot: slot, reason: error.description))
             default: start.events.post(.broken(reason: error.description))
             }
             return

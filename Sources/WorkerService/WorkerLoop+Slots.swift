@@ -103,7 +103,8 @@ extension WorkerLoop {
             if isFinal { forget(attempt.task) }
             handle(.failed(slot: index, reason: reason, isFinal: isFinal))
         case .killed:
-            forget(attempt.task)
+            // Its folder stays: the task may come back here, say from its own coordinator after another one sat at the
+            // address for a while, and then goes on from its resume file.
             handle(.stopped(slot: index))
         }
     }
@@ -145,8 +146,7 @@ extension WorkerLoop {
             endProcess(index, attempt, .failed(reason: reason, isFinal: isFinal))
         case .unable(let reason):
             // Every task would fail here, and be failed for it, through no fault of its own.
-            let remedy = "free disk space there, then start the worker again"
-            end(.failure(.directory("the worker's folder cannot be written to: \(reason); \(remedy)")))
+            end(.failure(.directory("the worker's folder cannot be written to: \(reason)")))
         case .stopped:
             slots[index].phase = .idle
             releaseInputs(of: attempt)

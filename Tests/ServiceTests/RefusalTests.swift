@@ -181,11 +181,29 @@ struct RefusalTests {
             _ = try worker.waitForExit()
             Issue.record("it ended in good order")
         } catch let error as WorkerServiceError {
-            #expect(error.description.contains("no-space") && error.description.contains("free disk space"), "\(error)")
+            #expect(error.description.contains("folder") && error.description.contains("no-space"), "\(error)")
         }
         #expect(try eventually { try coordinator.store.snapshot().tasks[0].running == nil })
         let task = try coordinator.store.snapshot().tasks[0]
         #expect(task.state == .pending && task.attempts == 1 && task.childFailures == 0 && task.losses == 0)
+    }
+
+    @Test("A worker whose folder was emptied under it ends with a sentence, and blames no task")
+    func emptiedFolder() throws {
+        let coordinator = try bench.startCoordinator()
+        let worker = try bench.startWorker(at: coordinator.endpoint)
+        try coordinator.add([work("x", "wait \(bench.path("go")) output final 1 1")])
+        #expect(try eventually { try coordinator.store.counts().running == 1 })
+        try FileManager.default.removeItem(atPath: bench.path("worker-a/artifacts"))
+        bench.touch("go")
+        do {
+            _ = try worker.waitForExit()
+            Issue.record("it ended in good order")
+        } catch let error as WorkerServiceError {
+            #expect(error.description.contains("worker-a/artifacts"), "\(error)")
+        }
+        #expect(try eventually { try coordinator.store.snapshot().tasks[0].running == nil })
+        #expect(try coordinator.store.snapshot().tasks[0].childFailures == 0)
     }
 
     @Test(

@@ -5,7 +5,10 @@ struct FileError: Error, CustomStringConvertible {
     let description: String
 
     init(_ action: String, _ path: String, code: Int32 = errno) {
-        description = "cannot \(action) \(path): \(String(cString: strerror(code)))"
+        // A used-up quota or file-size limit (ulimit -f) has the same remedy as a full disk.
+        let remedy =
+            [ENOSPC, EDQUOT, EFBIG].contains(code) ? "; free disk space there, then run the same command again" : ""
+        description = "cannot \(action) \(path): \(String(cString: strerror(code)))\(remedy)"
     }
 }
 
