@@ -51,7 +51,7 @@ extension Settings {
 
         .choice("report", nil, \.report, .report, "final or early-stop"),
         .real(
-            "matching_margin", nil, \.matchingMargin, 0...0.5, .report, "ε of matching, as a fraction of the test set"),
+            "matching_margin", nil, \.matchingMargin, 0...0.1, .report, "ε of matching, as a fraction of the test set"),
     ]
 
     private static let hidden = Setting(
