@@ -30,8 +30,9 @@ public enum ChainProgress: Hashable, Sendable {
 /// further functions from the same comparisons to a `Decision`.
 public struct Headline: Hashable, Sendable {
     public let verdict: Verdict
-    /// Is there such a ticket: yes, no (every level is below, and every interval says so), or undecided. A winning
-    /// headline is tested for winning, any other for matching; an unfinished chain is undecided.
+    /// Is there such a ticket: yes, no (every level is below, and every interval says so), or undecided. A ticket
+    /// found winning is tested for winning, even where the chain is censored, any other for matching; an unfinished
+    /// chain is undecided.
     public let decided: Decision
     /// Index among the levels of the sparsest ticket that the verdict speaks of; nil if there is none.
     public let level: Int?
@@ -83,8 +84,8 @@ public struct Headline: Hashable, Sendable {
         level = verdict == .censored ? matching : winning ?? matching
         found = level.map { levels[$0]!.comparison.wins ? .winning : .matching }
         if let level, let comparison = levels[level]?.comparison {
-            decided =
-                verdict == .winning ? comparison.winning : progress == .complete ? comparison.matching : .undecided
+            let claim = found == .winning ? comparison.winning : comparison.matching
+            decided = progress == .complete ? claim : .undecided
         } else {
             let below = progress == .complete && levels.allSatisfy { $0?.comparison.matching == .no }
             decided = below && !levels.isEmpty ? .no : .undecided

@@ -176,6 +176,18 @@ import Verdicts
         #expect(headline([level(0.8, 0.003), level(0.64, -0.001)]).found == .matching)
     }
 
+    @Test("A censored winner is tested for winning, not for the easier matching")
+    func censoredWinner() {
+        let unsure = Comparison(
+            tickets: [500, 900, 1_200].map { Outcome(accuracy: 0.983, earlyStop: $0) },
+            dense: [1_000, 1_000, 1_000].map { Outcome(accuracy: 0.98, earlyStop: $0) }, margin: 0.002,
+            rewoundToStart: true)
+        let result = headline([(0.5, unsure)])
+        #expect(result.verdict == .censored && result.found == .winning)
+        #expect(unsure.matching == .yes)
+        #expect(result.decided == .undecided)
+    }
+
     @Test("None only if every level is below; it is decided if every interval says so")
     func none() {
         let result = headline([level(0.8, -0.05), level(0.64, -0.06)])
