@@ -22,7 +22,11 @@ package struct File: ~Copyable {
             Folder.temporaryName(in: folder), O_RDWR | O_CREAT | O_EXCL, mode: 0o600, operation: "make the file")
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A lock on it goes now, although a child process between its fork and its exec still shares the descriptor.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     package borrowing func status() throws(ArtifactError) -> stat {
         var status = stat()

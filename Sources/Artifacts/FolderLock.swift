@@ -32,7 +32,11 @@ public final class FolderLock: Sendable {
     /// Lets go. May be called more than once.
     public func release() {
         descriptor.withLock { held in
-            if let descriptor = held { close(descriptor) }
+            if let descriptor = held {
+                // Closing is not enough: a child process between its fork and its exec still shares the lock.
+                flock(descriptor, LOCK_UN)
+                close(descriptor)
+            }
             held = nil
         }
     }

@@ -32,6 +32,21 @@ struct FolderLockTests {
         _ = try FolderLock(path: path)
     }
 
+    @Test("A released lock is free although another still shares the descriptor, as a child does between fork and exec")
+    func sharedDescriptor() throws {
+        let lock = try FolderLock(path: path)
+        let inode = try #require(FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? UInt64)
+        let held = try #require(
+            (0..<Int32(1_024)).first { descriptor in
+                var status = stat()
+                return fstat(descriptor, &status) == 0 && UInt64(status.st_ino) == inode
+            })
+        let shared = dup(held)
+        defer { close(shared) }
+        lock.release()
+        _ = try FolderLock(path: path)
+    }
+
     @Test("A lock file that cannot be made says so")
     func unmakeable() {
         let path = temporary.path + "/no such folder/lock"
