@@ -40,12 +40,20 @@ enum Main {
             var command = try Tombola.parseAsRoot()
             try Environment.checkInstructionSet()
             try command.run()
+            end(.ok)
         } catch {
             let failure = Failure(error)
             if !failure.message.isEmpty {
                 (failure.status == .ok ? Terminal.output : Terminal.error).write(failure.message + "\n")
             }
-            exit(failure.status.code)
+            end(failure.status)
         }
+    }
+
+    /// Ends the process without running what libraries registered for its end: their threads may still be at work, all that
+    /// matters is on disk by now, and a command must not hang after its last word.
+    private static func end(_ status: ExitStatus) -> Never {
+        fflush(nil)
+        _exit(status.code)
     }
 }

@@ -13,6 +13,8 @@ final class Program: Sendable {
     let arguments: [String]
     private let folder: URL
     private let process: Mutex<Process>
+    /// What waiting for the process gave, where that was not left to `Process`.
+    private let waited = Mutex<Int32?>(nil)
     private let name = "program-\(Program.count.wrappingAdd(1, ordering: .relaxed).newValue)"
 
     private static let count = Atomic<Int>(0)
@@ -43,7 +45,16 @@ final class Program: Sendable {
     }
 
     var identifier: Int32 { process.withLock { $0.processIdentifier } }
-    var isRunning: Bool { process.withLock { $0.isRunning } }
+    /// `Process` learns of an end from a socket that a child started at the same moment may hold open, so a process that
+    /// has ended and was not waited for is waited for here.
+    var isRunning: Bool {
+        guard process.withLock({ $0.isRunning }), waited.withLock({ $0 == nil }) else { return false }
+        var status: Int32 = 0
+        guard waitpid(identifier, &status, WNOHANG) == identifier else { return true }
+        waited.withLock { $0 = status & 0x7F == 0 ? status >> 8 & 0xFF : -(status & 0x7F) }
+        return false
+    }
+
     var output: String { text(".out") }
     var errors: String { text(".err") }
 
@@ -59,6 +70,7 @@ final class Program: Sendable {
             Issue.record("standard error of the process that did not end:\n\(errors)", sourceLocation: location)
             throw error
         }
+        if let status = waited.withLock({ $0 }) { return status }
         return process.withLock {
             $0.terminationReason == .uncaughtSignal ? -$0.terminationStatus : $0.terminationStatus
         }
