@@ -210,7 +210,7 @@ static INLINE U bias_gradient(const tk_dense_shape *shape, const float *dy, floa
 static INLINE void update_lanes(
     const tk_rule_kind kind, const tk_rule *rule, V g, float *values, float *state1, float *state2) {
     V w = v_load(values);
-    g = v_fma(v_set1(rule->decay), w, g);
+    if (kind != TK_ADAMW) g = v_fma(v_set1(rule->decay), w, g);
     switch (kind) {
     case TK_SGD:
         w = v_fma(v_set1(-rule->rate), g, w);
@@ -221,7 +221,28 @@ static INLINE void update_lanes(
         w = v_fma(v_set1(-rule->rate), s, w);
         break;
     }
-    case TK_ADAM: {
+    case TK_NESTEROV: {
+        V s = v_add(v_fma(v_set1(rule->momentum), v_load(state1), g), v_zero());
+        v_store(state1, s);
+        w = v_fma(v_set1(-rule->rate), v_fma(v_set1(rule->momentum), s, g), w);
+        break;
+    }
+    case TK_RMSPROP:
+    case TK_RMSPROP_MOMENTUM: {
+        V s = v_mul(v_set1(rule->beta2), v_load(state1));
+        s = v_add(v_fma(v_mul(v_set1(rule->complement2), g), g, s), v_zero());
+        v_store(state1, s);
+        V step = v_div(g, v_add(v_sqrt(s), v_set1(rule->epsilon)));
+        if (kind == TK_RMSPROP_MOMENTUM) {
+            step = v_add(v_fma(v_set1(rule->momentum), v_load(state2), step), v_zero());
+            v_store(state2, step);
+        }
+        w = v_fma(v_set1(-rule->rate), step, w);
+        break;
+    }
+    case TK_ADAM:
+    case TK_ADAMW: {
+        if (kind == TK_ADAMW) w = v_mul(v_set1(rule->decay), w);
         V s1 = v_load(state1);
         s1 = v_add(v_fma(v_set1(rule->complement1), v_sub(g, s1), s1), v_zero());
         V s2 = v_mul(v_set1(rule->beta2), v_load(state2));
@@ -250,6 +271,12 @@ void NAME(update)(
     case TK_SGD: update_all(TK_SGD, rule, count, gradient, values, values, values); break;
     case TK_MOMENTUM: update_all(TK_MOMENTUM, rule, count, gradient, values, state1, state1); break;
     case TK_ADAM: update_all(TK_ADAM, rule, count, gradient, values, state1, state2); break;
+    case TK_NESTEROV: update_all(TK_NESTEROV, rule, count, gradient, values, state1, state1); break;
+    case TK_ADAMW: update_all(TK_ADAMW, rule, count, gradient, values, state1, state2); break;
+    case TK_RMSPROP: update_all(TK_RMSPROP, rule, count, gradient, values, state1, state1); break;
+    case TK_RMSPROP_MOMENTUM:
+        update_all(TK_RMSPROP_MOMENTUM, rule, count, gradient, values, state1, state2);
+        break;
     }
 }
 
@@ -325,6 +352,7 @@ static INLINE void fetch(const float *values) {
 static INLINE U each_gradient(
     const int kind, const size_t batch, const tk_dense_shape *shape, const float *dy, const float *xt,
     gradient_use use) {
+    const int has_second_state = kind == TK_ADAM || kind == TK_ADAMW || kind == TK_RMSPROP_MOMENTUM;
     waiting blocks[2];
     blocks[0].count = blocks[1].count = 0;
     int turn = 0;
@@ -353,7 +381,7 @@ static INLINE U each_gradient(
                     if (kind == KEEP || o + n / columns + BLOCK_ROWS >= shape->outputs) continue;
                     fetch(use.weights + ahead);
                     if (kind != TK_SGD) fetch(use.state1 + ahead);
-                    if (kind == TK_ADAM) fetch(use.state2 + ahead);
+                    if (has_second_state) fetch(use.state2 + ahead);
                 }
                 i += columns * TK_LANES;
             }
@@ -389,6 +417,16 @@ void NAME(update_dense)(
         if (shape->batch == 64) each_gradient(TK_ADAM, 64, shape, dy, xt, use);
         else each_gradient(TK_ADAM, shape->batch, shape, dy, xt, use);
         break;
+    case TK_NESTEROV:
+        use.state2 = weights1;
+        each_gradient(TK_NESTEROV, shape->batch, shape, dy, xt, use);
+        break;
+    case TK_ADAMW: each_gradient(TK_ADAMW, shape->batch, shape, dy, xt, use); break;
+    case TK_RMSPROP:
+        use.state2 = weights1;
+        each_gradient(TK_RMSPROP, shape->batch, shape, dy, xt, use);
+        break;
+    case TK_RMSPROP_MOMENTUM: each_gradient(TK_RMSPROP_MOMENTUM, shape->batch, shape, dy, xt, use); break;
     }
     bias_gradient(shape, dy, bias_result, u_zero());
     size_t padded = (shape->outputs + TK_LANES - 1) / TK_LANES * TK_LANES;

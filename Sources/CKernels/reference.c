@@ -84,7 +84,7 @@ tk_magnitude tk_reference_weight_gradient(
 void tk_reference_update(
     const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1, float *state2) {
     for (size_t n = 0; n < count; n++) {
-        float g = fmaf(rule->decay, values[n], gradient[n]);
+        float g = rule->kind == TK_ADAMW ? gradient[n] : fmaf(rule->decay, values[n], gradient[n]);
         switch (rule->kind) {
         case TK_SGD:
             values[n] = fmaf(-rule->rate, g, values[n]) + 0.0f;
@@ -93,7 +93,24 @@ void tk_reference_update(
             state1[n] = fmaf(rule->momentum, state1[n], g) + 0.0f;
             values[n] = fmaf(-rule->rate, state1[n], values[n]) + 0.0f;
             break;
+        case TK_NESTEROV:
+            state1[n] = fmaf(rule->momentum, state1[n], g) + 0.0f;
+            values[n] = fmaf(-rule->rate, fmaf(rule->momentum, state1[n], g), values[n]) + 0.0f;
+            break;
+        case TK_RMSPROP:
+        case TK_RMSPROP_MOMENTUM: {
+            state1[n] = fmaf(rule->complement2 * g, g, rule->beta2 * state1[n]) + 0.0f;
+            float step = g / (sqrtf(state1[n]) + rule->epsilon);
+            if (rule->kind == TK_RMSPROP_MOMENTUM) {
+                step = fmaf(rule->momentum, state2[n], step) + 0.0f;
+                state2[n] = step;
+            }
+            values[n] = fmaf(-rule->rate, step, values[n]) + 0.0f;
+            break;
+        }
         case TK_ADAM:
+        case TK_ADAMW:
+            if (rule->kind == TK_ADAMW) values[n] = rule->decay * values[n];
             state1[n] = fmaf(rule->complement1, g - state1[n], state1[n]) + 0.0f;
             state2[n] = fmaf(rule->complement2 * g, g, rule->beta2 * state2[n]) + 0.0f;
             values[n] = values[n] - rule->rate * state1[n] / fmaf(sqrtf(state2[n]), rule->root, rule->epsilon) + 0.0f;

@@ -42,4 +42,36 @@ public struct UpdateRule: Sendable {
         rule.parameters.epsilon = Float(epsilon)
         return rule
     }
+
+    /// g += decay · w; v = momentum · v + g; w −= rate · (g + momentum · v). State 1 is v.
+    public static func nesterov(rate: Float, momentum: Float, decay: Float) -> UpdateRule {
+        var rule = UpdateRule.momentum(rate: rate, momentum: momentum, decay: decay)
+        rule.parameters.kind = TK_NESTEROV
+        return rule
+    }
+
+    /// w *= 1 − rate · decay, then `adam` without decay (Loshchilov and Hutter 2019).
+    public static func adamW(
+        rate: Double, beta1: Double, beta2: Double, epsilon: Double, product1: Double, product2: Double, decay: Double
+    ) -> UpdateRule {
+        var rule = UpdateRule.adam(
+            rate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon, product1: product1, product2: product2,
+            decay: Float(1 - rate * decay))
+        rule.parameters.kind = TK_ADAMW
+        return rule
+    }
+
+    /// g += decay · w; v = α v + (1 − α) g²; step = g / (√v + ε), or with momentum b = momentum · b + step and step = b;
+    /// w −= rate · step. State 1 is v, state 2 is b.
+    public static func rmsProp(
+        rate: Float, alpha: Double, epsilon: Double, momentum: Float, decay: Float
+    ) -> UpdateRule {
+        var rule = UpdateRule(momentum == 0 ? TK_RMSPROP : TK_RMSPROP_MOMENTUM, decay: decay)
+        rule.parameters.rate = rate
+        rule.parameters.beta2 = Float(alpha)
+        rule.parameters.complement2 = Float(1 - alpha)
+        rule.parameters.epsilon = Float(epsilon)
+        rule.parameters.momentum = momentum
+        return rule
+    }
 }

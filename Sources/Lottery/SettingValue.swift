@@ -112,6 +112,20 @@ extension Setting {
             read: { $0[keyPath: place].rawValue })
     }
 
+    static func flag(
+        _ path: String, _ shortName: String? = nil, _ place: any Place<Bool>, _ part: Part, _ meaning: String
+    ) -> Setting {
+        Setting(
+            path: path, shortName: shortName, meaning: meaning, part: part,
+            write: { (settings, value) throws(SettingError) in
+                guard case .scalar(let text) = value, text == "true" || text == "false" else {
+                    throw SettingError("must be true or false, not \(value)")
+                }
+                settings[keyPath: place] = text == "true"
+            },
+            read: { String($0[keyPath: place]) })
+    }
+
     /// A name that the vocabulary checks, once the whole point is known.
     static func name(
         _ path: String, _ shortName: String? = nil, _ place: any Place<String>, _ part: Part, _ meaning: String

@@ -20,13 +20,20 @@ extension Settings {
         .integer("training.batch", "batch", \.training.batch, 1...65_536, .training, "examples per step"),
         .name("training.optimizer", "optimizer", \.training.optimizer.name, .training, "a registered optimizer"),
         .real(
-            "training.optimizer.momentum", "momentum", \.training.optimizer.momentum, 0...0.9999, .training, "of SGD"),
+            "training.optimizer.momentum", "momentum", \.training.optimizer.momentum, 0...0.9999, .training,
+            "of SGD and RMSprop"),
+        .flag(
+            "training.optimizer.nesterov", "nesterov", \.training.optimizer.nesterov, .training,
+            "whether the momentum of SGD is Nesterov's"),
         .real(
             "training.optimizer.weight_decay", "weight_decay", \.training.optimizer.weightDecay, 0...1, .training,
-            "L2 penalty"),
-        .real("training.optimizer.beta1", nil, \.training.optimizer.beta1, 0...0.999999, .training, "of Adam"),
-        .real("training.optimizer.beta2", nil, \.training.optimizer.beta2, 0...0.999999, .training, "of Adam"),
-        .real("training.optimizer.epsilon", nil, \.training.optimizer.epsilon, 1e-30...1, .training, "of Adam"),
+            "L2 penalty; of AdamW, decoupled decay"),
+        .real("training.optimizer.beta1", nil, \.training.optimizer.beta1, 0...0.999999, .training, "of Adam, AdamW"),
+        .real("training.optimizer.beta2", nil, \.training.optimizer.beta2, 0...0.999999, .training, "of Adam, AdamW"),
+        .real(
+            "training.optimizer.epsilon", nil, \.training.optimizer.epsilon, 1e-30...1, .training,
+            "of Adam, AdamW and RMSprop"),
+        .real("training.optimizer.alpha", nil, \.training.optimizer.alpha, 0...0.999999, .training, "of RMSprop"),
         .real(
             "training.learning_rate", "lr", \.training.learningRate, 1e-12...1e6, .training,
             "after warmup, before decay"),

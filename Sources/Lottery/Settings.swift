@@ -67,14 +67,19 @@ public struct Decay: Hashable, Sendable, Codable {
 }
 
 public struct OptimizerSettings: Hashable, Sendable, Codable {
-    /// Registered name: `sgd`, `adam`. `sgd` with `momentum` > 0 is SGD with momentum.
+    /// Registered name: `sgd`, `adam`, `adamw`, `rmsprop`. `sgd` with `momentum` > 0 is SGD with momentum.
     public var name = "adam"
+    /// Of `sgd` and `rmsprop`.
     public var momentum = 0.0
-    /// L2 penalty, added to the gradient (PyTorch's `weight_decay` of SGD and Adam).
+    /// Whether the momentum of `sgd` is Nesterov's.
+    public var nesterov = false
+    /// PyTorch's `weight_decay`: an L2 penalty added to the gradient; for `adamw` the decoupled decay.
     public var weightDecay = 0.0
     public var beta1 = 0.9
     public var beta2 = 0.999
     public var epsilon = 1e-8
+    /// Smoothing constant of `rmsprop`.
+    public var alpha = 0.99
 
     public init() {}
 }

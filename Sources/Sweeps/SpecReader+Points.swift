@@ -107,19 +107,30 @@ struct PointChecks {
         }
         let optimizer = training.optimizer
         let defaults = OptimizerSettings()
-        if optimizer.name == "adam", optimizer.momentum != defaults.momentum {
+        let isAdam = optimizer.name == "adam" || optimizer.name == "adamw"
+        if isAdam, optimizer.momentum != defaults.momentum {
             return Misfit(
                 paths: ["training.optimizer.momentum", "training.optimizer"],
-                message: "momentum is a setting of sgd, but the optimizer is adam (whose own is beta1)")
+                message: "momentum is a setting of sgd, but the optimizer is \(optimizer.name) (whose own is beta1)")
+        }
+        if optimizer.nesterov, optimizer.name != "sgd" || optimizer.momentum == 0 {
+            return Misfit(
+                paths: ["training.optimizer.nesterov", "training.optimizer.momentum", "training.optimizer"],
+                message: "nesterov changes the momentum of sgd; set optimizer sgd and momentum, such as 0.9")
+        }
+        if optimizer.name != "rmsprop", optimizer.alpha != defaults.alpha {
+            return Misfit(
+                paths: ["training.optimizer.alpha", "training.optimizer"],
+                message: "alpha is a setting of rmsprop, but the optimizer is \(optimizer.name)")
         }
         let ofAdam: [(name: String, isSet: Bool)] = [
             ("beta1", optimizer.beta1 != defaults.beta1), ("beta2", optimizer.beta2 != defaults.beta2),
-            ("epsilon", optimizer.epsilon != defaults.epsilon),
+            ("epsilon", optimizer.epsilon != defaults.epsilon && optimizer.name != "rmsprop"),
         ]
-        if optimizer.name == "sgd", let stray = ofAdam.first(where: \.isSet) {
+        if optimizer.name == "sgd" || optimizer.name == "rmsprop", let stray = ofAdam.first(where: \.isSet) {
             return Misfit(
                 paths: ["training.optimizer.\(stray.name)", "training.optimizer"],
-                message: "\(stray.name) is a setting of adam, but the optimizer is sgd")
+                message: "\(stray.name) is a setting of adam, but the optimizer is \(optimizer.name)")
         }
         return nil
     }

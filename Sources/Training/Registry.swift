@@ -13,7 +13,7 @@ public struct Registry: Sendable {
         datasets: [.glyphs, .mnist, .fashionMNIST],
         models: [.lenet300100, .mlp],
         initialisations: [.glorotNormal, .kaimingNormal],
-        optimizers: [.sgd, .adam],
+        optimizers: [.sgd, .adam, .adamW, .rmsProp],
         criteria: [.magnitude, .random],
         branches: ["random-reinit", "random-mask"])
 

@@ -169,7 +169,7 @@ struct DenseKernelsTests {
         }
     }
 
-    @Test("Updates fused into the weight gradient equal gradient and update apart", arguments: 0..<3, [1, 0.3])
+    @Test("Updates fused into the weight gradient equal gradient and update apart", arguments: 0..<7, [1, 0.3])
     func update(kind: UInt32, density: Double) {
         var rule = tk_rule(
             kind: tk_rule_kind(kind), rate: 0.01, decay: density == 1 ? 0 : 1e-3, momentum: 0.9, complement1: 0.1,

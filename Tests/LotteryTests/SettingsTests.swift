@@ -20,6 +20,7 @@ struct SettingsTests {
             "training.iterations": .scalar("77"), "training.batch": .scalar("32"), "training.optimizer": .scalar("sgd"),
             "training.optimizer.momentum": .scalar("0.9"), "training.optimizer.weight_decay": .scalar("1e-4"),
             "training.optimizer.beta1": .scalar("0.8"), "training.optimizer.beta2": .scalar("0.99"),
+            "training.optimizer.nesterov": .scalar("true"), "training.optimizer.alpha": .scalar("0.9"),
             "training.optimizer.epsilon": .scalar("1e-7"), "training.learning_rate": .scalar("0.1"),
             "training.warmup": .scalar("500"),
             "training.decay": .list([

@@ -56,15 +56,27 @@ tk_magnitude tk_dense_weight_gradient(
     tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *xt,
     float *weight_gradient, float *bias_gradient);
 
-typedef enum { TK_SGD = 0, TK_MOMENTUM = 1, TK_ADAM = 2 } tk_rule_kind;
+typedef enum {
+    TK_SGD = 0,
+    TK_MOMENTUM = 1,
+    TK_ADAM = 2,
+    TK_NESTEROV = 3,
+    TK_ADAMW = 4,
+    TK_RMSPROP = 5,
+    TK_RMSPROP_MOMENTUM = 6
+} tk_rule_kind;
 
 // How one step changes a weight w with gradient g, its state s1, s2 as in PyTorch; every fma is written:
-//   all       g = fma(decay, w, g)
+//   all but ADAMW: g = fma(decay, w, g)
 //   SGD       w = fma(-rate, g, w)
 //   MOMENTUM  s1 = fma(momentum, s1, g); w = fma(-rate, s1, w)
 //   ADAM      s1 = fma(complement1, g - s1, s1); s2 = fma(complement2 · g, g, beta2 · s2);
 //             w = w - (rate · s1) / fma(sqrt(s2), root, epsilon)
 //             with rate = lr / (1 - beta1^t), root = 1 / sqrt(1 - beta2^t), complementN = 1 - betaN
+//   NESTEROV  s1 = fma(momentum, s1, g); w = fma(-rate, fma(momentum, s1, g), w)
+//   ADAMW     w = decay · w, then ADAM with g as it is; decay = 1 - lr · weight decay
+//   RMSPROP   s1 = fma(complement2 · g, g, beta2 · s1); w = fma(-rate, g / (sqrt(s1) + epsilon), w)
+//   RMSPROP_MOMENTUM  s1 as RMSPROP; s2 = fma(momentum, s2, g / (sqrt(s1) + epsilon)); w = fma(-rate, s2, w)
 // Stored results add +0.
 typedef struct {
     tk_rule_kind kind;

@@ -6,7 +6,10 @@ struct Optimizer {
     enum Kind {
         case sgd
         case momentum
+        case nesterov
         case adam
+        case adamW
+        case rmsProp
     }
 
     let kind: Kind
@@ -21,7 +24,9 @@ struct Optimizer {
         self.settings = settings
         switch settings.name {
         case "adam": kind = .adam
-        case "sgd": kind = settings.momentum == 0 ? .sgd : .momentum
+        case "adamw": kind = .adamW
+        case "rmsprop": kind = .rmsProp
+        case "sgd": kind = settings.momentum == 0 ? .sgd : settings.nesterov ? .nesterov : .momentum
         default: preconditionFailure("the engine knows no optimizer \"\(settings.name)\"")
         }
     }
@@ -30,8 +35,9 @@ struct Optimizer {
     var slots: [String] {
         switch kind {
         case .sgd: []
-        case .momentum: ["momentum_buffer"]
-        case .adam: ["exp_avg", "exp_avg_sq"]
+        case .momentum, .nesterov: ["momentum_buffer"]
+        case .rmsProp: settings.momentum == 0 ? ["square_avg"] : ["square_avg", "momentum_buffer"]
+        case .adam, .adamW: ["exp_avg", "exp_avg_sq"]
         }
     }
 
@@ -43,9 +49,20 @@ struct Optimizer {
         case .sgd: return .sgd(rate: Float(learningRate), decay: decay)
         case .momentum:
             return .momentum(rate: Float(learningRate), momentum: Float(settings.momentum), decay: decay)
-        case .adam:
+        case .nesterov:
+            return .nesterov(rate: Float(learningRate), momentum: Float(settings.momentum), decay: decay)
+        case .rmsProp:
+            return .rmsProp(
+                rate: Float(learningRate), alpha: settings.alpha, epsilon: settings.epsilon,
+                momentum: Float(settings.momentum), decay: decay)
+        case .adam, .adamW:
             product1 *= settings.beta1
             product2 *= settings.beta2
+            if kind == .adamW {
+                return .adamW(
+                    rate: learningRate, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon,
+                    product1: product1, product2: product2, decay: settings.weightDecay)
+            }
             return .adam(
                 rate: learningRate, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon,
                 product1: product1, product2: product2, decay: decay)
@@ -54,14 +71,16 @@ struct Optimizer {
 
     private static let productNames = ["beta1_product", "beta2_product"]
 
+    private var keepsProducts: Bool { kind == .adam || kind == .adamW }
+
     var scalars: [String: Double] {
-        kind == .adam ? [Optimizer.productNames[0]: product1, Optimizer.productNames[1]: product2] : [:]
+        keepsProducts ? [Optimizer.productNames[0]: product1, Optimizer.productNames[1]: product2] : [:]
     }
 
     mutating func restore(steps: Int, scalars: [String: Double]) {
         precondition(steps >= 0, "an optimizer after \(steps) steps")
         self.steps = steps
-        guard kind == .adam else { return }
+        guard keepsProducts else { return }
         guard let first = scalars[Optimizer.productNames[0]], let second = scalars[Optimizer.productNames[1]] else {
             preconditionFailure("an Adam state without \(Optimizer.productNames): \(scalars.keys.sorted())")
         }
@@ -77,7 +96,7 @@ public struct OptimizerState: Sendable, Equatable {
     public struct Tensor: Sendable, Equatable {
         /// As in `Network.Parameter.name`.
         public var parameter: String
-        /// PyTorch's name: `exp_avg`, `exp_avg_sq`, `momentum_buffer`.
+        /// PyTorch's name: `exp_avg`, `exp_avg_sq`, `momentum_buffer`, `square_avg`.
         public var slot: String
         public var values: [Float]
 
@@ -90,7 +109,7 @@ public struct OptimizerState: Sendable, Equatable {
 
     /// Parameter by parameter, slot by slot.
     public var tensors: [Tensor]
-    /// `beta1_product` and `beta2_product` of Adam.
+    /// `beta1_product` and `beta2_product` of Adam and AdamW.
     public var scalars: [String: Double]
     /// Steps taken.
     public var steps: Int

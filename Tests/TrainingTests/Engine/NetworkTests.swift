@@ -93,7 +93,16 @@ private let optimizers: [OptimizerSettings] = {
     momentum.momentum = 0.9
     var decayed = OptimizerSettings()
     decayed.weightDecay = 1e-3
-    return [sgd, momentum, OptimizerSettings(), decayed]
+    var nesterov = momentum
+    nesterov.nesterov = true
+    nesterov.weightDecay = 1e-3
+    var adamW = decayed
+    adamW.name = "adamw"
+    var rmsProp = decayed
+    rmsProp.name = "rmsprop"
+    var rmsPropMomentum = rmsProp
+    rmsPropMomentum.momentum = 0.9
+    return [sgd, momentum, OptimizerSettings(), decayed, nesterov, adamW, rmsProp, rmsPropMomentum]
 }()
 
 private func bits(_ network: Network) -> [[UInt32]] {
@@ -175,9 +184,20 @@ struct NetworkTests {
             }
             for index in values.indices {
                 for flat in values[index].indices {
-                    let w = values[index][flat]
-                    let g = gradients[index][flat].addingProduct(Float(settings.weightDecay), w)
-                    if settings.name == "adam" {
+                    var w = values[index][flat]
+                    var g = gradients[index][flat]
+                    if settings.name == "adamw" {
+                        w *= Float(1 - Double(rate) * settings.weightDecay)
+                    } else {
+                        g.addProduct(Float(settings.weightDecay), w)
+                    }
+                    if settings.name == "rmsprop" {
+                        state1[index][flat] = (Float(settings.alpha) * state1[index][flat])
+                            .addingProduct(Float(1 - settings.alpha) * g, g)
+                        let quotient = g / (state1[index][flat].squareRoot() + Float(settings.epsilon))
+                        state2[index][flat] = quotient.addingProduct(Float(settings.momentum), state2[index][flat])
+                        values[index][flat] = w.addingProduct(-rate, state2[index][flat])
+                    } else if settings.name != "sgd" {
                         let m = state1[index][flat]
                         state1[index][flat] = m.addingProduct(Float(1 - settings.beta1), g - m)
                         state2[index][flat] = (Float(settings.beta2) * state2[index][flat])
@@ -189,7 +209,9 @@ struct NetworkTests {
                         values[index][flat] = w - stepSize * state1[index][flat] / divisor
                     } else {
                         state1[index][flat] = g.addingProduct(Float(settings.momentum), state1[index][flat])
-                        values[index][flat] = w.addingProduct(-rate, state1[index][flat])
+                        let v = state1[index][flat]
+                        let direction = settings.nesterov ? g.addingProduct(Float(settings.momentum), v) : v
+                        values[index][flat] = w.addingProduct(-rate, direction)
                     }
                 }
             }
