@@ -38,6 +38,9 @@ extension Settings {
             "training.learning_rate", "lr", \.training.learningRate, 1e-12...1e6, .training,
             "after warmup, before decay"),
         .integer("training.warmup", "warmup", \.training.warmup, 0...100_000_000, .training, "steps of linear warmup"),
+        .choice(
+            "training.schedule", "lr_schedule", \.training.schedule, .training,
+            "step, cosine or linear: the learning rate after warmup"),
         decay,
         .integer(
             "training.evaluate_every", nil, \.training.evaluateEvery, 1...100_000_000, .training,

@@ -33,7 +33,7 @@ public struct ModelSettings: Hashable, Sendable, Codable {
     public var width: Int?
     /// Units of every hidden layer, first to last; instead of `depth` and `width`.
     public var hidden: [Int]?
-    /// Registered name: `glorot-normal`, `kaiming-normal`.
+    /// Registered name: `glorot-normal`, `glorot-uniform`, `kaiming-normal`, `kaiming-uniform`, `orthogonal`.
     public var initialisation = "glorot-normal"
 
     public init() {}
@@ -47,12 +47,24 @@ public struct TrainingSettings: Hashable, Sendable, Codable {
     public var learningRate = 1.2e-3
     /// Steps over which the learning rate rises linearly: step t < warmup trains at learningRate · (t + 1) / warmup.
     public var warmup = 0
-    /// Factors on the learning rate, each from its step on.
+    /// What the learning rate does after the warmup.
+    public var schedule = LearningRateSchedule.step
+    /// Factors on the learning rate of the schedule `step`, each from its step on.
     public var decay: [Decay] = []
     /// Steps between evaluations; the last step is always evaluated.
     public var evaluateEvery = 100
 
     public init() {}
+}
+
+/// What the learning rate does after the warmup.
+public enum LearningRateSchedule: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Constant but for the decays.
+    case step
+    /// Half a cosine, to zero.
+    case cosine
+    /// A line, to zero.
+    case linear
 }
 
 /// From step `at` on, the learning rate is multiplied by `by`.

@@ -100,6 +100,13 @@ struct PointChecks {
                     + "\(training.iterations) iterations"
             )
         }
+        if training.schedule != .step, !training.decay.isEmpty {
+            return Misfit(
+                paths: ["training.decay", "training.schedule"],
+                message:
+                    "decay belongs to the schedule step, but the schedule is \(training.schedule.rawValue), "
+                    + "which goes to zero by itself; leave out one of them")
+        }
         if let late = training.decay.first(where: { $0.at >= training.iterations }) {
             return Misfit(
                 paths: ["training.decay", "training.iterations"],

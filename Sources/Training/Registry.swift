@@ -12,7 +12,7 @@ public struct Registry: Sendable {
     public static let standard = Registry(
         datasets: [.glyphs, .mnist, .fashionMNIST],
         models: [.lenet300100, .mlp],
-        initialisations: [.glorotNormal, .kaimingNormal],
+        initialisations: [.glorotNormal, .glorotUniform, .kaimingNormal, .kaimingUniform, .orthogonal],
         optimizers: [.sgd, .adam, .adamW, .rmsProp],
         criteria: [.magnitude, .random],
         branches: ["random-reinit", "random-mask"])

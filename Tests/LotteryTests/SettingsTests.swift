@@ -22,7 +22,7 @@ struct SettingsTests {
             "training.optimizer.beta1": .scalar("0.8"), "training.optimizer.beta2": .scalar("0.99"),
             "training.optimizer.nesterov": .scalar("true"), "training.optimizer.alpha": .scalar("0.9"),
             "training.optimizer.epsilon": .scalar("1e-7"), "training.learning_rate": .scalar("0.1"),
-            "training.warmup": .scalar("500"),
+            "training.warmup": .scalar("500"), "training.schedule": .scalar("cosine"),
             "training.decay": .list([
                 .map([.init(key: "at", value: .scalar("10")), .init(key: "by", value: .scalar("0.1"))])
             ]),

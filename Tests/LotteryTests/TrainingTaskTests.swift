@@ -65,6 +65,8 @@ struct TrainingTaskTests {
         vary { $0.model.initialisation = "kaiming-normal" }
         vary { $0.training.learningRate = 0.1 }
         vary { $0.training.evaluateEvery = 50 }
+        vary { $0.training.schedule = .cosine }
+        vary { $0.training.schedule = .linear }
         vary { $0.seeds.initialisation = 2 }
         vary { $0.seeds.dataOrder = 2 }
         vary { $0.seeds.augmentation = 2 }

@@ -157,6 +157,19 @@ import Testing
                 "name: a\ntraining: {optimizer: {name: sgd, beta2: 0.9}}",
                 "2: beta2 is a setting of adam, but the optimizer is sgd"
             ),
+            (
+                "name: a\ntraining: {optimizer: {name: sgd, nesterov: true}}",
+                "2: nesterov changes the momentum of sgd; set optimizer sgd and momentum, such as 0.9"
+            ),
+            (
+                "name: a\ntraining: {optimizer: {alpha: 0.9}}",
+                "2: alpha is a setting of rmsprop, but the optimizer is adam"
+            ),
+            (
+                "name: a\ntraining: {schedule: cosine, decay: [{at: 10, by: 0.1}]}",
+                "2: decay belongs to the schedule step, but the schedule is cosine, which goes to zero by itself; "
+                    + "leave out one of them"
+            ),
             ("name: a\ngrid: {lr: [0.1]}\nexclude:\n- lr > 0", "4: exclude leaves none of 1 points; drop a condition"),
         ])
     func misfits(yaml: String, expected: String) {

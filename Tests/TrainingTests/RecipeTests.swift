@@ -18,6 +18,28 @@ struct RecipeTests {
         #expect(LearningRate(TrainingSettings())[0] == Float(1.2e-3))
     }
 
+    @Test("Cosine and linear go from the rate after warmup to zero at the end")
+    func schedules() {
+        var settings = TrainingSettings()
+        settings.learningRate = 0.1
+        settings.warmup = 4
+        settings.iterations = 10
+        settings.schedule = .linear
+        let linear = LearningRate(settings)
+        let line = [0.025, 0.05, 0.075, 0.1, 0.1, 0.5 / 6, 0.4 / 6, 0.05, 0.2 / 6, 0.1 / 6]
+        settings.schedule = .cosine
+        let cosine = LearningRate(settings)
+        let root = 3.0.squareRoot()
+        let arc =
+            [0.025, 0.05, 0.075, 0.1, 0.1] + [1 + root / 2, 1.5, 1, 0.5, 1 - root / 2].map { 0.05 * $0 }
+        for step in 0..<10 {
+            #expect(abs(Double(linear[step]) - line[step]) < 1e-8, "step \(step)")
+            #expect(abs(Double(cosine[step]) - arc[step]) < 1e-8, "step \(step)")
+        }
+        settings.warmup = 10
+        #expect(LearningRate(settings)[9] == 0.1)
+    }
+
     @Test("Each epoch is floor(N / batch) batches of distinct training images, in another order each time")
     func epochs() throws {
         var data = DataSettings()
@@ -69,6 +91,44 @@ struct RecipeTests {
             golden
                 != Initialisation.glorotNormal.weights(
                     layer: 1, fanIn: 3, fanOut: 1, seed: 1, .fresh(level: 0, draw: 0)))
+    }
+
+    @Test("Uniform draws fill their interval; a kernel's taps count in both fans")
+    func uniform() {
+        FloatingPointMode.flushDenormals()
+        for (initialisation, limit) in [
+            (Initialisation.glorotUniform, (6.0 / (9 * 70)).squareRoot()),
+            (.kaimingUniform, (6.0 / 180).squareRoot()),
+        ] {
+            let values = initialisation.weights(layer: 0, shape: [50, 20, 3, 3], seed: 1, .first).map { Double($0) }
+            #expect(values.count == 9_000)
+            #expect(values.allSatisfy { abs($0) <= limit * (1 + 1e-7) })
+            #expect((values.min() ?? 0) < -0.999 * limit && (values.max() ?? 0) > 0.999 * limit)
+            #expect(abs(values.reduce(0, +) / 9_000) < 4 * limit / (3.0 * 9_000).squareRoot())
+        }
+    }
+
+    @Test(
+        "Orthogonal weights have orthonormal rows or columns", arguments: [[7, 40], [40, 7], [9, 9], [4, 2, 3, 3]])
+    func orthogonal(shape: [Int]) {
+        FloatingPointMode.flushDenormals()
+        let values = Initialisation.orthogonal.weights(layer: 0, shape: shape, seed: 1, .first).map { Double($0) }
+        let rows = shape[0]
+        let columns = values.count / rows
+        let isTall = rows > columns
+        for a in 0..<min(rows, columns) {
+            for b in 0...a {
+                let product = (0..<max(rows, columns)).reduce(0.0) { sum, element in
+                    let left = isTall ? element * columns + a : a * columns + element
+                    let right = isTall ? element * columns + b : b * columns + element
+                    return sum + values[left] * values[right]
+                }
+                #expect(abs(product - (a == b ? 1 : 0)) < 1e-6, "\(a) · \(b)")
+            }
+        }
+        let draw = Initialisation.kaimingNormal.weights(layer: 0, shape: shape, seed: 1, .first)
+        // The first vector is that of the draw, scaled by a positive number.
+        #expect(values[0].sign == draw[0].sign)
     }
 
     @Test("Models have the layers of the paper; what does not fit a family is told")

@@ -67,7 +67,7 @@ struct LevelStart {
         for (layer, index) in network.weightIndices.enumerated() {
             let shape = network.parameters[index].shape
             network.setValues(
-                initialisation.weights(layer: layer, fanIn: shape[1], fanOut: shape[0], seed: seed, address), of: index)
+                initialisation.weights(layer: layer, shape: shape, seed: seed, address), of: index)
         }
     }
 
