@@ -1,0 +1,78 @@
+import CKernels
+import Kernels
+import Testing
+
+@Suite("Gradients of a convolution's weights")
+struct ConvolutionWeightGradientTests {
+    private static func filled(_ shape: PlanesShape, blocks: Int, _ random: inout Stream) -> PlanesBuffer {
+        let planes = PlanesBuffer(zeroed: shape, blocks: blocks)
+        for example in 0..<blocks * 16 {
+            for channel in 0..<shape.channels {
+                for row in 0..<shape.height {
+                    for column in 0..<shape.width {
+                        let place = shape.index(example: example, channel: channel, row: row, column: column)
+                        planes.pointer[place] = random.value(spread: 8)
+                    }
+                }
+            }
+        }
+        return planes
+    }
+
+    private static func check(
+        _ shape: ConvolutionShape, blocks: Int, density: Double, seed: UInt64, _ instructionSets: [InstructionSet]
+    ) {
+        var random = Stream(seed: seed)
+        let x = filled(shape.input, blocks: blocks, &random)
+        let dy = filled(shape.output, blocks: blocks, &random)
+        let survivors = (0..<shape.weightCount).map { _ in random.uniform() < density }
+        let count = survivors.count { $0 }
+        var code = tk_conv_gradient_shape(
+            inputs: shape.input.channels, height: shape.input.height, width: shape.input.width,
+            outputs: shape.outputs, kernel: shape.kernel, stride: shape.stride)
+        var expected = [Float](repeating: 0, count: (count + 15) / 16 * 16)
+        var expectedBias = [Float](repeating: 0, count: shape.outputs)
+        var bits = tk_reference_conv_weight_gradient(
+            &code, survivors.map { $0 ? 1 : 0 }, x.pointer, dy.pointer, blocks, &expected)
+        bits = max(bits, tk_reference_conv_bias_gradient(&code, dy.pointer, blocks, &expectedBias))
+        for instructionSet in instructionSets {
+            for path in [ConvolutionPath.dense, .sparse, .fastest] {
+                let kernels = ConvolutionWeightGradient(
+                    shape: shape, survivors: density == 1 ? nil : survivors, path: path, instructionSet: instructionSet)
+                var gradient = [Float](repeating: .nan, count: expected.count)
+                var bias = [Float](repeating: .nan, count: shape.outputs)
+                let magnitude = kernels.compute(
+                    x: x.pointer, dy: dy.pointer, blocks: blocks, gradient: &gradient, biasGradient: &bias)
+                let note: Comment =
+                    "\(shape) \(blocks) blocks, density \(density), seed \(seed), \(instructionSet) \(path)"
+                #expect(gradient.map(\.bitPattern) == expected.map(\.bitPattern), note)
+                #expect(bias.map(\.bitPattern) == expectedBias.map(\.bitPattern), note)
+                #expect(magnitude.value.bitPattern == bits, note)
+            }
+        }
+    }
+
+    @Test("every instruction set and path gives the reference's bits", arguments: [1, 2, 3, 4, 5, 8, 9, 13])
+    func sameBits(size: Int) {
+        let fast = InstructionSet.supported.filter { $0 > .portable }
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
+            for (index, blocks) in [1, 2, 5].enumerated() {
+                let densities = [0, 0.02, 0.5, 1]
+                let shape = ConvolutionShape(
+                    input: PlanesShape(channels: 3, height: size, width: [size, 14 - size, 5][index]), outputs: 4,
+                    kernel: kernel, stride: stride)
+                for density in densities {
+                    let sets = blocks == 1 ? InstructionSet.supported : fast
+                    Self.check(shape, blocks: blocks, density: density, seed: UInt64(size * 100 + blocks), sets)
+                }
+            }
+        }
+    }
+
+    @Test("more channels and weights than are kept near at once give the reference's bits")
+    func severalPasses() {
+        let shape = ConvolutionShape(
+            input: PlanesShape(channels: 40, height: 2, width: 2), outputs: 30, kernel: 3, stride: 1)
+        Self.check(shape, blocks: 2, density: 1, seed: 3, InstructionSet.supported.filter { $0 > .portable })
+    }
+}
