@@ -18,7 +18,7 @@ public final class ConvolutionWeightGradient {
     /// Lines of x that one tile reads before it comes to other channels: half of the first-level cache.
     private static let nearLines = 256
     /// Share of surviving weights from which reading x again from near pays for reading dy more often.
-    private static let denseFrom = 0.3
+    private static let denseFrom = 0.05
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
     public init(
