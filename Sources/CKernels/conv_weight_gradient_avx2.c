@@ -18,6 +18,7 @@ static INLINE V v_add(V a, V b) { return (V){_mm256_add_ps(a.low, b.low), _mm256
 static INLINE V v_fma(V a, V b, V c) {
     return (V){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
+static INLINE void v_pin(V *x) { __asm__ volatile("" : "+x"(x->low), "+x"(x->high)); }
 
 #define WEIGHTS 4
 #define NAME(f) tk_avx2_##f

@@ -30,6 +30,8 @@ static INLINE V v_fma(V a, V b, V c) {
 }
 #endif
 
+static INLINE void v_pin(V *x) { (void)x; }
+
 #define WEIGHTS 1
 #define NAME(f) tk_portable_##f
 #include "conv_weight_gradient_template.h"

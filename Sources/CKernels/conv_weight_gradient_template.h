@@ -1,5 +1,5 @@
 // The gradients of a convolution over vectors of 16 lanes. A file that includes this one has defined V, v_zero, v_load,
-// v_store, v_add and v_fma as in dense_template.h, and
+// v_store, v_add, v_fma and v_pin as in dense_template.h, and
 //   WEIGHTS   how many weights are summed side by side, at most 8
 //   NAME(f)   the name of f for this instruction set
 
@@ -63,7 +63,10 @@ static INLINE void add_tile(
     }
     UNROLL for (int p = 0; p < POSITIONS; p++) {
         size_t offset = tile->x[p];
-        UNROLL for (int w = 0; w < count; w++) sum[w] = v_fma(v_load(at[w] + offset), dy[p], sum[w]);
+        UNROLL for (int w = 0; w < count; w++) {
+            sum[w] = v_fma(v_load(at[w] + offset), dy[p], sum[w]);
+            v_pin(&sum[w]);
+        }
     }
     UNROLL for (int w = 0; w < count; w++) v_store(sums + TK_LANES * w, sum[w]);
 }
