@@ -171,3 +171,32 @@ public struct PruneRates: Hashable, Sendable, Codable {
         }
     }
 }
+
+// Stores hold tasks written before a setting was there: what is missing has its default, as it has in the task's key.
+extension TrainingSettings {
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        iterations = try saved.decodeIfPresent(Int.self, forKey: .iterations) ?? iterations
+        batch = try saved.decodeIfPresent(Int.self, forKey: .batch) ?? batch
+        optimizer = try saved.decodeIfPresent(OptimizerSettings.self, forKey: .optimizer) ?? optimizer
+        learningRate = try saved.decodeIfPresent(Double.self, forKey: .learningRate) ?? learningRate
+        warmup = try saved.decodeIfPresent(Int.self, forKey: .warmup) ?? warmup
+        schedule = try saved.decodeIfPresent(LearningRateSchedule.self, forKey: .schedule) ?? schedule
+        decay = try saved.decodeIfPresent([Decay].self, forKey: .decay) ?? decay
+        evaluateEvery = try saved.decodeIfPresent(Int.self, forKey: .evaluateEvery) ?? evaluateEvery
+    }
+}
+
+extension OptimizerSettings {
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        name = try saved.decodeIfPresent(String.self, forKey: .name) ?? name
+        momentum = try saved.decodeIfPresent(Double.self, forKey: .momentum) ?? momentum
+        nesterov = try saved.decodeIfPresent(Bool.self, forKey: .nesterov) ?? nesterov
+        weightDecay = try saved.decodeIfPresent(Double.self, forKey: .weightDecay) ?? weightDecay
+        beta1 = try saved.decodeIfPresent(Double.self, forKey: .beta1) ?? beta1
+        beta2 = try saved.decodeIfPresent(Double.self, forKey: .beta2) ?? beta2
+        epsilon = try saved.decodeIfPresent(Double.self, forKey: .epsilon) ?? epsilon
+        alpha = try saved.decodeIfPresent(Double.self, forKey: .alpha) ?? alpha
+    }
+}

@@ -18,6 +18,20 @@ struct TrainingTaskTests {
         return task
     }
 
+    @Test("A task written before a setting was there is read with the setting's default")
+    func olderPayload() throws {
+        var task = dense
+        task.training.warmup = 7
+        task.training.optimizer.beta1 = 0.8
+        let written = try #require(String(bytes: JSONEncoder().encode(task), encoding: .utf8))
+        let added = [#""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#]
+        let older = added.reduce(written) { text, setting in
+            text.replacingOccurrences(of: setting + ",", with: "").replacingOccurrences(of: "," + setting, with: "")
+        }
+        for setting in added { #expect(written.contains(setting) && !older.contains(setting)) }
+        #expect(try JSONDecoder().decode(TrainingTask.self, from: Data(older.utf8)) == task)
+    }
+
     /// Results in stores are found by these. A failure here means that old results are lost: bump a semantics version if
     /// arithmetic changed, and leave the text alone otherwise.
     @Test("Golden keys")
