@@ -1,17 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "conv_weight_gradient_isa.h"
-
-#if defined(__x86_64__)
-#define DISPATCH(isa, function, ...)                          \
-    switch (isa) {                                            \
-    case TK_AVX512: return tk_avx512_##function(__VA_ARGS__); \
-    case TK_AVX2: return tk_avx2_##function(__VA_ARGS__);     \
-    case TK_PORTABLE: break;                                  \
-    }                                                         \
-    return tk_portable_##function(__VA_ARGS__)
-#else
-#define DISPATCH(isa, function, ...) return tk_portable_##function(__VA_ARGS__)
-#endif
+#include "dispatch.h"
 
 tk_magnitude tk_conv_weight_gradient(
     tk_isa isa, const tk_conv_gradient_shape *shape, const tk_conv_gradient_group *groups, size_t group_count,

@@ -4,6 +4,7 @@
 
 #include "conv_weight_gradient.h"
 #include "dense.h"
+#include "magnitude.h"
 
 #define DECLARE(isa)                                                                                          \
     tk_magnitude tk_##isa##_conv_weight_gradient(                                                             \

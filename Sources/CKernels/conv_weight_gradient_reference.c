@@ -1,5 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "conv_weight_gradient.h"
+#include "magnitude.h"
 
 #include <math.h>
 
@@ -32,13 +33,6 @@ static float sum_over_positions(
         for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
     }
     return lane[0] + 0.0f;
-}
-
-static tk_magnitude larger(tk_magnitude magnitude, float x) {
-    tk_magnitude bits;
-    __builtin_memcpy(&bits, &x, sizeof bits);
-    bits &= 0x7fffffff;
-    return bits > magnitude ? bits : magnitude;
 }
 
 tk_magnitude tk_reference_conv_weight_gradient(

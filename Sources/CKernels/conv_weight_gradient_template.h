@@ -107,13 +107,6 @@ static float sum_of_lanes(const float *sums) {
     return lane[0] + 0.0f;
 }
 
-static tk_magnitude larger(tk_magnitude magnitude, float x) {
-    tk_magnitude bits;
-    __builtin_memcpy(&bits, &x, sizeof bits);
-    bits &= 0x7fffffff;
-    return bits > magnitude ? bits : magnitude;
-}
-
 tk_magnitude NAME(conv_weight_gradient)(
     const tk_conv_gradient_shape *shape, const tk_conv_gradient_group *groups, size_t group_count,
     const tk_conv_gradient_weight *weights, const float *x, const float *dy, size_t blocks, float *sums,

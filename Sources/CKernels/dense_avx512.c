@@ -7,43 +7,7 @@
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 
-typedef __m512 V;
-typedef __m512i U;
-
-static INLINE V v_zero(void) { return _mm512_setzero_ps(); }
-static INLINE V v_set1(float x) { return _mm512_set1_ps(x); }
-static INLINE V v_load(const float *p) { return _mm512_load_ps(p); }
-static INLINE void v_store(float *p, V x) { _mm512_store_ps(p, x); }
-static INLINE V v_add(V a, V b) { return _mm512_add_ps(a, b); }
-static INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
-static INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
-static INLINE V v_div(V a, V b) { return _mm512_div_ps(a, b); }
-static INLINE V v_sqrt(V a) { return _mm512_sqrt_ps(a); }
-static INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
-static INLINE V v_max(V a, V b) { return _mm512_max_ps(a, b); }
-static INLINE V v_rectified(V x) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NLE_UQ), x);
-}
-static INLINE V v_where_positive(V y, V x) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_GT_OQ), x);
-}
-static INLINE V v_zero_below(V limit, V y, V x) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, limit, _CMP_NLT_UQ), x);
-}
-static INLINE V v_masked(uint16_t word, V x) { return _mm512_maskz_mov_ps(word, x); }
-static INLINE V v_scale(V x, V t) {
-    __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent));
-}
-static INLINE V v_pixels(const uint8_t *p) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
-static INLINE void v_pin(V *x) { __asm__ volatile("" : "+v"(*x)); }
-static INLINE U u_zero(void) { return _mm512_setzero_si512(); }
-static INLINE U u_max(U u, V x) {
-    return _mm512_max_epu32(u, _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
-}
-static INLINE tk_magnitude u_result(U u) { return _mm512_reduce_max_epu32(u); }
+#include "vectors_avx512.h"
 
 #define ROWS 6
 #define COLUMNS 4

@@ -1,17 +1,11 @@
 #pragma STDC FP_CONTRACT OFF
 #include "reference.h"
+#include "magnitude.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 // One operation at a time, in the order that the rules give. fmaf is correctly rounded by definition.
-
-static tk_magnitude larger(tk_magnitude magnitude, float x) {
-    tk_magnitude bits;
-    __builtin_memcpy(&bits, &x, sizeof bits);
-    bits &= 0x7fffffff;
-    return bits > magnitude ? bits : magnitude;
-}
 
 // Sums the batch in 16 lanes, in order, and then the lanes as a tree.
 static float sum_over_batch(size_t batch, const float *a, const float *b) {

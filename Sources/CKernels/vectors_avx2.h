@@ -1,0 +1,61 @@
+// 16 lanes in two registers of AVX2. Included inside the attribute that allows its instructions.
+#pragma once
+
+typedef struct { __m256 low, high; } V;
+typedef __m256i U;
+
+static INLINE V v_zero(void) { return (V){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+static INLINE V v_set1(float x) { return (V){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+static INLINE V v_load(const float *p) { return (V){_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
+static INLINE void v_store(float *p, V x) {
+    _mm256_store_ps(p, x.low);
+    _mm256_store_ps(p + 8, x.high);
+}
+static INLINE V v_add(V a, V b) { return (V){_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+static INLINE V v_sub(V a, V b) { return (V){_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+static INLINE V v_mul(V a, V b) { return (V){_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+static INLINE V v_div(V a, V b) { return (V){_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
+static INLINE V v_sqrt(V a) { return (V){_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)}; }
+static INLINE V v_fma(V a, V b, V c) {
+    return (V){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+static INLINE V v_max(V a, V b) { return (V){_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+static INLINE V v_and(V a, V b) { return (V){_mm256_and_ps(a.low, b.low), _mm256_and_ps(a.high, b.high)}; }
+#define COMPARED(a, b, how) (V){_mm256_cmp_ps((a).low, (b).low, how), _mm256_cmp_ps((a).high, (b).high, how)}
+static INLINE V v_rectified(V x) { return v_and(COMPARED(x, v_zero(), _CMP_NLE_UQ), x); }
+static INLINE V v_where_positive(V y, V x) { return v_and(COMPARED(y, v_zero(), _CMP_GT_OQ), x); }
+static INLINE V v_zero_below(V limit, V y, V x) { return v_and(COMPARED(y, limit, _CMP_NLT_UQ), x); }
+static INLINE __m256 lanes_of(unsigned byte) {
+    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)byte), bit), bit));
+}
+static INLINE V v_masked(uint16_t word, V x) {
+    if (word == 0xffff) return x;
+    return v_and((V){lanes_of(word & 0xff), lanes_of(word >> 8)}, x);
+}
+static INLINE __m256 scaled(__m256 x, __m256 t) {
+    __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(t), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent));
+}
+static INLINE V v_scale(V x, V t) { return (V){scaled(x.low, t.low), scaled(x.high, t.high)}; }
+static INLINE V v_pixels(const uint8_t *p) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return (V){
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))),
+    };
+}
+static INLINE void v_pin(V *x) { __asm__ volatile("" : "+x"(x->low), "+x"(x->high)); }
+static INLINE U u_zero(void) { return _mm256_setzero_si256(); }
+static INLINE U u_max(U u, V x) {
+    const __m256i unsign = _mm256_set1_epi32(0x7fffffff);
+    u = _mm256_max_epu32(u, _mm256_and_si256(_mm256_castps_si256(x.low), unsign));
+    return _mm256_max_epu32(u, _mm256_and_si256(_mm256_castps_si256(x.high), unsign));
+}
+static INLINE tk_magnitude u_result(U u) {
+    uint32_t lanes[8];
+    _mm256_storeu_si256((__m256i *)lanes, u);
+    uint32_t largest = 0;
+    for (int l = 0; l < 8; l++) largest = lanes[l] > largest ? lanes[l] : largest;
+    return largest;
+}
