@@ -318,7 +318,7 @@ extension KnownTask {
     }
 
     private static func keepSteps(of task: StoredTask) -> [Int] {
-        // A payload that is no training request (a benchmark's) keeps no checkpoints.
-        (try? JSONDecoder().decode(Wish.self, from: Data(task.payload)))?.keepSteps ?? []
+        let wish = try? JSONDecoder().decode(Wish.self, from: Data(task.payload))  // A benchmark’s payload has none.
+        return wish?.keepSteps ?? []
     }
 }

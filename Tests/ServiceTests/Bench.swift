@@ -137,7 +137,7 @@ func eventually(seconds: Double = 20, _ condition: () throws -> Bool) rethrows -
     let deadline = ContinuousClock.now + .milliseconds(Int(seconds * 1_000))
     while ContinuousClock.now < deadline {
         if try condition() { return true }
-        usleep(3_000)
+        usleep(3_000)  // Between two looks at the condition; what passes or fails is the condition.
     }
     return try condition()
 }

@@ -42,7 +42,7 @@ func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answ
             try Data(String(step).utf8).write(to: URL(filePath: task.resumeFile), options: .atomic)
             throw Step(answer: .stopped)
         }
-        usleep(milliseconds * 1_000)
+        usleep(milliseconds * 1_000)  // Stands for the time a step of training takes; no test waits by it.
     }
     while !words.isEmpty {
         switch take() {

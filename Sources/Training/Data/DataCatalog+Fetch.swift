@@ -92,8 +92,8 @@ extension DataCatalog {
     }
 
     private func sha256(of path: String) -> Digest? {
-        // A file that cannot be read is fetched again.
-        guard DurableFile.facts(of: path) != nil, let file = try? MappedFile(path: path) else { return nil }
-        return file.digest
+        guard DurableFile.facts(of: path) != nil else { return nil }
+        let file = try? MappedFile(path: path)  // One that cannot be read is fetched again.
+        return file?.digest
     }
 }
