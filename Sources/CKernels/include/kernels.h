@@ -77,6 +77,7 @@ typedef enum {
 //   ADAMW     w = decay · w, then ADAM with g as it is; decay = 1 - lr · weight decay
 //   RMSPROP   s1 = fma(complement2 · g, g, beta2 · s1); w = fma(-rate, g / (sqrt(s1) + epsilon), w)
 //   RMSPROP_MOMENTUM  s1 as RMSPROP; s2 = fma(momentum, s2, g / (sqrt(s1) + epsilon)); w = fma(-rate, s2, w)
+//             with beta2 = alpha, complement2 = 1 - alpha
 // Stored results add +0.
 typedef struct {
     tk_rule_kind kind;
