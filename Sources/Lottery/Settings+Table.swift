@@ -11,9 +11,12 @@ extension Settings {
         .name("model.family", "model", \.model.family, .training, "a registered model family"),
         .optionalInteger(
             "model.depth", "depth", \.model.depth, 1...1_000, .training, "layers, as the family counts them"),
-        .optionalInteger("model.width", "width", \.model.width, 1...65_536, .training, "units of each hidden layer"),
+        width,
         hidden,
         .name("model.initialisation", "init", \.model.initialisation, .training, "how θ0 is drawn"),
+        .choice(
+            "model.shortcut", "shortcut", \.model.shortcut, .training,
+            "of resnet where maps change size: A pads with zeros, B projects"),
 
         .integer(
             "training.iterations", "iterations", \.training.iterations, 1...100_000_000, .training, "training steps"),
@@ -34,6 +37,14 @@ extension Settings {
             "training.optimizer.epsilon", nil, \.training.optimizer.epsilon, 1e-30...1, .training,
             "of Adam, AdamW and RMSprop"),
         .real("training.optimizer.alpha", nil, \.training.optimizer.alpha, 0...0.999999, .training, "of RMSprop"),
+        .choice(
+            "training.precision", "precision", \.training.precision, .training, "f32, or bf16 where it is built in"),
+        .real(
+            "training.label_smoothing", "label_smoothing", \.training.labelSmoothing, 0...0.9999, .training,
+            "share of each label that is spread over all classes"),
+        .real(
+            "training.clip", "clip", \.training.clip, 0...1e6, .training,
+            "largest norm of the gradient of all parameters; 0 for none"),
         .real(
             "training.learning_rate", "lr", \.training.learningRate, 1e-12...1e6, .training,
             "after warmup, before decay"),
@@ -58,11 +69,25 @@ extension Settings {
             "pruning.rewind", "rewind", \.pruning.rewind, 0...100_000_000, .pruning, "step whose weights come back"),
         .choice(
             "pruning.rewind_optimizer", "rewind_optimizer", \.pruning.rewindOptimizer, .pruning, "restore or fresh"),
+        .choice(
+            "pruning.initialisation_scale", "init_scale", \.pruning.initialisationScale, .pruning,
+            "none, or density: drawn weights of sparse levels are multiplied by 1 / √density of their layer's mask"),
 
         .choice("report", nil, \.report, .report, "final or early-stop"),
         .real(
             "matching_margin", nil, \.matchingMargin, 0...0.1, .report, "ε of matching, as a fraction of the test set"),
     ]
+
+    /// Convolutional nets of width 1 are those without a width, and have their keys.
+    private static let width = Setting(
+        path: "model.width", shortName: "width",
+        meaning: "units of each hidden layer of an mlp; of convolutional nets a factor on each hidden layer",
+        part: .training,
+        write: { (settings, value) throws(SettingError) in settings.model.width = try value.real(in: 0.01...65_536) },
+        read: { settings in
+            guard let width = settings.model.width, width != 1 || settings.model.family == "mlp" else { return "" }
+            return Int(exactly: width).map(String.init) ?? String(width)
+        })
 
     private static let hidden = Setting(
         path: "model.hidden", shortName: "hidden", meaning: "units of every hidden layer", part: .training,

@@ -29,14 +29,29 @@ public struct ModelSettings: Hashable, Sendable, Codable {
     public var family = "lenet-300-100"
     /// Number of hidden layers of an `mlp`; for other families what their name says.
     public var depth: Int?
-    /// Units of each hidden layer of an `mlp`.
-    public var width: Int?
+    /// Units of each hidden layer of an `mlp`; for convolutional families a factor on the size of every hidden layer, nil for 1.
+    public var width: Double?
     /// Units of every hidden layer, first to last; instead of `depth` and `width`.
     public var hidden: [Int]?
     /// Registered name: `glorot-normal`, `glorot-uniform`, `kaiming-normal`, `kaiming-uniform`, `orthogonal`.
     public var initialisation = "glorot-normal"
+    /// How a `resnet` shortcut leads to a map of another size.
+    public var shortcut = ShortcutKind.projection
 
     public init() {}
+
+    /// The channels or units of a layer that has `published` of them at width 1: the nearest count, halves to even, at least one.
+    public func scaled(_ published: Int) -> Int {
+        max(1, Int((Double(published) * (width ?? 1)).rounded(.toNearestOrEven)))
+    }
+}
+
+/// How a residual shortcut leads to a map with more channels and fewer pixels (He et al. 2016, section 3.3).
+public enum ShortcutKind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Option A: every other pixel, with channels of zeros added; has no weights.
+    case padding = "A"
+    /// Option B: a 1×1 convolution with stride 2.
+    case projection = "B"
 }
 
 public struct TrainingSettings: Hashable, Sendable, Codable {
@@ -44,6 +59,13 @@ public struct TrainingSettings: Hashable, Sendable, Codable {
     public var iterations = 10_000
     public var batch = 60
     public var optimizer = OptimizerSettings()
+    /// The type of what is multiplied; together with the order of sums it is a task's numerics id.
+    public var precision = Precision.f32
+    /// s: the loss of training is (1 − s) · cross-entropy + s · the mean over the classes of −log p (PyTorch's
+    /// `label_smoothing`). Evaluations are always of plain cross-entropy.
+    public var labelSmoothing = 0.0
+    /// The largest L2 norm of the gradient of all parameters together; a longer one is scaled down to it. 0 for no limit.
+    public var clip = 0.0
     public var learningRate = 1.2e-3
     /// Steps over which the learning rate rises linearly: step t < warmup trains at learningRate · (t + 1) / warmup.
     public var warmup = 0
@@ -55,6 +77,13 @@ public struct TrainingSettings: Hashable, Sendable, Codable {
     public var evaluateEvery = 100
 
     public init() {}
+}
+
+/// The type of the factors of products in layers.
+public enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
+    case f32
+    /// Factors rounded to bfloat16, sums and master weights in f32.
+    case bf16
 }
 
 /// What the learning rate does after the warmup.
@@ -108,6 +137,8 @@ public struct PruningSettings: Hashable, Sendable {
     /// k: the step whose weights the survivors go back to; 0 is the initialisation.
     public var rewind = 0
     public var rewindOptimizer = RewindOptimizer.restore
+    /// What a sparse level's drawn weights are multiplied by.
+    public var initialisationScale = InitialisationScale.none
 
     public init() {}
 }
@@ -130,6 +161,16 @@ public enum RewindOptimizer: String, Hashable, Sendable, Codable, CaseIterable {
     case restore
     /// To nothing, as open_lth does.
     case fresh
+}
+
+/// What the weights that a sparse level draws are multiplied by: θ0 of a ticket rewound to step 0, and fresh weights of a
+/// control. Those rewound to a later step were trained and stay as they were.
+public enum InitialisationScale: String, Hashable, Sendable, Codable, CaseIterable {
+    /// By 1: a unit that lost inputs starts with smaller sums than it had.
+    case none
+    /// By 1 / √density of each layer's mask. A unit then has on average the inputs' variance that the initialisation means it to
+    /// have, as Evci et al. 2022, “Gradient flow in sparse neural networks and how lottery tickets win”, have by each unit's own fan-in.
+    case density
 }
 
 public enum ReportedStep: String, Hashable, Sendable, Codable, CaseIterable {
@@ -173,12 +214,27 @@ public struct PruneRates: Hashable, Sendable, Codable {
 }
 
 // Stores hold tasks written before a setting was there: what is missing has its default, as it has in the task's key.
+extension ModelSettings {
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        family = try saved.decodeIfPresent(String.self, forKey: .family) ?? family
+        depth = try saved.decodeIfPresent(Int.self, forKey: .depth)
+        width = try saved.decodeIfPresent(Double.self, forKey: .width)
+        hidden = try saved.decodeIfPresent([Int].self, forKey: .hidden)
+        initialisation = try saved.decodeIfPresent(String.self, forKey: .initialisation) ?? initialisation
+        shortcut = try saved.decodeIfPresent(ShortcutKind.self, forKey: .shortcut) ?? shortcut
+    }
+}
+
 extension TrainingSettings {
     public init(from decoder: any Decoder) throws {
         let saved = try decoder.container(keyedBy: CodingKeys.self)
         iterations = try saved.decodeIfPresent(Int.self, forKey: .iterations) ?? iterations
         batch = try saved.decodeIfPresent(Int.self, forKey: .batch) ?? batch
         optimizer = try saved.decodeIfPresent(OptimizerSettings.self, forKey: .optimizer) ?? optimizer
+        precision = try saved.decodeIfPresent(Precision.self, forKey: .precision) ?? precision
+        labelSmoothing = try saved.decodeIfPresent(Double.self, forKey: .labelSmoothing) ?? labelSmoothing
+        clip = try saved.decodeIfPresent(Double.self, forKey: .clip) ?? clip
         learningRate = try saved.decodeIfPresent(Double.self, forKey: .learningRate) ?? learningRate
         warmup = try saved.decodeIfPresent(Int.self, forKey: .warmup) ?? warmup
         schedule = try saved.decodeIfPresent(LearningRateSchedule.self, forKey: .schedule) ?? schedule

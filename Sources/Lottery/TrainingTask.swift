@@ -54,10 +54,12 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         public var control: MaskControl
         /// Addresses the random numbers of a random criterion or control.
         public var level: Int
+        /// What this level's weights are multiplied by, if it draws them.
+        public var initialisationScale: InitialisationScale
 
         public init(
             parent: TaskKey, criterion: String, scope: PruningScope, rates: PruneRates, repetitions: Int = 1,
-            control: MaskControl = .none, level: Int
+            control: MaskControl = .none, level: Int, initialisationScale: InitialisationScale = .none
         ) {
             self.parent = parent
             self.criterion = criterion
@@ -66,6 +68,7 @@ public struct TrainingTask: Hashable, Sendable, Codable {
             self.repetitions = repetitions
             self.control = control
             self.level = level
+            self.initialisationScale = initialisationScale
         }
     }
 
@@ -74,6 +77,22 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         case none
         /// A random mask with the same per-layer counts.
         case randomPerLayer = "random-per-layer"
+    }
+}
+
+// As of settings: what a store's older tasks lack has its default.
+extension TrainingTask.PruningStep {
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        parent = try saved.decode(TaskKey.self, forKey: .parent)
+        criterion = try saved.decode(String.self, forKey: .criterion)
+        scope = try saved.decode(PruningScope.self, forKey: .scope)
+        rates = try saved.decode(PruneRates.self, forKey: .rates)
+        repetitions = try saved.decode(Int.self, forKey: .repetitions)
+        control = try saved.decode(TrainingTask.MaskControl.self, forKey: .control)
+        level = try saved.decode(Int.self, forKey: .level)
+        initialisationScale =
+            try saved.decodeIfPresent(InitialisationScale.self, forKey: .initialisationScale) ?? .none
     }
 }
 
@@ -105,6 +124,9 @@ extension TrainingTask {
             )
             if pruning.criterion != "magnitude" || pruning.control != .none {
                 lines.append("random=\(pruning.control.rawValue),\(pruning.level)")
+            }
+            if pruning.initialisationScale != .none {
+                lines.append("initialisation.scale=\(pruning.initialisationScale.rawValue)")
             }
         }
         if let stopAfter { lines.append("stop=\(stopAfter)") }

@@ -6,7 +6,8 @@ public struct Vocabulary: Sendable {
     public var optimizers: [String]
     public var criteria: [String]
     public var branches: [String]
-    public var numerics: NumericsID
+    /// The numerics id of each precision that can be trained in.
+    public var numerics: [Precision: NumericsID]
     /// The layers of a model on images of a shape, in network order; says which setting does not fit the family.
     public var layers: @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> [LayerShape]
     /// Semantics versions, other than 1, of the components that these settings run (criterion nil for a dense level).
@@ -14,7 +15,7 @@ public struct Vocabulary: Sendable {
 
     public init(
         datasets: [DatasetShape], models: [String], initialisations: [String], optimizers: [String], criteria: [String],
-        branches: [String], numerics: NumericsID,
+        branches: [String], numerics: [Precision: NumericsID],
         layers: @escaping @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> [LayerShape],
         semantics: @escaping @Sendable (Settings, _ pruned: Bool) -> [String: Int]
     ) {

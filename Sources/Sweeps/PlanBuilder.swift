@@ -78,9 +78,12 @@ struct PlanBuilder {
         let id = RecipeID(
             dataset: settings.dataset, data: settings.data, model: settings.model, training: settings.training)
         let semantics = vocabulary.semantics(settings, isPruned)
+        guard let numerics = vocabulary.numerics[settings.training.precision] else {
+            preconditionFailure("precision \(settings.training.precision) was checked and is not in the vocabulary")
+        }
         if let same = recipes[id]?.first(where: { $0.semantics == semantics }) { return same }
         let recipe = Recipe(
-            numerics: vocabulary.numerics, dataset: dataset, data: settings.data, model: settings.model,
+            numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
             training: settings.training,
             semantics: semantics)
         recipes[id, default: []].append(recipe)
@@ -139,7 +142,8 @@ struct PlanBuilder {
             let parent = pruning.schedule == .oneShot ? dense : chains[chainIndex].levels.last ?? dense
             let step = TrainingTask.PruningStep(
                 parent: tasks[Int(parent)].key, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
-                repetitions: pruning.schedule == .oneShot ? level : 1, level: level)
+                repetitions: pruning.schedule == .oneShot ? level : 1, level: level,
+                initialisationScale: pruning.initialisationScale)
             let index = add(
                 .level(level), recipe: recipe, seeds: seeds, pruning: step, start: start, parent: parent, dense: dense,
                 known: known)
@@ -161,6 +165,9 @@ struct PlanBuilder {
         start: TrainingTask.Start,
         stopAfter: Int? = nil, parent: Int32?, dense: Int32? = nil, known: (TaskKey) -> KnownTask?
     ) -> Int32 {
+        var pruning = pruning
+        // Weights from a checkpoint are not drawn.
+        if case .rewound = start { pruning?.initialisationScale = .none }
         let task = TrainingTask(
             numerics: recipe.numerics, dataset: recipe.dataset, data: recipe.data, model: recipe.model,
             training: recipe.training,

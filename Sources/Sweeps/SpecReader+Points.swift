@@ -112,6 +112,14 @@ struct PointChecks {
                 paths: ["training.decay", "training.iterations"],
                 message: "a decay at step \(late.at) comes after the training's \(training.iterations) iterations")
         }
+        if vocabulary.numerics[training.precision] == nil {
+            let known = Precision.allCases.filter { vocabulary.numerics[$0] != nil }
+            return Misfit(
+                paths: ["training.precision"],
+                message:
+                    "this build trains in \(known.map(\.rawValue).joined(separator: " or ")), "
+                    + "not in \(training.precision.rawValue)")
+        }
         let optimizer = training.optimizer
         let defaults = OptimizerSettings()
         let isAdam = optimizer.name == "adam" || optimizer.name == "adamw"

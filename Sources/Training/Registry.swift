@@ -8,6 +8,8 @@ public struct Registry: Sendable {
     public var optimizers: [OptimizerKind]
     public var criteria: [Criterion]
     public var branches: [String]
+    /// The numerics id of each precision that this build can train in.
+    public var numerics: [Precision: NumericsID] = [.f32: .f32Lanes16]
 
     public static let standard = Registry(
         datasets: [.glyphs, .mnist, .fashionMNIST],
@@ -35,7 +37,7 @@ public struct Registry: Sendable {
         Vocabulary(
             datasets: datasets.map(\.shape), models: models.map(\.name), initialisations: initialisations.map(\.name),
             optimizers: optimizers.map(\.name), criteria: criteria.map(\.name), branches: branches,
-            numerics: .f32Lanes16,
+            numerics: numerics,
             layers: { [models] settings, shape throws(SettingError) in
                 guard let family = models.first(where: { $0.name == settings.family }) else {
                     throw SettingError(

@@ -17,6 +17,9 @@ struct SettingsTests {
             "dataset": .scalar("mnist"), "data.validation": .scalar("4_000"), "data.train": .scalar("1000"),
             "model.family": .scalar("mlp"), "model.depth": .scalar("3"), "model.width": .scalar("50"),
             "model.hidden": .list([.scalar("30"), .scalar("20")]), "model.initialisation": .scalar("kaiming-normal"),
+            "model.shortcut": .scalar("A"), "training.precision": .scalar("bf16"),
+            "training.label_smoothing": .scalar("0.1"), "training.clip": .scalar("1"),
+            "pruning.initialisation_scale": .scalar("density"),
             "training.iterations": .scalar("77"), "training.batch": .scalar("32"), "training.optimizer": .scalar("sgd"),
             "training.optimizer.momentum": .scalar("0.9"), "training.optimizer.weight_decay": .scalar("1e-4"),
             "training.optimizer.beta1": .scalar("0.8"), "training.optimizer.beta2": .scalar("0.99"),
@@ -50,6 +53,27 @@ struct SettingsTests {
         for part in [Setting.Part.training, .pruning, .report] { #expect(Settings().canonicalLines(of: part) == []) }
     }
 
+    @Test("A width is written as people write it, and a convolutional net of width 1 is the net without a width")
+    func width() throws {
+        let width = try setting("model.width")
+        func text(_ family: String, _ value: String) throws -> String {
+            var settings = Settings()
+            settings.model.family = family
+            try width.write(&settings, .scalar(value))
+            return width.read(settings)
+        }
+        #expect(try text("mlp", "100") == "100" && text("mlp", "1") == "1")
+        #expect(try text("mlp", "1e2") == "100" && text("mlp", "100.0") == "100")
+        #expect(try text("resnet", "0.25") == "0.25" && text("resnet", ".250") == "0.25")
+        #expect(try text("resnet", "2") == "2" && text("resnet", "1.0") == "")
+        var model = ModelSettings()
+        #expect(model.scaled(64) == 64)
+        model.width = 0.1
+        #expect(model.scaled(64) == 6 && model.scaled(16) == 2 && model.scaled(3) == 1)
+        model.width = 0.25
+        #expect(model.scaled(10) == 2 && model.scaled(14) == 4)
+    }
+
     @Test(
         "A value that does not fit says what it must be",
         arguments: [
@@ -57,6 +81,9 @@ struct SettingsTests {
             ("training.learning_rate", "-1", "not -1"), ("training.learning_rate", "nan", "number"),
             ("pruning.rate", "1", "below 1"), ("pruning.rate", "-0.2", "decimal"),
             ("pruning.scope", "row", "layer or global"),
+            ("model.width", "0", "0.01…"), ("model.width", "wide", "number"), ("model.shortcut", "C", "A or B"),
+            ("training.precision", "f16", "f32 or bf16"), ("training.label_smoothing", "1", "0.0…0.9999"),
+            ("training.clip", "-1", "not -1"), ("pruning.initialisation_scale", "true", "none or density"),
             ("training.decay", "3", "list"), ("model.hidden", "300", "list"), ("data.validation", "0", "1…"),
         ])
     func refused(path: String, text: String, said: String) throws {

@@ -20,11 +20,18 @@ struct TrainingTaskTests {
 
     @Test("A task written before a setting was there is read with the setting's default")
     func olderPayload() throws {
-        var task = dense
+        var task = pruned()
         task.training.warmup = 7
         task.training.optimizer.beta1 = 0.8
+        task.model.family = "mlp"
+        task.model.width = 100
         let written = try #require(String(bytes: JSONEncoder().encode(task), encoding: .utf8))
-        let added = [#""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#]
+        #expect(written.contains(#""width":100"#), "widths were whole numbers")
+        let added = [
+            #""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#,
+            #""shortcut":"B""#, #""precision":"f32""#, #""labelSmoothing":0"#, #""clip":0"#,
+            #""initialisationScale":"none""#,
+        ]
         let older = added.reduce(written) { text, setting in
             text.replacingOccurrences(of: setting + ",", with: "").replacingOccurrences(of: "," + setting, with: "")
         }
@@ -63,6 +70,12 @@ struct TrainingTaskTests {
         var fresh = pruned()
         fresh.start = .reinitialised(level: 1, draw: 0)
         #expect(fresh.key.hex == "647019c9a61428e4c5dcca81fc4d8be35ff37f8f90967a3005c6aee4bea706d5")
+        fresh.pruning?.initialisationScale = .density
+        fresh.model.width = 0.25
+        fresh.model.shortcut = .padding
+        fresh.training.labelSmoothing = 0.1
+        fresh.training.clip = 1
+        #expect(fresh.key.hex == "abd1aa11a594463fc4e51fa0ed0cc7995e90cda7c8bd5194427de30e34217128")
     }
 
     @Test("Everything that decides a result is in the key")
@@ -81,6 +94,12 @@ struct TrainingTaskTests {
         vary { $0.training.evaluateEvery = 50 }
         vary { $0.training.schedule = .cosine }
         vary { $0.training.schedule = .linear }
+        vary { $0.training.precision = .bf16 }
+        vary { $0.training.labelSmoothing = 0.1 }
+        vary { $0.training.clip = 1 }
+        vary { $0.model.shortcut = .padding }
+        vary { $0.model.width = 0.5 }
+        vary { $0.model.width = 2 }
         vary { $0.seeds.initialisation = 2 }
         vary { $0.seeds.dataOrder = 2 }
         vary { $0.seeds.augmentation = 2 }
@@ -97,6 +116,7 @@ struct TrainingTaskTests {
         tasks.append(pruned { $0.rates.fc = Ratio("0.25")! })
         tasks.append(pruned { $0.repetitions = 2 })
         tasks.append(pruned { $0.control = .randomPerLayer })
+        tasks.append(pruned { $0.initialisationScale = .density })
         tasks.append(
             pruned {
                 $0.control = .randomPerLayer; $0.level = 2

@@ -158,7 +158,7 @@ extension Vocabulary {
         ],
         models: ["mlp"], initialisations: ["glorot-normal"], optimizers: ["sgd", "adam"],
         criteria: ["magnitude", "random"],
-        branches: ["random-reinit", "random-mask"], numerics: NumericsID("fixture"),
+        branches: ["random-reinit", "random-mask"], numerics: [.f32: NumericsID("fixture")],
         layers: { model, shape in
             [
                 LayerShape(name: "fc1", kind: .fc, weights: 16 * 100, biases: 100),

@@ -54,6 +54,37 @@ import Testing
         #expect(plan.tasks.map(\.key.description) == ["2a43f8e82b60", "4247a0b9c6fb", "1cc0a9225b56", "965c095c5671"])
     }
 
+    @Test("Scaling drawn weights leaves the dense training and what starts from a checkpoint as they are")
+    func initialisationScale() throws {
+        let plan = try plan(
+            """
+            name: a
+            pruning: {levels: 1}
+            branches: [random-reinit]
+            grid: {rewind: [0, 20], init_scale: [none, density]}
+            """)
+        let scales = plan.tasks.map { $0.task.pruning.map { "\($0.initialisationScale)" } ?? "" }
+        #expect(
+            zip(plan.tasks, scales).map { "\($0.role) from \($0.task.firstStep) \($1)" } == [
+                "dense from 0 ", "level(1) from 0 none", "branch(\"random-reinit\", level: 1) from 0 none",
+                "level(1) from 0 density", "branch(\"random-reinit\", level: 1) from 0 density",
+                "level(1) from 20 none",
+            ])
+    }
+
+    @Test("A precision has its own numerics id; one that is not built in is refused")
+    func precision() throws {
+        let yaml = "name: a\npruning: {levels: 0}\ngrid:\n  precision: [f32, bf16]"
+        #expect(
+            refusal(yaml) == "sweeps/x.yaml:4: this build trains in f32, not in bf16 (where precision is bf16)")
+        var vocabulary = testVocabulary
+        vocabulary.numerics[.bf16] = .bf16Tiles16
+        let plan = try Plan(
+            sweep: Sweep(yaml: yaml, file: "sweeps/x.yaml", vocabulary: vocabulary), vocabulary: vocabulary,
+            dataDigest: { Digest.of($0.utf8) }, known: { _ in nil })
+        #expect(plan.tasks.map(\.task.numerics) == [.f32Lanes16, .bf16Tiles16])
+    }
+
     @Test("The dense training is one for all prune rates, rewind steps, criteria and branches")
     func sharing() throws {
         let plan = try plan(

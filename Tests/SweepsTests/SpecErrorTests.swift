@@ -86,6 +86,12 @@ import Testing
                 "name: a\ntraining: {batch: 3}\ntraining.batch: 4",
                 #"3: "training.batch" is given twice, first on line 2; keep one"#
             ),
+            ("name: a\nmodel:\n  width: 0", #"3: "model.width" must be in 0.01…65536.0, not 0"#),
+            ("name: a\ntraining: {label_smoothing: 1}", #"2: "training.label_smoothing" must be in 0.0…0.9999, not 1"#),
+            (
+                "name: a\npruning: {init_scale: density}",
+                #"2: "init_scale" serves in grid, zip and exclude only; here the setting is "pruning.initialisation_scale""#
+            ),
             ("name: a\ndata: 5", #"2: "data" must be a map of settings, such as data: {validation: 5}"#),
             ("name: a\nmodel: mlp", #"2: "model" must be a map of settings, such as model: {family: mlp}"#),
             ("name: a\ntraining: [1", "2: not YAML: did not find expected ',' or ']'"),

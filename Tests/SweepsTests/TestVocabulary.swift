@@ -11,7 +11,7 @@ let testVocabulary = Vocabulary(
     ],
     models: ["lenet-300-100", "mlp"], initialisations: ["glorot-normal", "kaiming-normal"],
     optimizers: ["sgd", "adam"],
-    criteria: ["magnitude", "random"], branches: ["random-reinit", "random-mask"], numerics: .f32Lanes16,
+    criteria: ["magnitude", "random"], branches: ["random-reinit", "random-mask"], numerics: [.f32: .f32Lanes16],
     layers: { (model, shape) throws(SettingError) in
         let hidden: [Int]
         if model.family == "mlp" {
@@ -21,7 +21,8 @@ let testVocabulary = Vocabulary(
                 guard let depth = model.depth, let width = model.width else {
                     throw SettingError("an mlp needs depth and width, or hidden")
                 }
-                hidden = Array(repeating: width, count: depth)
+                guard let units = Int(exactly: width) else { throw SettingError("\(width) is no number of units") }
+                hidden = Array(repeating: units, count: depth)
             }
         } else {
             guard model.depth == nil, model.width == nil, model.hidden == nil else {

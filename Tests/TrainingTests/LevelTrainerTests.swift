@@ -183,6 +183,30 @@ struct LevelTrainerTests {
         #expect(outcome.summary.otherWeights == 12 + 9 + 4)
     }
 
+    @Test("Scaled by density, drawn weights of a sparse level are multiplied by 1 / √density of their layer's mask")
+    func initialisationScale() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense()
+        _ = try bench.train(dense, keep: [12])
+        var plain = bench.pruned(dense, parent: dense, rate: "0.75") { $0.rates.output = Ratio("0.5")! }
+        for start in [TrainingTask.Start.initialisation, .reinitialised(level: 1, draw: 0)] {
+            plain.start = start
+            var scaled = plain
+            scaled.pruning?.initialisationScale = .density
+            let (before, after) = (try bench.train(plain, keep: [0]), try bench.train(scaled, keep: [0]))
+            for (layer, factor) in [("fc1", 2.0), ("fc2", 2.0), ("output", 2.0.squareRoot())] {
+                let drawn = try before.floats("step-0", "weight.\(layer).weight")
+                #expect(
+                    try after.floats("step-0", "weight.\(layer).weight") == drawn.map { Float(Double($0) * factor) },
+                    "\(layer) from \(start)")
+            }
+        }
+        plain.start = .rewound(trajectory: dense.key, step: 12, optimizer: .restore)
+        var scaled = plain
+        scaled.pruning?.initialisationScale = .density
+        #expect(try bench.train(plain, place: "plain").outputs == bench.train(scaled, place: "scaled").outputs)
+    }
+
     @Test("Controls: a random mask keeps per-layer counts; fresh weights differ by level and draw")
     func controls() throws {
         let bench = try TrainingBench()
@@ -306,6 +330,14 @@ struct LevelTrainerTests {
             (false, "no initialisation", { $0.model.initialisation = "zeros" }),
             (false, "version 1 here and 2", { $0.semantics = ["optimizer.adam": 2] }),
             (false, "not bf16", { $0.numerics = NumericsID("bf16") }),
+            (
+                false, "not bf16-tiles16-1 in bf16",
+                {
+                    $0.numerics = .bf16Tiles16
+                    $0.training.precision = .bf16
+                }
+            ),
+            (true, "whole number of units", { ($0.model.hidden, $0.model.depth, $0.model.width) = (nil, 1, 0.5) }),
             (true, "none from 0 to 41", { $0.stopAfter = 41 }),
             (
                 false, "cannot read",

@@ -144,6 +144,9 @@ struct RecipeTests {
         mlp.depth = 3
         mlp.width = 50
         #expect(try vocabulary.layers(mlp, mnist).map(\.biases) == [50, 50, 50, 10])
+        mlp.width = 0.5
+        #expect(throws: SettingError.self) { try vocabulary.layers(mlp, mnist) }
+        mlp.width = 50
         mlp.hidden = [1]
         #expect(throws: SettingError.self) { try vocabulary.layers(mlp, mnist) }
         mlp.width = nil

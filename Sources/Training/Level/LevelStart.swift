@@ -20,12 +20,11 @@ struct LevelStart {
         let initialisation = try registry.initialisation(named: task.model.initialisation)
         switch task.start {
         case .initialisation:
-            LevelStart.draw(initialisation, .first, into: network, seed: task.seeds.initialisation)
             divergedAt = nil
+            draw(initialisation, .first, for: task)
         case .reinitialised(let level, let draw):
-            LevelStart.draw(
-                initialisation, .fresh(level: level, draw: draw), into: network, seed: task.seeds.initialisation)
             divergedAt = nil
+            self.draw(initialisation, .fresh(level: level, draw: draw), for: task)
         case .rewound(_, let step, let optimizer):
             guard let rewind else { throw .unreadable("the checkpoint of step \(step) is not among the inputs") }
             let checkpoint = try Checkpoint(TensorFile(path: rewind), for: network)
@@ -61,13 +60,13 @@ struct LevelStart {
             instructionSet: instructionSet)
     }
 
-    private static func draw(
-        _ initialisation: Initialisation, _ address: Initialisation.Address, into network: Network, seed: UInt64
-    ) {
+    /// Draws every weight and scales it as the task's pruning says, once the masks are known. Dense levels are never scaled.
+    private func draw(_ initialisation: Initialisation, _ address: Initialisation.Address, for task: TrainingTask) {
         for (layer, index) in network.weightIndices.enumerated() {
-            let shape = network.parameters[index].shape
-            network.setValues(
-                initialisation.weights(layer: layer, shape: shape, seed: seed, address), of: index)
+            let drawn = initialisation.weights(
+                layer: layer, shape: network.parameters[index].shape, seed: task.seeds.initialisation, address)
+            let scale = task.pruning?.initialisationScale ?? .none
+            network.setValues(scale.scaled(drawn, under: masks[layer]), of: index)
         }
     }
 
@@ -93,6 +92,19 @@ struct LevelStart {
                     mask: try file.mask(of: parameter)))
         }
         return pruning.masks(of: tensors, by: criterion, seed: task.seeds.initialisation)
+    }
+}
+
+extension InitialisationScale {
+    /// The weights of one layer, multiplied in f64 and rounded once. A mask without survivors leaves them as they are.
+    func scaled(_ weights: [Float], under mask: Mask) -> [Float] {
+        switch self {
+        case .none: return weights
+        case .density:
+            guard mask.survivors > 0 else { return weights }
+            let factor = Reproducible.sqrt(Double(mask.count) / Double(mask.survivors))
+            return weights.map { Float(Double($0) * factor) }
+        }
     }
 }
 

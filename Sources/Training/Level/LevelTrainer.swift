@@ -99,8 +99,9 @@ public struct LevelTrainer: Sendable {
 
     /// Whether this build computes what the key of `task` promises.
     private func check(_ task: TrainingTask) throws(TrainingError) {
-        guard task.numerics == .f32Lanes16 else {
-            throw .unsupported("this build computes \(NumericsID.f32Lanes16), not \(task.numerics)")
+        guard registry.numerics[task.training.precision] == task.numerics else {
+            let known = registry.numerics.values.map(\.text).sorted().joined(separator: " and ")
+            throw .unsupported("this build computes \(known), not \(task.numerics) in \(task.training.precision)")
         }
         let mine = registry.semantics(
             model: task.model, optimizer: task.training.optimizer, criterion: task.pruning?.criterion)

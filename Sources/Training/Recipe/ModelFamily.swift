@@ -22,7 +22,11 @@ public struct ModelFamily: Sendable {
     public static let mlp = ModelFamily(name: "mlp", semanticsVersion: 1) { settings throws(SettingError) in
         switch (settings.hidden, settings.depth, settings.width) {
         case (let hidden?, nil, nil): return hidden
-        case (nil, let depth?, let width?): return Array(repeating: width, count: depth)
+        case (nil, let depth?, let width?):
+            guard let units = Int(exactly: width) else {
+                throw SettingError("mlp needs a whole number of units as its width, not \(width)")
+            }
+            return Array(repeating: units, count: depth)
         case (.some, _, _): throw SettingError("mlp takes either hidden or both depth and width, not all of them")
         case (nil, _, _): throw SettingError("mlp needs both depth and width, or hidden instead, such as [300, 100]")
         }

@@ -20,7 +20,7 @@ struct BenchCommand: ParsableCommand {
         var depth: Int?
 
         @Option(help: "Units of each hidden layer of an mlp.")
-        var width: Int?
+        var width: Double?
 
         @Option(help: "Data set whose image size and classes are used.")
         var dataset = "mnist"
