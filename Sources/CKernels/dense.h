@@ -19,7 +19,7 @@
         const tk_dense_shape *, const tk_rule *, const uint16_t *, const float *, const float *, float *, float *,    \
         float *, float *, float *, float *, float *);                                                                 \
     tk_magnitude tk_##isa##_softmax_cross_entropy(                                                                    \
-        size_t, size_t, size_t, const uint8_t *, const float *, float *, double *);                                   \
+        size_t, size_t, size_t, const uint8_t *, const float *, float, float *, double *);                            \
     void tk_##isa##_load_images(                                                                                      \
         const uint8_t *, const int32_t *, size_t, size_t, size_t, size_t, const float *, const float *, float *,      \
         float *);                                                                                                     \

@@ -451,10 +451,11 @@ static INLINE V exp_of_nonpositive(V x) {
 }
 
 tk_magnitude NAME(softmax_cross_entropy)(
-    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float *gradient,
-    double *loss_sum) {
+    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float smoothing,
+    float *gradient, double *loss_sum) {
     U magnitude = u_zero();
     double loss = *loss_sum;
+    float label_share = 1.0f - smoothing, class_share = smoothing / (float)classes;
     for (size_t e = 0; e < batch; e += TK_LANES) {
         size_t examples = e >= count ? 0 : smaller(TK_LANES, count - e);
         V largest = v_load(logits + e);
@@ -469,15 +470,22 @@ tk_magnitude NAME(softmax_cross_entropy)(
         v_store(largest_lane, largest);
         v_store(sum_lane, sum);
         for (size_t l = 0; l < examples; l++) {
-            double logit = logits[labels[e + l] * batch + e + l];
-            loss += tk_log((double)sum_lane[l]) - (logit - (double)largest_lane[l]);
+            double fit = (double)logits[labels[e + l] * batch + e + l] - (double)largest_lane[l];
+            if (smoothing != 0) {
+                double all = 0;
+                for (size_t c = 0; c < classes; c++) {
+                    all += (double)logits[c * batch + e + l] - (double)largest_lane[l];
+                }
+                fit = (1 - (double)smoothing) * fit + (double)smoothing * (all / (double)classes);
+            }
+            loss += tk_log((double)sum_lane[l]) - fit;
         }
         if (!gradient) continue;
         for (size_t c = 0; c < classes; c++) {
             float *g = gradient + c * batch + e;
-            v_store(g, v_div(v_load(g), sum));
+            v_store(g, v_sub(v_div(v_load(g), sum), v_set1(class_share)));
         }
-        for (size_t l = 0; l < examples; l++) gradient[labels[e + l] * batch + e + l] -= 1.0f;
+        for (size_t l = 0; l < examples; l++) gradient[labels[e + l] * batch + e + l] -= label_share;
         uint16_t real = (uint16_t)((1u << examples) - 1);
         for (size_t c = 0; c < classes; c++) {
             float *g = gradient + c * batch + e;

@@ -43,8 +43,8 @@ void tk_dense_update(
 
 tk_magnitude tk_softmax_cross_entropy(
     tk_isa isa, size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits,
-    float *gradient, double *loss_sum) {
-    DISPATCH(isa, softmax_cross_entropy, classes, batch, count, labels, logits, gradient, loss_sum);
+    float smoothing, float *gradient, double *loss_sum) {
+    DISPATCH(isa, softmax_cross_entropy, classes, batch, count, labels, logits, smoothing, gradient, loss_sum);
 }
 
 size_t tk_count_correct(

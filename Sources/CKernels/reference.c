@@ -128,8 +128,8 @@ static float exp_of_nonpositive(float x) {
 }
 
 tk_magnitude tk_reference_softmax_cross_entropy(
-    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float *gradient,
-    double *loss_sum) {
+    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float smoothing,
+    float *gradient, double *loss_sum) {
     tk_magnitude magnitude = 0;
     for (size_t e = 0; e < batch; e++) {
         float largest = logits[e], sum = 0.0f;
@@ -138,11 +138,16 @@ tk_magnitude tk_reference_softmax_cross_entropy(
         }
         for (size_t c = 0; c < classes; c++) sum += exp_of_nonpositive(logits[c * batch + e] - largest);
         if (e < count) {
-            *loss_sum += tk_log((double)sum) - ((double)logits[labels[e] * batch + e] - (double)largest);
+            double fit = (double)logits[labels[e] * batch + e] - (double)largest, all = 0;
+            for (size_t c = 0; c < classes; c++) all += (double)logits[c * batch + e] - (double)largest;
+            double smooth = (1 - (double)smoothing) * fit + (double)smoothing * (all / (double)classes);
+            *loss_sum += tk_log((double)sum) - (smoothing == 0 ? fit : smooth);
         }
         for (size_t c = 0; gradient && c < classes; c++) {
             float share = exp_of_nonpositive(logits[c * batch + e] - largest) / sum;
-            float result = e < count ? (c == labels[e] ? share - 1.0f : share) / (float)count + 0.0f : 0.0f;
+            float error = share - smoothing / (float)classes;
+            if (e < count && c == labels[e]) error = error - (1.0f - smoothing);
+            float result = e < count ? error / (float)count + 0.0f : 0.0f;
             gradient[c * batch + e] = result;
             magnitude = larger(magnitude, result);
         }

@@ -137,13 +137,15 @@ public struct DenseKernels: Sendable {
     }
 
     /// Adds the cross-entropy of the first `count` examples to `lossSum`, in order; `gradient`, if any, becomes that of the mean.
-    /// - Precondition: the logits are finite and every label is below `classes`.
+    /// - Parameter smoothing: the share of each label that is spread evenly over all classes (PyTorch's `label_smoothing`).
+    /// - Precondition: the logits are finite, every label is below `classes`, and `smoothing` is in 0..<1.
     public func softmaxCrossEntropy(
         classes: Int, batch: Int, count: Int, labels: UnsafePointer<UInt8>, logits: UnsafePointer<Float>,
-        gradient: UnsafeMutablePointer<Float>?, lossSum: inout Double
+        smoothing: Float = 0, gradient: UnsafeMutablePointer<Float>?, lossSum: inout Double
     ) -> Magnitude {
         Magnitude(
-            bits: tk_softmax_cross_entropy(code, classes, batch, count, labels, logits, gradient, &lossSum))
+            bits: tk_softmax_cross_entropy(
+                code, classes, batch, count, labels, logits, smoothing, gradient, &lossSum))
     }
 
     /// How many of the first `count` examples are right: their label's logit is the first of the largest, and none is NaN.

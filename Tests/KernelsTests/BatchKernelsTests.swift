@@ -16,36 +16,44 @@ struct BatchKernelsTests {
         var random = Stream(seed: UInt64(count))
         let batch = DenseShape.padded(count)
         for classes in [1, 2, 10, 100] {
-            for scale: Float in [1, 30, 1e30] {
+            for (scale, smoothing) in [(Float(1), Float(0)), (30, 0), (1e30, 0), (1, 0.1), (30, 0.75), (1e30, 0.1)] {
                 let logits = AlignedBuffer<Float>(zeroed: classes * batch)
                 for place in 0..<classes * batch { logits[place] = random.value(spread: 0) * scale }
                 let labels = (0..<count).map { _ in UInt8(random.word() % UInt64(classes)) }
                 let expected = AlignedBuffer<Float>(zeroed: classes * batch)
                 var expectedLoss = 1.5
                 let magnitude = tk_reference_softmax_cross_entropy(
-                    classes, batch, count, labels, logits.pointer, expected.pointer, &expectedLoss)
+                    classes, batch, count, labels, logits.pointer, smoothing, expected.pointer, &expectedLoss)
 
                 var trueLoss = 1.5
+                var gradientError = 0.0
+                let s = Double(smoothing)
                 for example in 0..<count {
                     let column = (0..<classes).map { Double(logits[$0 * batch + example]) }
                     let largest = column.max() ?? 0
                     let sum = column.reduce(0) { $0 + Foundation.exp($1 - largest) }
-                    trueLoss += Foundation.log(sum) + largest - column[Int(labels[example])]
+                    for (label, logit) in column.enumerated() {
+                        let target = s / Double(classes) + (label == Int(labels[example]) ? 1 - s : 0)
+                        trueLoss += target * (Foundation.log(sum) + largest - logit)
+                        let slope = (Foundation.exp(logit - largest) / sum - target) / Double(count)
+                        gradientError = max(gradientError, abs(Double(expected[label * batch + example]) - slope))
+                    }
                 }
+                #expect(gradientError < 1e-6 / Double(count))
                 #expect(abs(expectedLoss - trueLoss) <= 1e-6 * max(1, abs(trueLoss)))
 
                 for isa in BatchKernelsTests.isas {
                     let actual = AlignedBuffer<Float>(zeroed: classes * batch)
                     var loss = 1.5
                     let got = tk_softmax_cross_entropy(
-                        isa, classes, batch, count, labels, logits.pointer, actual.pointer, &loss)
+                        isa, classes, batch, count, labels, logits.pointer, smoothing, actual.pointer, &loss)
                     #expect(loss.bitPattern == expectedLoss.bitPattern, "\(isa)")
                     #expect(got == magnitude)
                     #expect(
                         (0..<actual.count).allSatisfy { actual[$0].bitPattern == expected[$0].bitPattern }, "\(isa)")
                     var lossOnly = 1.5
                     _ = tk_softmax_cross_entropy(
-                        isa, classes, batch, count, labels, logits.pointer, nil, &lossOnly)
+                        isa, classes, batch, count, labels, logits.pointer, smoothing, nil, &lossOnly)
                     #expect(lossOnly.bitPattern == expectedLoss.bitPattern, "\(isa)")
                 }
             }

@@ -98,9 +98,11 @@ void tk_dense_update(
 // Softmax cross-entropy of the first `count` columns of `logits` [classes][batch]. Adds each example's loss to
 // `*loss_sum`, in order, in f64. `gradient` [classes][batch] (or NULL) becomes d(mean loss)/d(logits), +0 in padding
 // columns. The logits must be finite.
+// With p the softmax of K classes and y the label, a loss is (1 - smoothing) · -log p_y + smoothing / K · sum over the
+// classes of -log p_c, as PyTorch's label_smoothing has it; 0 <= smoothing < 1.
 tk_magnitude tk_softmax_cross_entropy(
     tk_isa isa, size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits,
-    float *gradient, double *loss_sum);
+    float smoothing, float *gradient, double *loss_sum);
 
 // How many of the first `count` columns of `logits` [classes][batch] are largest at their label. Of equals the first
 // class wins; a column with a NaN is wrong.

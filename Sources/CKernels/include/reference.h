@@ -20,8 +20,8 @@ void tk_reference_update(
     const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1, float *state2);
 
 tk_magnitude tk_reference_softmax_cross_entropy(
-    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float *gradient,
-    double *loss_sum);
+    size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float smoothing,
+    float *gradient, double *loss_sum);
 
 void tk_reference_load_images(
     const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,
