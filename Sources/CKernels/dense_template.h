@@ -17,6 +17,7 @@
 //   NAME(f)                  the name of f for this instruction set
 // Every loop with a constant bound is unrolled, so that arrays of V are registers.
 
+#include "images_template.h"
 
 static INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -499,14 +500,6 @@ tk_magnitude NAME(softmax_cross_entropy)(
     return u_result(magnitude);
 }
 
-// (pixel / 255 - mean) / deviation for 16 pixels.
-static INLINE V normalised(const uint8_t *pixels, float mean, float deviation) {
-    V value = v_div(v_pixels(pixels), v_set1(255.0f));
-    // x - 0 and x / 1 change nothing; a division costs more than the test.
-    if (mean != 0 || deviation != 1) value = v_div(v_sub(value, v_set1(mean)), v_set1(deviation));
-    return v_add(value, v_zero());
-}
-
 typedef float floats16 __attribute__((ext_vector_type(16)));
 
 // Transposes 16 rows of 16: four rounds that interleave row r with row r + 8.
@@ -523,24 +516,6 @@ static INLINE void transpose_tile(const float *rows, size_t stride, float column
         UNROLL for (int r = 0; r < 16; r++) a[r] = b[r];
     }
     UNROLL for (int r = 0; r < 16; r++) *(floats16 *)columns[r] = a[r];
-}
-
-typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
-
-// Transposes 16 rows of 16 bytes: four rounds that interleave row r with row r + 8.
-static INLINE void transpose_bytes(const uint8_t *const rows[16], uint8_t columns[16][16]) {
-    bytes16 a[16], b[16];
-    UNROLL for (int r = 0; r < 16; r++) __builtin_memcpy(&a[r], rows[r], 16);
-    UNROLL for (int round = 0; round < 4; round++) {
-        UNROLL for (int r = 0; r < 8; r++) {
-            b[2 * r] = __builtin_shufflevector(
-                a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * r + 1] = __builtin_shufflevector(
-                a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        UNROLL for (int r = 0; r < 16; r++) a[r] = b[r];
-    }
-    UNROLL for (int r = 0; r < 16; r++) __builtin_memcpy(columns[r], &a[r], 16);
 }
 
 void NAME(load_images)(

@@ -25,6 +25,16 @@ static INLINE V v_and(V a, V b) { return (V){_mm256_and_ps(a.low, b.low), _mm256
 static INLINE V v_rectified(V x) { return v_and(COMPARED(x, v_zero(), _CMP_NLE_UQ), x); }
 static INLINE V v_where_positive(V y, V x) { return v_and(COMPARED(y, v_zero(), _CMP_GT_OQ), x); }
 static INLINE V v_zero_below(V limit, V y, V x) { return v_and(COMPARED(y, limit, _CMP_NLT_UQ), x); }
+typedef V M;
+static INLINE M m_wins(V x, V best) {
+    V greater = COMPARED(x, best, _CMP_GT_OQ), nan = COMPARED(x, x, _CMP_UNORD_Q);
+    return (M){_mm256_or_ps(greater.low, nan.low), _mm256_or_ps(greater.high, nan.high)};
+}
+static INLINE V v_select(M m, V a, V b) {
+    return (V){_mm256_blendv_ps(b.low, a.low, m.low), _mm256_blendv_ps(b.high, a.high, m.high)};
+}
+static INLINE V v_where(M m, V x) { return v_and(m, x); }
+static INLINE V v_unless(M m, V x) { return (V){_mm256_andnot_ps(m.low, x.low), _mm256_andnot_ps(m.high, x.high)}; }
 static INLINE __m256 lanes_of(unsigned byte) {
     const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)byte), bit), bit));

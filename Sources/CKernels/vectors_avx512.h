@@ -24,6 +24,13 @@ static INLINE V v_where_positive(V y, V x) {
 static INLINE V v_zero_below(V limit, V y, V x) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, limit, _CMP_NLT_UQ), x);
 }
+typedef __mmask16 M;
+static INLINE M m_wins(V x, V best) {
+    return (M)(_mm512_cmp_ps_mask(x, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
+}
+static INLINE V v_select(M m, V a, V b) { return _mm512_mask_blend_ps(m, b, a); }
+static INLINE V v_where(M m, V x) { return _mm512_maskz_mov_ps(m, x); }
+static INLINE V v_unless(M m, V x) { return _mm512_maskz_mov_ps((M)~m, x); }
 static INLINE V v_masked(uint16_t word, V x) { return _mm512_maskz_mov_ps(word, x); }
 static INLINE V v_scale(V x, V t) {
     __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(t), 23);

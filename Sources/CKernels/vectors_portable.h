@@ -47,6 +47,11 @@ static INLINE V v_max(V a, V b) { return OF_BITS(((a.f > b.f) & BITS(a)) | (~(a.
 static INLINE V v_rectified(V x) { return OF_BITS(~(x.f <= (F)0.0f) & BITS(x)); }
 static INLINE V v_where_positive(V y, V x) { return OF_BITS((y.f > (F)0.0f) & BITS(x)); }
 static INLINE V v_zero_below(V limit, V y, V x) { return OF_BITS(~(y.f < limit.f) & BITS(x)); }
+typedef struct { I i; } M;
+static INLINE M m_wins(V x, V best) { return (M){(x.f > best.f) | (x.f != x.f)}; }
+static INLINE V v_select(M m, V a, V b) { return OF_BITS((m.i & BITS(a)) | (~m.i & BITS(b))); }
+static INLINE V v_where(M m, V x) { return OF_BITS(m.i & BITS(x)); }
+static INLINE V v_unless(M m, V x) { return OF_BITS(~m.i & BITS(x)); }
 static INLINE V v_masked(uint16_t word, V x) {
     const I bit = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
     return OF_BITS((((I)(int32_t)word & bit) != (I)0) & BITS(x));

@@ -1,0 +1,17 @@
+#pragma STDC FP_CONTRACT OFF
+#include "planes_isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+
+#include "vectors_avx2.h"
+
+#define NAME(f) tk_avx2_##f
+#include "images_template.h"
+#include "planes_template.h"
+#include "planes_batch_norm_template.h"
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,314 @@
+// Loading, pooling, flattening and shortcuts over vectors of 16 lanes. A file that includes this one has defined the vectors of one
+// instruction set as in dense_template.h, NAME(f), and beside them
+//   M                   a choice of lanes
+//   m_wins(x, best)     lanes where x > best or x is NaN
+//   v_select(m, a, b)   a in the lanes of m, else b
+//   v_where(m, x)       x in the lanes of m, else +0
+//   v_unless(m, x)      +0 in the lanes of m, else x
+// Every kernel passes over its tensors once, row by row; halos are left out.
+
+// Maps whose averages are summed side by side, so that no add waits for the one before it.
+enum { AVERAGED_MAPS = 4 };
+
+// The sizes of planes, in floats.
+typedef struct {
+    size_t row, plane, block;
+} Strides;
+
+static INLINE Strides strides_of(const tk_planes_shape *shape) {
+    size_t row = TK_LANES * (shape->width + 2), plane = (shape->height + 2) * row;
+    return (Strides){row, plane, shape->channels * plane};
+}
+
+// Where pixel (0, row) of a map is, from the first halo corner of the map.
+static INLINE size_t row_start(const Strides *strides, size_t row) { return (row + 1) * strides->row + TK_LANES; }
+
+// Stores one line of the gradient of a tensor, `at` floats from where its buffers start.
+static INLINE U store_gradient(V value, const float *addend, const float *gate, float *dx, size_t at, U magnitude) {
+    if (addend) value = v_add(value, v_load(addend + at));
+    value = v_add(value, v_zero());
+    if (gate) value = v_where_positive(v_load(gate + at), value);
+    v_store(dx + at, value);
+    return u_max(magnitude, value);
+}
+
+void NAME(load_planes)(
+    const uint8_t *images, const int32_t *indices, size_t count, const tk_planes_shape *shape, size_t blocks,
+    const float *means, const float *deviations, float *y) {
+    Strides strides = strides_of(shape);
+    size_t pixels = shape->channels * shape->height * shape->width;
+    for (size_t block = 0; block < blocks; block++) {
+        const uint8_t *image[TK_LANES];
+        for (size_t l = 0; l < TK_LANES; l++) {
+            size_t example = block * TK_LANES + l;
+            image[l] = images + (size_t)indices[example < count ? example : count - 1] * pixels;
+        }
+        size_t channel = 0, row = 0, column = 0;
+        for (size_t first = 0; first < pixels; first += TK_LANES) {
+            size_t width = pixels - first < TK_LANES ? pixels - first : TK_LANES;
+            uint8_t lines[TK_LANES][TK_LANES], ragged[TK_LANES][TK_LANES];
+            const uint8_t *source[TK_LANES];
+            for (size_t l = 0; l < TK_LANES; l++) {
+                source[l] = image[l] + first;
+                if (width == TK_LANES) continue;
+                // A load of 16 pixels would reach past the last image.
+                __builtin_memset(ragged[l], 0, TK_LANES);
+                for (size_t n = 0; n < width; n++) ragged[l][n] = source[l][n];
+                source[l] = ragged[l];
+            }
+            transpose_bytes(source, lines);
+            for (size_t n = 0; n < width; n++) {
+                float *line = y + block * strides.block + channel * strides.plane + row_start(&strides, row)
+                    + TK_LANES * column;
+                v_store(line, normalised(lines[n], means[channel], deviations[channel]));
+                if (++column < shape->width) continue;
+                column = 0;
+                if (++row < shape->height) continue;
+                row = 0;
+                channel++;
+            }
+        }
+    }
+}
+
+tk_magnitude NAME(max_pool)(const tk_planes_shape *shape, const float *x, float *y, size_t blocks) {
+    tk_planes_shape halved = {shape->channels, shape->height / 2, shape->width / 2};
+    Strides in = strides_of(shape), out = strides_of(&halved);
+    U magnitude = u_zero();
+    for (size_t map = 0; map < blocks * shape->channels; map++) {
+        for (size_t row = 0; row < halved.height; row++) {
+            const float *above = x + map * in.plane + row_start(&in, 2 * row), *below = above + in.row;
+            float *result = y + map * out.plane + row_start(&out, row);
+            for (size_t column = 0; column < halved.width; column++) {
+                V best = v_load(above), next = v_load(above + TK_LANES);
+                best = v_select(m_wins(next, best), next, best);
+                next = v_load(below);
+                best = v_select(m_wins(next, best), next, best);
+                next = v_load(below + TK_LANES);
+                best = v_add(v_select(m_wins(next, best), next, best), v_zero());
+                v_store(result, best);
+                magnitude = u_max(magnitude, best);
+                above += 2 * TK_LANES;
+                below += 2 * TK_LANES;
+                result += TK_LANES;
+            }
+        }
+    }
+    return u_result(magnitude);
+}
+
+tk_magnitude NAME(max_pool_gradient)(
+    const tk_planes_shape *shape, const float *x, const float *dy, const float *addend, const float *gate, float *dx,
+    size_t blocks) {
+    tk_planes_shape halved = {shape->channels, shape->height / 2, shape->width / 2};
+    Strides in = strides_of(shape), out = strides_of(&halved);
+    U magnitude = u_zero();
+    for (size_t map = 0; map < blocks * shape->channels; map++) {
+        for (size_t row = 0; row < halved.height; row++) {
+            size_t above = map * in.plane + row_start(&in, 2 * row), below = above + in.row;
+            const float *term = dy + map * out.plane + row_start(&out, row);
+            for (size_t column = 0; column < halved.width; column++) {
+                V best = v_load(x + above), second = v_load(x + above + TK_LANES);
+                M second_wins = m_wins(second, best);
+                best = v_select(second_wins, second, best);
+                V third = v_load(x + below);
+                M third_wins = m_wins(third, best);
+                best = v_select(third_wins, third, best);
+                M fourth_wins = m_wins(v_load(x + below + TK_LANES), best);
+                // The last to win takes all; each hands on what it does not take.
+                V rest = v_load(term);
+                V fourth_share = v_where(fourth_wins, rest);
+                rest = v_unless(fourth_wins, rest);
+                V third_share = v_where(third_wins, rest);
+                rest = v_unless(third_wins, rest);
+                V second_share = v_where(second_wins, rest);
+                rest = v_unless(second_wins, rest);
+                magnitude = store_gradient(rest, addend, gate, dx, above, magnitude);
+                magnitude = store_gradient(second_share, addend, gate, dx, above + TK_LANES, magnitude);
+                magnitude = store_gradient(third_share, addend, gate, dx, below, magnitude);
+                magnitude = store_gradient(fourth_share, addend, gate, dx, below + TK_LANES, magnitude);
+                above += 2 * TK_LANES;
+                below += 2 * TK_LANES;
+                term += TK_LANES;
+            }
+            if (shape->width % 2 == 0) continue;
+            magnitude = store_gradient(v_zero(), addend, gate, dx, above, magnitude);
+            magnitude = store_gradient(v_zero(), addend, gate, dx, below, magnitude);
+        }
+        if (shape->height % 2 == 0) continue;
+        size_t last = map * in.plane + row_start(&in, shape->height - 1);
+        for (size_t column = 0; column < shape->width; column++) {
+            magnitude = store_gradient(v_zero(), addend, gate, dx, last + TK_LANES * column, magnitude);
+        }
+    }
+    return u_result(magnitude);
+}
+
+// The averages of `count` maps that follow each other; their chains run side by side.
+static INLINE U average_maps(
+    const int count, const tk_planes_shape *shape, const Strides *strides, V factor, const float *x, float *y,
+    size_t y_stride, U magnitude) {
+    V sum[AVERAGED_MAPS];
+    UNROLL for (int m = 0; m < count; m++) sum[m] = v_zero();
+    for (size_t row = 0; row < shape->height; row++) {
+        const float *line = x + row_start(strides, row);
+        for (size_t column = 0; column < shape->width; column++, line += TK_LANES) {
+            UNROLL for (int m = 0; m < count; m++) {
+                sum[m] = v_add(sum[m], v_load(line + (size_t)m * strides->plane));
+                v_pin(&sum[m]);
+            }
+        }
+    }
+    UNROLL for (int m = 0; m < count; m++) {
+        V mean = v_add(v_mul(sum[m], factor), v_zero());
+        v_store(y + (size_t)m * y_stride, mean);
+        magnitude = u_max(magnitude, mean);
+    }
+    return magnitude;
+}
+
+static INLINE V reciprocal_of_pixels(const tk_planes_shape *shape) {
+    return v_set1(1.0f / (float)(shape->height * shape->width));
+}
+
+tk_magnitude NAME(average_pool)(const tk_planes_shape *shape, const float *x, float *y, size_t blocks) {
+    Strides strides = strides_of(shape);
+    V factor = reciprocal_of_pixels(shape);
+    U magnitude = u_zero();
+    for (size_t block = 0; block < blocks; block++) {
+        const float *map = x + block * strides.block;
+        float *mean = y + block * TK_LANES;
+        size_t y_stride = blocks * TK_LANES, channel = 0;
+        for (; channel + AVERAGED_MAPS <= shape->channels; channel += AVERAGED_MAPS) {
+            magnitude = average_maps(
+                AVERAGED_MAPS, shape, &strides, factor, map + channel * strides.plane, mean + channel * y_stride,
+                y_stride, magnitude);
+        }
+        for (; channel < shape->channels; channel++) {
+            magnitude = average_maps(
+                1, shape, &strides, factor, map + channel * strides.plane, mean + channel * y_stride, y_stride,
+                magnitude);
+        }
+    }
+    return u_result(magnitude);
+}
+
+tk_magnitude NAME(average_pool_gradient)(
+    const tk_planes_shape *shape, const float *dy, const float *addend, const float *gate, float *dx, size_t blocks) {
+    Strides strides = strides_of(shape);
+    V factor = reciprocal_of_pixels(shape);
+    U magnitude = u_zero();
+    for (size_t block = 0; block < blocks; block++) {
+        for (size_t channel = 0; channel < shape->channels; channel++) {
+            V share = v_mul(v_load(dy + (channel * blocks + block) * TK_LANES), factor);
+            for (size_t row = 0; row < shape->height; row++) {
+                size_t at = block * strides.block + channel * strides.plane + row_start(&strides, row);
+                for (size_t column = 0; column < shape->width; column++) {
+                    magnitude = store_gradient(share, addend, gate, dx, at + TK_LANES * column, magnitude);
+                }
+            }
+        }
+    }
+    return u_result(magnitude);
+}
+
+void NAME(flatten)(const tk_planes_shape *shape, const float *x, float *y, size_t blocks) {
+    Strides strides = strides_of(shape);
+    for (size_t channel = 0; channel < shape->channels; channel++) {
+        for (size_t row = 0; row < shape->height; row++) {
+            const float *line = x + channel * strides.plane + row_start(&strides, row);
+            for (size_t column = 0; column < shape->width; column++, line += TK_LANES) {
+                for (size_t block = 0; block < blocks; block++, y += TK_LANES) {
+                    v_store(y, v_load(line + block * strides.block));
+                }
+            }
+        }
+    }
+}
+
+tk_magnitude NAME(flatten_gradient)(
+    const tk_planes_shape *shape, const float *dy, const float *addend, const float *gate, float *dx, size_t blocks) {
+    Strides strides = strides_of(shape);
+    U magnitude = u_zero();
+    for (size_t channel = 0; channel < shape->channels; channel++) {
+        for (size_t row = 0; row < shape->height; row++) {
+            size_t at = channel * strides.plane + row_start(&strides, row);
+            for (size_t column = 0; column < shape->width; column++, at += TK_LANES) {
+                for (size_t block = 0; block < blocks; block++, dy += TK_LANES) {
+                    magnitude =
+                        store_gradient(v_load(dy), addend, gate, dx, at + block * strides.block, magnitude);
+                }
+            }
+        }
+    }
+    return u_result(magnitude);
+}
+
+static INLINE tk_planes_shape padded_shape(const tk_planes_shape *shape, size_t outputs, size_t stride) {
+    return (tk_planes_shape){outputs, (shape->height - 1) / stride + 1, (shape->width - 1) / stride + 1};
+}
+
+void NAME(pad_shortcut)(
+    const tk_planes_shape *shape, size_t outputs, size_t stride, const float *x, float *y, size_t blocks) {
+    tk_planes_shape padded = padded_shape(shape, outputs, stride);
+    Strides in = strides_of(shape), out = strides_of(&padded);
+    size_t before = (outputs - shape->channels) / 2;
+    for (size_t block = 0; block < blocks; block++) {
+        for (size_t channel = 0; channel < outputs; channel++) {
+            int taken = channel >= before && channel < before + shape->channels;
+            const float *map = taken ? x + block * in.block + (channel - before) * in.plane : NULL;
+            for (size_t row = 0; row < padded.height; row++) {
+                float *line = y + block * out.block + channel * out.plane + row_start(&out, row);
+                const float *source = map ? map + row_start(&in, row * stride) : NULL;
+                for (size_t column = 0; column < padded.width; column++, line += TK_LANES) {
+                    v_store(line, source ? v_load(source + TK_LANES * stride * column) : v_zero());
+                }
+            }
+        }
+    }
+}
+
+tk_magnitude NAME(pad_shortcut_gradient)(
+    const tk_planes_shape *shape, size_t outputs, size_t stride, const float *dy, const float *addend,
+    const float *gate, float *dx, size_t blocks) {
+    tk_planes_shape padded = padded_shape(shape, outputs, stride);
+    Strides in = strides_of(shape), out = strides_of(&padded);
+    size_t before = (outputs - shape->channels) / 2;
+    U magnitude = u_zero();
+    for (size_t block = 0; block < blocks; block++) {
+        for (size_t channel = 0; channel < shape->channels; channel++) {
+            for (size_t row = 0; row < shape->height; row++) {
+                size_t at = block * in.block + channel * in.plane + row_start(&in, row);
+                const float *term = row % stride != 0 ? NULL
+                    : dy + block * out.block + (before + channel) * out.plane + row_start(&out, row / stride);
+                // The column at which the next term of dy belongs.
+                size_t next = 0;
+                for (size_t column = 0; column < shape->width; column++, at += TK_LANES) {
+                    V value = v_zero();
+                    if (term && column == next) {
+                        value = v_load(term);
+                        term += TK_LANES;
+                        next += stride;
+                    }
+                    magnitude = store_gradient(value, addend, gate, dx, at, magnitude);
+                }
+            }
+        }
+    }
+    return u_result(magnitude);
+}
+
+tk_magnitude NAME(accumulate)(
+    const tk_planes_shape *shape, const float *dy, const float *addend, const float *gate, float *dx, size_t blocks) {
+    Strides strides = strides_of(shape);
+    U magnitude = u_zero();
+    for (size_t map = 0; map < blocks * shape->channels; map++) {
+        for (size_t row = 0; row < shape->height; row++) {
+            size_t at = map * strides.plane + row_start(&strides, row), end = at + TK_LANES * shape->width;
+            for (; at < end; at += TK_LANES) {
+                magnitude = store_gradient(v_load(dy + at), addend, gate, dx, at, magnitude);
+            }
+        }
+    }
+    return u_result(magnitude);
+}
