@@ -1,6 +1,7 @@
 #pragma STDC FP_CONTRACT OFF
 #include "conv_weight_gradient_isa.h"
 
+#include "lane_trees.h"
 #include "vectors_portable.h"
 
 #define WEIGHTS 1

@@ -14,6 +14,7 @@
         const tk_dense_shape *, const float *, const uint32_t *, size_t, const float *, const float *, float *);      \
     tk_magnitude tk_##isa##_weight_gradient(                                                                          \
         const tk_dense_shape *, const uint16_t *, const float *, const float *, float *, float *);                    \
+    tk_magnitude tk_##isa##_bias_gradient(size_t, size_t, const float *, float *);                                    \
     void tk_##isa##_update(const tk_rule *, size_t, const float *, float *, float *, float *);                        \
     void tk_##isa##_update_dense(                                                                                     \
         const tk_dense_shape *, const tk_rule *, const uint16_t *, const float *, const float *, float *, float *,    \

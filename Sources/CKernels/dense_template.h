@@ -10,6 +10,7 @@
 //   v_masked(word, x)        lane l of x where bit l of word is 1, else +0
 //   v_scale(x, t)            x · 2^n for t = 1.5 · 2^23 + n
 //   u_zero, u_max(u, x), u_result(u)
+//   v_folded(x)              lanes l and l + 8 of x added (lane_trees.h)
 //   ROWS, COLUMNS            accumulators of the forward kernel: ROWS outputs by COLUMNS vectors of examples
 //   BLOCK_ROWS, BLOCK_COLUMNS outputs and vectors of inputs of the weight gradient; at most 8 vectors in all
 //   GRADIENT_COLUMNS         vectors of examples in the input gradient, by 4 inputs
@@ -186,26 +187,24 @@ typedef struct {
 } waiting;
 
 // Sums over the batch of each output, in lanes and then as a tree; rows past the outputs give +0.
-static INLINE U bias_gradient(const tk_dense_shape *shape, const float *dy, float *g, U magnitude) {
-    size_t padded = (shape->outputs + TK_LANES - 1) / TK_LANES * TK_LANES;
-    for (size_t o = 0; o < padded; o += TK_LANES) {
-        for (size_t r = 0; r < TK_LANES; r++) {
-            float lane[TK_LANES] __attribute__((aligned(64)));
-            V sum = v_zero();
-            if (o + r < shape->outputs) {
-                for (size_t e = 0; e < shape->batch; e += TK_LANES) {
-                    sum = v_add(sum, v_load(dy + (o + r) * shape->batch + e));
-                }
-            }
-            v_store(lane, sum);
-            for (int half = TK_LANES / 2; half > 0; half /= 2) {
-                for (int l = 0; l < half; l++) lane[l] += lane[l + half];
-            }
-            g[o + r] = lane[0] + 0.0f;
+static INLINE H folded_row(size_t outputs, size_t batch, const float *dy, size_t o) {
+    V sum = v_zero();
+    for (size_t e = 0; o < outputs && e < batch; e += TK_LANES) sum = v_add(sum, v_load(dy + o * batch + e));
+    return v_folded(sum);
+}
+
+tk_magnitude NAME(bias_gradient)(size_t outputs, size_t batch, const float *dy, float *g) {
+    U magnitude = u_zero();
+    for (size_t o = 0; o < outputs; o += TK_LANES) {
+        for (size_t half = o; half < o + TK_LANES; half += 8) {
+#define FOLDED(k) folded_row(outputs, batch, dy, half + k)
+            H sums = H_EIGHT(FOLDED);
+#undef FOLDED
+            __builtin_memcpy(g + half, &sums, sizeof sums);
         }
         magnitude = u_max(magnitude, v_load(g + o));
     }
-    return magnitude;
+    return u_result(magnitude);
 }
 
 static INLINE void update_lanes(
@@ -396,8 +395,9 @@ tk_magnitude NAME(weight_gradient)(
     const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *xt, float *weight_gradient,
     float *bias_result) {
     gradient_use use = {NULL, mask, weight_gradient, NULL, NULL, u_zero()};
-    U magnitude = each_gradient(KEEP, shape->batch, shape, dy, xt, use);
-    return u_result(bias_gradient(shape, dy, bias_result, magnitude));
+    tk_magnitude weights = u_result(each_gradient(KEEP, shape->batch, shape, dy, xt, use));
+    tk_magnitude bias = NAME(bias_gradient)(shape->outputs, shape->batch, dy, bias_result);
+    return bias > weights ? bias : weights;
 }
 
 void NAME(update_dense)(
@@ -429,7 +429,7 @@ void NAME(update_dense)(
         break;
     case TK_RMSPROP_MOMENTUM: each_gradient(TK_RMSPROP_MOMENTUM, shape->batch, shape, dy, xt, use); break;
     }
-    bias_gradient(shape, dy, bias_result, u_zero());
+    NAME(bias_gradient)(shape->outputs, shape->batch, dy, bias_result);
     size_t padded = (shape->outputs + TK_LANES - 1) / TK_LANES * TK_LANES;
     NAME(update)(rule, padded, bias_result, bias, bias1, bias2);
 }

@@ -27,6 +27,11 @@ tk_magnitude tk_dense_weight_gradient(
     DISPATCH(isa, weight_gradient, shape, mask, dy, xt, weight_gradient, bias_gradient);
 }
 
+tk_magnitude tk_dense_bias_gradient(
+    tk_isa isa, size_t outputs, size_t batch, const float *dy, float *bias_gradient) {
+    DISPATCH(isa, bias_gradient, outputs, batch, dy, bias_gradient);
+}
+
 void tk_update(
     tk_isa isa, const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1,
     float *state2) {

@@ -55,6 +55,7 @@ static INLINE V v_pixels(const uint8_t *p) {
         _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))),
     };
 }
+static INLINE H v_folded(V x) { return (H){(floats8)_mm256_add_ps(x.low, x.high)}; }
 static INLINE void v_pin(V *x) { __asm__ volatile("" : "+x"(x->low), "+x"(x->high)); }
 static INLINE U u_zero(void) { return _mm256_setzero_si256(); }
 static INLINE U u_max(U u, V x) {

@@ -39,6 +39,9 @@ static INLINE V v_scale(V x, V t) {
 static INLINE V v_pixels(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
+static INLINE H v_folded(V x) {
+    return (H){(floats8)_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1))};
+}
 static INLINE void v_pin(V *x) { __asm__ volatile("" : "+v"(*x)); }
 static INLINE U u_zero(void) { return _mm512_setzero_si512(); }
 static INLINE U u_max(U u, V x) {

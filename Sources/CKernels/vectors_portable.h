@@ -62,6 +62,7 @@ static INLINE V v_pixels(const uint8_t *p) {
     __builtin_memcpy(&bytes, p, sizeof bytes);
     return (V){__builtin_convertvector(bytes, F)};
 }
+static INLINE H v_folded(V x) { return (H){x.f.lo + x.f.hi}; }
 static INLINE void v_pin(V *x) { (void)x; }
 static INLINE U u_zero(void) { return (U){(N)0u}; }
 static INLINE U u_max(U u, V x) { return (U){__builtin_elementwise_max(u.n, (N)BITS(x) & 0x7fffffffu)}; }

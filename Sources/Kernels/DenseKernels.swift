@@ -109,6 +109,13 @@ public struct DenseKernels: Sendable {
             bits: tk_dense_weight_gradient(code, &shape, mask, dy, transposed, weightGradient, biasGradient))
     }
 
+    /// db = Σ dy; `biasGradient` has room for the padded outputs, and the padding becomes +0.
+    public func biasGradient(
+        outputs: Int, batch: Int, dy: UnsafePointer<Float>, biasGradient: UnsafeMutablePointer<Float>
+    ) -> Magnitude {
+        Magnitude(bits: tk_dense_bias_gradient(code, outputs, batch, dy, biasGradient))
+    }
+
     /// Writes x [feature][example] as [feature / 16][example][16], the order in which weight gradients read it.
     public func transpose(
         features: Int, batch: Int, x: UnsafePointer<Float>, transposed: UnsafeMutablePointer<Float>

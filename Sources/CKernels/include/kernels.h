@@ -56,6 +56,10 @@ tk_magnitude tk_dense_weight_gradient(
     tk_isa isa, const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *xt,
     float *weight_gradient, float *bias_gradient);
 
+// The bias gradient of tk_dense_weight_gradient alone; rows past the outputs become +0.
+tk_magnitude tk_dense_bias_gradient(
+    tk_isa isa, size_t outputs, size_t batch, const float *dy, float *bias_gradient);
+
 typedef enum {
     TK_SGD = 0,
     TK_MOMENTUM = 1,

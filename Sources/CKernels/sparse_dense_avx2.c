@@ -1,0 +1,16 @@
+#pragma STDC FP_CONTRACT OFF
+#include "sparse_dense_isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+
+#include "lane_trees.h"
+#include "vectors_avx2.h"
+
+#define NAME(f) tk_avx2_##f
+#include "sparse_dense_template.h"
+
+#pragma clang attribute pop
+#endif
