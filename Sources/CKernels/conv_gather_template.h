@@ -1,0 +1,249 @@
+// Gathering convolutions over vectors of 16 lanes. A file that includes this one has defined V, U, v_zero, v_set1, v_load, v_store,
+// v_add, v_fma, v_rectified, v_where_positive, u_zero, u_max and u_result as in dense_template.h, and
+//   GROUP            channels that share a look at a source line on the dense path, at most 6
+//   GROUP_POSITIONS  positions of their accumulators, at most 8
+//   POSITIONS        positions of the accumulators of one channel, at most 8
+//   NAME(f)          the name of f for this instruction set
+
+size_t NAME(conv_group)(void) { return GROUP; }
+
+// Positions of some blocks that are computed together, and how far their chains are.
+typedef struct {
+    const tk_conv_plan *plan;
+    const tk_conv_finish *finish;
+    const float *source;
+    float *target;
+    size_t count;
+    // Where the positions lie, in floats from the first halo corner of channel 0 of block 0.
+    size_t source_at[TK_CONV_PANEL], target_at[TK_CONV_PANEL];
+    int begins, ends;
+    float *waiting;  // [n-th channel][position]: sums between two pieces of a chain, which changes no bit
+    U magnitude;
+} Panel;
+
+// The end of the chain of the channel whose plane starts at float `plane`, at position p.
+static INLINE void finish_chain(Panel *panel, size_t plane, size_t p, V sum) {
+    const tk_conv_finish *finish = panel->finish;
+    size_t at = panel->target_at[p] + plane;
+    if (finish->addend) sum = v_add(sum, v_load(finish->addend + at));
+    sum = v_add(sum, v_zero());
+    if (finish->rectify) sum = v_rectified(sum);
+    if (finish->gate) sum = v_where_positive(v_load(finish->gate + at), sum);
+    v_store(panel->target + at, sum);
+    panel->magnitude = u_max(panel->magnitude, sum);
+}
+
+// A piece of the chains of `channels` channels from the n-th on, at `positions` positions from the p-th on.
+static INLINE void gather(
+    const int channels, const int positions, Panel *panel, size_t n, size_t p, const tk_conv_link *link,
+    const tk_conv_link *end, const float *weights) {
+    V sum[GROUP][8];
+    float *waiting = panel->waiting + TK_LANES * (n * panel->count + p);
+    if (panel->begins) {
+        UNROLL for (int r = 0; r < channels; r++) {
+            const float *bias = panel->finish->bias;
+            V start = bias ? v_set1(bias[panel->plan->channel[n + r]]) : v_zero();
+            UNROLL for (int c = 0; c < positions; c++) sum[r][c] = start;
+        }
+    } else {
+        UNROLL for (int r = 0; r < channels; r++) {
+            UNROLL for (int c = 0; c < positions; c++) {
+                sum[r][c] = v_load(waiting + TK_LANES * (r * panel->count + c));
+            }
+        }
+    }
+    size_t at[8];
+    UNROLL for (int c = 0; c < positions; c++) at[c] = panel->source_at[p + c];
+    for (const float *source = panel->source; link < end; link++) {
+        const float *line = source + link->line, *weight = weights + link->weight;
+        V w[GROUP];
+        UNROLL for (int r = 0; r < channels; r++) w[r] = v_set1(weight[r]);
+        UNROLL for (int c = 0; c < positions; c++) {
+            V value = v_load(line + at[c]);
+            UNROLL for (int r = 0; r < channels; r++) sum[r][c] = v_fma(w[r], value, sum[r][c]);
+        }
+    }
+    UNROLL for (int r = 0; r < channels; r++) {
+        size_t plane = TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
+        UNROLL for (int c = 0; c < positions; c++) {
+            if (panel->ends) finish_chain(panel, plane, p + c, sum[r][c]);
+            else v_store(waiting + TK_LANES * (r * panel->count + c), sum[r][c]);
+        }
+    }
+}
+
+// How many of `left` come next, so that all rounds are about equally long.
+static INLINE size_t share(size_t left, size_t most) { return left / ((left + most - 1) / most); }
+
+#define CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+
+static void gather_one(
+    Panel *panel, size_t n, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
+    for (size_t p = 0, now; p < panel->count; p += now) {
+        now = share(panel->count - p, POSITIONS);
+        switch (now) {
+#define CASE(c) \
+    case c: gather(1, c < POSITIONS ? c : POSITIONS, panel, n, p, link, end, weights); break;
+            CASES
+#undef CASE
+        }
+    }
+}
+
+static INLINE void gather_some(
+    const int channels, Panel *panel, size_t n, const tk_conv_link *link, const tk_conv_link *end,
+    const float *weights) {
+    for (size_t p = 0, now; p < panel->count; p += now) {
+        now = share(panel->count - p, GROUP_POSITIONS);
+        switch (now) {
+#define CASE(c) \
+    case c: gather(channels, c < GROUP_POSITIONS ? c : GROUP_POSITIONS, panel, n, p, link, end, weights); break;
+            CASES
+#undef CASE
+        }
+    }
+}
+
+static void gather_group(
+    Panel *panel, size_t n, size_t channels, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
+    switch (channels) {
+    case 1: gather_one(panel, n, link, end, weights); break;
+#define CASE(r) \
+    case r: gather_some(r < GROUP ? r : GROUP, panel, n, link, end, weights); break;
+    CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#undef CASE
+    }
+}
+
+static void gather_panel(Panel *panel, const tk_conv_class *class, const float *weights) {
+    const tk_conv_plan *plan = panel->plan;
+    size_t groups = (plan->channels + GROUP - 1) / GROUP;
+    for (size_t k = 0; k < class->chunks; k++) {
+        panel->begins = k == 0;
+        panel->ends = k + 1 == class->chunks;
+        if (plan->dense) {
+            const tk_conv_link *link = class->links + class->segments[k], *end = class->links + class->segments[k + 1];
+            for (size_t g = 0; g < groups; g++) {
+                size_t first = plan->channels * g / groups, last = plan->channels * (g + 1) / groups;
+                gather_group(panel, first, last - first, link, end, weights + g * plan->group_weights);
+            }
+        } else {
+            const uint32_t *segments = class->segments + k * plan->channels;
+            for (size_t n = 0; n < plan->channels; n++) {
+                gather_one(panel, n, class->links + segments[n], class->links + segments[n + 1], weights);
+            }
+        }
+    }
+}
+
+// Adds the results at rows first_row ..< last_row and columns first_column ..< last_column of a block to the chains of
+// each channel: `lanes` is [n-th channel][2][16].
+static void add_sums(
+    const tk_conv_plan *plan, const float *block, size_t first_row, size_t last_row, size_t first_column,
+    size_t last_column, float *lanes) {
+    size_t row_floats = TK_LANES * (plan->width + 2);
+    for (size_t n = 0; n < plan->channels; n++, lanes += 2 * TK_LANES) {
+        const float *plane = block + TK_LANES * plan->target_plane * plan->channel[n];
+        V sum = v_load(lanes), squares = v_load(lanes + TK_LANES);
+        for (size_t row = first_row; row < last_row; row++) {
+            const float *line = plane + row_floats * (row + 1) + TK_LANES;
+            for (size_t column = first_column; column < last_column; column++) {
+                V z = v_load(line + TK_LANES * column);
+                sum = v_add(sum, z);
+                squares = v_fma(z, z, squares);
+            }
+        }
+        v_store(lanes, sum);
+        v_store(lanes + TK_LANES, squares);
+    }
+}
+
+// Stores the sums of block `b` from the chains in the lanes of each channel.
+static U store_sums(const tk_conv_plan *plan, const tk_conv_finish *finish, size_t b, float *lanes, U magnitude) {
+    size_t channels = plan->target_block / plan->target_plane;
+    size_t examples = finish->examples > b * TK_LANES ? finish->examples - b * TK_LANES : 0;
+    for (size_t n = 0; n < plan->channels; n++) {
+        for (size_t s = 0; s < 2; s++, lanes += TK_LANES) {
+            for (size_t l = examples; l < TK_LANES; l++) lanes[l] = 0.0f;
+            for (int half = TK_LANES / 2; half > 0; half /= 2) {
+                for (int l = 0; l < half; l++) lanes[l] = lanes[l] + lanes[l + half];
+            }
+            float sum = lanes[0] + 0.0f;
+            finish->sums[2 * (b * channels + plan->channel[n]) + s] = sum;
+            magnitude = u_max(magnitude, v_set1(sum));
+        }
+    }
+    return magnitude;
+}
+
+static void clear_lanes(const tk_conv_plan *plan, float *lanes) {
+    for (size_t n = 0; n < 2 * plan->channels; n++) v_store(lanes + TK_LANES * n, v_zero());
+}
+
+static INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+static void place_panel(
+    Panel *panel, const tk_conv_class *class, size_t block, size_t last_block, size_t row, size_t column) {
+    const tk_conv_plan *plan = panel->plan;
+    size_t last_row = least(row + class->panel_rows, class->rows);
+    size_t last_column = least(column + class->panel_columns, class->columns);
+    panel->count = 0;
+    for (size_t b = block; b < last_block; b++) {
+        for (size_t r = row; r < last_row; r++) {
+            for (size_t c = column; c < last_column; c++) {
+                panel->source_at[panel->count] = TK_LANES
+                    * (class->source + b * plan->source_block + r * plan->source_row + c * plan->source_column);
+                panel->target_at[panel->count++] = TK_LANES
+                    * (class->target + b * plan->target_block + r * plan->target_row + c * plan->target_column);
+            }
+        }
+    }
+}
+
+tk_magnitude NAME(conv_gather)(
+    const tk_conv_plan *plan, const tk_conv_finish *finish, const float *weights, const float *source, size_t blocks,
+    float *waiting, float *target) {
+    size_t block_floats = TK_LANES * plan->target_block;
+    size_t tile_rows = plan->width <= 2 || plan->width > 4 ? 2 : 4;
+    size_t tile_columns = plan->width > 4 ? 8 : plan->width > 2 ? 4 : 2;
+    float *lanes = waiting;
+    Panel panel = {
+        .plan = plan, .finish = finish, .source = source, .target = target,
+        .waiting = waiting + TK_LANES * 2 * plan->channels, .magnitude = u_zero(),
+    };
+    // Where panels are the tiles and come in their order, a panel is added to the sums while it is near.
+    int at_once = finish->sums && plan->class_count == 1 && plan->classes[0].panel_blocks == 1
+        && plan->classes[0].panel_rows == tile_rows && plan->classes[0].panel_columns == tile_columns;
+    for (size_t n = 0; n < plan->class_count; n++) {
+        const tk_conv_class *class = plan->classes + n;
+        for (size_t b = 0; b < blocks; b += class->panel_blocks) {
+            if (at_once) clear_lanes(plan, lanes);
+            for (size_t row = 0; row < class->rows; row += class->panel_rows) {
+                for (size_t column = 0; column < class->columns; column += class->panel_columns) {
+                    place_panel(&panel, class, b, least(b + class->panel_blocks, blocks), row, column);
+                    gather_panel(&panel, class, weights);
+                    if (at_once) {
+                        add_sums(
+                            plan, target + b * block_floats, row, least(row + tile_rows, plan->height), column,
+                            least(column + tile_columns, plan->width), lanes);
+                    }
+                }
+            }
+            if (at_once) panel.magnitude = store_sums(plan, finish, b, lanes, panel.magnitude);
+        }
+    }
+    if (finish->sums && !at_once) {
+        for (size_t b = 0; b < blocks; b++) {
+            clear_lanes(plan, lanes);
+            for (size_t row = 0; row < plan->height; row += tile_rows) {
+                for (size_t column = 0; column < plan->width; column += tile_columns) {
+                    add_sums(
+                        plan, target + b * block_floats, row, least(row + tile_rows, plan->height), column,
+                        least(column + tile_columns, plan->width), lanes);
+                }
+            }
+            panel.magnitude = store_sums(plan, finish, b, lanes, panel.magnitude);
+        }
+    }
+    return u_result(panel.magnitude);
+}

@@ -1,0 +1,83 @@
+// Forward and input gradient of a 3 × 3 (padding 1) or 1 × 1 convolution of stride 1 or 2, over planes:
+// [batch / 16][channel][height + 2][width + 2][16], with a halo that is +0. Both gather: a result is one fma chain over weights
+// and the source lines that they meet, and a plan says which.
+//
+// - Forward: per output one chain from the bias (or +0) over (input, row, column) ascending; then + 0.0, then v <= 0 becomes +0
+//   where it is asked for.
+// - Input gradient: per input one chain from +0 over (output, row, column) ascending; then + addend, then + 0.0; then +0 where
+//   the gate is not positive.
+// Weights that were pruned are not in a chain, and those that meet only halo need not be.
+#ifndef TOMBOLA_CONV_GATHER_H
+#define TOMBOLA_CONV_GATHER_H
+
+#include "conv_weight_gradient.h"
+#include "kernels.h"
+
+// A link of a chain: the source line that it meets, counted in floats from the first halo corner of the block for a position
+// at (0, 0), and where its weight is, counted from the first weight of the group of channels.
+typedef struct {
+    uint32_t line, weight;
+} tk_conv_link;
+
+// Positions of a target map that meet the same links.
+typedef struct {
+    size_t rows, columns;
+    size_t source, target;  // the line that position (0, 0) stands at, from the first halo corner of a channel
+    // Positions that are computed together: at most TK_CONV_PANEL.
+    size_t panel_blocks, panel_rows, panel_columns;
+    // A chain is computed in `chunks` pieces. Dense: piece k of every channel is links[segments[k]] ..< links[segments[k + 1]].
+    // Sparse: piece k of the n-th channel likewise for segments[k * channels + n].
+    size_t chunks;
+    const uint32_t *segments;
+    const tk_conv_link *links;
+} tk_conv_class;
+
+enum { TK_CONV_PANEL = 16 };
+
+// Strides are in lines.
+typedef struct {
+    size_t source_block, source_row, source_column;  // the latter two from a position to the next
+    size_t target_block, target_plane, target_row, target_column;
+    size_t height, width;  // of a target map
+    // Channels of the target whose chains are computed, ascending; the others are left as they are.
+    size_t channels;
+    const uint32_t *channel;
+    // Dense: channels go in the fewest groups of at most tk_conv_group(isa), the n-th of g starts at channels * n / g. Weight k
+    // of its r-th channel is weights[n * group_weights + k * tk_conv_group(isa) + r], and links count from the group.
+    int dense;
+    size_t group_weights;
+    size_t class_count;
+    const tk_conv_class *classes;
+} tk_conv_plan;
+
+// What becomes of a chain; NULL where a step is not wanted.
+typedef struct {
+    const float *bias;           // [channel of the target]
+    int rectify;
+    const float *addend, *gate;  // planes like the target; `addend` may be the target
+    // [block][channel of the target][2]: sums of the results and of their squares over a block, the lanes of `examples` only.
+    // In each lane one chain from +0 over the positions in the order of conv_weight_gradient.h's tiles; then the tree.
+    float *sums;
+    size_t examples;
+} tk_conv_finish;
+
+// How many channels share a look at a source line on the dense path.
+size_t tk_conv_group(tk_isa isa);
+
+// - `waiting`: scratch, plan->channels · (TK_CONV_PANEL + 2) lines.
+// Returns the largest magnitude of a result or a sum.
+tk_magnitude tk_conv_gather(
+    tk_isa isa, const tk_conv_plan *plan, const tk_conv_finish *finish, const float *weights, const float *source,
+    size_t blocks, float *waiting, float *target);
+
+// The same results one operation at a time. `survives`: [output][input][row][column], or NULL for all; `live`: [output], or NULL
+// for all; `weights` are compact. Outputs that are not live become +0, and their dy is not read.
+tk_magnitude tk_reference_conv_forward(
+    const tk_conv_gradient_shape *shape, const uint8_t *survives, const uint8_t *live, const float *weights,
+    const float *x, const float *bias, int rectify, size_t blocks, size_t examples, float *y, float *sums);
+
+tk_magnitude tk_reference_conv_input_gradient(
+    const tk_conv_gradient_shape *shape, const uint8_t *survives, const uint8_t *live, const float *weights,
+    const float *dy, const float *addend, const float *gate, size_t blocks, float *dx);
+
+#endif
