@@ -1,7 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "conv_weight_gradient_isa.h"
 
-#include "lane_trees.h"
 #include "vectors_portable.h"
 
 #define WEIGHTS 1

@@ -6,7 +6,6 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
-#include "lane_trees.h"
 #include "vectors_avx2.h"
 
 #define ROWS 6

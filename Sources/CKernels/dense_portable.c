@@ -1,7 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "dense.h"
 
-#include "lane_trees.h"
 #include "vectors_portable.h"
 
 #define ROWS 1

@@ -7,7 +7,6 @@
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 
-#include "lane_trees.h"
 #include "vectors_avx512.h"
 
 #define NAME(f) tk_avx512_##f

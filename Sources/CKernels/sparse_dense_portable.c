@@ -1,7 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "sparse_dense_isa.h"
 
-#include "lane_trees.h"
 #include "vectors_portable.h"
 
 #define NAME(f) tk_portable_##f

@@ -1,6 +1,8 @@
 // 16 lanes in two registers of AVX2. Included inside the attribute that allows its instructions.
 #pragma once
 
+#include "lane_trees.h"
+
 typedef struct { __m256 low, high; } V;
 typedef __m256i U;
 

@@ -1,6 +1,8 @@
 // 16 lanes in one register of AVX-512. Included inside the attribute that allows its instructions.
 #pragma once
 
+#include "lane_trees.h"
+
 typedef __m512 V;
 typedef __m512i U;
 

@@ -3,6 +3,8 @@
 // one that shows (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). libm's fmaf would be a call a lane.
 #pragma once
 
+#include "lane_trees.h"
+
 typedef float F __attribute__((ext_vector_type(16)));
 typedef double D __attribute__((ext_vector_type(16)));
 typedef int64_t L __attribute__((ext_vector_type(16)));
