@@ -59,7 +59,7 @@ struct GoldenTests {
     func initialisations() throws {
         for (name, golden) in [
             ("glorot-uniform", ["1caa2f5cf6cd", "e888cbae7766"]), ("kaiming-normal", ["597726ab76fb", "c5ad326e4340"]),
-            ("kaiming-uniform", ["73599467eade", "c08b9640bed7"]),
+            ("kaiming-uniform", ["73599467eade", "c08b9640bed7"]), ("orthogonal", ["f711cd6b558f", "e772b1f908bb"]),
         ] as [(String, [String])] {
             var task = dense("sgd")
             task.model.initialisation = name
