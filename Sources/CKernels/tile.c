@@ -1,5 +1,4 @@
 #pragma STDC FP_CONTRACT OFF
-#include "magnitude.h"
 #include "tile_isa.h"
 
 #include <string.h>
@@ -319,12 +318,13 @@ static size_t sums_count(const tk_tile_gradient *g) {
 }
 
 tk_magnitude tk_tile_weight_gradient(
-    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count, const float *x,
-    const float *dy, size_t blocks, float *gradient, void *scratch) {
+    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count,
+    const uint8_t *live, const float *x, const float *dy, size_t blocks, float *gradient, void *scratch) {
     Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
     tk_tile_gradient g = gradient_over(layer, blocks);
     g.x = x + (in.halo - (layer->kernel - 1) / 2) * (in.row + TK_LANES);
     g.dy = dy + out.corner;
+    g.live = live;
     g.sums = scratch;
     g.left = (uint32_t *)(g.sums + sums_count(&g));
     g.right = g.left + left_count(&g);
@@ -342,20 +342,4 @@ size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks) {
     tk_tile_gradient g = gradient_over(layer, blocks);
     size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float);
     return larger_of(gradient, larger_of(lanes_bytes(layer) + pairs_bytes(&in), pairs_bytes(&out)));
-}
-
-tk_magnitude tk_tile_dense_bias_gradient(size_t outputs, size_t blocks, const float *dy, float *gradient) {
-    tk_magnitude magnitude = 0;
-    for (size_t o = 0; o < outputs; o++) {
-        float lane[TK_LANES] = {0};
-        for (size_t e = 0; e < TK_LANES * blocks; e += TK_LANES, dy += TK_LANES) {
-            for (int l = 0; l < TK_LANES; l++) lane[l] = lane[l] + dy[l];
-        }
-        for (int half = TK_LANES / 2; half > 0; half /= 2) {
-            for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
-        }
-        gradient[o] = lane[0] + 0.0f;
-        magnitude = larger(magnitude, gradient[o]);
-    }
-    return magnitude;
 }

@@ -3,6 +3,7 @@
 #define TOMBOLA_TILE_ISA_H
 
 #include "dense.h"
+#include "magnitude.h"
 #include "tile_kernels.h"
 
 // Tiles of operands are 16 rows of 64 bytes; tiles of sums are 16 × 16 f32.
@@ -47,6 +48,7 @@ typedef struct {
     size_t dy_block, dy_plane, dy_row, dy_column;
     size_t x_block, x_plane, x_row, x_column;
     size_t outputs, inputs, rows, columns, kernel, stride;
+    const uint8_t *live;  // dy of outputs that are not live is +0; NULL: all are
     size_t blocks;
     int blocks_are_columns;  // features: two blocks are a column, and there is one row
     size_t strip;            // rows of dy that are converted at once

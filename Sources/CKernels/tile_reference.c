@@ -158,8 +158,8 @@ tk_magnitude tk_reference_tile_input_gradient(
 }
 
 tk_magnitude tk_reference_tile_weight_gradient(
-    const tk_tile_layer *layer, const uint8_t *survives, const float *x, const float *dy, size_t blocks,
-    float *gradient) {
+    const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const float *x, const float *dy,
+    size_t blocks, float *gradient) {
     tk_magnitude magnitude = 0;
     size_t next = 0;
     ptrdiff_t edge = (ptrdiff_t)(layer->kernel - 1) / 2, stride = (ptrdiff_t)layer->stride;
@@ -178,7 +178,7 @@ tk_magnitude tk_reference_tile_weight_gradient(
                 size_t block = b + n % 2, l = n / 2;
                 if (block < blocks) {
                     size_t y_at = y_line(layer, blocks, block, o, (ptrdiff_t)row, (ptrdiff_t)column) + l;
-                    add(&s, dy[y_at], x[x_line(layer, blocks, block, i, x_row, x_column) + l]);
+                    add(&s, live && !live[o] ? 0.0f : dy[y_at], x[x_line(layer, blocks, block, i, x_row, x_column) + l]);
                 } else {
                     add(&s, 0.0f, 0.0f);
                 }

@@ -181,9 +181,9 @@ static INLINE void sums_of_one_by_four(
 }
 
 // The lanes of up to 32 outputs from `o` on, when the last position of a block is done.
-static void store_lane_sums(const tk_tile_product *p, size_t block, size_t o) {
+static tk_magnitude store_lane_sums(const tk_tile_product *p, size_t block, size_t o, tk_magnitude magnitude) {
     block += p->first_block;
-    if (block * TK_LANES >= p->examples) return;
+    if (block * TK_LANES >= p->examples) return magnitude;
     size_t filled = smaller(TK_LANES, p->examples - block * TK_LANES);
     float *stored = p->sums + 2 * block * p->outputs;
     for (size_t n = 2 * o; n < 2 * smaller(o + 2 * TILE_ROWS, p->outputs); n++) {
@@ -193,7 +193,9 @@ static void store_lane_sums(const tk_tile_product *p, size_t block, size_t o) {
             for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
         }
         stored[n] = lane[0];
+        magnitude = larger(magnitude, lane[0]);
     }
+    return magnitude;
 }
 
 // One group of positions of a block for up to 32 outputs from `o` on.
@@ -228,6 +230,7 @@ static INLINE U product_of_group(
 
 tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
     U magnitude = u_zero();
+    tk_magnitude of_sums = 0;
     Grouping g = grouping_of(p->rows, p->columns);
     size_t groups = g.down * g.across;
     TILES_OPEN;
@@ -240,12 +243,13 @@ tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
                 size_t block = n / groups, index = n % groups;
                 if (lanes && index == 0) __builtin_memset(lanes, 0, lane_count * sizeof(float));
                 magnitude = product_of_group(tiles, p, &g, block, index, o, magnitude);
-                if (lanes && index == groups - 1) store_lane_sums(p, block, o);
+                if (lanes && index == groups - 1) of_sums = store_lane_sums(p, block, o, of_sums);
             }
         }
     }
     TILES_CLOSE;
-    return u_result(magnitude);
+    tk_magnitude of_results = u_result(magnitude);
+    return of_results > of_sums ? of_results : of_sums;
 }
 
 // Weight gradients
@@ -253,6 +257,7 @@ tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
 // left[output / 16][row][column] = 16 outputs × 16 pairs, for `count` rows of dy.
 static void convert_left(const tk_tile_gradient *g, size_t block, size_t row, size_t count) {
     for (size_t o = 0; o < TILE_ROWS * tk_tiles(g->outputs); o++) {
+        int there = o < g->outputs && (!g->live || g->live[o]);
         for (size_t r = 0; r < count; r++) {
             uint32_t *to = g->left
                 + (((o / TILE_ROWS * g->strip + r) * g->columns) * TILE_ROWS + o % TILE_ROWS) * TILE_PAIRS;
@@ -260,8 +265,7 @@ static void convert_left(const tk_tile_gradient *g, size_t block, size_t row, si
             for (size_t c = 0; c < g->columns; c++, to += TILE_SUMS) {
                 int odd = (g->blocks_are_columns ? 2 * c : block) + 1 < g->blocks;
                 const float *line = from + c * g->dy_column;
-                pair_lines(
-                    o < g->outputs ? line : NULL, o < g->outputs && odd ? line + g->dy_block : NULL, (Words *)to);
+                pair_lines(there ? line : NULL, there && odd ? line + g->dy_block : NULL, (Words *)to);
             }
         }
     }

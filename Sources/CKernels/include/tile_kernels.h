@@ -1,6 +1,6 @@
 // The kernels of `precision: bf16`: convolutions (3 × 3 with padding 1, or 1 × 1; stride 1 or 2) and dense layers, as programs
 // over tiles of TDPBF16PS (Intel AMX). Weights, activations, gradients and sums are f32 in memory; what is multiplied is rounded
-// to bf16 first. Every pruned weight takes part as +0. Numerics id: bf16-tiles-16x32.
+// to bf16 first. Every pruned weight takes part as +0.
 //
 // Rounding to bf16: x + 0.0 (which makes -0 and, on threads that flush denormals, denormals +0), then to nearest, ties to even;
 // NaN stays NaN.
@@ -21,9 +21,10 @@
 //   row the elements are numbered n · pairs + o for its n-th pixel, columns ascending, and taken 32 a step. Outputs that are not
 //   live take part as +0. Then sum + addend (if there is one; it may be dx); then + 0.0; then +0 where gate <= 0 or is NaN (if there is a gate).
 // - Weight gradient: a sum from +0. For each two blocks of 16 examples b, b + 1 (b even), each row and column of dy, all ascending,
-//   one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is none). a is dy, b is x. Then + 0.0.
+//   one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is none). a is dy (+0 in outputs that are not live), b is x. Then + 0.0.
 //
 // Batch-norm sums of the forward pass: those of tk_batch_norm_sums over the stored y; [block][output][2].
+// Magnitudes are those of results and of these sums.
 #ifndef TOMBOLA_TILE_KERNELS_H
 #define TOMBOLA_TILE_KERNELS_H
 
@@ -73,12 +74,8 @@ tk_magnitude tk_tile_input_gradient(
 
 // - `gradient`: compact: that of places[n] becomes gradient[n].
 tk_magnitude tk_tile_weight_gradient(
-    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count, const float *x,
-    const float *dy, size_t blocks, float *gradient, void *scratch);
-
-// In each of 16 lanes a chain of adds from +0 over the batch, then the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1), + 0.0:
-// the bias gradient of a dense layer, [output].
-tk_magnitude tk_tile_dense_bias_gradient(size_t outputs, size_t blocks, const float *dy, float *gradient);
+    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count,
+    const uint8_t *live, const float *x, const float *dy, size_t blocks, float *gradient, void *scratch);
 
 // sums [16][16] = dot(sums, a [16][32], b [16 pairs][16][2]) for each row and column.
 void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums);
@@ -94,7 +91,7 @@ tk_magnitude tk_reference_tile_input_gradient(
     const tk_tile_layer *layer, const float *weights, const uint8_t *live, const float *dy,
     const float *addend, const float *gate, float *dx, size_t blocks);
 tk_magnitude tk_reference_tile_weight_gradient(
-    const tk_tile_layer *layer, const uint8_t *survives, const float *x, const float *dy, size_t blocks,
-    float *gradient);
+    const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const float *x, const float *dy,
+    size_t blocks, float *gradient);
 
 #endif
