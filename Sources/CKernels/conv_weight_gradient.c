@@ -2,15 +2,24 @@
 #include "conv_weight_gradient_isa.h"
 #include "dispatch.h"
 
-tk_magnitude tk_conv_weight_gradient(
-    tk_isa isa, const tk_conv_gradient_shape *shape, const tk_conv_gradient_group *groups, size_t group_count,
-    const tk_conv_gradient_weight *weights, const float *x, const float *dy, size_t blocks, float *sums,
-    size_t capacity, float *gradient) {
-    DISPATCH(
-        isa, conv_weight_gradient, shape, groups, group_count, weights, x, dy, blocks, sums, capacity, gradient);
+size_t tk_conv_outputs_at_once(tk_isa isa) { DISPATCH(isa, conv_outputs_at_once); }
+
+size_t tk_conv_weights_at_once(tk_isa isa) { DISPATCH(isa, conv_weights_at_once); }
+
+tk_magnitude tk_conv_dense_gradient(
+    tk_isa isa, const tk_conv_strips *strips, const tk_conv_dense_block *block, const float *x, const float *dy,
+    float *sums, float *gradient) {
+    DISPATCH(isa, conv_dense_gradient, strips, block, x, dy, sums, gradient);
+}
+
+tk_magnitude tk_conv_sparse_gradient(
+    tk_isa isa, const tk_conv_strips *strips, const tk_conv_sparse_block *block, const float *x, const float *dy,
+    float *sums, float *gradient) {
+    DISPATCH(isa, conv_sparse_gradient, strips, block, x, dy, sums, gradient);
 }
 
 tk_magnitude tk_conv_bias_gradient(
-    tk_isa isa, const tk_conv_gradient_shape *shape, const float *dy, size_t blocks, float *gradient) {
-    DISPATCH(isa, conv_bias_gradient, shape, dy, blocks, gradient);
+    tk_isa isa, const tk_conv_strips *strips, const uint32_t *outputs, size_t count, const float *dy, float *sums,
+    float *gradient) {
+    DISPATCH(isa, conv_bias_gradient, strips, outputs, count, dy, sums, gradient);
 }

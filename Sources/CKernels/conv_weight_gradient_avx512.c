@@ -9,6 +9,9 @@
 
 #include "vectors_avx512.h"
 
+// Of 32 registers 24 are sums, 3 x and 1 dy: 11 loads serve 24 fma.
+#define SLICES 1
+#define OUTPUTS 8
 #define WEIGHTS 8
 #define NAME(f) tk_avx512_##f
 #include "conv_weight_gradient_template.h"

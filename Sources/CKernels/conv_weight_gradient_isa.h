@@ -6,11 +6,15 @@
 #include "dense.h"
 #include "magnitude.h"
 
-#define DECLARE(isa)                                                                                          \
-    tk_magnitude tk_##isa##_conv_weight_gradient(                                                             \
-        const tk_conv_gradient_shape *, const tk_conv_gradient_group *, size_t, const tk_conv_gradient_weight *, \
-        const float *, const float *, size_t, float *, size_t, float *);                                      \
-    tk_magnitude tk_##isa##_conv_bias_gradient(const tk_conv_gradient_shape *, const float *, size_t, float *);
+#define DECLARE(isa)                                                                                               \
+    size_t tk_##isa##_conv_outputs_at_once(void);                                                                  \
+    size_t tk_##isa##_conv_weights_at_once(void);                                                                  \
+    tk_magnitude tk_##isa##_conv_dense_gradient(                                                                   \
+        const tk_conv_strips *, const tk_conv_dense_block *, const float *, const float *, float *, float *);      \
+    tk_magnitude tk_##isa##_conv_sparse_gradient(                                                                  \
+        const tk_conv_strips *, const tk_conv_sparse_block *, const float *, const float *, float *, float *);     \
+    tk_magnitude tk_##isa##_conv_bias_gradient(                                                                    \
+        const tk_conv_strips *, const uint32_t *, size_t, const float *, float *, float *);
 
 DECLARE(portable)
 #if defined(__x86_64__)

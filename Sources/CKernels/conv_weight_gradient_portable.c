@@ -3,6 +3,8 @@
 
 #include "vectors_portable.h"
 
+#define SLICES 1
+#define OUTPUTS 1
 #define WEIGHTS 1
 #define NAME(f) tk_portable_##f
 #include "conv_weight_gradient_template.h"

@@ -1,168 +1,208 @@
 // The gradients of a convolution over vectors of 16 lanes. A file that includes this one has defined V, v_zero, v_load,
-// v_store, v_add, v_fma and v_pin as in dense_template.h, and
-//   WEIGHTS   how many weights are summed side by side, at most 8
+// v_store, v_add, v_fma, v_folded and v_pin as in dense_template.h, and
+//   SLICES    parts of a line that the dense kernel sums one after the other. If it is not 1: Slice, one part,
+//             with slice_zero, slice_load, slice_store, slice_fma and slice_pin
+//   OUTPUTS   outputs of a panel
+//   WEIGHTS   how many weights of an output are summed side by side in the sparse kernel, at most 8
 //   NAME(f)   the name of f for this instruction set
 
-enum { POSITIONS = 16 };
+#if SLICES == 1
+typedef V Slice;
+#define slice_zero v_zero
+#define slice_load v_load
+#define slice_store v_store
+#define slice_fma v_fma
+#define slice_pin v_pin
+#endif
 
-// The sizes of planes, in lines.
-typedef struct {
-    size_t height, width;  // of an output map, in pixels
-    size_t tile_blocks, tile_rows, tile_columns;
-    size_t x_row, x_block, y_row, y_plane, y_block;
-} Plan;
+enum {
+    LINES = TK_CONV_PANEL_LINES,
+    PANEL = OUTPUTS * LINES,
+    SLICE_LANES = TK_LANES / SLICES,
+    // Weights whose lanes are summed at once.
+    TREES = 8,
+    // Panels whose lanes are summed while they are in the first-level cache.
+    FINISHED_PANELS = 8,
+};
 
-static Plan plan_of(const tk_conv_gradient_shape *shape) {
-    Plan plan;
-    plan.height = (shape->height - 1) / shape->stride + 1;
-    plan.width = (shape->width - 1) / shape->stride + 1;
-    plan.tile_blocks = plan.width > 2 ? 1 : 4;
-    plan.tile_rows = plan.width > 4 ? 2 : plan.width > 2 ? 4 : 2;
-    plan.tile_columns = plan.width > 4 ? 8 : plan.width > 2 ? 4 : 2;
-    plan.x_row = shape->width + 2;
-    plan.x_block = shape->inputs * (shape->height + 2) * plan.x_row;
-    plan.y_row = plan.width + 2;
-    plan.y_plane = (plan.height + 2) * plan.y_row;
-    plan.y_block = shape->outputs * plan.y_plane;
-    return plan;
+size_t NAME(conv_outputs_at_once)(void) { return OUTPUTS; }
+size_t NAME(conv_weights_at_once)(void) { return WEIGHTS; }
+
+static INLINE const float *at_byte(const float *p, size_t offset) {
+    return (const float *)(const void *)((const char *)p + offset);
 }
 
-// Where the positions of a tile lie, in floats from the first halo corner of a channel of block 0. One outside the map reads
-// dy in the halo, where it is +0, and x where the tile's first position does: it adds nothing.
-typedef struct {
-    size_t x[POSITIONS], dy[POSITIONS];
-} Tile;
+// The lane trees of `count` sums. Reads up to 7 lines more.
+static INLINE tk_magnitude finish(
+    const float *sums, const uint32_t *places, size_t count, float *gradient, tk_magnitude magnitude) {
+    float unwanted;
+    for (size_t n = 0; n < count; n += TREES) {
+#define FOLDED(w) v_folded(v_load(sums + TK_LANES * (n + (w))))
+        H sum = H_EIGHT(FOLDED);
+#undef FOLDED
+        float results[TREES];
+        __builtin_memcpy(results, &sum, sizeof results);
+        size_t last = count - n < TREES ? count - n : TREES;
+        for (size_t w = 0; w < last; w++) {
+            uint32_t place = places[n + w];
+            *(place == TK_CONV_NOWHERE ? &unwanted : gradient + place) = results[w];
+            magnitude = larger(magnitude, place == TK_CONV_NOWHERE ? 0.0f : results[w]);
+        }
+    }
+    return magnitude;
+}
 
-static void place_tile(
-    const Plan *plan, size_t stride, size_t blocks, size_t block, size_t row, size_t column, Tile *tile) {
-    int p = 0;
-    for (size_t b = block; b < block + plan->tile_blocks; b++) {
-        for (size_t r = row; r < row + plan->tile_rows; r++) {
-            for (size_t c = column; c < column + plan->tile_columns; c++, p++) {
-                if (b < blocks && r < plan->height && c < plan->width) {
-                    tile->x[p] = TK_LANES * (b * plan->x_block + stride * (r * plan->x_row + c));
-                    tile->dy[p] = TK_LANES * (b * plan->y_block + (r + 1) * plan->y_row + c + 1);
-                } else {
-                    tile->x[p] = tile->x[0];
-                    tile->dy[p] = 0;
-                }
+// One slice of a panel over the positions of a strip.
+static INLINE void add_slice(
+    const tk_conv_position *positions, const tk_conv_position *end, const float *x, size_t step,
+    const float *const dy[OUTPUTS], int first_strip, float *sums) {
+    Slice sum[OUTPUTS][LINES];
+    UNROLL for (int o = 0; o < OUTPUTS; o++) {
+        UNROLL for (int l = 0; l < LINES; l++) {
+            sum[o][l] = first_strip ? slice_zero() : slice_load(sums + TK_LANES * (LINES * o + l));
+        }
+    }
+    for (; positions < end; positions++) {
+        const float *near = at_byte(x, positions->x);
+        size_t offset = positions->dy;
+        Slice in[LINES];
+        UNROLL for (int l = 0; l < LINES; l++) in[l] = slice_load(near + step * l);
+        UNROLL for (int o = 0; o < OUTPUTS; o++) {
+            Slice term = slice_load(at_byte(dy[o], offset));
+            UNROLL for (int l = 0; l < LINES; l++) {
+                sum[o][l] = slice_fma(in[l], term, sum[o][l]);
+                slice_pin(&sum[o][l]);
             }
+        }
+    }
+    UNROLL for (int o = 0; o < OUTPUTS; o++) {
+        UNROLL for (int l = 0; l < LINES; l++) slice_store(sums + TK_LANES * (LINES * o + l), sum[o][l]);
+    }
+}
+
+static void add_panel(
+    const tk_conv_position *positions, const tk_conv_position *end, const float *x, size_t step,
+    const float *const dy[OUTPUTS], int first_strip, float *sums) {
+    for (size_t lane = 0; lane < TK_LANES; lane += SLICE_LANES) {
+        const float *terms[OUTPUTS];
+        UNROLL for (int o = 0; o < OUTPUTS; o++) terms[o] = dy[o] + lane;
+        if (first_strip) {
+            add_slice(positions, end, x + lane, step, terms, 1, sums + lane);
+        } else {
+            add_slice(positions, end, x + lane, step, terms, 0, sums + lane);
         }
     }
 }
 
-// One tile's share of `count` weights of an output: the sums wait in memory between tiles, which changes no bit.
-static INLINE void add_tile(
-    const int count, const Tile *tile, const V dy[POSITIONS], const tk_conv_gradient_weight *weights, const float *x,
-    float *sums) {
+tk_magnitude NAME(conv_dense_gradient)(
+    const tk_conv_strips *strips, const tk_conv_dense_block *block, const float *x, const float *dy, float *sums,
+    float *gradient) {
+    tk_magnitude magnitude = 0;
+    for (size_t s = 0; s < strips->count; s++) {
+        const tk_conv_strip *strip = &strips->strips[s];
+        const uint32_t *bounds = strips->bounds + strip->list;
+        for (size_t g = 0; g < block->group_count; g++) {
+            const float *terms[OUTPUTS];
+            UNROLL for (int o = 0; o < OUTPUTS; o++) {
+                terms[o] = dy + strip->dy + strips->dy_plane * block->outputs[OUTPUTS * g + o];
+            }
+            size_t finished = 0;
+            for (size_t p = 0; p < block->panel_count; p++) {
+                const tk_conv_panel *panel = &block->panels[p];
+                add_panel(
+                    strips->positions + bounds[panel->list], strips->positions + bounds[panel->list + 1],
+                    x + strip->x + (size_t)TK_LANES * panel->line, (size_t)TK_LANES * panel->step, terms, s == 0,
+                    sums + TK_LANES * PANEL * (block->panel_count * g + p));
+                if (s + 1 == strips->count && (p + 1 - finished == FINISHED_PANELS || p + 1 == block->panel_count)) {
+                    magnitude = finish(
+                        sums + TK_LANES * PANEL * (block->panel_count * g + finished),
+                        block->places + block->place_stride * g + PANEL * finished, PANEL * (p + 1 - finished),
+                        gradient, magnitude);
+                    finished = p + 1;
+                }
+            }
+        }
+    }
+    return magnitude;
+}
+
+// `count` weights of an output over the positions of a strip.
+static INLINE void add_weights(
+    const int count, const tk_conv_position *positions, const tk_conv_position *end, const uint32_t *lines,
+    const float *x, const float *dy, float *sums) {
     const float *at[WEIGHTS];
     V sum[WEIGHTS];
     UNROLL for (int w = 0; w < count; w++) {
-        at[w] = x + (size_t)TK_LANES * weights[w].line;
+        at[w] = x + (size_t)TK_LANES * lines[w];
         sum[w] = v_load(sums + TK_LANES * w);
     }
-    UNROLL for (int p = 0; p < POSITIONS; p++) {
-        size_t offset = tile->x[p];
+    for (; positions < end; positions++) {
+        size_t offset = positions->x;
+        V term = v_load(at_byte(dy, positions->dy));
         UNROLL for (int w = 0; w < count; w++) {
-            sum[w] = v_fma(v_load(at[w] + offset), dy[p], sum[w]);
+            sum[w] = v_fma(v_load(at_byte(at[w], offset)), term, sum[w]);
             v_pin(&sum[w]);
         }
     }
     UNROLL for (int w = 0; w < count; w++) v_store(sums + TK_LANES * w, sum[w]);
 }
 
-static void add_group(
-    const Tile *tile, const float *dy, const tk_conv_gradient_weight *weights, size_t count, const float *x,
-    float *sums) {
-    V terms[POSITIONS];
-    UNROLL for (int p = 0; p < POSITIONS; p++) terms[p] = v_load(dy + tile->dy[p]);
-    while (count > 0) {
-        // The last two rounds share what is left, so that neither waits for its own sums.
-        size_t n = count <= WEIGHTS ? count : count < 2 * WEIGHTS ? (count + 1) / 2 : WEIGHTS;
-        switch (n) {
-#define CASE(n)                                                                       \
-    case n: add_tile(n < WEIGHTS ? n : WEIGHTS, tile, terms, weights, x, sums); break;
-            CASE(1)
-            CASE(2)
-            CASE(3)
-            CASE(4)
-            CASE(5)
-            CASE(6)
-            CASE(7)
-            CASE(8)
+static void add_row(
+    const tk_conv_position *positions, const tk_conv_position *end, const uint32_t *lines, size_t count,
+    const float *x, const float *dy, float *sums) {
+    switch (count) {
+#define CASE(n)                                                                                                      \
+    case n: if (n <= WEIGHTS) add_weights(n <= WEIGHTS ? n : 1, positions, end, lines, x, dy, sums); break;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+        CASE(7)
+        CASE(8)
 #undef CASE
-        }
-        weights += n;
-        sums += TK_LANES * n;
-        count -= n;
     }
 }
 
-static float sum_of_lanes(const float *sums) {
-    float lane[TK_LANES];
-    for (int l = 0; l < TK_LANES; l++) lane[l] = sums[l];
-    for (int half = TK_LANES / 2; half > 0; half /= 2) {
-        for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
-    }
-    return lane[0] + 0.0f;
-}
-
-tk_magnitude NAME(conv_weight_gradient)(
-    const tk_conv_gradient_shape *shape, const tk_conv_gradient_group *groups, size_t group_count,
-    const tk_conv_gradient_weight *weights, const float *x, const float *dy, size_t blocks, float *sums,
-    size_t capacity, float *gradient) {
-    Plan plan = plan_of(shape);
-    tk_magnitude magnitude = 0;
-    size_t g = 0;
-    while (g < group_count) {
-        // As many groups as the scratch has room for.
-        size_t first = groups[g].first, end = g;
-        while (end < group_count && groups[end].last - first <= capacity) end++;
-        size_t count = groups[end - 1].last - first;
-        for (size_t w = 0; w < count; w++) v_store(sums + TK_LANES * w, v_zero());
-        for (size_t block = 0; block < blocks; block += plan.tile_blocks) {
-            for (size_t row = 0; row < plan.height; row += plan.tile_rows) {
-                for (size_t column = 0; column < plan.width; column += plan.tile_columns) {
-                    Tile tile;
-                    place_tile(&plan, shape->stride, blocks, block, row, column, &tile);
-                    for (size_t n = g; n < end; n++) {
-                        add_group(
-                            &tile, dy + TK_LANES * plan.y_plane * groups[n].output, weights + groups[n].first,
-                            groups[n].last - groups[n].first, x, sums + TK_LANES * (groups[n].first - first));
-                    }
-                }
-            }
+tk_magnitude NAME(conv_sparse_gradient)(
+    const tk_conv_strips *strips, const tk_conv_sparse_block *block, const float *x, const float *dy, float *sums,
+    float *gradient) {
+    for (size_t w = 0; w < block->weight_count; w++) v_store(sums + TK_LANES * w, v_zero());
+    for (size_t s = 0; s < strips->count; s++) {
+        const tk_conv_strip *strip = &strips->strips[s];
+        const uint32_t *bounds = strips->bounds + strip->list;
+        for (size_t r = 0; r < block->row_count; r++) {
+            const tk_conv_row *row = &block->rows[r];
+            add_row(
+                strips->positions + bounds[0], strips->positions + bounds[1], block->lines + row->first,
+                row->last - row->first, x + strip->x, dy + strip->dy + strips->dy_plane * row->output,
+                sums + TK_LANES * row->first);
         }
-        for (size_t w = 0; w < count; w++) {
-            float result = sum_of_lanes(sums + TK_LANES * w);
-            gradient[weights[first + w].place] = result;
-            magnitude = larger(magnitude, result);
-        }
-        g = end;
     }
-    return magnitude;
+    return finish(sums, block->places, block->weight_count, gradient, 0);
 }
 
 tk_magnitude NAME(conv_bias_gradient)(
-    const tk_conv_gradient_shape *shape, const float *dy, size_t blocks, float *gradient) {
-    Plan plan = plan_of(shape);
-    tk_magnitude magnitude = 0;
-    for (size_t o = 0; o < shape->outputs; o++) {
-        V sum = v_zero();
-        for (size_t block = 0; block < blocks; block += plan.tile_blocks) {
-            for (size_t row = 0; row < plan.height; row += plan.tile_rows) {
-                for (size_t column = 0; column < plan.width; column += plan.tile_columns) {
-                    Tile tile;
-                    place_tile(&plan, shape->stride, blocks, block, row, column, &tile);
-                    const float *plane = dy + TK_LANES * plan.y_plane * o;
-                    UNROLL for (int p = 0; p < POSITIONS; p++) sum = v_add(sum, v_load(plane + tile.dy[p]));
-                }
+    const tk_conv_strips *strips, const uint32_t *outputs, size_t count, const float *dy, float *sums,
+    float *gradient) {
+    for (size_t n = 0; n < count; n++) v_store(sums + TK_LANES * n, v_zero());
+    for (size_t s = 0; s < strips->count; s++) {
+        const tk_conv_strip *strip = &strips->strips[s];
+        const tk_conv_position *positions = strips->positions + strips->bounds[strip->list];
+        const tk_conv_position *end = strips->positions + strips->bounds[strip->list + 1];
+        for (size_t n = 0; n < count; n += OUTPUTS) {
+            const float *terms[OUTPUTS];
+            V sum[OUTPUTS];
+            UNROLL for (int o = 0; o < OUTPUTS; o++) {
+                terms[o] = dy + strip->dy + strips->dy_plane * outputs[n + o];
+                sum[o] = v_load(sums + TK_LANES * (n + o));
             }
+            for (const tk_conv_position *p = positions; p < end; p++) {
+                UNROLL for (int o = 0; o < OUTPUTS; o++) sum[o] = v_add(sum[o], v_load(at_byte(terms[o], p->dy)));
+            }
+            UNROLL for (int o = 0; o < OUTPUTS; o++) v_store(sums + TK_LANES * (n + o), sum[o]);
         }
-        float lanes[TK_LANES] __attribute__((aligned(64)));
-        v_store(lanes, sum);
-        gradient[o] = sum_of_lanes(lanes);
-        magnitude = larger(magnitude, gradient[o]);
     }
-    return magnitude;
+    return finish(sums, outputs, count, gradient, 0);
 }

@@ -13,6 +13,12 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable {
         pointer = memory.bindMemory(to: Element.self, capacity: count)
     }
 
+    /// A copy of `elements`.
+    public init(copying elements: [Element]) {
+        self.init(zeroed: elements.count)
+        pointer.update(from: elements, count: elements.count)
+    }
+
     deinit { UnsafeMutableRawPointer(pointer).deallocate() }
 
     public subscript(index: Int) -> Element {

@@ -4,10 +4,12 @@ import Testing
 
 @Suite("Gradients of a convolution's weights")
 struct ConvolutionWeightGradientTests {
-    private static func filled(_ shape: PlanesShape, blocks: Int, _ random: inout Stream) -> PlanesBuffer {
+    private static func filled(
+        _ shape: PlanesShape, blocks: Int, _ random: inout Stream, live: [Bool]? = nil
+    ) -> PlanesBuffer {
         let planes = PlanesBuffer(zeroed: shape, blocks: blocks)
         for example in 0..<blocks * 16 {
-            for channel in 0..<shape.channels {
+            for channel in 0..<shape.channels where live?[channel] ?? true {
                 for row in 0..<shape.height {
                     for column in 0..<shape.width {
                         let place = shape.index(example: example, channel: channel, row: row, column: column)
@@ -20,11 +22,12 @@ struct ConvolutionWeightGradientTests {
     }
 
     private static func check(
-        _ shape: ConvolutionShape, blocks: Int, density: Double, seed: UInt64, _ instructionSets: [InstructionSet]
+        _ shape: ConvolutionShape, blocks: Int, density: Double, liveOutputs: [Bool]? = nil, seed: UInt64,
+        _ instructionSets: [InstructionSet]
     ) {
         var random = Stream(seed: seed)
         let x = filled(shape.input, blocks: blocks, &random)
-        let dy = filled(shape.output, blocks: blocks, &random)
+        let dy = filled(shape.output, blocks: blocks, &random, live: liveOutputs)
         let survivors = (0..<shape.weightCount).map { _ in random.uniform() < density }
         let count = survivors.count { $0 }
         var code = tk_conv_gradient_shape(
@@ -39,6 +42,7 @@ struct ConvolutionWeightGradientTests {
             for path in [ConvolutionPath.dense, .sparse, .fastest] {
                 let kernels = ConvolutionWeightGradient(
                     shape: shape, survivors: density == 1 ? nil : survivors, path: path, instructionSet: instructionSet)
+                if let liveOutputs { kernels.setLive(outputs: liveOutputs) }
                 var gradient = [Float](repeating: .nan, count: expected.count)
                 var bias = [Float](repeating: .nan, count: shape.outputs)
                 let magnitude = kernels.compute(
@@ -52,15 +56,16 @@ struct ConvolutionWeightGradientTests {
         }
     }
 
-    @Test("every instruction set and path gives the reference's bits", arguments: [1, 2, 3, 4, 5, 8, 9, 13])
+    @Test("every instruction set and path gives the reference's bits", arguments: [1, 2, 3, 4, 5, 8, 9, 13, 17])
     func sameBits(size: Int) {
         let fast = InstructionSet.supported.filter { $0 > .portable }
         for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
             for (index, blocks) in [1, 2, 5].enumerated() {
                 let densities = [0, 0.02, 0.5, 1]
                 let shape = ConvolutionShape(
-                    input: PlanesShape(channels: 3, height: size, width: [size, 14 - size, 5][index]), outputs: 4,
-                    kernel: kernel, stride: stride)
+                    input: PlanesShape(
+                        channels: [3, 5, 2][index], height: size, width: [size, max(1, 14 - size), 5][index]),
+                    outputs: [4, 5, 3][index], kernel: kernel, stride: stride)
                 for density in densities {
                     let sets = blocks == 1 ? InstructionSet.supported : fast
                     Self.check(shape, blocks: blocks, density: density, seed: UInt64(size * 100 + blocks), sets)
@@ -72,7 +77,38 @@ struct ConvolutionWeightGradientTests {
     @Test("more channels and weights than are kept near at once give the reference's bits")
     func severalPasses() {
         let shape = ConvolutionShape(
-            input: PlanesShape(channels: 40, height: 2, width: 2), outputs: 30, kernel: 3, stride: 1)
+            input: PlanesShape(channels: 70, height: 2, width: 2), outputs: 20, kernel: 3, stride: 1)
         Self.check(shape, blocks: 2, density: 1, seed: 3, InstructionSet.supported.filter { $0 > .portable })
+    }
+
+    @Test("dead outputs have gradients of +0 and leave the others as they are")
+    func deadOutputs() {
+        for live in [[false, true, true, false, true, false, false], Array(repeating: false, count: 7)] {
+            for density in [0.3, 1] {
+                let shape = ConvolutionShape(
+                    input: PlanesShape(channels: 5, height: 9, width: 9), outputs: 7, kernel: 3, stride: 1)
+                Self.check(
+                    shape, blocks: 2, density: density, liveOutputs: live, seed: 4, InstructionSet.supported)
+            }
+        }
+    }
+
+    @Test("one object computes batches of several sizes")
+    func severalBatches() {
+        let shape = ConvolutionShape(
+            input: PlanesShape(channels: 3, height: 4, width: 4), outputs: 5, kernel: 3, stride: 1)
+        var random = Stream(seed: 5)
+        let x = Self.filled(shape.input, blocks: 5, &random)
+        let dy = Self.filled(shape.output, blocks: 5, &random)
+        let kernels = ConvolutionWeightGradient(shape: shape, survivors: nil)
+        for blocks in [5, 1, 3] {
+            var gradients = [kernels, ConvolutionWeightGradient(shape: shape, survivors: nil)].map { kernels in
+                var gradient = [Float](repeating: .nan, count: 144)
+                _ = kernels.compute(
+                    x: x.pointer, dy: dy.pointer, blocks: blocks, gradient: &gradient, biasGradient: nil)
+                return gradient.map(\.bitPattern)
+            }
+            #expect(gradients.removeLast() == gradients[0], "\(blocks) blocks")
+        }
     }
 }

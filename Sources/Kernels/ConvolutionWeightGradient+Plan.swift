@@ -1,0 +1,296 @@
+import CKernels
+
+extension ConvolutionWeightGradient {
+    /// The order in which weights are computed: in blocks whose sums wait in the second-level cache between strips.
+    final class Plan {
+        let deadOutputs: [Int]
+        /// The live ones; the last is repeated to fill a group.
+        let outputs: AlignedBuffer<UInt32>
+        let sums: AlignedBuffer<Float>
+        private let shape: ConvolutionShape
+        private let length: Int
+        private let windows: [TapWindow]
+        private let groupSize: Int
+        // Of a dense plan.
+        private let panels: AlignedBuffer<tk_conv_panel>
+        private var denseBlocks: [(groups: Range<Int>, panels: Range<Int>)] = []
+        // Of a sparse plan.
+        private let rows: AlignedBuffer<tk_conv_row>
+        private let lines: AlignedBuffer<UInt32>
+        private var sparseBlocks: [(rows: Range<Int>, weights: Range<Int>)] = []
+        /// Of the gradients of all weights, in the order of the plan.
+        private let places: AlignedBuffer<UInt32>
+
+        /// Sums that wait between strips: a quarter of a megabyte.
+        private static let waitingSums = 4096
+        /// Lines of dy of a group in a strip of one channel of x: half of the first-level cache.
+        private static let groupLines = 256
+        /// Positions of a strip of three channels of x.
+        private static let channelsLength = 32
+        /// Channels of x that a dense block uses, so that a strip of them stays in the second-level cache.
+        private static let denseInputs = 16
+        /// Positions of a strip of a sparse plan.
+        private static let sparseLength = 32
+        /// Channels of x that a sparse block uses.
+        private static let sparseInputs = 64
+        /// Lines of x that rows use before the next channels' turn comes: half of the first-level cache, more where few weights
+        /// survive and rows would be short.
+        private static let nearLines = 256...2048
+
+        init(
+            shape: ConvolutionShape, mask: ConvolutionMask, dense: Bool, outputs live: [Int],
+            instructionSet: InstructionSet
+        ) {
+            self.shape = shape
+            groupSize = tk_conv_outputs_at_once(instructionSet.code)
+            let groupCount = (live.count + groupSize - 1) / groupSize
+            let outputs = (0..<groupCount * groupSize).map { live[min($0, live.count - 1)] }
+            self.outputs = AlignedBuffer(copying: outputs.map { UInt32($0) })
+            let isLive = Set(live)
+            deadOutputs = (0..<shape.outputs).filter { !isLive.contains($0) }
+            if dense {
+                let form = DenseForm.of(shape)
+                length = form.channels == 1 ? min(64, Plan.groupLines / groupSize) : Plan.channelsLength
+                windows = form.windows
+                panels = AlignedBuffer(copying: form.panels.map(\.code))
+                rows = AlignedBuffer(zeroed: 0)
+                lines = AlignedBuffer(zeroed: 0)
+                places = AlignedBuffer(
+                    copying: form.places(shape, mask, outputs: outputs, live: live.count, groupSize: groupSize))
+                let panelWeights = groupSize * Int(TK_CONV_PANEL_LINES)
+                let width = min(form.panels.count, Plan.denseInputs * shape.kernel)
+                let height = max(1, Plan.waitingSums / (width * panelWeights))
+                for group in stride(from: 0, to: groupCount, by: height) {
+                    for panel in stride(from: 0, to: form.panels.count, by: width) {
+                        denseBlocks.append(
+                            (
+                                group..<min(group + height, groupCount),
+                                panel..<min(panel + width, form.panels.count)
+                            ))
+                    }
+                }
+                sums = AlignedBuffer(zeroed: 16 * (max(width * height * panelWeights, outputs.count) + 8))
+            } else {
+                length = Plan.sparseLength
+                windows = [.all]
+                panels = AlignedBuffer(zeroed: 0)
+                let rowSize = tk_conv_weights_at_once(instructionSet.code)
+                let kernels = max(1, shape.outputs * shape.input.channels)
+                let filled = rowSize * kernels / max(1, mask.survivorCount)
+                let near = min(
+                    max(filled * shape.stripLines(length: length), Plan.nearLines.lowerBound), Plan.nearLines.upperBound
+                )
+                let order = SparseOrder(
+                    shape: shape, mask: mask, outputs: live, inputs: Plan.sparseInputs, capacity: Plan.waitingSums,
+                    near: max(1, near / shape.stripLines(length: length)), rowSize: rowSize)
+                rows = AlignedBuffer(copying: order.rows)
+                lines = AlignedBuffer(copying: order.lines)
+                places = AlignedBuffer(copying: order.places)
+                sparseBlocks = order.blocks
+                sums = AlignedBuffer(zeroed: 16 * (max(order.largestBlock, outputs.count) + 8))
+            }
+        }
+
+        func strips(blocks: Int) -> ConvolutionStrips {
+            ConvolutionStrips(shape: shape, blocks: blocks, length: length, windows: windows)
+        }
+
+        func forEachDenseBlock(_ body: (UnsafePointer<tk_conv_dense_block>) -> Void) {
+            let panelWeights = groupSize * Int(TK_CONV_PANEL_LINES)
+            let stride = panels.count * panelWeights
+            for block in denseBlocks {
+                var code = tk_conv_dense_block(
+                    outputs: outputs.pointer + block.groups.lowerBound * groupSize, group_count: block.groups.count,
+                    panels: panels.pointer + block.panels.lowerBound, panel_count: block.panels.count,
+                    places: places.pointer + block.groups.lowerBound * stride + block.panels.lowerBound * panelWeights,
+                    place_stride: stride)
+                body(&code)
+            }
+        }
+
+        func forEachSparseBlock(_ body: (UnsafePointer<tk_conv_sparse_block>) -> Void) {
+            for block in sparseBlocks {
+                var code = tk_conv_sparse_block(
+                    rows: rows.pointer + block.rows.lowerBound, row_count: block.rows.count,
+                    lines: lines.pointer + block.weights.lowerBound, places: places.pointer + block.weights.lowerBound,
+                    weight_count: block.weights.count)
+                body(&code)
+            }
+        }
+    }
+}
+
+/// How a dense plan takes three lines of x at a time.
+private struct DenseForm {
+    /// Three weights of every output.
+    struct Panel {
+        let code: tk_conv_panel
+        /// The weight of each line; nil where a line is there twice.
+        let weights: [(input: Int, tap: Int)?]
+    }
+
+    let windows: [TapWindow]
+    let panels: [Panel]
+    /// Channels of x that a panel reads.
+    let channels: Int
+
+    private static let lines = Int(TK_CONV_PANEL_LINES)
+
+    static func of(_ shape: ConvolutionShape) -> DenseForm {
+        shape.kernel == lines && shape.output.width > 8 ? rows(of: shape) : channels(of: shape)
+    }
+
+    /// A row of a kernel at a time. Positions at which all of it meets the halo are left out.
+    private static func rows(of shape: ConvolutionShape) -> DenseForm {
+        let panels = (0..<shape.input.channels * lines).map { n in
+            let input = n / lines
+            let row = n % lines
+            let line = input * shape.input.planeLines + row * shape.input.rowLines
+            return Panel(
+                code: tk_conv_panel(line: UInt32(line), step: 1, list: [1, 0, 2][row]),
+                weights: (0..<lines).map { (input, row * lines + $0) })
+        }
+        return DenseForm(
+            windows: [.all, TapWindow(row: 0, column: nil), TapWindow(row: 2, column: nil)], panels: panels,
+            channels: 1)
+    }
+
+    /// One tap of three channels at a time. Positions at which it meets the halo are left out: more than half of them on maps
+    /// of 2 × 2.
+    private static func channels(of shape: ConvolutionShape) -> DenseForm {
+        let inputs = shape.input.channels
+        let kernel = shape.kernel
+        let edge = kernel == 1 ? 1 : 0
+        // Where there are fewer than three, one channel is read three times; else the last three overlap those before.
+        let channels = inputs < lines ? 1 : lines
+        var panels: [Panel] = []
+        for next in stride(from: 0, to: inputs, by: channels) {
+            let first = min(next, inputs - channels)
+            for tap in 0..<kernel * kernel {
+                let corner = (tap / kernel + edge) * shape.input.rowLines + tap % kernel + edge
+                let code = tk_conv_panel(
+                    line: UInt32(first * shape.input.planeLines + corner),
+                    step: channels == 1 ? 0 : UInt32(shape.input.planeLines), list: UInt32(1 + tap))
+                let weights = (0..<lines).map { n in
+                    n < channels && first + n >= next ? (input: first + n, tap: tap) : nil
+                }
+                panels.append(Panel(code: code, weights: weights))
+            }
+        }
+        return DenseForm(
+            windows: [.all] + (0..<kernel * kernel).map { TapWindow(row: $0 / kernel, column: $0 % kernel) },
+            panels: panels, channels: channels)
+    }
+
+    /// - Returns: [group][panel][output][line].
+    func places(
+        _ shape: ConvolutionShape, _ mask: ConvolutionMask, outputs: [Int], live: Int, groupSize: Int
+    ) -> [UInt32] {
+        let stride = panels.count * groupSize * DenseForm.lines
+        var places = [UInt32](repeating: TK_CONV_NOWHERE, count: outputs.count / groupSize * stride)
+        for (n, output) in outputs.enumerated().prefix(live) {
+            for (p, panel) in panels.enumerated() {
+                for (line, weight) in panel.weights.enumerated() {
+                    guard let weight else { continue }
+                    let kernel = output * shape.input.channels + weight.input
+                    guard let place = mask.place(kernel: kernel, tap: weight.tap) else { continue }
+                    let at = n / groupSize * stride + (p * groupSize + n % groupSize) * DenseForm.lines + line
+                    places[at] = UInt32(place)
+                }
+            }
+        }
+        return places
+    }
+}
+
+/// The survivors in an order in which x is near: by blocks, near channels, outputs.
+private struct SparseOrder {
+    var rows: [tk_conv_row] = []
+    var lines: [UInt32] = []
+    var places: [UInt32] = []
+    var blocks: [(rows: Range<Int>, weights: Range<Int>)] = []
+
+    private let shape: ConvolutionShape
+    private let mask: ConvolutionMask
+    private let rowSize: Int
+
+    init(
+        shape: ConvolutionShape, mask: ConvolutionMask, outputs: [Int], inputs: Int, capacity: Int, near: Int,
+        rowSize: Int
+    ) {
+        self.shape = shape
+        self.mask = mask
+        self.rowSize = rowSize
+        let channels = shape.input.channels
+        for first in stride(from: 0, to: channels, by: inputs) {
+            let range = first..<min(first + inputs, channels)
+            var start = 0
+            while start < outputs.count {
+                var end = start
+                var count = 0
+                while end < outputs.count {
+                    let kernels = outputs[end] * channels
+                    let more = range.reduce(0) { $0 + mask.count(kernel: kernels + $1) }
+                    if end > start && count + more > capacity { break }
+                    count += more
+                    end += 1
+                }
+                append(outputs: outputs[start..<end], inputs: range, near: near)
+                start = end
+            }
+        }
+    }
+
+    var largestBlock: Int { blocks.map(\.weights.count).max() ?? 0 }
+
+    private mutating func append(outputs: ArraySlice<Int>, inputs: Range<Int>, near: Int) {
+        let edge = shape.kernel == 1 ? 1 : 0
+        let firstRow = rows.count
+        let firstWeight = lines.count
+        for first in stride(from: inputs.lowerBound, to: inputs.upperBound, by: near) {
+            var ready: [(output: Int, weights: ArraySlice<(line: UInt32, place: UInt32)>)] = []
+            for output in outputs {
+                var weights: [(line: UInt32, place: UInt32)] = []
+                for input in first..<min(first + near, inputs.upperBound) {
+                    let kernel = output * shape.input.channels + input
+                    for tap in 0..<shape.kernel * shape.kernel {
+                        guard let place = mask.place(kernel: kernel, tap: tap) else { continue }
+                        let row = tap / shape.kernel + edge
+                        let line = input * shape.input.planeLines + row * shape.input.rowLines
+                        weights.append((UInt32(line + tap % shape.kernel + edge), UInt32(place)))
+                    }
+                }
+                // Rows of the same size, so that none waits for its own sums.
+                let parts = (weights.count + rowSize - 1) / rowSize
+                for part in 0..<parts {
+                    ready.append((output, weights[weights.count * part / parts..<weights.count * (part + 1) / parts]))
+                }
+            }
+            // By size, so that the processor foresees which comes next.
+            for size in (1...rowSize).reversed() {
+                for row in ready where row.weights.count == size {
+                    let start = lines.count - firstWeight
+                    lines += row.weights.map(\.line)
+                    places += row.weights.map(\.place)
+                    rows.append(
+                        tk_conv_row(output: UInt32(row.output), first: UInt32(start), last: UInt32(start + size)))
+                }
+            }
+        }
+        if rows.count > firstRow { blocks.append((firstRow..<rows.count, firstWeight..<lines.count)) }
+    }
+}
+
+extension ConvolutionShape {
+    /// Lines of one input channel that a strip of the output map reads, about.
+    fileprivate func stripLines(length: Int) -> Int {
+        if output.width <= 4 {
+            let blocks = max(1, length / (output.height * output.width))
+            return input.planeLines * blocks
+        }
+        let tiles = max(1, length / 16)
+        let columns = min((output.width + 7) / 8, tiles) * 8
+        let rows = min(2 * ((tiles * 8 + columns - 1) / columns), output.height)
+        return ((rows - 1) * stride + kernel) * ((columns - 1) * stride + kernel)
+    }
+}
