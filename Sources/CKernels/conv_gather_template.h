@@ -33,6 +33,15 @@ static INLINE void finish_chain(Panel *panel, size_t plane, size_t p, V sum) {
     panel->magnitude = u_max(panel->magnitude, sum);
 }
 
+// Asks for the lines that finish_chain is going to read: a chain takes as long as they take to come. Asking for the result's line
+// in the same way gained nothing, and cost where chains are short.
+static INLINE void expect_finish(const Panel *panel, size_t plane, size_t p) {
+    const tk_conv_finish *finish = panel->finish;
+    size_t at = panel->target_at[p] + plane;
+    if (finish->addend) __builtin_prefetch(finish->addend + at);
+    if (finish->gate) __builtin_prefetch(finish->gate + at);
+}
+
 // A piece of the chains of `channels` channels from the n-th on, at `positions` positions from the p-th on.
 static INLINE void gather(
     const int channels, const int positions, Panel *panel, size_t n, size_t p, const tk_conv_link *link,
@@ -50,6 +59,12 @@ static INLINE void gather(
             UNROLL for (int c = 0; c < positions; c++) {
                 sum[r][c] = v_load(waiting + TK_LANES * (r * panel->count + c));
             }
+        }
+    }
+    if (panel->ends && (panel->finish->addend || panel->finish->gate)) {
+        UNROLL for (int r = 0; r < channels; r++) {
+            size_t plane = TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
+            UNROLL for (int c = 0; c < positions; c++) expect_finish(panel, plane, p + c);
         }
     }
     size_t at[8];
