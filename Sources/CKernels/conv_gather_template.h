@@ -14,6 +14,9 @@ typedef struct {
     const float *source;
     float *target;
     size_t count;
+    // Positions go in rounds of about equal length: round k are round[k] ..< round[k + 1]. group_round: of groups of channels.
+    size_t rounds, group_rounds;
+    size_t round[TK_CONV_PANEL + 1], group_round[TK_CONV_PANEL + 1];
     // Where the positions lie, in floats from the first halo corner of channel 0 of block 0.
     size_t source_at[TK_CONV_PANEL], target_at[TK_CONV_PANEL];
     int begins, ends;
@@ -70,7 +73,7 @@ static INLINE void gather(
     size_t at[8];
     UNROLL for (int c = 0; c < positions; c++) at[c] = panel->source_at[p + c];
     for (const float *source = panel->source; link < end; link++) {
-        const float *line = source + link->line, *weight = weights + link->weight;
+        const float *line = source + (uint32_t)*link, *weight = weights + (*link >> 32);
         V w[GROUP];
         UNROLL for (int r = 0; r < channels; r++) w[r] = v_set1(weight[r]);
         UNROLL for (int c = 0; c < positions; c++) {
@@ -87,16 +90,13 @@ static INLINE void gather(
     }
 }
 
-// How many of `left` come next, so that all rounds are about equally long.
-static INLINE size_t share(size_t left, size_t most) { return left / ((left + most - 1) / most); }
-
 #define CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 
 static void gather_one(
     Panel *panel, size_t n, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
-    for (size_t p = 0, now; p < panel->count; p += now) {
-        now = share(panel->count - p, POSITIONS);
-        switch (now) {
+    for (size_t k = 0; k < panel->rounds; k++) {
+        size_t p = panel->round[k];
+        switch (panel->round[k + 1] - p) {
 #define CASE(c) \
     case c: gather(1, c < POSITIONS ? c : POSITIONS, panel, n, p, link, end, weights); break;
             CASES
@@ -108,9 +108,9 @@ static void gather_one(
 static INLINE void gather_some(
     const int channels, Panel *panel, size_t n, const tk_conv_link *link, const tk_conv_link *end,
     const float *weights) {
-    for (size_t p = 0, now; p < panel->count; p += now) {
-        now = share(panel->count - p, GROUP_POSITIONS);
-        switch (now) {
+    for (size_t k = 0; k < panel->group_rounds; k++) {
+        size_t p = panel->group_round[k];
+        switch (panel->group_round[k + 1] - p) {
 #define CASE(c) \
     case c: gather(channels, c < GROUP_POSITIONS ? c : GROUP_POSITIONS, panel, n, p, link, end, weights); break;
             CASES
@@ -197,9 +197,17 @@ static void clear_lanes(const tk_conv_plan *plan, float *lanes) {
 
 static INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
+// Cuts `count` positions into the fewest rounds of at most `most`.
+static INLINE size_t cut(size_t count, size_t most, size_t round[TK_CONV_PANEL + 1]) {
+    size_t rounds = (count + most - 1) / most;
+    for (size_t k = 0; k <= rounds; k++) round[k] = count * k / rounds;
+    return rounds;
+}
+
 static void place_panel(
     Panel *panel, const tk_conv_class *class, size_t block, size_t last_block, size_t row, size_t column) {
     const tk_conv_plan *plan = panel->plan;
+    size_t count = panel->count;
     size_t last_row = least(row + class->panel_rows, class->rows);
     size_t last_column = least(column + class->panel_columns, class->columns);
     panel->count = 0;
@@ -213,6 +221,9 @@ static void place_panel(
             }
         }
     }
+    if (panel->count == count) return;
+    panel->rounds = cut(panel->count, POSITIONS, panel->round);
+    panel->group_rounds = cut(panel->count, GROUP_POSITIONS, panel->group_round);
 }
 
 tk_magnitude NAME(conv_gather)(

@@ -22,25 +22,29 @@ static INLINE float sum_of_lanes(V sum) {
     return lane[0] + 0.0f;
 }
 
-// The two sums of `count` channels that follow each other, in one block. Without dy: of z and z².
+// The two sums of `count` channels that follow each other, in one block. Without dy: of z and z². `ahead`: asks for the next rows of
+// tiles, line by line in the order of memory.
 static INLINE void sum_channels(
-    const int count, const tk_planes_shape *shape, const Strides *strides, const float *z, const float *dy,
-    const Standard standard[SUMMED_CHANNELS], uint16_t lanes, float *sums) {
+    const int count, const int ahead, const tk_planes_shape *shape, const Strides *strides, const float *z,
+    const float *dy, const Standard standard[SUMMED_CHANNELS], uint16_t lanes, float *sums) {
     size_t tile_rows = shape->width > 2 && shape->width <= 4 ? 4 : 2;
     size_t tile_columns = shape->width > 4 ? 8 : shape->width > 2 ? 4 : 2;
     V first[SUMMED_CHANNELS], second[SUMMED_CHANNELS];
     UNROLL for (int k = 0; k < count; k++) first[k] = second[k] = v_zero();
     for (size_t top = 0; top < shape->height; top += tile_rows) {
         size_t bottom = top + tile_rows < shape->height ? top + tile_rows : shape->height;
+        size_t next = row_start(strides, bottom);
         for (size_t left = 0; left < shape->width; left += tile_columns) {
             size_t columns = shape->width - left < tile_columns ? shape->width - left : tile_columns;
             for (size_t row = top; row < bottom; row++) {
                 size_t at = row_start(strides, row) + TK_LANES * left, end = at + TK_LANES * columns;
-                for (; at < end; at += TK_LANES) {
+                for (; at < end; at += TK_LANES, next += TK_LANES) {
                     UNROLL for (int k = 0; k < count; k++) {
                         size_t place = at + (size_t)k * strides->plane;
+                        if (ahead) ask_for_lines(z + next + (size_t)k * strides->plane, 1);
                         V term = v_load(z + place), factor = term;
                         if (dy) {
+                            if (ahead) ask_for_lines(dy + next + (size_t)k * strides->plane, 1);
                             factor = v_mul(v_sub(term, standard[k].mean), standard[k].inverse_deviation);
                             term = v_load(dy + place);
                         }
@@ -63,6 +67,8 @@ static INLINE void sum_blocks(
     const tk_planes_shape *shape, const float *z, const float *dy, const float *mean, const float *inverse_deviation,
     size_t examples, float *sums) {
     Strides strides = strides_of(shape);
+    // In smaller maps the rows of a tile lie close together, and asking costs more than it brings.
+    int wide = shape->width > 8;
     for (size_t block = 0; block * TK_LANES < examples; block++) {
         uint16_t lanes = lanes_in_use(examples, block);
         for (size_t channel = 0; channel < shape->channels;) {
@@ -73,11 +79,12 @@ static INLINE void sum_blocks(
             for (size_t k = 0; k < count && dy; k++) {
                 standard[k] = (Standard){v_set1(mean[channel + k]), v_set1(inverse_deviation[channel + k])};
             }
-            if (pair) {
-                sum_channels(SUMMED_CHANNELS, shape, &strides, z + at, dy ? dy + at : NULL, standard, lanes, sums);
-            } else {
-                sum_channels(1, shape, &strides, z + at, dy ? dy + at : NULL, standard, lanes, sums);
-            }
+#define SUM(count, ahead) \
+    sum_channels(count, ahead, shape, &strides, z + at, dy ? dy + at : NULL, standard, lanes, sums)
+            if (pair && wide) SUM(SUMMED_CHANNELS, 1);
+            else if (pair) SUM(SUMMED_CHANNELS, 0);
+            else SUM(1, 0);
+#undef SUM
             sums += 2 * count;
             channel += count;
         }

@@ -8,8 +8,8 @@
 
 static size_t place_of(
     const tk_planes_shape *shape, size_t block, size_t channel, size_t row, size_t column, size_t lane) {
-    size_t line = ((block * shape->channels + channel) * (shape->height + 2) + row + 1) * (shape->width + 2) + column + 1;
-    return TK_LANES * line + lane;
+    size_t map_row = (block * shape->channels + channel) * (shape->height + 2) + row + 1;
+    return TK_LANES * (map_row * (shape->width + 2) + column + 1) + lane;
 }
 
 // Runs the statement after it for every value of a batch, leaving the halo out.

@@ -23,7 +23,9 @@ public final class Convolution {
     }
 
     /// Share of surviving weights from which gathering all is faster.
-    private static let denseFrom = 0.8
+    private static let denseFrom = 0.7
+    /// The same for maps of at most four columns, whose sparse lists take several times the memory for little more speed.
+    private static let denseFromWhereNarrow = 0.5
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
     public init(
@@ -35,26 +37,34 @@ public final class Convolution {
         self.shape = shape
         self.instructionSet = instructionSet
         mask = ConvolutionMask(shape: shape, survivors: survivors)
-        dense = Convolution.isDense(path, density: mask.density)
+        dense = Convolution.isDense(path, shape: shape, survivorCount: mask.survivorCount)
         weights = AlignedBuffer(zeroed: mask.survivorCount + 1)
         live = Array(repeating: true, count: shape.outputs)
     }
 
-    private static func isDense(_ path: ConvolutionPath, density: Double) -> Bool {
+    private static func isDense(_ path: ConvolutionPath, shape: ConvolutionShape, survivorCount: Int) -> Bool {
         switch path {
         case .dense: true
         case .sparse: false
-        case .fastest: density >= denseFrom
+        case .fastest:
+            Double(survivorCount) >= Double(shape.weightCount)
+                * (shape.output.width > 4 ? denseFrom : denseFromWhereNarrow)
         }
     }
 
-    /// An upper bound of the bytes that an object keeps: weights, their packed copies, and lists of what they meet.
+    /// What the object keeps in memory: weights and, once they were wanted, packed copies of them and lists of what they meet.
+    public var byteCount: Int {
+        4 * weights.count + mask.byteCount + live.count + (forwardPlan?.plan.byteCount ?? 0)
+            + (gradientPlan?.plan.byteCount ?? 0)
+    }
+
+    /// An upper bound of an object's bytes, whatever the mask.
     public static func byteCount(shape: ConvolutionShape, survivorCount: Int, path: ConvolutionPath = .fastest) -> Int {
-        let dense = isDense(path, density: Double(survivorCount) / Double(shape.weightCount))
+        let dense = isDense(path, shape: shape, survivorCount: survivorCount)
         let plans = [ConvolutionDirection.forward, .inputGradient].map {
             ConvolutionPlan.byteCount($0, shape: shape, survivorCount: survivorCount, dense: dense)
         }
-        return plans[0] + plans[1] + 4 * survivorCount + 8 * shape.outputs * shape.input.channels
+        return plans[0] + plans[1] + 4 * (survivorCount + 1) + 6 * shape.outputs * shape.input.channels + shape.outputs
     }
 
     /// Chooses the outputs that take part: the others become +0, and their gradients are not read. At first all take part.

@@ -11,14 +11,24 @@ enum ConvolutionDirection {
 /// Forward, and backward with stride 1, the target is one grid. Backward with stride 2 each parity of row and column has a
 /// grid and taps of its own. Grids of at most four columns are split further where their edges meet fewer taps.
 struct ConvolutionPart {
-    /// Taps as places in a kernel, ascending, with the source line that each meets from position (0, 0) of the part.
-    let taps: [(index: Int, line: Int)]
+    /// A tap as its place in a kernel, and the source line that it meets from position (0, 0) of the part.
+    struct Tap {
+        let index: Int
+        let line: Int
+    }
+
+    /// Ascending.
+    let taps: [Tap]
     /// Source lines of one channel that a panel reads.
     let panelLines: Int
     /// All but the chains.
     let positions: tk_conv_class
 
-    static func all(_ direction: ConvolutionDirection, _ shape: ConvolutionShape) -> [ConvolutionPart] {
+    /// - Parameter byColumns: whether grids of three or four columns are split by columns, too. Sparse chains have links of their
+    ///   own at each part: a 4 × 4 map then has 5.4 per weight instead of 2.3.
+    static func all(
+        _ direction: ConvolutionDirection, _ shape: ConvolutionShape, byColumns: Bool
+    ) -> [ConvolutionPart] {
         switch direction {
         case .forward:
             let source = shape.input
@@ -31,7 +41,7 @@ struct ConvolutionPart {
                 columns: Axis(
                     count: shape.output.width, first: 0, targetStep: 1, sourceStep: shape.stride, offsets: offsets,
                     sourceCount: source.width),
-                kernel: shape.kernel, source: source, target: shape.output)
+                kernel: shape.kernel, source: source, target: shape.output, byColumns: byColumns)
         case .inputGradient:
             let axes = { (count: Int, sourceCount: Int) in
                 (0..<min(shape.stride, count)).map { parity in
@@ -45,7 +55,9 @@ struct ConvolutionPart {
             let columns = axes(shape.input.width, shape.output.width)
             return axes(shape.input.height, shape.output.height).flatMap { rows in
                 columns.flatMap { columns in
-                    parts(rows: rows, columns: columns, kernel: shape.kernel, source: shape.output, target: shape.input)
+                    parts(
+                        rows: rows, columns: columns, kernel: shape.kernel, source: shape.output, target: shape.input,
+                        byColumns: byColumns)
                 }
             }
         }
@@ -60,11 +72,11 @@ struct ConvolutionPart {
     }
 
     private static func parts(
-        rows: Axis, columns: Axis, kernel: Int, source: PlanesShape, target: PlanesShape
+        rows: Axis, columns: Axis, kernel: Int, source: PlanesShape, target: PlanesShape, byColumns: Bool
     ) -> [ConvolutionPart] {
         let wide = columns.count > 4
         return (wide ? [rows.whole] : rows.alike).flatMap { rowRange, rowTaps in
-            (wide ? [columns.whole] : columns.alike).map { columnRange, columnTaps in
+            (wide || !byColumns && columns.count > 2 ? [columns.whole] : columns.alike).map { columnRange, columnTaps in
                 let panelColumns = wide ? 8 : columnRange.count
                 let panelRows = wide ? 2 : min(rowRange.count, 8 / panelColumns)
                 let panelBlocks = wide ? 1 : 8 / (panelColumns * panelRows)
@@ -82,7 +94,9 @@ struct ConvolutionPart {
                 positions.panel_columns = panelColumns
                 let taps = rowTaps.flatMap { row in
                     columnTaps.map { column in
-                        (row.tap * kernel + column.tap, row.offset * source.rowLines + column.offset)
+                        Tap(
+                            index: row.tap * kernel + column.tap,
+                            line: row.offset * source.rowLines + column.offset)
                     }
                 }
                 let lines =

@@ -1,26 +1,20 @@
 import CKernels
 
 /// Which source lines each result of a convolution's forward pass or input gradient gathers, in `conv_gather.h`'s form.
-/// Sources and targets are inputs and outputs forward, outputs and inputs backward.
 ///
 /// An object holds scratch memory: one thread at a time may use it.
 final class ConvolutionPlan {
-    private let target: PlanesShape
-    private let source: PlanesShape
-    private let sourceStep: Int
-    private let targetStep: Int
+    private let roles: ConvolutionRoles
+    private let instructionSet: InstructionSet
     private let dense: Bool
+    private let packing: WeightPacking
+    private let weights: AlignedBuffer<Float>
     /// Channels of the target whose chains are computed.
     private let channels: AlignedBuffer<UInt32>
     private let links: AlignedBuffer<tk_conv_link>
     private let segments: AlignedBuffer<UInt32>
     private let classes: AlignedBuffer<tk_conv_class>
     private let waiting: AlignedBuffer<Float>
-    private let groupWeights: Int
-    private let instructionSet: InstructionSet
-    /// Where each weight that `weights` holds is in the compact ones; nil if the links count from those.
-    private let places: [UInt32]?
-    private let weights: AlignedBuffer<Float>
 
     /// Source lines of a panel that are read again for other channels: three quarters of a first-level cache of 32 KiB.
     private static let nearLines = 384
@@ -28,6 +22,8 @@ final class ConvolutionPlan {
     private static let farLines = 4096
     /// Links of a sparse chain that outweigh the start and end of a piece of it.
     private static let longPiece = 32.0
+    /// Share of surviving weights up to which lists of links are short enough to have one for each part of a row.
+    private static let byColumnsUpTo = 0.25
 
     /// - Parameters:
     ///   - live: which outputs take part.
@@ -36,116 +32,90 @@ final class ConvolutionPlan {
         _ direction: ConvolutionDirection, shape: ConvolutionShape, mask: ConvolutionMask, live: [Bool], dense: Bool,
         instructionSet: InstructionSet
     ) {
-        let forward = direction == .forward
-        source = forward ? shape.input : shape.output
-        target = forward ? shape.output : shape.input
-        sourceStep = forward ? shape.stride : 1
-        targetStep = forward ? 1 : shape.stride
-        self.dense = dense
-        self.instructionSet = instructionSet
-        let liveOutputs = live.indices.filter { live[$0] }
-        let sources = forward ? Array(0..<source.channels) : liveOutputs
-        let targets = forward ? liveOutputs : Array(0..<target.channels)
-        let kernel = { (source: Int, target: Int) in
-            forward ? target * shape.input.channels + source : source * shape.input.channels + target
-        }
-        let taps = shape.kernel * shape.kernel
+        let roles = ConvolutionRoles(direction, shape: shape, live: live)
         let group = tk_conv_group(instructionSet.code)
+        packing =
+            dense
+            ? .groups(of: group, mask, roles, taps: shape.kernel * shape.kernel)
+            : direction == .forward ? .compact(mask) : .transposed(mask, shape)
+        weights = AlignedBuffer(zeroed: packing.places?.count ?? 0)
 
-        // Where the weights of a chain go, and from where.
-        var starts: [Int] = []
-        if dense {
-            let groups = (targets.count + group - 1) / group
-            groupWeights = sources.count * taps * group
-            var places = [UInt32](repeating: UInt32(mask.survivorCount), count: groups * groupWeights)
-            for g in 0..<groups {
-                let first = targets.count * g / groups
-                for n in first..<targets.count * (g + 1) / groups {
-                    for (s, source) in sources.enumerated() {
-                        for tap in 0..<taps {
-                            guard let place = mask.place(kernel: kernel(source, targets[n]), tap: tap) else { continue }
-                            places[g * groupWeights + (s * taps + tap) * group + n - first] = UInt32(place)
+        let parts = ConvolutionPlan.parts(direction, shape: shape, density: mask.density, dense: dense)
+        let linkCount = parts.reduce(0) { sum, part in
+            guard !dense else { return sum + roles.sources.count * part.taps.count }
+            return sum
+                + roles.targets.reduce(0) { sum, target in
+                    sum
+                        + roles.sources.reduce(0) { sum, source in
+                            sum + mask.count(kernel: roles.kernel(source, target), among: part.taps)
                         }
-                    }
                 }
-            }
-            self.places = places
-        } else if forward {
-            groupWeights = 0
-            places = nil
-        } else {
-            groupWeights = 0
-            var places: [UInt32] = []
-            places.reserveCapacity(mask.survivorCount)
-            starts.reserveCapacity(target.channels * source.channels)
-            for target in 0..<target.channels {
-                for source in 0..<source.channels {
-                    starts.append(places.count)
-                    let kernel = kernel(source, target)
-                    for n in 0..<mask.count(kernel: kernel) { places.append(UInt32(mask.start(kernel: kernel) + n)) }
-                }
-            }
-            self.places = places
         }
-        weights = AlignedBuffer(zeroed: places?.count ?? 0)
+        links = AlignedBuffer(zeroed: linkCount)
+        let links = links.pointer
+        var next = 0
+        func add(source: Int, _ tap: ConvolutionPart.Tap, weight: Int) {
+            let line = source * roles.source.planeLines + tap.line
+            links[next] = tk_conv_link(UInt32(weight)) << 32 | tk_conv_link(UInt32(line * 16))
+            next += 1
+        }
 
-        var links: [tk_conv_link] = []
         var segments: [UInt32] = []
         var firstSegments: [Int] = []
         var classes: [tk_conv_class] = []
-        let planeLines = source.planeLines
-        let sourceCount = source.channels
-        for part in ConvolutionPart.all(direction, shape) {
-            let chunks = ConvolutionPlan.pieces(
+        for part in parts {
+            let sources = roles.sources
+            let pieces = ConvolutionPlan.pieces(
                 of: part, sources: sources.count, density: mask.density, dense: dense)
             firstSegments.append(segments.count)
-            for chunk in 0..<chunks {
-                let now = sources.count * chunk / chunks..<sources.count * (chunk + 1) / chunks
+            for piece in 0..<pieces {
+                let range = sources.count * piece / pieces..<sources.count * (piece + 1) / pieces
                 if dense {
-                    segments.append(UInt32(links.count))
-                    for s in now {
+                    segments.append(UInt32(next))
+                    for n in range {
                         for tap in part.taps {
-                            let line = sources[s] * planeLines + tap.line
-                            links.append(
-                                tk_conv_link(
-                                    line: UInt32(line * 16), weight: UInt32((s * taps + tap.index) * group)))
+                            let place = n * shape.kernel * shape.kernel + tap.index
+                            add(source: sources[n], tap, weight: place * group)
                         }
                     }
-                    continue
-                }
-                for target in targets {
-                    segments.append(UInt32(links.count))
-                    for s in now {
-                        let kernel = kernel(sources[s], target)
-                        guard mask.count(kernel: kernel) > 0 else { continue }
-                        let start =
-                            forward ? mask.start(kernel: kernel) : starts[target * sourceCount + sources[s]]
-                        for tap in part.taps {
-                            guard let place = mask.place(kernel: kernel, tap: tap.index) else { continue }
-                            let line = sources[s] * planeLines + tap.line
-                            links.append(
-                                tk_conv_link(
-                                    line: UInt32(line * 16),
-                                    weight: UInt32(start + place - mask.start(kernel: kernel))))
+                } else {
+                    for target in roles.targets {
+                        segments.append(UInt32(next))
+                        for source in sources[range] {
+                            let kernel = roles.kernel(source, target)
+                            guard mask.count(kernel: kernel) > 0 else { continue }
+                            for tap in part.taps {
+                                guard let rank = mask.rank(kernel: kernel, tap: tap.index) else { continue }
+                                add(source: source, tap, weight: Int(packing.starts[kernel]) + rank)
+                            }
                         }
                     }
                 }
             }
-            segments.append(UInt32(links.count))
+            segments.append(UInt32(next))
             var positions = part.positions
-            positions.chunks = chunks
+            positions.chunks = pieces
             classes.append(positions)
         }
+        precondition(next == linkCount, "\(next) links where \(linkCount) were counted")
 
-        channels = AlignedBuffer(copying: targets.map { UInt32($0) })
-        self.links = AlignedBuffer(copying: links)
         self.segments = AlignedBuffer(copying: segments)
         for n in classes.indices {
             classes[n].segments = UnsafePointer(self.segments.pointer + firstSegments[n])
-            classes[n].links = UnsafePointer(self.links.pointer)
+            classes[n].links = UnsafePointer(links)
         }
         self.classes = AlignedBuffer(copying: classes)
-        waiting = AlignedBuffer(zeroed: targets.count * (TK_CONV_PANEL + 2) * 16)
+        channels = AlignedBuffer(copying: roles.targets.map { UInt32($0) })
+        waiting = AlignedBuffer(zeroed: ConvolutionPlan.waitingFloats(targets: roles.targets.count))
+        self.roles = roles
+        self.instructionSet = instructionSet
+        self.dense = dense
+    }
+
+    private static func parts(
+        _ direction: ConvolutionDirection, shape: ConvolutionShape, density: Double, dense: Bool
+    ) -> [ConvolutionPart] {
+        ConvolutionPart.all(direction, shape, byColumns: dense || density <= byColumnsUpTo)
     }
 
     /// Into how many pieces chains are cut at a part.
@@ -159,59 +129,162 @@ final class ConvolutionPlan {
         return max(1, (sources + channels - 1) / channels)
     }
 
-    /// An upper bound of what a plan keeps in memory, if all outputs are live.
-    static func byteCount(
-        _ direction: ConvolutionDirection, shape: ConvolutionShape, survivorCount: Int, dense: Bool
-    ) -> Int {
-        let (sources, targets) =
-            direction == .forward ? (shape.input.channels, shape.outputs) : (shape.outputs, shape.input.channels)
-        let density = Double(survivorCount) / Double(shape.weightCount)
-        var bytes = targets * (TK_CONV_PANEL + 2) * 64
-        for part in ConvolutionPart.all(direction, shape) {
-            let pieces = pieces(of: part, sources: sources, density: density, dense: dense)
-            let segments = dense ? pieces : pieces * targets
-            let links = sources * part.taps.count * (dense ? 1 : targets)
-            bytes += 4 * (segments + 1) + 8 * (dense ? links : min(links, survivorCount))
-        }
-        // Each packed weight has a place; groups of at most 8 channels are filled up.
-        let packed = dense ? (targets + 7) * sources * shape.kernel * shape.kernel : survivorCount
-        return bytes + 8 * packed
-    }
+    /// A panel's sums that wait for the next piece of their chains, and two lines of batch-norm sums a channel.
+    private static func waitingFloats(targets: Int) -> Int { targets * (TK_CONV_PANEL + 2) * 16 }
 
     /// Brings packed weights up to date with compact ones, after which there is a +0.
     func load(_ compact: UnsafePointer<Float>) {
-        guard let places else { return }
+        guard let places = packing.places else { return }
         let weights = weights.pointer
         places.withUnsafeBufferPointer { places in
             for n in places.indices { weights[n] = compact[Int(places[n])] }
         }
     }
 
+    /// - Parameters:
+    ///   - compact: the weights that were loaded.
+    ///   - x: planes of the source.
+    ///   - y: planes of the target.
     func run(
         compact: UnsafePointer<Float>, source x: UnsafePointer<Float>, blocks: Int, finish: tk_conv_finish,
         target y: UnsafeMutablePointer<Float>
     ) -> Magnitude {
         var plan = tk_conv_plan()
-        plan.source_block = source.blockLines
-        plan.source_row = sourceStep * source.rowLines
-        plan.source_column = sourceStep
-        plan.target_block = target.blockLines
-        plan.target_plane = target.planeLines
-        plan.target_row = targetStep * target.rowLines
-        plan.target_column = targetStep
-        plan.height = target.height
-        plan.width = target.width
+        plan.source_block = roles.source.blockLines
+        plan.source_row = roles.sourceStep * roles.source.rowLines
+        plan.source_column = roles.sourceStep
+        plan.target_block = roles.target.blockLines
+        plan.target_plane = roles.target.planeLines
+        plan.target_row = roles.targetStep * roles.target.rowLines
+        plan.target_column = roles.targetStep
+        plan.height = roles.target.height
+        plan.width = roles.target.width
         plan.channels = channels.count
         plan.channel = UnsafePointer(channels.pointer)
         plan.dense = dense ? 1 : 0
-        plan.group_weights = groupWeights
+        plan.group_weights = packing.groupWeights
         plan.class_count = classes.count
         plan.classes = UnsafePointer(classes.pointer)
         var finish = finish
+        let packed = packing.places == nil ? compact : UnsafePointer(weights.pointer)
         return Magnitude(
-            bits: tk_conv_gather(
-                instructionSet.code, &plan, &finish, places == nil ? compact : UnsafePointer(weights.pointer), x,
-                blocks, waiting.pointer, y))
+            bits: tk_conv_gather(instructionSet.code, &plan, &finish, packed, x, blocks, waiting.pointer, y))
+    }
+
+    /// What a plan keeps in memory.
+    var byteCount: Int {
+        4 * ((packing.places?.count ?? 0) + packing.starts.count + weights.count + channels.count + segments.count)
+            + 8 * links.count + MemoryLayout<tk_conv_class>.stride * classes.count + 4 * waiting.count
+    }
+
+    /// An upper bound of `byteCount` whatever the mask and the outputs that are live.
+    static func byteCount(
+        _ direction: ConvolutionDirection, shape: ConvolutionShape, survivorCount: Int, dense: Bool
+    ) -> Int {
+        let (sources, targets) =
+            direction == .forward ? (shape.input.channels, shape.outputs) : (shape.outputs, shape.input.channels)
+        let density = Double(survivorCount) / Double(shape.weightCount)
+        var bytes = 4 * targets + 4 * waitingFloats(targets: targets) + 4 * sources * targets
+        for part in parts(direction, shape: shape, density: density, dense: dense) {
+            let pieces = pieces(of: part, sources: sources, density: density, dense: dense)
+            let segments = dense ? pieces : pieces * targets
+            let links = sources * part.taps.count * (dense ? 1 : targets)
+            bytes += 4 * (segments + 1) + 8 * (dense ? links : min(links, survivorCount))
+            bytes += MemoryLayout<tk_conv_class>.stride
+        }
+        // Each packed weight has a place; groups of at most 8 channels are filled up.
+        let packed = dense ? (targets + 7) * sources * shape.kernel * shape.kernel : survivorCount
+        return bytes + 8 * packed
+    }
+}
+
+/// Who gathers from whom: targets from sources, which are outputs and inputs forward, inputs and outputs backward.
+private struct ConvolutionRoles {
+    let source: PlanesShape
+    let target: PlanesShape
+    /// Lines or rows of the source map between neighbouring positions, and of the target map.
+    let sourceStep: Int
+    let targetStep: Int
+    /// Channels that take part.
+    let sources: [Int]
+    let targets: [Int]
+    private let direction: ConvolutionDirection
+    private let inputs: Int
+
+    init(_ direction: ConvolutionDirection, shape: ConvolutionShape, live: [Bool]) {
+        let outputs = live.indices.filter { live[$0] }
+        let inputs = Array(0..<shape.input.channels)
+        switch direction {
+        case .forward:
+            (source, target) = (shape.input, shape.output)
+            (sourceStep, targetStep) = (shape.stride, 1)
+            (sources, targets) = (inputs, outputs)
+        case .inputGradient:
+            (source, target) = (shape.output, shape.input)
+            (sourceStep, targetStep) = (1, shape.stride)
+            (sources, targets) = (outputs, inputs)
+        }
+        self.direction = direction
+        self.inputs = inputs.count
+    }
+
+    /// The kernel between two channels, as `ConvolutionMask` counts them.
+    func kernel(_ source: Int, _ target: Int) -> Int {
+        switch direction {
+        case .forward: target * inputs + source
+        case .inputGradient: source * inputs + target
+        }
+    }
+}
+
+/// Where the weights that a plan's links count from come from.
+private struct WeightPacking {
+    /// Where each is in compact weights; nil if the links count from those.
+    let places: [UInt32]?
+    /// Where the first survivor of each kernel is, on the sparse path.
+    let starts: [UInt32]
+    /// Weights of a group of channels, on the dense path.
+    let groupWeights: Int
+
+    static func compact(_ mask: ConvolutionMask) -> WeightPacking {
+        WeightPacking(places: nil, starts: mask.starts, groupWeights: 0)
+    }
+
+    /// Survivors by (input, output, tap).
+    static func transposed(_ mask: ConvolutionMask, _ shape: ConvolutionShape) -> WeightPacking {
+        var places: [UInt32] = []
+        places.reserveCapacity(mask.survivorCount)
+        var starts = mask.starts
+        for input in 0..<shape.input.channels {
+            for kernel in stride(from: input, to: starts.count, by: shape.input.channels) {
+                let first = mask.starts[kernel]
+                starts[kernel] = UInt32(places.count)
+                for n in 0..<mask.count(kernel: kernel) { places.append(first + UInt32(n)) }
+            }
+        }
+        return WeightPacking(places: places, starts: starts, groupWeights: 0)
+    }
+
+    /// [group of target channels][source channel][tap][channel of the group], the fewest groups of at most `most`.
+    static func groups(of most: Int, _ mask: ConvolutionMask, _ roles: ConvolutionRoles, taps: Int) -> WeightPacking {
+        let (sources, targets) = (roles.sources, roles.targets)
+        let groups = (targets.count + most - 1) / most
+        let groupWeights = sources.count * taps * most
+        var places = [UInt32](repeating: UInt32(mask.survivorCount), count: groups * groupWeights)
+        for g in 0..<groups {
+            let first = targets.count * g / groups
+            for n in first..<targets.count * (g + 1) / groups {
+                for s in sources.indices {
+                    let kernel = roles.kernel(sources[s], targets[n])
+                    for tap in 0..<taps {
+                        guard let rank = mask.rank(kernel: kernel, tap: tap) else { continue }
+                        places[g * groupWeights + (s * taps + tap) * most + n - first] =
+                            mask.starts[kernel] + UInt32(rank)
+                    }
+                }
+            }
+        }
+        return WeightPacking(places: places, starts: [], groupWeights: groupWeights)
     }
 }
 
@@ -219,38 +292,43 @@ final class ConvolutionPlan {
 struct ConvolutionMask {
     let survivorCount: Int
     let density: Double
-    /// Bit t of a kernel: tap t survives.
-    private let taps: [UInt16]
     /// Where a kernel's first survivor is in compact weights.
-    private let starts: [UInt32]
+    let starts: [UInt32]
+    /// Bit t of a kernel: tap t survives.
+    private let survivors: [UInt16]
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
     init(shape: ConvolutionShape, survivors: [Bool]?) {
-        let perKernel = shape.kernel * shape.kernel
-        var taps: [UInt16] = []
+        let taps = shape.kernel * shape.kernel
+        var words: [UInt16] = []
         var starts: [UInt32] = []
         var count = 0
         for kernel in 0..<shape.outputs * shape.input.channels {
             var word: UInt16 = 0
-            for tap in 0..<perKernel where survivors?[kernel * perKernel + tap] ?? true { word |= 1 << UInt16(tap) }
-            taps.append(word)
+            for tap in 0..<taps where survivors?[kernel * taps + tap] ?? true { word |= 1 << UInt16(tap) }
+            words.append(word)
             starts.append(UInt32(count))
             count += word.nonzeroBitCount
         }
-        self.taps = taps
+        self.survivors = words
         self.starts = starts
         survivorCount = count
         density = Double(count) / Double(shape.weightCount)
     }
 
-    func count(kernel: Int) -> Int { taps[kernel].nonzeroBitCount }
+    func count(kernel: Int) -> Int { survivors[kernel].nonzeroBitCount }
 
-    func start(kernel: Int) -> Int { Int(starts[kernel]) }
-
-    /// Where the weight of a tap is in compact weights, if it survives.
-    func place(kernel: Int, tap: Int) -> Int? {
-        let bit: UInt16 = 1 << UInt16(tap)
-        guard taps[kernel] & bit != 0 else { return nil }
-        return Int(starts[kernel]) + (taps[kernel] & (bit - 1)).nonzeroBitCount
+    func count(kernel: Int, among taps: [ConvolutionPart.Tap]) -> Int {
+        guard survivors[kernel] != 0 else { return 0 }
+        return taps.count { survivors[kernel] >> UInt16($0.index) & 1 == 1 }
     }
+
+    /// How many taps of a kernel survive before this one, if it survives.
+    func rank(kernel: Int, tap: Int) -> Int? {
+        let bit: UInt16 = 1 << UInt16(tap)
+        guard survivors[kernel] & bit != 0 else { return nil }
+        return (survivors[kernel] & (bit - 1)).nonzeroBitCount
+    }
+
+    var byteCount: Int { 4 * starts.count + 2 * survivors.count }
 }

@@ -48,8 +48,8 @@ extension PlanesKernels {
     /// The largest of each 2 × 2 pixels, stride 2; an odd last row or column is left out, as in PyTorch. Of equals the first in
     /// row-major order wins; a NaN wins over numbers, and the last NaN over others.
     ///
-    /// After a batch normalisation without other readers, pooling its values as they come would save writing and reading x: 8 of the
-    /// 13 bytes per element that the two kernels move (4 read, 1 written).
+    /// A batch normalisation that pooled its results as it stores them would save reading x here, 4 of the 13 bytes per element that the
+    /// two kernels move; x must still be stored, as the gradient reads it.
     /// - Parameters:
     ///   - x: planes of `shape`.
     ///   - y: planes of `shape.halved`.
@@ -129,7 +129,8 @@ extension PlanesKernels {
     /// The shortcut without weights between maps of different sizes (option A of He et al. 2016, section 4.2): every `stride`-th row
     /// and column from the first, with (outputs − channels) / 2 channels of +0 before, rounded down, and the rest of them after.
     ///
-    /// `batchNormApply` reads the result once; to read `input` there would save writing and reading it, 8 of 20 bytes per element.
+    /// `batchNormApply` reads the result once. Reading `input` there instead would save writing and reading it: with twice as many
+    /// outputs and stride 2, 8 of the 18 bytes per element that the two kernels move.
     /// - Parameters:
     ///   - x: planes of `input`.
     ///   - y: planes of `input.shortcut(outputs:stride:)`.
@@ -179,8 +180,8 @@ extension PlanesKernels {
 ///
 /// Forward: `batchNormSums`, `batchNormStatistics`, `batchNormApply`; for evaluation `batchNormRunning`, `batchNormApply`.
 /// Backward: `batchNormGradientSums`, `batchNormGradientCoefficients`, `batchNormGradient`.
-/// A convolution that summed its results as it stores them would save `batchNormSums`, 4 of the 12 bytes per element that the forward
-/// kernels move; one that summed its input gradient with z at hand would save 4 of the 20 bytes of the backward ones.
+/// A convolution can make the sums of `batchNormSums` as it stores its results, which saves 4 of the 12 bytes per element that the
+/// forward kernels move. Were Σdy and Σdy·x̂ made where dy is stored, that would save 4 of the 20 bytes of the backward ones.
 extension PlanesKernels {
     /// Σz and Σz² of each block and channel: in each lane a chain of adds and a chain of fma(z, z, ·) in tile order, then the tree.
     ///

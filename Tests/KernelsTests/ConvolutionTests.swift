@@ -186,6 +186,30 @@ struct ConvolutionTests {
         }
     }
 
+    @Test("predicted memory bounds what is kept, within a few times")
+    func memory() {
+        for (kernel, stride) in Self.kinds {
+            for (size, density) in [(2, 0.3), (4, 0.2), (4, 0.4), (4, 1), (9, 0.5), (9, 1)] {
+                let shape = ConvolutionShape(
+                    input: PlanesShape(channels: 20, height: size, width: size), outputs: 30, kernel: kernel,
+                    stride: stride)
+                let work = Case(shape, blocks: 1, density: density, someDead: false, seed: UInt64(size))
+                let count = work.survivors.count { $0 }
+                for path in ConvolutionPath.allCases {
+                    let kernels = work.kernels(path, .current)
+                    let dx = work.target(shape.input)
+                    let y = work.target(shape.output)
+                    _ = kernels.forward(
+                        x: work.x.pointer, bias: nil, rectify: false, y: y.pointer, blocks: 1, examples: 16, sums: nil)
+                    _ = kernels.inputGradient(dy: work.dy.pointer, addend: nil, gate: nil, dx: dx.pointer, blocks: 1)
+                    let bound = Convolution.byteCount(shape: shape, survivorCount: count, path: path)
+                    #expect(kernels.byteCount <= bound, "\(work.note) \(path)")
+                    #expect(bound <= 3 * kernels.byteCount, "\(work.note) \(path)")
+                }
+            }
+        }
+    }
+
     @Test("the input gradient is the adjoint of forward: dy · conv(x) = convᵀ(dy) · x")
     func adjoint() {
         for (kind, (kernel, stride)) in Self.kinds.enumerated() {

@@ -79,8 +79,8 @@ func same(_ magnitude: Magnitude, _ bits: tk_magnitude) -> Bool {
 extension PlanesShape {
     var testCode: tk_planes_shape { tk_planes_shape(channels: channels, height: height, width: width) }
 
-    /// Heights and widths on which the kernels' tests run: single pixels, ragged tiles of each kind and whole ones.
-    static let testSizes = [[1, 1], [2, 2], [3, 5], [4, 3], [8, 8], [13, 7]]
+    /// Heights and widths on which the kernels' tests run: single pixels, ragged tiles of each kind, whole ones, several in a row.
+    static let testSizes = [[1, 1], [2, 2], [3, 5], [4, 3], [8, 8], [13, 7], [6, 20]]
 }
 
 @Suite("Kernels over planes")

@@ -45,6 +45,40 @@ struct GoldenTests {
         try check(momentum, ["e5d786e9db1c", "ccf860d3af1b"])
     }
 
+    @Test("Dense training: Nesterov, AdamW, RMSprop")
+    func furtherOptimizers() throws {
+        var nesterov = dense("sgd", momentum: 0.9)
+        nesterov.training.optimizer.nesterov = true
+        try check(nesterov, ["a6d4e156d52d", "66a37d37c0c4"])
+        try check(dense("adamw"), ["b09c64082411", "521bb07956ba"])
+        try check(dense("rmsprop"), ["d67fbbaa2583", "b9a34b4d84b0"])
+        try check(dense("rmsprop", momentum: 0.9), ["020ad35ccca4", "1452be70b380"])
+    }
+
+    @Test("Dense training: every initialisation")
+    func initialisations() throws {
+        for (name, golden) in [
+            ("glorot-uniform", ["1caa2f5cf6cd", "e888cbae7766"]), ("kaiming-normal", ["597726ab76fb", "c5ad326e4340"]),
+            ("kaiming-uniform", ["73599467eade", "c08b9640bed7"]), ("orthogonal", ["f711cd6b558f", "e772b1f908bb"]),
+        ] as [(String, [String])] {
+            var task = dense("sgd")
+            task.model.initialisation = name
+            try check(task, golden)
+        }
+    }
+
+    @Test("Dense training: cosine and linear schedules")
+    func schedules() throws {
+        for (schedule, golden) in [
+            (.cosine, ["09d1579f8af0", "448c43d12d13"]), (.linear, ["065f54984a81", "91a17ae17ce1"]),
+        ] as [(LearningRateSchedule, [String])] {
+            var task = dense("sgd", momentum: 0.9)
+            task.training.decay = []
+            task.training.schedule = schedule
+            try check(task, golden)
+        }
+    }
+
     @Test("Sparse training: pruned by layer and globally, by magnitude and at random, rewound, and the controls")
     func tickets() throws {
         let dense = dense("adam")
@@ -67,5 +101,7 @@ struct GoldenTests {
         var reinit = bench.pruned(dense, parent: dense, rate: "0.6")
         reinit.start = .reinitialised(level: 1, draw: 0)
         try check(reinit, ["84ecd29a4ac0", "99b366967a31"])
+        reinit.pruning?.initialisationScale = .density
+        try check(reinit, ["97e8da328bd1", "f3ac4c18467a"])
     }
 }

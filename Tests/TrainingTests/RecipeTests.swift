@@ -109,7 +109,8 @@ struct RecipeTests {
     }
 
     @Test(
-        "Orthogonal weights have orthonormal rows or columns", arguments: [[7, 40], [40, 7], [9, 9], [4, 2, 3, 3]])
+        "Orthogonal weights have orthonormal rows or columns",
+        arguments: [[7, 40], [40, 7], [9, 9], [4, 2, 3, 3], [35, 36], [48, 33]])
     func orthogonal(shape: [Int]) {
         FloatingPointMode.flushDenormals()
         let values = Initialisation.orthogonal.weights(layer: 0, shape: shape, seed: 1, .first).map { Double($0) }
@@ -129,6 +130,18 @@ struct RecipeTests {
         let draw = Initialisation.kaimingNormal.weights(layer: 0, shape: shape, seed: 1, .first)
         // The first vector is that of the draw, scaled by a positive number.
         #expect(values[0].sign == draw[0].sign)
+    }
+
+    @Test("Orthogonal rows have golden bits, and those of the rows before them do not depend on them")
+    func orthogonalBlocks() {
+        FloatingPointMode.flushDenormals()
+        func draw(_ rows: Int) -> [Float] {
+            Initialisation.orthogonal.weights(layer: 0, shape: [rows, 2, 5, 5], seed: 1, .first)
+        }
+        let all = draw(40)
+        let bytes = all.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
+        #expect(Digest.of(bytes).short == "c38ed3bfb1a0")
+        for rows in [1, 5, 16, 17, 33] { #expect(draw(rows) == Array(all.prefix(rows * 50)), "\(rows) rows") }
     }
 
     @Test("Models have the layers of the paper; what does not fit a family is told")

@@ -13,11 +13,10 @@
 #include "conv_weight_gradient.h"
 #include "kernels.h"
 
-// A link of a chain: the source line that it meets, counted in floats from the first halo corner of the block for a position
-// at (0, 0), and where its weight is, counted from the first weight of the group of channels.
-typedef struct {
-    uint32_t line, weight;
-} tk_conv_link;
+// A link of a chain. Low half: the source line that it meets, counted in floats from the first halo corner of the block for a
+// position at (0, 0). High half: where its weight is, counted from the first weight of the group of channels. In one word,
+// because the innermost loop is short of loads.
+typedef uint64_t tk_conv_link;
 
 // Positions of a target map that meet the same links.
 typedef struct {

@@ -124,6 +124,13 @@ void tk_load_images(
 // xt = x transposed: [feature][example] to [feature / 16][example][16], for `features` rounded up to a multiple of 16.
 void tk_transpose(tk_isa isa, size_t features, size_t batch, const float *x, float *xt);
 
+// The sum of squares in f64, values ascending. Each square is exact, and zeros change nothing, so that it is the same for
+// a whole tensor and for its survivors alone. The chain of sums takes one addition's latency a value.
+double tk_sum_of_squares(size_t count, const float *values);
+
+// values *= factor, +0 added.
+void tk_scale(size_t count, float factor, float *values);
+
 // exp, log, cos and sin for schedules, initialisation and generated data: f64, below 2 ulp, plain IEEE + - * /, so the
 // same bits on every machine, whether or not denormals are flushed (results below 2^-1022 are 0).
 double tk_exp(double x);

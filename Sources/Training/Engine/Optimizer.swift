@@ -2,7 +2,7 @@ import Kernels
 import Lottery
 
 /// The optimizer of a network in training: its settings, and the scalars of its state.
-struct Optimizer {
+package struct Optimizer {
     enum Kind {
         case sgd
         case momentum
@@ -20,7 +20,7 @@ struct Optimizer {
     private(set) var product1 = 1.0
     private(set) var product2 = 1.0
 
-    init(_ settings: OptimizerSettings) {
+    package init(_ settings: OptimizerSettings) {
         self.settings = settings
         switch settings.name {
         case "adam": kind = .adam
@@ -42,7 +42,7 @@ struct Optimizer {
     }
 
     /// The update of the next step, which is then taken.
-    mutating func nextRule(learningRate: Double) -> UpdateRule {
+    package mutating func nextRule(learningRate: Double) -> UpdateRule {
         steps += 1
         let decay = Float(settings.weightDecay)
         switch kind {

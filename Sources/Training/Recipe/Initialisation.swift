@@ -89,36 +89,8 @@ public struct Initialisation: Sendable {
         case .uniform(let limit):
             return draw(Initialisation.uniforms).map { Float(limit * (2 * $0 - 1)) }
         case .orthogonal:
-            return Initialisation.orthonormal(draw(Initialisation.normals), rows: rows, columns: columns).map {
-                Float($0)
-            }
+            return Orthonormal.vectors(of: draw(Initialisation.normals), rows: rows, columns: columns).map { Float($0) }
         }
-    }
-
-    /// Modified Gram–Schmidt in f64 on the rows of `matrix` [rows, columns], or on its columns if there are more rows: each
-    /// vector, first to last, is divided by its length and then taken out of those after it. Sums go over elements ascending.
-    private static func orthonormal(_ matrix: [Double], rows: Int, columns: Int) -> [Double] {
-        let isTall = rows > columns
-        let (count, length) = isTall ? (columns, rows) : (rows, columns)
-        // One vector after another.
-        var vectors =
-            isTall ? (0..<count * length).map { matrix[$0 % length * columns + $0 / length] } : matrix
-        vectors.withUnsafeMutableBufferPointer { vectors in
-            for vector in 0..<count {
-                let first = vector * length
-                var square = 0.0
-                for element in 0..<length { square += vectors[first + element] * vectors[first + element] }
-                let norm = Reproducible.sqrt(square)
-                for element in 0..<length { vectors[first + element] /= norm }
-                for other in vector + 1..<count {
-                    let start = other * length
-                    var product = 0.0
-                    for element in 0..<length { product += vectors[first + element] * vectors[start + element] }
-                    for element in 0..<length { vectors[start + element] -= product * vectors[first + element] }
-                }
-            }
-        }
-        return isTall ? (0..<count * length).map { vectors[$0 % columns * length + $0 / columns] } : vectors
     }
 
     /// A uniform draw from 0 up to and without 1.

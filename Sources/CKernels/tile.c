@@ -1,0 +1,345 @@
+#pragma STDC FP_CONTRACT OFF
+#include "tile_isa.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#define DISPATCH_TILES(backend, function, ...)                           \
+    switch (backend) {                                                   \
+    case TK_TILES_AMX: return tk_amx_##function(__VA_ARGS__);            \
+    case TK_TILES_AVX512: return tk_avx512_##function(__VA_ARGS__);      \
+    case TK_TILES_AVX2: return tk_avx2_##function(__VA_ARGS__);          \
+    case TK_TILES_PORTABLE: break;                                       \
+    }                                                                    \
+    return tk_portable_##function(__VA_ARGS__)
+#else
+#define DISPATCH_TILES(backend, function, ...) return tk_portable_##function(__VA_ARGS__)
+#endif
+
+tk_tile_backend tk_best_tile_backend(void) {
+#if defined(__x86_64__)
+    if (tk_amx_runs()) return TK_TILES_AMX;
+    switch (tk_best_isa()) {
+    case TK_AVX512: return TK_TILES_AVX512;
+    case TK_AVX2: return TK_TILES_AVX2;
+    case TK_PORTABLE: break;
+    }
+#endif
+    return TK_TILES_PORTABLE;
+}
+
+static void convert_pairs(tk_tile_backend backend, const tk_tile_source *source, uint32_t *pairs) {
+    DISPATCH_TILES(backend, tile_pairs, source, pairs);
+}
+static tk_magnitude product(tk_tile_backend backend, const tk_tile_product *p) {
+    DISPATCH_TILES(backend, tile_product, p);
+}
+static void sum_gradient(tk_tile_backend backend, const tk_tile_gradient *g) {
+    DISPATCH_TILES(backend, tile_gradient, g);
+}
+void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums) {
+    DISPATCH_TILES(backend, tile_dot, a, b, sums);
+}
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t larger_of(size_t a, size_t b) { return a > b ? a : b; }
+static tk_magnitude larger_magnitude(tk_magnitude a, tk_magnitude b) { return a > b ? a : b; }
+static size_t half_of(size_t channels) { return (channels + 1) / 2; }
+
+// Where the values of a tensor lie, in floats. Features are seen as one block of one row with a column for every 16 examples.
+typedef struct {
+    size_t channels, blocks, rows, columns;  // values, without the halo
+    size_t halo;
+    size_t block, plane, row, corner;  // from a block, channel or row to the next; from the first float to value (0, 0)
+    size_t plane_lines;                // lines of a channel of a block, with the halo
+} Grid;
+
+static Grid grid_of(int features, size_t channels, size_t height, size_t width, size_t blocks) {
+    Grid g = {.channels = channels};
+    g.halo = features ? 0 : 1;
+    g.blocks = features ? 1 : blocks;
+    g.rows = height;
+    g.columns = features ? blocks : width;
+    g.row = TK_LANES * (g.columns + 2 * g.halo);
+    g.plane_lines = (g.rows + 2 * g.halo) * (g.columns + 2 * g.halo);
+    g.plane = TK_LANES * g.plane_lines;
+    g.block = channels * g.plane;
+    g.corner = g.halo * (g.row + TK_LANES);
+    return g;
+}
+
+static Grid input_grid(const tk_tile_layer *layer, size_t blocks) {
+    return grid_of(layer->features, layer->inputs, layer->height, layer->width, blocks);
+}
+static Grid output_grid(const tk_tile_layer *layer, size_t blocks) {
+    size_t height = (layer->height - 1) / layer->stride + 1, width = (layer->width - 1) / layer->stride + 1;
+    return grid_of(layer->features, layer->outputs, height, width, blocks);
+}
+
+// Taps of one direction that meet the pixels of dx at `parity`, 0 ..< stride: `last`, last - stride, … in the order of the pixels of dy.
+// The first of these is `offset` after the pixel of dx divided by the stride.
+typedef struct {
+    size_t count, last;
+    ptrdiff_t offset;
+} Taps;
+
+static Taps taps_at(const tk_tile_layer *layer, size_t parity) {
+    size_t edge = (layer->kernel - 1) / 2, first = (parity + edge) % layer->stride;
+    Taps taps = {0, 0, 0};
+    if (first >= layer->kernel) return taps;
+    taps.count = (layer->kernel - 1 - first) / layer->stride + 1;
+    taps.last = first + (taps.count - 1) * layer->stride;
+    taps.offset = ((ptrdiff_t)(parity + edge) - (ptrdiff_t)taps.last) / (ptrdiff_t)layer->stride;
+    return taps;
+}
+
+static size_t run_tiles(size_t taps, size_t channels) { return tk_tiles(taps * half_of(channels)); }
+
+// Elements of the weights of `rows` × `columns` taps.
+static size_t weight_count(size_t outputs, size_t inputs, size_t rows, size_t columns) {
+    return tk_tiles(outputs) * rows * run_tiles(columns, inputs) * TILE_ELEMENTS;
+}
+
+// The place of a weight: `output` and `input` are those of the product, tap (row, column) is counted as its window is.
+static size_t weight_place(
+    size_t output, size_t input, size_t inputs, size_t rows, size_t columns, size_t row, size_t column) {
+    size_t element = column * 2 * half_of(inputs) + input;
+    size_t tile = (output / TILE_ROWS * rows + row) * run_tiles(columns, inputs) + element / 32;
+    return tile * TILE_ELEMENTS + output % TILE_ROWS * 32 + element % 32;
+}
+
+size_t tk_tile_forward_count(const tk_tile_layer *layer) {
+    return weight_count(layer->outputs, layer->inputs, layer->kernel, layer->kernel);
+}
+
+// The weights that meet the pixels of dx before those at (row, column) of the parities.
+static size_t backward_start(const tk_tile_layer *layer, size_t row, size_t column) {
+    size_t count = 0;
+    for (size_t n = 0; n < row * layer->stride + column; n++) {
+        Taps rows = taps_at(layer, n / layer->stride), columns = taps_at(layer, n % layer->stride);
+        count += weight_count(layer->inputs, layer->outputs, rows.count, columns.count);
+    }
+    return count;
+}
+
+size_t tk_tile_backward_count(const tk_tile_layer *layer) { return backward_start(layer, layer->stride, 0); }
+
+tk_tile_place tk_tile_place_of(const tk_tile_layer *layer, size_t flat) {
+    size_t kernel = layer->kernel, stride = layer->stride, edge = (kernel - 1) / 2;
+    size_t column = flat % kernel, row = flat / kernel % kernel;
+    size_t input = flat / (kernel * kernel) % layer->inputs, output = flat / (kernel * kernel) / layer->inputs;
+    tk_tile_place place;
+    place.forward = (uint32_t)weight_place(output, input, layer->inputs, kernel, kernel, row, column);
+
+    size_t row_parity = (row + stride * edge - edge) % stride, column_parity = (column + stride * edge - edge) % stride;
+    Taps rows = taps_at(layer, row_parity), columns = taps_at(layer, column_parity);
+    place.backward = (uint32_t)(backward_start(layer, row_parity, column_parity)
+        + weight_place(
+            input, output, layer->outputs, rows.count, columns.count, (rows.last - row) / stride,
+            (columns.last - column) / stride));
+
+    size_t tile = ((row * kernel + column) * tk_tiles(layer->outputs) + output / TILE_ROWS) * tk_tiles(layer->inputs)
+        + input / TILE_ROWS;
+    place.gradient = (uint32_t)(tile * TILE_SUMS + output % TILE_ROWS * TILE_ROWS + input % TILE_ROWS);
+    return place;
+}
+
+void tk_tile_load(
+    const tk_tile_place *places, size_t count, const float *weights, uint16_t *forward, uint16_t *backward) {
+    for (size_t n = 0; n < count; n++) {
+        uint16_t rounded = tk_reference_bf16(weights[n]);
+        forward[places[n].forward] = rounded;
+        backward[places[n].backward] = rounded;
+    }
+}
+
+// What is converted, summed and stored before the next: it stays in the second-level cache.
+enum { NEAR_BYTES = 1 << 20 };
+
+static size_t pair_bytes(size_t lines, size_t channels) {
+    return lines * half_of(channels) * TK_LANES * sizeof(uint32_t);
+}
+
+static size_t blocks_at_once(const Grid *source) {
+    size_t bytes = pair_bytes(source->plane_lines, source->channels);
+    return smaller(source->blocks, larger_of(1, NEAR_BYTES / bytes));
+}
+
+// Lines of pairs of the blocks at once, and 16 more: the last tile of a run may reach past them.
+static size_t pairs_bytes(const Grid *source) {
+    return pair_bytes(blocks_at_once(source) * source->plane_lines, source->channels)
+        + TILE_SUMS * sizeof(uint32_t);
+}
+
+// `count` blocks from `first` on as lines of pairs [block][line][⌈channels / 2⌉][16][2].
+static void load_pairs(
+    tk_tile_backend backend, const Grid *grid, const float *values, const uint8_t *live, size_t first, size_t count,
+    uint32_t *pairs) {
+    for (size_t n = 0; n < count; n++) {
+        const tk_tile_source source = {
+            .lines = values + (first + n) * grid->block,
+            .channels = grid->channels,
+            .count = grid->plane_lines,
+            .plane = grid->plane,
+            .live = live,
+        };
+        convert_pairs(backend, &source, pairs);
+        pairs += TK_LANES * grid->plane_lines * half_of(grid->channels);
+    }
+    memset(pairs, 0, TILE_SUMS * sizeof(uint32_t));
+}
+
+// A product of all windows over `source` that stores into `result`; steps and sizes of the windows are still to be set.
+static tk_tile_product product_over(const Grid *source, const Grid *result, size_t stride) {
+    size_t half = half_of(source->channels), row = source->row / TK_LANES;
+    return (tk_tile_product){
+        .block_step = source->plane_lines * half,
+        .row_step = stride * row * half,
+        .column_step = stride * half,
+        .window_step = row * half,
+        .outputs = result->channels,
+        .result_block = result->block,
+        .result_plane = result->plane,
+        .near_tiles = larger_of(1, NEAR_BYTES / pair_bytes(TILE_POSITIONS * stride * stride, source->channels)),
+    };
+}
+
+static size_t lanes_bytes(const tk_tile_layer *layer) { return 2 * TK_LANES * layer->outputs * sizeof(float); }
+
+tk_magnitude tk_tile_forward(
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *forward, const float *bias,
+    const uint8_t *live, int rectify, const float *x, float *y, size_t blocks, size_t examples, float *sums,
+    void *scratch) {
+    Grid source = input_grid(layer, blocks), result = output_grid(layer, blocks);
+    size_t edge = (layer->kernel - 1) / 2, at_once = blocks_at_once(&source);
+    float *lanes = scratch;
+    uint32_t *pairs = (uint32_t *)(lanes + lanes_bytes(layer) / sizeof(float));
+    tk_tile_product p = product_over(&source, &result, layer->stride);
+    p.pairs = pairs + (source.halo - edge) * (source.row + TK_LANES) * half_of(layer->inputs);
+    p.window_rows = layer->kernel;
+    p.run_tiles = run_tiles(layer->kernel, layer->inputs);
+    p.weights = forward;
+    p.rows = result.rows;
+    p.columns = result.columns;
+    p.result_row = result.row;
+    p.result_column = TK_LANES;
+    p.bias = bias;
+    p.live = live;
+    p.rectify = rectify;
+    p.sums = sums;
+    p.lanes = lanes;
+    p.examples = examples;
+    tk_magnitude magnitude = 0;
+    for (size_t first = 0; first < source.blocks; first += at_once) {
+        p.blocks = smaller(at_once, source.blocks - first);
+        p.first_block = first;
+        p.result = y + first * result.block + result.corner;
+        load_pairs(backend, &source, x, NULL, first, p.blocks, pairs);
+        magnitude = larger_magnitude(magnitude, product(backend, &p));
+    }
+    return magnitude;
+}
+
+tk_magnitude tk_tile_input_gradient(
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *backward, const uint8_t *live,
+    const float *dy, const float *addend, const float *gate, float *dx, size_t blocks, void *scratch) {
+    Grid source = output_grid(layer, blocks), result = input_grid(layer, blocks);
+    size_t half = half_of(layer->outputs), stride = layer->stride, at_once = blocks_at_once(&source);
+    uint32_t *pairs = scratch;
+    tk_tile_product p = product_over(&source, &result, 1);
+    p.result_row = stride * result.row;
+    p.result_column = stride * TK_LANES;
+    tk_magnitude magnitude = 0;
+    for (size_t first = 0; first < source.blocks; first += at_once) {
+        p.blocks = smaller(at_once, source.blocks - first);
+        load_pairs(backend, &source, dy, live, first, p.blocks, pairs);
+        for (size_t row = 0; row < smaller(stride, result.rows); row++) {
+            for (size_t column = 0; column < smaller(stride, result.columns); column++) {
+                Taps rows = taps_at(layer, row), columns = taps_at(layer, column);
+                ptrdiff_t down = (ptrdiff_t)source.halo + rows.offset, across = (ptrdiff_t)source.halo + columns.offset;
+                p.pairs = pairs + ((size_t)down * source.row + (size_t)across * TK_LANES) * half;
+                p.window_rows = rows.count;
+                p.run_tiles = run_tiles(columns.count, layer->outputs);
+                p.weights = backward + backward_start(layer, row, column);
+                p.rows = (result.rows - row - 1) / stride + 1;
+                p.columns = (result.columns - column - 1) / stride + 1;
+                size_t start = first * result.block + result.corner + row * result.row + column * TK_LANES;
+                p.result = dx + start;
+                p.addend = addend ? addend + start : NULL;
+                p.gate = gate ? gate + start : NULL;
+                magnitude = larger_magnitude(magnitude, product(backend, &p));
+            }
+        }
+    }
+    return magnitude;
+}
+
+// Steps between loading the sums of a tap and storing them, at least, if the map is large enough.
+enum { GRADIENT_STEPS = 64 };
+
+// All but where the operands and the scratch are.
+static tk_tile_gradient gradient_over(const tk_tile_layer *layer, size_t blocks) {
+    Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
+    // Lines between two examples of a pair, and between two columns.
+    size_t column = layer->features ? 2 * TK_LANES : TK_LANES;
+    // A kernel of one tap visits every stride-th pixel only.
+    size_t skip = layer->kernel == 1 ? layer->stride : 1;
+    tk_tile_gradient g = {
+        .dy_block = layer->features ? TK_LANES : out.block,
+        .dy_plane = out.plane,
+        .dy_row = out.row,
+        .dy_column = column,
+        .x_block = layer->features ? TK_LANES : in.block,
+        .x_plane = in.plane,
+        .x_row = skip * in.row,
+        .x_column = skip * column,
+        .outputs = layer->outputs,
+        .inputs = layer->inputs,
+        .rows = out.rows,
+        .columns = layer->features ? (blocks + 1) / 2 : out.columns,
+        .kernel = layer->kernel,
+        .stride = layer->stride / skip,
+        .blocks = blocks,
+        .blocks_are_columns = layer->features,
+    };
+    g.strip = smaller(g.rows, (GRADIENT_STEPS + g.columns - 1) / g.columns);
+    return g;
+}
+
+// Elements of each array of scratch.
+static size_t left_count(const tk_tile_gradient *g) {
+    return tk_tiles(g->outputs) * g->strip * g->columns * TILE_SUMS;
+}
+static size_t right_count(const tk_tile_gradient *g) {
+    return tk_tiles(g->inputs) * tk_gradient_slots(g) * tk_gradient_columns(g) * TILE_SUMS;
+}
+static size_t sums_count(const tk_tile_gradient *g) {
+    return g->kernel * g->kernel * tk_tiles(g->outputs) * tk_tiles(g->inputs) * TILE_SUMS;
+}
+
+tk_magnitude tk_tile_weight_gradient(
+    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count,
+    const uint8_t *live, const float *x, const float *dy, size_t blocks, float *gradient, void *scratch) {
+    Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
+    tk_tile_gradient g = gradient_over(layer, blocks);
+    g.x = x + (in.halo - (layer->kernel - 1) / 2) * (in.row + TK_LANES);
+    g.dy = dy + out.corner;
+    g.live = live;
+    g.sums = scratch;
+    g.left = (uint32_t *)(g.sums + sums_count(&g));
+    g.right = g.left + left_count(&g);
+    sum_gradient(backend, &g);
+    tk_magnitude magnitude = 0;
+    for (size_t n = 0; n < count; n++) {
+        gradient[n] = g.sums[places[n].gradient] + 0.0f;
+        magnitude = larger(magnitude, gradient[n]);
+    }
+    return magnitude;
+}
+
+size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks) {
+    Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
+    tk_tile_gradient g = gradient_over(layer, blocks);
+    size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float);
+    return larger_of(gradient, larger_of(lanes_bytes(layer) + pairs_bytes(&in), pairs_bytes(&out)));
+}

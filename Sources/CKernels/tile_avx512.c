@@ -1,0 +1,18 @@
+#pragma STDC FP_CONTRACT OFF
+#include "tile_isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+
+#include "vectors_avx512.h"
+
+#define DOT_ROWS 8
+#define NAME(f) tk_avx512_##f
+#include "tile_emulated.h"
+#include "tile_template.h"
+
+#pragma clang attribute pop
+#endif

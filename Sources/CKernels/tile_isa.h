@@ -1,0 +1,84 @@
+// What the instantiations of tile_template.h compute, behind the layouts in tile.c.
+#ifndef TOMBOLA_TILE_ISA_H
+#define TOMBOLA_TILE_ISA_H
+
+#include "dense.h"
+#include "magnitude.h"
+#include "tile_kernels.h"
+
+// Tiles of operands are 16 rows of 64 bytes; tiles of sums are 16 × 16 f32.
+enum { TILE_ROWS = 16, TILE_PAIRS = 16, TILE_ELEMENTS = 512, TILE_SUMS = 256, TILE_POSITIONS = 16 };
+
+// f32 lines [channel][count][16], to become lines of bf16 pairs [count][⌈channels / 2⌉][16][2].
+typedef struct {
+    const float *lines;
+    size_t channels, count;
+    size_t plane;         // floats from a channel to the next
+    const uint8_t *live;  // channels that are not live become +0; NULL: all are
+} tk_tile_source;
+
+// Windows over lines of pairs times weights, for the positions of a map.
+typedef struct {
+    // Lines of pairs. The window of position (0, 0) of block 0 begins at `pairs`; steps are counted in lines.
+    const uint32_t *pairs;
+    size_t block_step, row_step, column_step;
+    // A window is `window_rows` runs of lines, `window_step` apart, each of `run_tiles` tiles of 16 lines.
+    size_t window_rows, window_step, run_tiles;
+    const uint16_t *weights;  // [⌈outputs / 16⌉][window row][tile of the run][16 outputs][32]
+    // Results: lines of 16 f32, at `result` for position (0, 0); addend and gate lie likewise. Steps are counted in floats.
+    size_t outputs, blocks, rows, columns;
+    float *result;
+    const float *addend, *gate;  // NULL: none
+    size_t result_block, result_plane, result_row, result_column;
+    const float *bias;    // NULL: none
+    const uint8_t *live;  // NULL: all outputs are
+    int rectify;
+    size_t near_tiles;  // how many tiles of positions are read again from near for the next outputs
+    // Batch-norm sums, or NULL: [block][output][2] from block `first_block` on; lanes from `examples` on are left out.
+    float *sums;
+    float *lanes;  // scratch: [output][2][16]
+    size_t first_block, examples;
+} tk_tile_product;
+
+// All weights' gradients, at taps of windows over x.
+typedef struct {
+    // Lines of 16 f32. Line (row, column) of an output is at dy + block · dy_block + output · dy_plane + row · dy_row +
+    // column · dy_column; those of x likewise. Lines of a block and of the next are taken together.
+    const float *dy, *x;
+    size_t dy_block, dy_plane, dy_row, dy_column;
+    size_t x_block, x_plane, x_row, x_column;
+    size_t outputs, inputs, rows, columns, kernel, stride;
+    const uint8_t *live;  // dy of outputs that are not live is +0; NULL: all are
+    size_t blocks;
+    int blocks_are_columns;  // features: two blocks are a column, and there is one row
+    size_t strip;            // rows of dy that are converted at once
+    // Scratch
+    uint32_t *left;   // [⌈outputs / 16⌉][strip][columns][16 outputs][16 pairs]
+    uint32_t *right;  // [⌈inputs / 16⌉][slots][x columns][16 pairs][16 inputs]
+    float *sums;      // [kernel row][kernel column][⌈outputs / 16⌉][⌈inputs / 16⌉][16][16]
+} tk_tile_gradient;
+
+static INLINE size_t tk_tiles(size_t count) { return (count + TILE_ROWS - 1) / TILE_ROWS; }
+// Rows of x under a strip of dy, and columns under all of it.
+static INLINE size_t tk_gradient_slots(const tk_tile_gradient *g) { return (g->strip - 1) * g->stride + g->kernel; }
+static INLINE size_t tk_gradient_columns(const tk_tile_gradient *g) {
+    return (g->columns - 1) * g->stride + g->kernel;
+}
+
+#define DECLARE(isa)                                                              \
+    void tk_##isa##_tile_pairs(const tk_tile_source *, uint32_t *);               \
+    tk_magnitude tk_##isa##_tile_product(const tk_tile_product *);                \
+    void tk_##isa##_tile_gradient(const tk_tile_gradient *);                      \
+    void tk_##isa##_tile_dot(const uint16_t *, const uint16_t *, float *);
+
+DECLARE(portable)
+#if defined(__x86_64__)
+DECLARE(avx2)
+DECLARE(avx512)
+DECLARE(amx)
+// Whether AMX runs here and gives the emulation's bits.
+int tk_amx_runs(void);
+#endif
+#undef DECLARE
+
+#endif

@@ -1,0 +1,78 @@
+import CKernels
+
+/// A convolution under one mask whose products are those of bf16 tiles: weights and activations are rounded to bf16, sums and all
+/// that is stored are f32. The order of every sum stands in `tile_kernels.h`; the backend changes no bit. Pruned weights cost
+/// as much as others.
+///
+/// An object holds scratch memory: one thread at a time may use it.
+public final class TileConvolution {
+    public let shape: ConvolutionShape
+    public var survivorCount: Int { layer.survivorCount }
+    private let layer: TileLayer
+    /// Sums dy and no weight's gradient.
+    private lazy var biases = ConvolutionWeightGradient(
+        shape: shape, survivors: Array(repeating: false, count: shape.weightCount),
+        instructionSet: layer.backend.instructionSet)
+
+    /// - Parameter survivors: [output][input][row][column]; nil where all survive.
+    public init(shape: ConvolutionShape, survivors: [Bool]?, backend: TileBackend = .current) {
+        self.shape = shape
+        layer = TileLayer(
+            tk_tile_layer(
+                inputs: shape.input.channels, outputs: shape.outputs, height: shape.input.height,
+                width: shape.input.width, kernel: shape.kernel, stride: shape.stride, features: 0),
+            survivors: survivors, backend: backend)
+    }
+
+    /// Chooses the outputs that take part: the others become +0, and their gradients do not reach the input. At first all take part.
+    public func setLive(outputs: [Bool]) { layer.setLive(outputs: outputs) }
+
+    /// Takes over compact weights; to be called after each change of theirs.
+    public func load(weights: UnsafePointer<Float>) { layer.load(weights: weights) }
+
+    /// y = Σ W x + b, halo left as it is.
+    /// - Parameters:
+    ///   - x: planes of `shape.input`.
+    ///   - bias: `shape.outputs` floats; nil for none.
+    ///   - rectify: whether y ≤ 0 becomes +0.
+    ///   - y: planes of `shape.output`.
+    ///   - examples: lanes past these are left out of the sums.
+    ///   - sums: becomes [block][output][2], Σ y and Σ y² over each block, if it is given.
+    /// - Returns: the largest magnitude among results and sums.
+    public func forward(
+        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
+    ) -> Magnitude {
+        layer.forward(x: x, bias: bias, rectify: rectify, y: y, blocks: blocks, examples: examples, sums: sums)
+    }
+
+    /// dx = Σ Wᵀ dy + addend where the gate is positive, else +0; halo left as it is.
+    /// - Parameters:
+    ///   - dy: planes of `shape.output`; +0 in the halo.
+    ///   - addend: planes of `shape.input`, which may be `dx`; nil for none.
+    ///   - gate: planes of `shape.input`: x itself where it came from a ReLU; nil for none.
+    ///   - dx: planes of `shape.input`.
+    public func inputGradient(
+        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
+        dx: UnsafeMutablePointer<Float>, blocks: Int
+    ) -> Magnitude {
+        layer.inputGradient(dy: dy, addend: addend, gate: gate, dx: dx, blocks: blocks)
+    }
+
+    /// dW = Σ dy x for the survivors, and db = Σ dy, which has the bits of `ConvolutionWeightGradient`.
+    /// - Parameters:
+    ///   - x: planes of `shape.input`.
+    ///   - dy: planes of `shape.output`; +0 in the halo and in padding examples.
+    ///   - gradient: compact, a multiple of 16 floats; the padding becomes +0.
+    ///   - biasGradient: `shape.outputs` floats, if it is wanted.
+    /// - Returns: the largest magnitude among both gradients.
+    public func weightGradient(
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        biasGradient: UnsafeMutablePointer<Float>?
+    ) -> Magnitude {
+        let magnitude = layer.weightGradient(x: x, dy: dy, blocks: blocks, gradient: gradient)
+        guard let biasGradient else { return magnitude }
+        return max(
+            magnitude, biases.compute(x: x, dy: dy, blocks: blocks, gradient: gradient, biasGradient: biasGradient))
+    }
+}

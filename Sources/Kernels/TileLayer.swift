@@ -1,0 +1,81 @@
+import CKernels
+
+/// What convolutions and dense layers over bf16 tiles share: where weights lie in tiles, and scratch memory.
+final class TileLayer {
+    let survivorCount: Int
+    let backend: TileBackend
+    private var layer: tk_tile_layer
+    private let places: AlignedBuffer<tk_tile_place>
+    private let forwardWeights: AlignedBuffer<UInt16>
+    private let backwardWeights: AlignedBuffer<UInt16>
+    /// Which outputs take part; nil where all do.
+    private var live: [UInt8]?
+    private var scratch = AlignedBuffer<UInt8>(zeroed: 0)
+
+    /// - Parameter survivors: [output][input][row][column]; nil where all survive.
+    init(_ layer: tk_tile_layer, survivors: [Bool]?, backend: TileBackend) {
+        let weightCount = layer.outputs * layer.inputs * layer.kernel * layer.kernel
+        precondition(backend.isSupported, "\(backend) does not run on this processor")
+        precondition(survivors.map { $0.count == weightCount } ?? true, "a mask of another size")
+        self.layer = layer
+        self.backend = backend
+        var layer = layer
+        precondition(tk_tile_forward_count(&layer) <= Int(UInt32.max), "\(weightCount) weights in one layer")
+        forwardWeights = AlignedBuffer(zeroed: tk_tile_forward_count(&layer))
+        backwardWeights = AlignedBuffer(zeroed: tk_tile_backward_count(&layer))
+        survivorCount = survivors?.count { $0 } ?? weightCount
+        places = AlignedBuffer(zeroed: survivorCount)
+        var next = 0
+        for flat in 0..<weightCount where survivors?[flat] ?? true {
+            places.pointer[next] = tk_tile_place_of(&layer, flat)
+            next += 1
+        }
+    }
+
+    func setLive(outputs: [Bool]) {
+        precondition(outputs.count == layer.outputs, "\(outputs.count) of \(layer.outputs) outputs")
+        live = outputs.allSatisfy { $0 } ? nil : outputs.map { $0 ? 1 : 0 }
+    }
+
+    func load(weights: UnsafePointer<Float>) {
+        tk_tile_load(places.pointer, survivorCount, weights, forwardWeights.pointer, backwardWeights.pointer)
+    }
+
+    func forward(
+        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
+    ) -> Magnitude {
+        Magnitude(
+            bits: tk_tile_forward(
+                backend.code, &layer, forwardWeights.pointer, bias, live, rectify ? 1 : 0, x, y, blocks, examples,
+                sums, scratch(for: blocks)))
+    }
+
+    func inputGradient(
+        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
+        dx: UnsafeMutablePointer<Float>, blocks: Int
+    ) -> Magnitude {
+        Magnitude(
+            bits: tk_tile_input_gradient(
+                backend.code, &layer, backwardWeights.pointer, live, dy, addend, gate, dx, blocks,
+                scratch(for: blocks)))
+    }
+
+    func weightGradient(
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>
+    ) -> Magnitude {
+        let magnitude = Magnitude(
+            bits: tk_tile_weight_gradient(
+                backend.code, &layer, places.pointer, survivorCount, live, x, dy, blocks, gradient,
+                scratch(for: blocks)))
+        for place in survivorCount..<(survivorCount + 15) / 16 * 16 { gradient[place] = 0 }
+        return magnitude
+    }
+
+    private func scratch(for blocks: Int) -> UnsafeMutableRawPointer {
+        precondition(blocks > 0, "\(blocks) blocks of 16 examples")
+        let byteCount = tk_tile_scratch_bytes(&layer, blocks)
+        if scratch.count < byteCount { scratch = AlignedBuffer(zeroed: byteCount) }
+        return UnsafeMutableRawPointer(scratch.pointer)
+    }
+}
