@@ -294,3 +294,10 @@ extension ConvolutionShape {
         return ((rows - 1) * stride + kernel) * ((columns - 1) * stride + kernel)
     }
 }
+
+extension ConvolutionMask {
+    /// Where the gradient of a tap is among compact ones, if it survives.
+    fileprivate func place(kernel: Int, tap: Int) -> Int? {
+        rank(kernel: kernel, tap: tap).map { Int(starts[kernel]) + $0 }
+    }
+}

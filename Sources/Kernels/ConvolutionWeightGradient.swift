@@ -61,7 +61,7 @@ public final class ConvolutionWeightGradient {
         for output in plan.deadOutputs {
             let kernels = output * shape.input.channels..<(output + 1) * shape.input.channels
             let count = kernels.reduce(0) { $0 + mask.count(kernel: $1) }
-            (gradient + mask.start(kernel: kernels.lowerBound)).update(repeating: 0, count: count)
+            (gradient + Int(mask.starts[kernels.lowerBound])).update(repeating: 0, count: count)
             biasGradient?[output] = 0
         }
         for place in survivorCount..<(survivorCount + 15) / 16 * 16 { gradient[place] = 0 }
