@@ -29,7 +29,7 @@ public final class Convolution {
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
     public init(
-        shape: ConvolutionShape, survivors: [Bool]?, path: ConvolutionPath = .fastest,
+        shape: ConvolutionShape, survivors: [Bool]?, path: KernelPath = .fastest,
         instructionSet: InstructionSet = .current
     ) {
         precondition(instructionSet.isSupported, "\(instructionSet) does not run on this processor")
@@ -42,7 +42,7 @@ public final class Convolution {
         live = Array(repeating: true, count: shape.outputs)
     }
 
-    private static func isDense(_ path: ConvolutionPath, shape: ConvolutionShape, survivorCount: Int) -> Bool {
+    private static func isDense(_ path: KernelPath, shape: ConvolutionShape, survivorCount: Int) -> Bool {
         switch path {
         case .dense: true
         case .sparse: false
@@ -59,7 +59,7 @@ public final class Convolution {
     }
 
     /// An upper bound of an object's bytes, whatever the mask.
-    public static func byteCount(shape: ConvolutionShape, survivorCount: Int, path: ConvolutionPath = .fastest) -> Int {
+    public static func byteCount(shape: ConvolutionShape, survivorCount: Int, path: KernelPath = .fastest) -> Int {
         let dense = isDense(path, shape: shape, survivorCount: survivorCount)
         let plans = [ConvolutionDirection.forward, .inputGradient].map {
             ConvolutionPlan.byteCount($0, shape: shape, survivorCount: survivorCount, dense: dense)

@@ -24,8 +24,8 @@ public struct ConvolutionShape: Sendable, Hashable {
     public var weightCount: Int { outputs * input.channels * kernel * kernel }
 }
 
-/// How the kernels of a convolution go about it; never changes a bit.
-public enum ConvolutionPath: Sendable, CaseIterable {
+/// How kernels go about pruned weights; never changes a bit.
+public enum KernelPath: Sendable, CaseIterable {
     case dense
     case sparse
     /// The faster of the two for the share of weights that survive.

@@ -18,7 +18,7 @@ public final class ConvolutionWeightGradient {
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
     public init(
-        shape: ConvolutionShape, survivors: [Bool]?, path: ConvolutionPath = .fastest,
+        shape: ConvolutionShape, survivors: [Bool]?, path: KernelPath = .fastest,
         instructionSet: InstructionSet = .current
     ) {
         precondition(instructionSet.isSupported, "\(instructionSet) does not run on this processor")

@@ -51,6 +51,13 @@ public struct Mask: Hashable, Sendable {
         return indices
     }
 
+    /// Of each weight, whether it survives.
+    public var survives: [Bool] {
+        var survives = [Bool](repeating: false, count: count)
+        for index in survivingIndices { survives[index] = true }
+        return survives
+    }
+
     /// Whether every survivor of `self` also survives in `parent`.
     public func isSubset(of parent: Mask) -> Bool {
         precondition(count == parent.count, "masks of \(count) and \(parent.count) weights")

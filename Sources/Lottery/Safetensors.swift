@@ -5,6 +5,7 @@
 public enum Safetensors {
     public enum ElementType: String, Hashable, Sendable, CaseIterable {
         case u8 = "U8"
+        case i32 = "I32"
         case i64 = "I64"
         case f32 = "F32"
         case f64 = "F64"
@@ -12,7 +13,7 @@ public enum Safetensors {
         public var byteCount: Int {
             switch self {
             case .u8: 1
-            case .f32: 4
+            case .i32, .f32: 4
             case .i64, .f64: 8
             }
         }
@@ -47,6 +48,12 @@ public enum Safetensors {
                 bytes: Safetensors.littleEndian(values.lazy.map(\.bitPattern)))
         }
 
+        public init(name: String, shape: [Int]? = nil, _ values: [Int32]) {
+            self.init(
+                name: name, type: .i32, shape: shape ?? [values.count],
+                bytes: Safetensors.littleEndian(values.lazy.map { UInt32(bitPattern: $0) }))
+        }
+
         public init(name: String, shape: [Int]? = nil, _ values: [Double]) {
             self.init(
                 name: name, type: .f64, shape: shape ?? [values.count],
@@ -61,6 +68,11 @@ public enum Safetensors {
 
         /// The elements, or nil if they are not of type `u8`.
         public var uint8Values: [UInt8]? { type == .u8 ? bytes : nil }
+
+        /// The elements, or nil if they are not of type `i32`.
+        public var int32Values: [Int32]? {
+            type == .i32 ? Safetensors.words(bytes, as: UInt32.self).map(Int32.init(bitPattern:)) : nil
+        }
 
         /// The elements, or nil if they are not of type `f32`.
         public var floatValues: [Float]? {

@@ -13,7 +13,7 @@ public struct Registry: Sendable {
 
     public static let standard = Registry(
         datasets: [.glyphs, .mnist, .fashionMNIST],
-        models: [.lenet300100, .mlp],
+        models: [.lenet300100, .mlp, .conv2, .conv4, .conv6, .resnet, .vgg],
         initialisations: [.glorotNormal, .glorotUniform, .kaimingNormal, .kaimingUniform, .orthogonal],
         optimizers: [.sgd, .adam, .adamW, .rmsProp],
         criteria: [.magnitude, .random],
@@ -43,7 +43,7 @@ public struct Registry: Sendable {
                     throw SettingError(
                         "must be \(models.map(\.name).joined(separator: " or ")), not “\(settings.family)”")
                 }
-                return try family.layers(settings, shape)
+                return try family.describe(settings, shape).layerShapes
             },
             semantics: { [self] settings, pruned in
                 semantics(

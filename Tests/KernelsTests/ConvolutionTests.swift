@@ -71,7 +71,7 @@ private struct Case: ~Copyable {
             outputs: shape.outputs, kernel: shape.kernel, stride: shape.stride)
     }
 
-    func kernels(_ path: ConvolutionPath, _ instructionSet: InstructionSet) -> Convolution {
+    func kernels(_ path: KernelPath, _ instructionSet: InstructionSet) -> Convolution {
         let kernels = Convolution(
             shape: shape, survivors: survivors.contains(false) ? survivors : nil, path: path,
             instructionSet: instructionSet)
@@ -91,7 +91,7 @@ private struct Case: ~Copyable {
             hasBias ? bias.pointer : nil, rectify ? 1 : 0, blocks, examples, y.pointer, hasSums ? sums.pointer : nil)
         let expected = bits(y)
         for instructionSet in instructionSets {
-            for path in ConvolutionPath.allCases {
+            for path in KernelPath.allCases {
                 let y = target(self.shape.output)
                 let actualSums = anySums()
                 let actual = kernels(path, instructionSet).forward(
@@ -125,7 +125,7 @@ private struct Case: ~Copyable {
             addendOf(dx.pointer, addend.pointer), hasGate ? gate.pointer : nil, blocks, dx.pointer)
         let expected = bits(dx)
         for instructionSet in instructionSets {
-            for path in ConvolutionPath.allCases {
+            for path in KernelPath.allCases {
                 let dx = target(self.shape.input)
                 let actual = kernels(path, instructionSet).inputGradient(
                     dy: dy.pointer, addend: addendOf(dx.pointer, addend.pointer), gate: hasGate ? gate.pointer : nil,
@@ -195,7 +195,7 @@ struct ConvolutionTests {
                     stride: stride)
                 let work = Case(shape, blocks: 1, density: density, someDead: false, seed: UInt64(size))
                 let count = work.survivors.count { $0 }
-                for path in ConvolutionPath.allCases {
+                for path in KernelPath.allCases {
                     let kernels = work.kernels(path, .current)
                     let dx = work.target(shape.input)
                     let y = work.target(shape.output)

@@ -39,7 +39,7 @@ struct ConvolutionWeightGradientTests {
             &code, survivors.map { $0 ? 1 : 0 }, x.pointer, dy.pointer, blocks, &expected)
         bits = max(bits, tk_reference_conv_bias_gradient(&code, dy.pointer, blocks, &expectedBias))
         for instructionSet in instructionSets {
-            for path in [ConvolutionPath.dense, .sparse, .fastest] {
+            for path in [KernelPath.dense, .sparse, .fastest] {
                 let kernels = ConvolutionWeightGradient(
                     shape: shape, survivors: density == 1 ? nil : survivors, path: path, instructionSet: instructionSet)
                 if let liveOutputs { kernels.setLive(outputs: liveOutputs) }

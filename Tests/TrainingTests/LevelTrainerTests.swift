@@ -154,11 +154,12 @@ struct LevelTrainerTests {
         let dense = bench.dense()
         var parent = dense
         var outcome = try bench.train(dense, keep: [0])
-        let theta0 = try outcome.floats("step-0", "weight.fc1.weight")
+        let theta0 = try outcome.floats("step-0", "weight", "fc1.weight", count: 36 * 12)
         var expected = outcome.summary.layers.map(\.weights)
         #expect(expected == [36 * 12, 12 * 9, 9 * 4])
-        var masks = try Safetensors.decode(outcome.outputs["final"]!).tensors["mask.fc1.weight"]!.uint8Values!
-        #expect(masks.allSatisfy { $0 == 1 })
+        let weights = expected
+        var masks = try outcome.mask("fc1.weight", count: 36 * 12)
+        #expect(masks.allSatisfy { $0 })
         for level in 1...5 {
             let task = bench.pruned(dense, parent: parent, level: level) {
                 $0.rates = PruneRates(conv: .zero, fc: Ratio("0.29")!, output: Ratio("0.1")!)
@@ -166,18 +167,17 @@ struct LevelTrainerTests {
             outcome = try bench.train(task, keep: [0])
             for layer in expected.indices { expected[layer] -= expected[layer] * (layer < 2 ? 29 : 10) / 100 }
             #expect(outcome.summary.layers.map(\.surviving) == expected, "level \(level)")
-            let tensors = try Safetensors.decode(outcome.outputs["final"]!).tensors
-            let mask = tensors["mask.fc1.weight"]!.uint8Values!
-            #expect(zip(mask, masks).allSatisfy { $0 <= $1 }, "level \(level)")
+            let mask = try outcome.mask("fc1.weight", count: 36 * 12)
+            #expect(zip(mask, masks).allSatisfy { !$0 || $1 }, "level \(level)")
             masks = mask
-            for layer in ["fc1", "fc2", "output"] {
-                let mask = tensors["mask.\(layer).weight"]!.uint8Values!
-                let trained = tensors["trained.\(layer).weight"]!.floatValues!
-                #expect(zip(mask, trained).allSatisfy { $0 == 1 || $1.bitPattern == 0 }, "level \(level), \(layer)")
-                #expect(mask.reduce(0) { $0 + Int($1) } == zip(mask, trained).filter { $1 != 0 }.count)
+            for (layer, name) in ["fc1", "fc2", "output"].enumerated() {
+                let mask = try outcome.mask("\(name).weight", count: weights[layer])
+                let trained = try outcome.floats("final", "trained", "\(name).weight", count: weights[layer])
+                #expect(mask.count { $0 } == expected[layer])
+                #expect(trained.count { $0 != 0 } == expected[layer], "level \(level), \(name)")
             }
-            let start = try outcome.floats("step-0", "weight.fc1.weight")
-            #expect(start == zip(theta0, mask).map { $1 == 1 ? $0 : 0 }, "level \(level)")
+            let start = try outcome.floats("step-0", "weight", "fc1.weight", count: 36 * 12)
+            #expect(start == zip(theta0, mask).map { $1 ? $0 : 0 }, "level \(level)")
             parent = task
         }
         #expect(outcome.summary.otherWeights == 12 + 9 + 4)
@@ -195,9 +195,9 @@ struct LevelTrainerTests {
             scaled.pruning?.initialisationScale = .density
             let (before, after) = (try bench.train(plain, keep: [0]), try bench.train(scaled, keep: [0]))
             for (layer, factor) in [("fc1", 2.0), ("fc2", 2.0), ("output", 2.0.squareRoot())] {
-                let drawn = try before.floats("step-0", "weight.\(layer).weight")
+                let drawn = try before.floats("step-0", "weight", "\(layer).weight", count: bench.weightCounts[layer]!)
                 #expect(
-                    try after.floats("step-0", "weight.\(layer).weight") == drawn.map { Float(Double($0) * factor) },
+                    try after.floats("step-0", "weight", "\(layer).weight", count: drawn.count) == drawn.map { Float(Double($0) * factor) },
                     "\(layer) from \(start)")
             }
         }
@@ -218,7 +218,7 @@ struct LevelTrainerTests {
         let randomOutcome = try bench.train(random)
         #expect(ticketOutcome.summary.layers == randomOutcome.summary.layers)
         let masks = try [ticketOutcome, randomOutcome].map {
-            try Safetensors.decode($0.outputs["final"]!).tensors["mask.fc1.weight"]!
+            try $0.mask("fc1.weight", count: 36 * 12)
         }
         #expect(masks[0] != masks[1])
 
@@ -228,7 +228,7 @@ struct LevelTrainerTests {
             fresh.start = .reinitialised(level: level, draw: draw)
             let outcome = try bench.train(fresh, keep: [0])
             #expect(outcome.summary.layers == ticketOutcome.summary.layers)
-            #expect(try Safetensors.decode(outcome.outputs["final"]!).tensors["mask.fc1.weight"] == masks[0])
+            #expect(try outcome.mask("fc1.weight", count: 36 * 12) == masks[0])
             starts.append(outcome.outputs["step-0"]!)
         }
         #expect(Set(starts).count == 4)
@@ -238,13 +238,13 @@ struct LevelTrainerTests {
     func instructionSets(set: InstructionSet) throws {
         let bench = try TrainingBench()
         let dense = bench.dense()
-        let best = try bench.train(dense, keep: [20], place: "best", instructionSet: .best)
-        let other = try bench.train(dense, keep: [20], instructionSet: set)
+        let best = try bench.train(dense, keep: [20], place: "best", engine: Engine(instructionSet: .best))
+        let other = try bench.train(dense, keep: [20], engine: Engine(instructionSet: set))
         #expect(best.outputs == other.outputs && best.summary == other.summary)
         let ticket = bench.pruned(dense, parent: dense, rate: "0.7")
         #expect(
-            try bench.train(ticket, place: "best-ticket", instructionSet: .best).outputs
-                == bench.train(ticket, instructionSet: set).outputs)
+            try bench.train(ticket, place: "best-ticket", engine: Engine(instructionSet: .best)).outputs
+                == bench.train(ticket, engine: Engine(instructionSet: set)).outputs)
     }
 
     @Test(
@@ -325,7 +325,7 @@ struct LevelTrainerTests {
             (true, "lower data.validation", { $0.data.validation = 290 }),
             (true, "data.train is 301", { $0.data.train = 301 }),
             (true, "lenet-300-100 has its own layers", { $0.model.family = "lenet-300-100" }),
-            (false, "no model family", { $0.model.family = "resnet" }),
+            (false, "no model family", { $0.model.family = "transformer" }),
             (false, "no optimizer", { $0.training.optimizer.name = "lion" }),
             (false, "no initialisation", { $0.model.initialisation = "zeros" }),
             (false, "version 1 here and 2", { $0.semantics = ["optimizer.adam": 2] }),

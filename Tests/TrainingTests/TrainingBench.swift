@@ -47,14 +47,34 @@ final class TrainingBench {
         return task
     }
 
+    /// Weights of the layers of `dense()`.
+    let weightCounts = ["fc1": 36 * 12, "fc2": 12 * 9, "output": 9 * 4]
+
     struct Outcome {
         var summary: LevelSummary
         /// Contents by output name.
         var outputs: [String: [UInt8]]
         var folder: String
 
-        func floats(_ output: String, _ tensor: String) throws -> [Float] {
-            try Safetensors.decode(outputs[output] ?? []).tensors[tensor]?.floatValues ?? []
+        /// The values of a parameter in a file, in the parameter's own layout: `floats("step-0", "weight", "fc1.weight", 432)`.
+        func floats(_ output: String, _ prefix: String, _ parameter: String, count: Int) throws -> [Float] {
+            let tensors = try Safetensors.decode(outputs[output] ?? []).tensors
+            guard let values = tensors["\(prefix).\(parameter)"]?.floatValues else { return [] }
+            guard let survivors = tensors["survivors.\(parameter)"]?.int32Values else { return values }
+            var all = [Float](repeating: 0, count: count)
+            for (value, index) in zip(values, survivors) { all[Int(index)] = value }
+            return all
+        }
+
+        /// Which weights of a parameter survive in `final`.
+        func mask(_ parameter: String, count: Int) throws -> [Bool] {
+            let tensors = try Safetensors.decode(outputs["final"] ?? []).tensors
+            guard let survivors = tensors["survivors.\(parameter)"]?.int32Values else {
+                return Array(repeating: true, count: count)
+            }
+            var mask = [Bool](repeating: false, count: count)
+            for index in survivors { mask[Int(index)] = true }
+            return mask
         }
     }
 
@@ -73,10 +93,10 @@ final class TrainingBench {
     /// - Parameter place: where outputs go; by default where other tasks find them.
     func train(
         _ task: TrainingTask, keep: [Int] = [], stops: [Int] = [], place: String? = nil,
-        instructionSet: InstructionSet = .current
+        engine: Engine = Engine()
     ) throws -> Outcome {
         let outputs = try folder.folder(place ?? task.key.hex)
-        let trainer = LevelTrainer(registry: registry, instructionSet: instructionSet, progressSeconds: 0)
+        let trainer = LevelTrainer(registry: registry, engine: engine, progressSeconds: 0)
         let request = TrainingRequest(task: task, keepSteps: keep)
         var rest = stops
         while true {

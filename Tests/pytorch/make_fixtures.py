@@ -37,6 +37,10 @@ NETWORKS = {
     "vgg-11": ("vgg-11", {"width": 0.0625}, 32, 24, "sgd", 0.003),
 }
 
+# Of the images and labels. Another is no worse, unless rounding decides whether a value near 0 passes a ReLU: with seed 3
+# resnet-8-b has one of 5e-7 in its first step, and f32 and f64 part.
+SEEDS = {"mlp": 0, "conv-2": 1, "resnet-8-a": 2, "resnet-8-b": 12, "vgg-11": 4}
+
 
 def mix(x):
     x = x.astype(numpy.uint32)
@@ -109,8 +113,8 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     total = 0
-    for position, (name, (kind, keywords, side, images, rule, rate)) in enumerate(NETWORKS.items()):
-        random = numpy.random.RandomState(position)
+    for name, (kind, keywords, side, images, rule, rate) in NETWORKS.items():
+        random = numpy.random.RandomState(SEEDS[name])
         pixels = random.randint(0, 256, (images, 3, side, side)).astype(numpy.uint8)
         labels = random.randint(0, 10, images).astype(numpy.uint8)
         losses, gradients = train(name, pixels, labels, torch.float32)

@@ -36,15 +36,15 @@ extension Network {
         images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
         lossSum: inout Double, correct: inout Int
     ) -> Bool {
-        let width = DenseShape.padded(indices.count)
-        load(images: source, labels: from, indices: indices, training: false)
-        guard forward(width: width) != nil else { return false }
-        let logits = UnsafePointer(layers[layers.count - 1].activations.pointer)
+        let pass = Pass(examples: indices.count, isTraining: false)
+        load(images: source, labels: from, indices: indices, pass)
+        guard forward(pass) != nil else { return false }
+        let logits = UnsafePointer(activations[layers.count].pointer)
         _ = kernels.softmaxCrossEntropy(
-            classes: classes, batch: width, count: indices.count, labels: labels.pointer, logits: logits,
+            classes: classes, batch: pass.width, count: indices.count, labels: labels.pointer, logits: logits,
             gradient: nil, lossSum: &lossSum)
         correct += kernels.countCorrect(
-            classes: classes, batch: width, count: indices.count, labels: labels.pointer, logits: logits)
+            classes: classes, batch: pass.width, count: indices.count, labels: labels.pointer, logits: logits)
         return true
     }
 }

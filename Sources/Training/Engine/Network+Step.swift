@@ -17,57 +17,62 @@ extension Network {
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
         learningRate: Float
     ) -> StepOutcome {
-        guard let loss = backward(images: images, labels: labels, indices: indices) else { return .diverged }
+        // Clipping looks at all gradients before the first update, so that they must be stored.
+        let stored = clipping != nil
+        guard let (loss, pass) = backward(images: images, labels: labels, indices: indices, stored: stored) else {
+            return .diverged
+        }
+        clip()
         let rule = optimizer.nextRule(learningRate: Double(learningRate))
-        let width = DenseShape.padded(indices.count)
-        for layer in layers {
-            kernels.update(
-                layer.shape(batch: width), rule: rule, mask: layer.survivors.pointer, dy: layer.gradient.pointer,
-                transposed: layer.transposedInput.pointer, biasGradient: layer.biasGradient.pointer,
-                weights: layer.updatedWeights, bias: layer.updatedBias)
+        for (position, layer) in layers.enumerated() {
+            layer.update(pass, dy: gradientPlan.resultGradients[position], rule: rule, stored: stored)
         }
         return .trained(loss: loss)
     }
 
-    /// The mean loss of a batch and its gradient by each parameter, in the order and layouts of `parameters`; nil if either is
-    /// not finite. Changes no parameter.
+    /// The mean loss of a batch and its gradient by each parameter, in the order and layouts of `parameters`, before any clipping; nil
+    /// if either is not finite. Changes no parameter. A statistic's gradient is 0.
     public func lossAndGradient(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
     ) -> (loss: Float, gradients: [[Float]])? {
-        guard let loss = backward(images: images, labels: labels, indices: indices) else { return nil }
-        let width = DenseShape.padded(indices.count)
-        var gradients: [[Float]] = []
-        for (position, layer) in layers.enumerated() {
-            let weightGradient = AlignedBuffer<Float>(zeroed: layer.weights.count)
-            _ = weightGradients(of: position, width: width, into: weightGradient)
-            gradients.append(layer.unpacked(weightGradient))
-            gradients.append(layer.unpackedBias(layer.biasGradient))
+        guard let (loss, _) = backward(images: images, labels: labels, indices: indices, stored: true) else {
+            return nil
         }
-        return (loss, gradients)
+        return (loss, tensors.map(\.flatGradient))
     }
 
-    func input(of position: Int) -> UnsafePointer<Float> {
-        UnsafePointer(position == 0 ? images.pointer : layers[position - 1].activations.pointer)
+    private func clip() {
+        guard let clipping else { return }
+        let trained = tensors.filter(\.parameter.isTrained)
+        let sums = trained.map { GradientNorm.sumOfSquares(count: $0.paddedCount, $0.gradient) }
+        guard let factor = clipping.factor(sumsOfSquares: sums) else { return }
+        for tensor in trained { GradientNorm.scale(count: tensor.paddedCount, tensor.gradient, by: factor) }
     }
 
-    /// Computes the activations of the batch in `images`; nil as soon as one is not finite, else the largest of each layer.
-    func forward(width: Int) -> [Magnitude]? {
-        var magnitudes: [Magnitude] = []
-        magnitudes.reserveCapacity(layers.count)
-        for (position, layer) in layers.enumerated() {
-            let magnitude = kernels.forward(
-                layer.shape(batch: width), weights: layer.weights.pointer, bias: layer.bias.pointer, live: layer.live,
-                rectify: layer.rectifies, x: input(of: position), y: layer.activations.pointer)
-            guard magnitude.isFinite else { return nil }
-            magnitudes.append(magnitude)
+    /// Runs the loaded batch through the layers: the largest magnitude of each tensor, or nil as soon as a value is not finite.
+    func forward(_ pass: Pass) -> [Magnitude]? {
+        settleLiveUnits()
+        var magnitudes = [pixelMagnitude] + Array(repeating: Magnitude.zero, count: layers.count)
+        for segment in forwardSegments {
+            for position in segment.layers { layers[position].beginForward(pass) }
+            for blocks in segment.ranges(of: pass.blocks) {
+                for position in segment.layers {
+                    let node = description.nodes[position]
+                    var magnitude = layers[position].forward(pass, blocks: blocks)
+                    guard magnitude.isFinite else { return nil }
+                    // What moves values without computing any tells no magnitude.
+                    if node.layer.passesValues { magnitude = max(magnitude, magnitudes[node.input]) }
+                    magnitudes[position + 1] = max(magnitudes[position + 1], magnitude)
+                }
+            }
         }
         return magnitudes
     }
 
-    /// Loads a batch into `images` and `labels`; for `training` the first layer's transposed input as well.
+    /// Loads a batch into the first tensor and `labels`.
     func load(
         images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
-        training: Bool
+        _ pass: Pass
     ) {
         guard let first = indices.baseAddress else { preconditionFailure("a batch of no images") }
         for (example, index) in indices.enumerated() {
@@ -75,69 +80,92 @@ extension Network {
             precondition(label < classes, "image \(index) has label \(label) of \(classes) classes")
             labels[example] = label
         }
-        kernels.loadImages(
-            source, indices: first, count: indices.count, batch: DenseShape.padded(indices.count),
-            channels: pixelMean.count, featuresPerChannel: inputs / pixelMean.count, means: pixelMean.pointer,
-            deviations: pixelDeviation.pointer, x: images.pointer,
-            transposed: training ? layers[0].transposedInput.pointer : nil)
-    }
-
-    /// Runs the batch forward and back: afterwards each layer's `gradient` is that of the mean loss by its results. Nil if an
-    /// activation, the loss or any gradient, those of the weights included, is not finite.
-    private func backward(
-        images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
-    ) -> Float? {
-        precondition((1...batch).contains(indices.count), "a batch of \(indices.count), at most \(batch)")
-        let width = DenseShape.padded(indices.count)
-        load(images: source, labels: from, indices: indices, training: true)
-        guard let activationMagnitudes = forward(width: width) else { return nil }
-
-        let last = layers[layers.count - 1]
-        var lossSum = 0.0
-        var gradientMagnitude = kernels.softmaxCrossEntropy(
-            classes: classes, batch: width, count: indices.count, labels: labels.pointer,
-            logits: last.activations.pointer, gradient: last.gradient.pointer, lossSum: &lossSum)
-        let loss = Float(lossSum / Double(indices.count))
-        guard loss.isFinite, gradientMagnitude.isFinite else { return nil }
-
-        for position in layers.indices.reversed() {
-            let layer = layers[position]
-            if position > 0 {
-                kernels.transpose(
-                    features: layer.inputs, batch: width, x: input(of: position),
-                    transposed: layer.transposedInput.pointer)
-            }
-            let inputMagnitude = position == 0 ? pixelMagnitude : activationMagnitudes[position - 1]
-            guard
-                weightGradientsAreFinite(
-                    of: position, width: width, input: inputMagnitude, gradient: gradientMagnitude)
-            else { return nil }
-            guard position > 0 else { break }
-            gradientMagnitude = kernels.inputGradient(
-                layer.shape(batch: width), weights: layer.weights.pointer, live: layer.live,
-                dy: layer.gradient.pointer, x: input(of: position),
-                dx: layers[position - 1].gradient.pointer)
-            guard gradientMagnitude.isFinite else { return nil }
+        switch description.images.shape {
+        case .planes(let shape):
+            planesKernels.loadImages(
+                source, indices: first, count: indices.count, shape: shape, blocks: pass.blocks,
+                means: pixelMean.pointer, deviations: pixelDeviation.pointer, y: activations[0].pointer)
+        case .features(let count):
+            let reader = layers[0] as? DenseLayer
+            let transposed = pass.isTraining ? reader?.transposedInput : nil
+            kernels.loadImages(
+                source, indices: first, count: indices.count, batch: pass.width, channels: pixelMean.count,
+                featuresPerChannel: count / pixelMean.count, means: pixelMean.pointer,
+                deviations: pixelDeviation.pointer, x: activations[0].pointer, transposed: transposed)
+            reader?.inputIsTransposed = transposed != nil
         }
-        return loss
     }
 
-    /// The update never stores the weights' gradient, so whether it is finite must be known before. Nearly always the sizes
-    /// of its factors prove it; where they do not, the gradient is computed for this question only.
-    private func weightGradientsAreFinite(of position: Int, width: Int, input: Magnitude, gradient: Magnitude) -> Bool {
-        let bound = Double(gradient.value) * max(Double(input.value), 1) * Double(width)
-        if bound < 1e38 { return true }
-        let scratch = AlignedBuffer<Float>(zeroed: layers[position].weights.count)
-        return weightGradients(of: position, width: width, into: scratch).isFinite
+    /// Runs a batch forward and back: afterwards every layer can take its step. Nil if an activation, the loss or any gradient, those of
+    /// the parameters included, is not finite.
+    private func backward(
+        images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
+        stored: Bool
+    ) -> (loss: Float, pass: Pass)? {
+        precondition((1...batch).contains(indices.count), "a batch of \(indices.count), at most \(batch)")
+        let pass = Pass(examples: indices.count, isTraining: true)
+        load(images: source, labels: from, indices: indices, pass)
+        guard let magnitudes = forward(pass) else { return nil }
+
+        let last = layers.count - 1
+        let top = gradientPlan.resultGradients[last]
+        top.clearPadding(width: pass.width)
+        var lossSum = 0.0
+        var gradientMagnitudes = Array(repeating: Magnitude.zero, count: layers.count + 1)
+        gradientMagnitudes[last + 1] = kernels.softmaxCrossEntropy(
+            classes: classes, batch: pass.width, count: indices.count, labels: labels.pointer,
+            logits: activations[last + 1].pointer, smoothing: labelSmoothing, gradient: top.pointer, lossSum: &lossSum)
+        let loss = Float(lossSum / Double(indices.count))
+        guard loss.isFinite, gradientMagnitudes[last + 1].isFinite else { return nil }
+        layers[last].gradientArrived(pass, dy: top, blocks: 0..<pass.blocks)
+
+        for segment in gradientPlan.segments {
+            for position in segment.layers where !layers[position].beginBackward(pass).isFinite { return nil }
+            for blocks in segment.ranges(of: pass.blocks) {
+                for position in segment.layers {
+                    guard
+                        gradientsOfInputs(of: position, pass, blocks: blocks, magnitudes: &gradientMagnitudes)
+                    else { return nil }
+                }
+            }
+            for position in segment.layers {
+                let magnitude = layers[position].gradients(
+                    pass, dy: gradientPlan.resultGradients[position],
+                    inputMagnitude: magnitudes[description.nodes[position].input],
+                    gradientMagnitude: gradientMagnitudes[position + 1], stored: stored)
+                guard magnitude.isFinite else { return nil }
+            }
+        }
+        return (loss, pass)
     }
 
-    private func weightGradients(
-        of position: Int, width: Int, into weightGradient: borrowing AlignedBuffer<Float>
-    ) -> Magnitude {
-        let layer = layers[position]
-        return kernels.weightGradient(
-            layer.shape(batch: width), mask: layer.survivors.pointer, dy: layer.gradient.pointer,
-            transposed: layer.transposedInput.pointer, weightGradient: weightGradient.pointer,
-            biasGradient: layer.biasGradient.pointer)
+    /// Hands on the gradient by a layer's results to what it reads; false if something is not finite.
+    private func gradientsOfInputs(
+        of position: Int, _ pass: Pass, blocks: Range<Int>, magnitudes: inout [Magnitude]
+    ) -> Bool {
+        let node = description.nodes[position]
+        let dy = gradientPlan.resultGradients[position]
+        if let target = gradientPlan.targets[position] {
+            let magnitude = layers[position].backward(pass, dy: dy, to: target, blocks: blocks)
+            guard magnitude.isFinite else { return false }
+            magnitudes[node.input] = max(magnitudes[node.input], magnitude)
+        }
+        if let shortcut = node.shortcut, let share = gradientPlan.shortcuts[position] {
+            switch share {
+            case .shared: magnitudes[shortcut] = max(magnitudes[shortcut], magnitudes[position + 1])
+            case .added(let shape, let target):
+                let first = blocks.lowerBound
+                let magnitude = planesKernels.accumulate(
+                    shape, dy: dy.block(first), addend: target.addend?.block(first), gate: target.gate?.block(first),
+                    dx: target.memory.block(first), blocks: blocks.count)
+                guard magnitude.isFinite else { return false }
+                magnitudes[shortcut] = max(magnitudes[shortcut], magnitude)
+            }
+        }
+        for tensor in gradientPlan.completes[position] {
+            layers[tensor - 1].gradientArrived(
+                pass, dy: gradientPlan.resultGradients[tensor - 1], blocks: blocks)
+        }
+        return true
     }
 }

@@ -1,34 +1,27 @@
 import Kernels
 import Lottery
 
-/// A multilayer perceptron in training: dense layers with ReLU between them, cross-entropy after the last, one optimizer.
+/// A network in training: its layers, the memory of a batch between them, cross-entropy after the last, one optimizer.
 ///
-/// Its results have the same bits with every `InstructionSet`, and whether or not the training was stopped and continued.
+/// Its results have the same bits with every `Engine` of one precision, and whether or not the training was stopped and continued.
 /// It belongs to one thread, which has called `FloatingPointMode.flushDenormals()`.
 public final class Network {
-    /// A tensor that is trained, under its PyTorch name and layout.
-    public struct Parameter: Sendable, Hashable {
-        /// `fc1.weight`, `fc1.bias`, … `output.weight`, `output.bias`.
-        public let name: String
-        /// `[outputs, inputs]` of a weight, `[outputs]` of a bias.
-        public let shape: [Int]
-        public let kind: LayerKind
-        /// Weights can be pruned, biases cannot.
-        public let isWeight: Bool
-
-        public var count: Int { shape.reduce(1, *) }
-    }
-
-    /// Weight and bias of each layer, first to last. Other members name a parameter by its index here.
+    /// Every tensor, layer by layer. Other members name a parameter by its index here.
     public let parameters: [Parameter]
-    public let inputs: Int
     public let classes: Int
     /// The most examples of a step.
     public let batch: Int
 
-    let layers: [DenseLayer]
+    let description: NetworkDescription
+    let layers: [any Layer]
+    let tensors: [ParameterTensor]
+    /// The layer that each parameter belongs to.
+    private let layerOf: [Int]
     let kernels: DenseKernels
+    let planesKernels: PlanesKernels
     var optimizer: Optimizer
+    let labelSmoothing: Float
+    let clipping: GradientClipping?
     let pixelMean: AlignedBuffer<Float>
     let pixelDeviation: AlignedBuffer<Float>
     /// The largest normalised pixel.
@@ -36,60 +29,80 @@ public final class Network {
 
     /// Images side by side in an evaluation. It changes no result.
     static let evaluationBatch = 64
-    /// [padded inputs][batch]
-    let images: AlignedBuffer<Float>
     let labels: AlignedBuffer<UInt8>
+    /// The values of each tensor of `description`; the first is the images.
+    let activations: [BatchMemory]
+    let forwardSegments: [Segment]
+    let gradientPlan: GradientPlan
+    private var liveIsStale = false
 
-    /// A network whose parameters are all zero.
+    /// A network whose weights and biases are zero, and batch-norm that of a new one.
     /// - Parameters:
-    ///   - inputs: features per image, all channels.
-    ///   - hidden: units of the hidden layers, first to last; may be empty.
     ///   - batch: the most examples of a step.
     ///   - pixelMean: per channel, subtracted from pixels in 0…1.
     ///   - pixelDeviation: per channel, divides pixels after that.
+    ///   - labelSmoothing: of the training loss, in 0..<1.
     public init(
-        inputs: Int, hidden: [Int], classes: Int, optimizer settings: OptimizerSettings, batch: Int,
-        pixelMean: [Float], pixelDeviation: [Float], instructionSet: InstructionSet = .current
+        _ description: NetworkDescription, optimizer settings: OptimizerSettings, batch: Int, pixelMean: [Float],
+        pixelDeviation: [Float], labelSmoothing: Double = 0, clipping: GradientClipping? = nil, engine: Engine = Engine()
     ) {
         precondition(FloatingPointMode.flushesDenormals, "denormals are not flushed on the training thread")
+        classes = description.classes
         precondition(batch > 0 && (1...256).contains(classes), "a batch of \(batch), \(classes) classes")
+        let values = description.images.shape.values
         precondition(
-            !pixelMean.isEmpty && pixelMean.count == pixelDeviation.count && inputs.isMultiple(of: pixelMean.count),
-            "\(pixelMean.count) means and \(pixelDeviation.count) deviations for \(inputs) features")
+            !pixelMean.isEmpty && pixelMean.count == pixelDeviation.count && values.isMultiple(of: pixelMean.count),
+            "\(pixelMean.count) means and \(pixelDeviation.count) deviations for \(values) features")
         precondition(
             zip(pixelMean, pixelDeviation).allSatisfy { $0.isFinite && $1.isNormal && $1 > 0 },
             "pixels normalised by \(pixelMean) and \(pixelDeviation)")
-        self.inputs = inputs
-        self.classes = classes
+        self.description = description
         self.batch = batch
-        kernels = DenseKernels(instructionSet)
+        kernels = DenseKernels(engine.instructionSet)
+        planesKernels = PlanesKernels(engine.instructionSet)
         optimizer = Optimizer(settings)
+        self.labelSmoothing = Float(labelSmoothing)
+        self.clipping = clipping
 
-        let widths = [inputs] + hidden + [classes]
-        let capacity = DenseShape.padded(max(batch, Network.evaluationBatch))
+        let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
         let stateCount = optimizer.slots.count
-        layers = (0...hidden.count).map { position in
-            DenseLayer(
-                inputs: widths[position], outputs: widths[position + 1], rectifies: position < hidden.count,
-                stateCount: stateCount, batchCapacity: capacity)
+        let activations = (0...description.nodes.count).map { BatchMemory(description.shape(of: $0), blocks: blocks) }
+        var layers: [any Layer] = []
+        var tensors: [ParameterTensor] = []
+        var layerOf: [Int] = []
+        for (position, node) in description.nodes.enumerated() {
+            let own = node.parameters.map { ParameterTensor($0, stateCount: stateCount) }
+            layers.append(
+                node.layer.makeLayer(
+                    LayerPlace(
+                        input: description.shape(of: node.input), x: activations[node.input],
+                        y: activations[position + 1], shortcut: node.shortcut.map { activations[$0] }, tensors: own,
+                        needsInputGradient: node.input > 0, inputIsNotNegative: description.isNotNegative(node.input),
+                        blockCapacity: blocks, engine: engine)))
+            tensors += own
+            layerOf += own.map { _ in position }
+            // A convolution makes the sums of the batch-norm after it while it stores.
+            if let norm = layers[position] as? BatchNormLayer, node.input > 0,
+                let maker = layers[node.input - 1] as? any SummingLayer
+            {
+                maker.sums = norm.sums.pointer
+                norm.sumsAreMade = true
+            }
         }
-        parameters = layers.enumerated().flatMap { position, layer in
-            let isLast = position == hidden.count
-            let name = isLast ? "output" : "fc\(position + 1)"
-            let kind: LayerKind = isLast ? .output : .fc
-            return [
-                Parameter(name: name + ".weight", shape: [layer.outputs, layer.inputs], kind: kind, isWeight: true),
-                Parameter(name: name + ".bias", shape: [layer.outputs], kind: kind, isWeight: false),
-            ]
-        }
-        images = AlignedBuffer(zeroed: DenseShape.padded(inputs) * capacity)
-        labels = AlignedBuffer(zeroed: capacity)
-        self.pixelMean = AlignedBuffer(zeroed: pixelMean.count)
-        self.pixelDeviation = AlignedBuffer(zeroed: pixelMean.count)
+        self.layers = layers
+        self.tensors = tensors
+        self.layerOf = layerOf
+        self.activations = activations
+        parameters = tensors.map(\.parameter)
+        forwardSegments = Segment.all(
+            Array(layers.indices), needs: layers.map(\.forwardNeed), description: description)
+        gradientPlan = GradientPlan(description, layers: layers, activations: activations, blocks: blocks)
+
+        labels = AlignedBuffer(zeroed: blocks * 16)
+        self.pixelMean = AlignedBuffer(copying: pixelMean)
+        self.pixelDeviation = AlignedBuffer(copying: pixelDeviation)
         var largest = Magnitude.zero
         for channel in pixelMean.indices {
-            self.pixelMean[channel] = pixelMean[channel]
-            self.pixelDeviation[channel] = pixelDeviation[channel]
             for pixel: Float in [0, 1] {
                 largest = max(largest, Magnitude((pixel - pixelMean[channel]) / pixelDeviation[channel]))
             }
@@ -102,49 +115,56 @@ public final class Network {
     public func index(of name: String) -> Int? { parameters.firstIndex { $0.name == name } }
 
     /// The values of parameter `index`, flat in row-major order of its PyTorch layout.
-    public func values(of index: Int) -> [Float] {
-        let layer = layers[index / 2]
-        return parameters[index].isWeight ? layer.unpacked(layer.weights) : layer.unpackedBias(layer.bias)
-    }
+    public func values(of index: Int) -> [Float] { tensors[index].flatValues }
 
     /// Sets parameter `index`, flat in row-major order of its PyTorch layout. Pruned weights stay +0.
     public func setValues(_ values: [Float], of index: Int) {
-        let layer = layers[index / 2]
-        if parameters[index].isWeight {
-            layer.pack(values, into: layer.weights)
-        } else {
-            layer.packBias(values, into: layer.bias)
-        }
+        tensors[index].setFlat(values)
+        layers[layerOf[index]].parametersChanged()
     }
 
     /// The mask of parameter `index`; nil while it is dense.
-    public func mask(of index: Int) -> Mask? { layers[index / 2].mask }
+    public func mask(of index: Int) -> Mask? { tensors[index].mask }
 
     /// Prunes weight tensor `index` to `mask`, nil for none: pruned weights and their optimizer state are +0 from now on.
     /// A unit from which no surviving weight leads to the output no longer takes part.
     public func setMask(_ mask: Mask?, of index: Int) {
         precondition(parameters[index].isWeight, "\(parameters[index].name) cannot be pruned")
-        layers[index / 2].setMask(mask)
-        for position in layers.indices.dropLast().reversed() {
-            layers[position].setLive(layers[position + 1].inputsInUse)
+        layers[layerOf[index]].setMask(mask)
+        liveIsStale = true
+    }
+
+    /// Tells every layer which of its units lead to the output, if masks have changed.
+    func settleLiveUnits() {
+        guard liveIsStale else { return }
+        liveIsStale = false
+        var live = activations.map { Array(repeating: false, count: $0.shape.units) }
+        live[live.count - 1] = Array(repeating: true, count: classes)
+        for (position, node) in description.nodes.enumerated().reversed() {
+            let outputs = live[position + 1]
+            layers[position].setLive(outputs)
+            for (unit, used) in layers[position].inputsInUse.enumerated() where used { live[node.input][unit] = true }
+            guard let shortcut = node.shortcut else { continue }
+            for (unit, used) in outputs.enumerated() where used { live[shortcut][unit] = true }
         }
     }
 
     /// The optimizer's memory. Setting it asks for exactly the tensors that getting it gives; pruned weights' state stays +0.
     public var optimizerState: OptimizerState {
         get {
-            var tensors: [OptimizerState.Tensor] = []
-            for (index, parameter) in parameters.enumerated() {
+            var state: [OptimizerState.Tensor] = []
+            for tensor in tensors where tensor.parameter.isTrained {
                 for (position, slot) in optimizer.slots.enumerated() {
-                    tensors.append(
+                    state.append(
                         OptimizerState.Tensor(
-                            parameter: parameter.name, slot: slot, values: state(position, of: index)))
+                            parameter: tensor.parameter.name, slot: slot, values: tensor.state(position)))
                 }
             }
-            return OptimizerState(tensors: tensors, scalars: optimizer.scalars, steps: optimizer.steps)
+            return OptimizerState(tensors: state, scalars: optimizer.scalars, steps: optimizer.steps)
         }
         set {
-            let expected = parameters.flatMap { parameter in optimizer.slots.map { [parameter.name, $0] } }
+            let trained = parameters.filter(\.isTrained)
+            let expected = trained.flatMap { parameter in optimizer.slots.map { [parameter.name, $0] } }
             precondition(
                 newValue.tensors.map { [$0.parameter, $0.slot] }.sorted { $0.lexicographicallyPrecedes($1) }
                     == expected.sorted { $0.lexicographicallyPrecedes($1) },
@@ -153,7 +173,7 @@ public final class Network {
                 guard let parameter = index(of: tensor.parameter),
                     let position = optimizer.slots.firstIndex(of: tensor.slot)
                 else { preconditionFailure("no optimizer state \(tensor.parameter) \(tensor.slot)") }
-                setState(position, of: parameter, to: tensor.values)
+                tensors[parameter].setState(position, tensor.values)
             }
             optimizer.restore(steps: newValue.steps, scalars: newValue.scalars)
         }
@@ -161,33 +181,46 @@ public final class Network {
 
     /// Forgets all that the optimizer remembers, as if no step had been taken.
     public func resetOptimizer() {
-        for layer in layers {
-            layer.weights1.clear()
-            layer.weights2.clear()
-            layer.bias1.clear()
-            layer.bias2.clear()
-        }
+        for tensor in tensors { tensor.clearState() }
         optimizer = Optimizer(optimizer.settings)
     }
 
-    private func state(_ position: Int, of index: Int) -> [Float] {
-        let layer = layers[index / 2]
-        if parameters[index].isWeight {
-            return position == 0 ? layer.unpacked(layer.weights1) : layer.unpacked(layer.weights2)
-        }
-        return position == 0 ? layer.unpackedBias(layer.bias1) : layer.unpackedBias(layer.bias2)
-    }
-
-    private func setState(_ position: Int, of index: Int, to values: [Float]) {
-        let layer = layers[index / 2]
-        switch (parameters[index].isWeight, position) {
-        case (true, 0): layer.pack(values, into: layer.weights1)
-        case (true, _): layer.pack(values, into: layer.weights2)
-        case (false, 0): layer.packBias(values, into: layer.bias1)
-        case (false, _): layer.packBias(values, into: layer.bias2)
-        }
-    }
-
     /// Whether every pruned weight and its optimizer state are exactly zero.
-    public func prunedWeightsAreZero() -> Bool { layers.allSatisfy { $0.prunedWeightsAreZero() } }
+    public func prunedWeightsAreZero() -> Bool { tensors.allSatisfy(\.restIsZero) }
+}
+
+extension Network {
+    /// A tensor of a network that its files hold, under its PyTorch name and layout.
+    public struct Parameter: Sendable, Hashable {
+        public enum Role: Sendable, Hashable {
+            /// Can be pruned.
+            case weight
+            /// Is trained and never pruned: a bias, or batch-norm's γ and β.
+            case bias
+            /// Is measured in training: batch-norm's running mean and variance. No optimizer sees it.
+            case statistic
+        }
+
+        /// `fc1.weight`, `layer2.0.conv1.weight`, `bn1.running_mean`.
+        public let name: String
+        /// `[outputs, inputs]` or `[outputs, inputs, rows, columns]` of a weight, `[outputs]` of everything else.
+        public let shape: [Int]
+        /// Of the layer that it belongs to; batch-norm's are those of the convolution before it.
+        public let kind: LayerKind
+        public let role: Role
+        /// Each element in a new network.
+        public let initialValue: Float
+
+        init(name: String, shape: [Int], kind: LayerKind, role: Role, initialValue: Float = 0) {
+            self.name = name
+            self.shape = shape
+            self.kind = kind
+            self.role = role
+            self.initialValue = initialValue
+        }
+
+        public var count: Int { shape.reduce(1, *) }
+        public var isWeight: Bool { role == .weight }
+        public var isTrained: Bool { role != .statistic }
+    }
 }

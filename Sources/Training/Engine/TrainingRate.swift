@@ -10,75 +10,116 @@ public struct TrainingRate: Sendable, Codable {
     public var windows: Int
     /// Multiply-adds of surviving weights count 2: forward, input gradient (not for the first layer) and weight gradient.
     public var gigaflopsPerSecond: Double
+    /// What the kernels of a step read and write, were nothing cached.
+    public var bytesPerStep: Double
+    /// Predicted bytes of the network in training, data set aside.
+    public var memoryBytes: Int
+    /// Surviving over all weights.
+    public var density: Double
+    public var precision: Precision
     public var instructionSet: String
 }
 
-/// Measures steps per second of a multilayer perceptron on random images: `windows` windows of `windowSeconds` after a warm-up.
-/// - Parameters:
-///   - density: the share of each layer's weights that survives, at random.
-///   - optimizer: trained at a learning rate so low that nothing diverges.
-public func measureTraining(
-    inputs: Int = 784, hidden: [Int] = [300, 100], classes: Int = 10, batch: Int = 60, density: Double = 1,
-    optimizer: OptimizerSettings = OptimizerSettings(), windows: Int = 7, windowSeconds: Double = 0.5,
-    instructionSet: InstructionSet = .current
-) -> TrainingRate {
-    precondition(windows > 0 && density >= 0 && density <= 1, "\(windows) windows at density \(density)")
-    FloatingPointMode.flushDenormals()
-    let network = Network(
-        inputs: inputs, hidden: hidden, classes: classes, optimizer: optimizer, batch: batch, pixelMean: [0],
-        pixelDeviation: [1], instructionSet: instructionSet)
-    let random = CounterRandom(seed: 0, purpose: .initialisation)
-    var flops = 0.0
-    for (index, parameter) in network.parameters.enumerated() where parameter.isWeight {
-        let scale = (2 / Double(parameter.shape[0] + parameter.shape[1])).squareRoot()
-        network.setValues(
-            (0..<parameter.count).map { flat in
-                Float(
-                    scale
-                        * Reproducible.normal(
-                            random.uniform(epoch: index, index: UInt64(2 * flat)),
-                            random.uniform(epoch: index, index: UInt64(2 * flat + 1))))
-            }, of: index)
-        let mask = Mask(
-            (0..<parameter.count).map { random.uniform(epoch: index + 1_000, index: UInt64($0)) < density })
-        if density < 1 { network.setMask(mask, of: index) }
-        flops += Double(mask.survivors) * 2 * Double(batch) * (index == 0 ? 2 : 3)
+/// A training on random images whose speed is to be measured.
+public struct TrainingMeasurement {
+    public var network: NetworkDescription
+    public var batch: Int
+    /// Share of each weight tensor that survives, at random, in network order; one value serves all.
+    public var densities: [Double] = [1]
+    /// Trained at a learning rate so low that nothing diverges.
+    public var optimizer = OptimizerSettings()
+    public var engine = Engine()
+    public var windows = 7
+    public var windowSeconds = 0.5
+
+    public init(network: NetworkDescription, batch: Int) {
+        self.network = network
+        self.batch = batch
     }
 
-    let imageCount = 100 * batch
-    let pixels = CounterRandom(seed: 0, purpose: .glyphs)
-    let images = (0..<imageCount * inputs).map {
-        UInt8(truncatingIfNeeded: pixels.words(epoch: 0, index: UInt64($0))[0])
-    }
-    let labels = (0..<imageCount).map { UInt8($0 % classes) }
-    let order = random.permutation(of: imageCount, epoch: 2_000)
-    var step = 0
-    func trainOneStep() {
-        let start = step * batch % imageCount
-        step += 1
-        let outcome = order.withUnsafeBufferPointer { order in
-            network.train(
-                images: images, labels: labels, indices: UnsafeBufferPointer(rebasing: order[start..<start + batch]),
-                learningRate: 1e-5)
+    /// Steps per second in `windows` windows after a warm-up.
+    public func rate() -> TrainingRate {
+        precondition(windows > 0 && densities.allSatisfy { (0...1).contains($0) }, "\(windows) windows at \(densities)")
+        FloatingPointMode.flushDenormals()
+        let channels =
+            switch network.images.shape {
+            case .features: 1
+            case .planes(let shape): shape.channels
+            }
+        let trained = Network(
+            network, optimizer: optimizer, batch: batch, pixelMean: Array(repeating: 0, count: channels),
+            pixelDeviation: Array(repeating: 1, count: channels), engine: engine)
+        let survivors = draw(trained)
+        let images = RandomImages(count: max(256, 2 * batch), of: network)
+        let order = CounterRandom(seed: 0, purpose: .dataOrder).permutation(of: images.count, epoch: 0)
+        let batches = images.count / batch
+        var step = 0
+        func trainOneStep() {
+            let start = step % batches * batch
+            step += 1
+            let outcome = order.withUnsafeBufferPointer { order in
+                trained.train(
+                    images: images.pixels, labels: images.labels,
+                    indices: UnsafeBufferPointer(rebasing: order[start..<start + batch]), learningRate: 1e-5)
+            }
+            precondition(outcome != .diverged, "random images diverged at step \(step)")
         }
-        precondition(outcome != .diverged, "random images diverged at step \(step)")
+
+        let clock = ContinuousClock()
+        func rate(seconds: Double) -> Double {
+            let start = clock.now
+            var steps = 0
+            while true {
+                trainOneStep()
+                steps += 1
+                let elapsed = (clock.now - start) / .seconds(1)
+                if elapsed >= seconds { return Double(steps) / elapsed }
+            }
+        }
+        // The first step makes the kernels' lists.
+        trainOneStep()
+        _ = rate(seconds: windowSeconds / 2)
+        let rates = (0..<windows).map { _ in rate(seconds: windowSeconds) }.sorted()
+        let median = (rates[(windows - 1) / 2] + rates[windows / 2]) / 2
+        let stateCount = Optimizer(optimizer).slots.count
+        let weights = trained.weightIndices.reduce(0) { $0 + trained.parameters[$1].count }
+        return TrainingRate(
+            stepsPerSecond: median, slowest: rates[0], fastest: rates[windows - 1], windows: windows,
+            gigaflopsPerSecond: median * network.flopsPerStep(batch: batch, survivors: survivors) * 1e-9,
+            bytesPerStep: network.bytesPerStep(batch: batch, stateCount: stateCount, survivors: survivors),
+            memoryBytes: network.memoryBytes(batch: batch, stateCount: stateCount, survivors: survivors),
+            density: Double(survivors.reduce(0, +)) / Double(weights), precision: engine.precision,
+            instructionSet: engine.precision == .bf16 ? engine.tiles.rawValue : engine.instructionSet.rawValue)
     }
 
-    let clock = ContinuousClock()
-    func rate(seconds: Double) -> Double {
-        let start = clock.now
-        var steps = 0
-        while true {
-            for _ in 0..<10 { trainOneStep() }
-            steps += 10
-            let elapsed = (clock.now - start) / .seconds(1)
-            if elapsed >= seconds { return Double(steps) / elapsed }
+    /// Sets random weights and masks; the survivors of each weight tensor.
+    private func draw(_ trained: Network) -> [Int] {
+        let masks = CounterRandom(seed: 0, purpose: .randomMask)
+        return trained.weightIndices.enumerated().map { position, index in
+            let count = trained.parameters[index].count
+            let density = densities.count == 1 ? densities[0] : densities[position]
+            trained.setValues(
+                Initialisation.glorotNormal.weights(
+                    layer: position, shape: trained.parameters[index].shape, seed: 0, .first), of: index)
+            guard density < 1 else { return count }
+            let mask = Mask((0..<count).map { masks.uniform(epoch: position, index: UInt64($0)) < density })
+            trained.setMask(mask, of: index)
+            return mask.survivors
         }
     }
-    _ = rate(seconds: windowSeconds / 2)
-    let rates = (0..<windows).map { _ in rate(seconds: windowSeconds) }.sorted()
-    let median = (rates[(windows - 1) / 2] + rates[windows / 2]) / 2
-    return TrainingRate(
-        stepsPerSecond: median, slowest: rates[0], fastest: rates[windows - 1], windows: windows,
-        gigaflopsPerSecond: median * flops * 1e-9, instructionSet: instructionSet.rawValue)
+}
+
+private struct RandomImages {
+    let count: Int
+    let pixels: [UInt8]
+    let labels: [UInt8]
+
+    init(count: Int, of network: NetworkDescription) {
+        self.count = count
+        let random = CounterRandom(seed: 0, purpose: .glyphs)
+        pixels = (0..<count * network.images.shape.values).map {
+            UInt8(truncatingIfNeeded: random.words(epoch: 0, index: UInt64($0))[0])
+        }
+        labels = (0..<count).map { UInt8($0 % network.classes) }
+    }
 }

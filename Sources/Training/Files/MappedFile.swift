@@ -74,6 +74,15 @@ struct TensorFile {
         return elements(raw, UInt64.self).map { Double(bitPattern: UInt64(littleEndian: $0)) }
     }
 
+    func indices(_ name: String, below count: Int) throws(TrainingError) -> [Int] {
+        let raw = try bytes(name, .i32, shape: [nil])
+        let indices = elements(raw, UInt32.self).map { Int(UInt32(littleEndian: $0)) }
+        guard zip(indices, indices.dropFirst()).allSatisfy({ $0 < $1 }), indices.last ?? 0 < count else {
+            throw .unreadable("“\(name)” in \(path) is no ascending list of indices below \(count)")
+        }
+        return indices
+    }
+
     func integers(_ name: String, shape: [Int?]) throws(TrainingError) -> [Int] {
         let raw = try bytes(name, .i64, shape: shape)
         return elements(raw, UInt64.self).map { Int(Int64(bitPattern: UInt64(littleEndian: $0))) }

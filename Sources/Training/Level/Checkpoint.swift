@@ -2,12 +2,15 @@ import Lottery
 
 /// Weights and optimizer state after some steps: what `step-k` holds, and most of what a resume file holds.
 ///
-/// Tensors `weight.NAME` and `optimizer.SLOT.NAME` f32, `scalar.NAME` f64 [], `optimizer_steps` and `step` i64 []. Nothing in it
-/// names the task, so that the same state reached by two tasks is one artifact.
+/// Tensors `weight.NAME` and `optimizer.SLOT.NAME` f32 in the form of `SurvivorForm`, `scalar.NAME` f64 [], `optimizer_steps` and
+/// `step` i64 []. Nothing in it names the task, so that the same state reached by two tasks is one artifact. With Adam, whose state is two
+/// numbers a weight, a survivor costs 16 bytes.
 struct Checkpoint {
     var step: Int
     var weights: [[Float]]
     var optimizer: OptimizerState
+    /// By parameter; nil where nothing is pruned.
+    private let masks: [Mask?]
     /// Set if the training diverged before it came to the step this was asked for; the state is the last one it had.
     var divergedAt: Int?
 
@@ -15,6 +18,7 @@ struct Checkpoint {
         self.step = step
         weights = network.parameters.indices.map { network.values(of: $0) }
         optimizer = network.optimizerState
+        masks = network.parameters.indices.map { network.mask(of: $0) }
         self.divergedAt = divergedAt
     }
 
@@ -23,14 +27,16 @@ struct Checkpoint {
         step = try file.integers("step", shape: [])[0]
         weights = []
         for parameter in network.parameters {
-            weights.append(try file.floats("weight.\(parameter.name)", shape: parameter.shape))
+            weights.append(try file.values("weight", of: parameter))
         }
+        masks = network.parameters.indices.map { network.mask(of: $0) }
         optimizer = network.optimizerState
+        let parameters = Dictionary(uniqueKeysWithValues: network.parameters.map { ($0.name, $0) })
         for index in optimizer.tensors.indices {
             let tensor = optimizer.tensors[index]
-            let shape = network.parameters.first { $0.name == tensor.parameter }?.shape ?? [tensor.values.count]
-            optimizer.tensors[index].values = try file.floats(
-                "optimizer.\(tensor.slot).\(tensor.parameter)", shape: shape)
+            // The network asks for the state of its own parameters only.
+            optimizer.tensors[index].values = try file.values(
+                "optimizer.\(tensor.slot)", of: parameters[tensor.parameter]!)
         }
         for name in optimizer.scalars.keys.sorted() {
             optimizer.scalars[name] = try file.doubles("scalar.\(name)", shape: [])[0]
@@ -47,15 +53,15 @@ struct Checkpoint {
     }
 
     func tensors(_ parameters: [Network.Parameter]) -> [Safetensors.Tensor] {
-        let shapes = Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.shape) })
-        var tensors = zip(parameters, weights).map {
-            Safetensors.Tensor(name: "weight.\($0.name)", shape: $0.shape, $1)
-        }
-        for tensor in optimizer.tensors {
-            tensors.append(
-                .init(
-                    name: "optimizer.\(tensor.slot).\(tensor.parameter)", shape: shapes[tensor.parameter], tensor.values
-                ))
+        var tensors: [Safetensors.Tensor] = []
+        let states = Dictionary(grouping: optimizer.tensors, by: \.parameter)
+        for (index, parameter) in parameters.enumerated() {
+            let form = SurvivorForm(parameter, mask: masks[index])
+            tensors.append(form.tensor("weight", weights[index]))
+            for state in states[parameter.name] ?? [] {
+                tensors.append(form.tensor("optimizer.\(state.slot)", state.values))
+            }
+            if let survivors = form.survivors { tensors.append(survivors) }
         }
         for (name, value) in optimizer.scalars.sorted(by: { $0.key < $1.key }) {
             tensors.append(.init(name: "scalar.\(name)", shape: [], [value]))

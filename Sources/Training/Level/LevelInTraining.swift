@@ -16,7 +16,7 @@ struct LevelInTraining {
     private var network: Network { start.network }
 
     init(
-        _ request: TrainingRequest, data: ImageData, registry: Registry, instructionSet: InstructionSet,
+        _ request: TrainingRequest, data: ImageData, registry: Registry, engine: Engine,
         inputs: [String: String], outputDirectory: String
     ) throws(TrainingError) {
         let task = request.task
@@ -32,7 +32,7 @@ struct LevelInTraining {
         order = try DataOrder(
             imageCount: data.shape.trainCount, data: task.data, batch: task.training.batch, seed: task.seeds.dataOrder)
         start = try LevelStart(
-            task, data: data, registry: registry, instructionSet: instructionSet,
+            task, data: data, registry: registry, engine: engine,
             masks: { network throws(TrainingError) in
                 try LevelStart.masks(
                     task, of: network, registry: registry, parent: inputs[TrainingRequest.Input.parent])
@@ -115,21 +115,18 @@ struct LevelInTraining {
         }
         let isReplay = task.stopAfter != nil
         return LevelSummary(
-            layers: layers, otherWeights: network.parameters.filter { !$0.isWeight }.reduce(0) { $0 + $1.count },
+            layers: layers, otherWeights: network.parameters.filter { $0.role == .bias }.reduce(0) { $0 + $1.count },
             final: isReplay || divergedAt != nil ? nil : metrics.evaluations.last,
             earlyStop: isReplay ? nil : metrics.earlyStop(firstStep: task.firstStep), divergedAt: divergedAt)
     }
 
-    /// `trained.NAME` f32 of every parameter and `mask.NAME` u8 of every weight tensor.
+    /// `trained.NAME` f32 of every parameter in the form of `SurvivorForm`, which holds the masks as well.
     private func finalFile() -> [UInt8] {
-        var tensors = network.parameters.indices.map { index in
-            let parameter = network.parameters[index]
-            return Safetensors.Tensor(
-                name: "trained.\(parameter.name)", shape: parameter.shape, network.values(of: index))
-        }
-        for (index, mask) in zip(network.weightIndices, start.masks) {
-            let parameter = network.parameters[index]
-            tensors.append(.init(name: "mask.\(parameter.name)", shape: parameter.shape, mask.bytes))
+        var tensors: [Safetensors.Tensor] = []
+        for (index, parameter) in network.parameters.enumerated() {
+            let form = SurvivorForm(parameter, mask: network.mask(of: index))
+            tensors.append(form.tensor("trained", network.values(of: index)))
+            if let survivors = form.survivors { tensors.append(survivors) }
         }
         return Safetensors.encode(tensors)
     }

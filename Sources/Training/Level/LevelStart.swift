@@ -11,10 +11,10 @@ struct LevelStart {
 
     /// - Parameter rewind: path of the checkpoint θk, for a task that starts from one.
     init(
-        _ task: TrainingTask, data: ImageData, registry: Registry, instructionSet: InstructionSet,
+        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine,
         masks chosen: (Network) throws(TrainingError) -> [Mask], rewind: String?
     ) throws(TrainingError) {
-        network = try LevelStart.network(task, data: data, registry: registry, instructionSet: instructionSet)
+        network = try LevelStart.network(task, data: data, registry: registry, engine: engine)
         let masks = try chosen(network)
         self.masks = masks
         let initialisation = try registry.initialisation(named: task.model.initialisation)
@@ -44,7 +44,7 @@ struct LevelStart {
     }
 
     private static func network(
-        _ task: TrainingTask, data: ImageData, registry: Registry, instructionSet: InstructionSet
+        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine
     ) throws(TrainingError) -> Network {
         guard let family = registry.models.first(where: { $0.name == task.model.family }) else {
             throw .unsupported("this build has no model family “\(task.model.family)”")
@@ -52,12 +52,14 @@ struct LevelStart {
         guard registry.optimizers.contains(where: { $0.name == task.training.optimizer.name }) else {
             throw .unsupported("this build has no optimizer “\(task.training.optimizer.name)”")
         }
-        let hidden: [Int]
-        do { hidden = try family.hidden(task.model) } catch { throw .impossible("model: \(error)") }
+        let description: NetworkDescription
+        do { description = try family.describe(task.model, data.shape) } catch { throw .impossible("model: \(error)") }
+        var engine = engine
+        engine.precision = task.training.precision
         return Network(
-            inputs: data.inputs, hidden: hidden, classes: data.shape.classes, optimizer: task.training.optimizer,
-            batch: task.training.batch, pixelMean: data.pixelMean, pixelDeviation: data.pixelDeviation,
-            instructionSet: instructionSet)
+            description, optimizer: task.training.optimizer, batch: task.training.batch, pixelMean: data.pixelMean,
+            pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
+            clipping: GradientClipping(task.training), engine: engine)
     }
 
     /// Draws every weight and scales it as the task's pruning says, once the masks are known. Dense levels are never scaled.
@@ -88,7 +90,7 @@ struct LevelStart {
             let parameter = network.parameters[index]
             tensors.append(
                 PrunableTensor(
-                    kind: parameter.kind, trained: try file.floats("trained.\(parameter.name)", shape: parameter.shape),
+                    kind: parameter.kind, trained: try file.values("trained", of: parameter),
                     mask: try file.mask(of: parameter)))
         }
         return pruning.masks(of: tensors, by: criterion, seed: task.seeds.initialisation)
@@ -111,17 +113,6 @@ extension InitialisationScale {
 extension Network {
     /// Indices of the weight tensors among the parameters, in network order.
     var weightIndices: [Int] { parameters.indices.filter { parameters[$0].isWeight } }
-}
-
-extension TensorFile {
-    /// The tensor `mask.NAME` of a parameter.
-    func mask(of parameter: Network.Parameter) throws(TrainingError) -> Mask {
-        let bytes = try bytes("mask.\(parameter.name)", .u8, shape: parameter.shape)
-        guard bytes.allSatisfy({ $0 <= 1 }) else {
-            throw .unreadable("“mask.\(parameter.name)” in \(path) holds other bytes than 0 and 1")
-        }
-        return Mask(bytes.map { $0 == 1 })
-    }
 }
 
 extension Registry {

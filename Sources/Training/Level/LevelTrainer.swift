@@ -42,15 +42,15 @@ public struct LevelResult: Hashable, Sendable {
 /// steps hold that last state, marked, so that what starts from them has diverged too instead of waiting for ever.
 public struct LevelTrainer: Sendable {
     private let registry: Registry
-    private let instructionSet: InstructionSet
+    private let engine: Engine
     private let progressSeconds: Double
 
     /// - Parameters:
-    ///   - instructionSet: changes speed only.
+    ///   - engine: changes speed only; its precision is the task's.
     ///   - progressSeconds: progress is told after the first step that ends this much later than it was told last.
-    public init(registry: Registry, instructionSet: InstructionSet = .current, progressSeconds: Double = 0.1) {
+    public init(registry: Registry, engine: Engine = Engine(), progressSeconds: Double = 0.1) {
         self.registry = registry
-        self.instructionSet = instructionSet
+        self.engine = engine
         self.progressSeconds = progressSeconds
     }
 
@@ -72,7 +72,7 @@ public struct LevelTrainer: Sendable {
             throw .unreadable("the data set is not among the inputs")
         }
         var level = try LevelInTraining(
-            request, data: ImageData(path: dataset), registry: registry, instructionSet: instructionSet, inputs: inputs,
+            request, data: ImageData(path: dataset), registry: registry, engine: engine, inputs: inputs,
             outputDirectory: outputDirectory)
         if let resumeFile { level.resume(from: resumeFile) }
 

@@ -24,7 +24,7 @@ public struct Ticket {
         let data = try ImageData(path: dataset)
         let file = try TensorFile(path: final)
         let start = try LevelStart(
-            task, data: data, registry: registry, instructionSet: .current,
+            task, data: data, registry: registry, engine: Engine(),
             masks: { network throws(TrainingError) in
                 var masks: [Mask] = []
                 for index in network.weightIndices { masks.append(try file.mask(of: network.parameters[index])) }
@@ -37,7 +37,7 @@ public struct Ticket {
         self.rewind = parameters.indices.map { network.values(of: $0) }
         var trained: [[Float]] = []
         for (index, parameter) in parameters.enumerated() {
-            let values = try file.floats("trained.\(parameter.name)", shape: parameter.shape)
+            let values = try file.values("trained", of: parameter)
             network.setValues(values, of: index)
             trained.append(values)
         }

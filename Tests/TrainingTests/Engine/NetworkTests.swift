@@ -31,9 +31,11 @@ private struct Fixture {
         pixelDeviation: Float = 0.5
     ) -> Network {
         FloatingPointMode.flushDenormals()
+        var engine = Engine()
+        engine.instructionSet = instructionSet
         let network = Network(
-            inputs: inputs, hidden: hidden, classes: classes, optimizer: optimizer, batch: batch, pixelMean: [0.25],
-            pixelDeviation: [pixelDeviation], instructionSet: instructionSet)
+            TestNetworks.mlp(inputs: inputs, hidden: hidden, classes: classes), optimizer: optimizer, batch: batch,
+            pixelMean: [0.25], pixelDeviation: [pixelDeviation], engine: engine)
         let random = CounterRandom(seed: 1, purpose: .initialisation)
         for (index, parameter) in network.parameters.enumerated() {
             let scale = parameter.isWeight ? 0.3 : 0.1
@@ -386,8 +388,12 @@ struct NetworkTests {
 
     @Test("The measured rate of a small network has ordered figures")
     func rate() {
-        let rate = measureTraining(
-            inputs: 20, hidden: [5], classes: 3, batch: 4, density: 0.5, windows: 3, windowSeconds: 0.001)
+        var measurement = TrainingMeasurement(
+            network: TestNetworks.mlp(inputs: 20, hidden: [5], classes: 3), batch: 4)
+        measurement.densities = [0.5]
+        measurement.windows = 3
+        measurement.windowSeconds = 0.001
+        let rate = measurement.rate()
         #expect(rate.slowest > 0 && rate.slowest <= rate.stepsPerSecond && rate.stepsPerSecond <= rate.fastest)
     }
 }

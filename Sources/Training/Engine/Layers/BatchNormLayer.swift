@@ -1,0 +1,149 @@
+import Kernels
+import Lottery
+
+/// Batch normalisation of maps (Ioffe and Szegedy 2015), as PyTorch's `BatchNorm2d`, with or without a shortcut added and a ReLU:
+/// `NAME.weight` (γ), `NAME.bias` (β), `NAME.running_mean`, `NAME.running_var`, all [channels].
+struct BatchNormDescription: LayerDescription {
+    let name: String
+    /// Of the convolution before it.
+    let kind: LayerKind
+    let rectifies: Bool
+
+    func output(of input: FeatureShape) -> FeatureShape { input }
+
+    func parameters(of input: FeatureShape) -> [Network.Parameter] {
+        let shape = [input.units]
+        return [
+            Network.Parameter(name: "\(name).weight", shape: shape, kind: kind, role: .bias, initialValue: 1),
+            Network.Parameter(name: "\(name).bias", shape: shape, kind: kind, role: .bias),
+            Network.Parameter(name: "\(name).running_mean", shape: shape, kind: kind, role: .statistic),
+            Network.Parameter(
+                name: "\(name).running_var", shape: shape, kind: kind, role: .statistic, initialValue: 1),
+        ]
+    }
+
+    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+        // Forward z, y; sums dy, z; gradient dy, z, dz. The sums of z are made where it is stored.
+        7 * input.values
+    }
+
+    func makeLayer(_ place: LayerPlace) -> any Layer { BatchNormLayer(self, place) }
+}
+
+/// It writes the gradient by its input over the input, which nothing needs after it.
+final class BatchNormLayer: Layer {
+    private let shape: PlanesShape
+    private let rectifies: Bool
+    private let z: BatchMemory
+    private let y: BatchMemory
+    private let shortcut: BatchMemory?
+    private let gamma: ParameterTensor
+    private let beta: ParameterTensor
+    private let runningMean: ParameterTensor
+    private let runningVariance: ParameterTensor
+    private let kernels: PlanesKernels
+    private let updates: DenseKernels
+
+    /// [block][channel][2]: Σ z and Σ z², and Σ dy and Σ dy·x̂.
+    let sums: AlignedBuffer<Float>
+    private let gradientSums: AlignedBuffer<Float>
+    /// Whether the layer before makes `sums`.
+    var sumsAreMade = false
+    /// One per channel.
+    private let mean, inverseDeviation, scale, shift, a, b, c: AlignedBuffer<Float>
+    private let live: AlignedBuffer<UInt8>
+    private var allLive = true
+
+    init(_ description: BatchNormDescription, _ place: LayerPlace) {
+        guard case .planes(let shape) = place.input else { preconditionFailure("batch-norm of \(place.input)") }
+        self.shape = shape
+        rectifies = description.rectifies
+        z = place.x
+        y = place.y
+        shortcut = place.shortcut
+        gamma = place.tensors[0]
+        beta = place.tensors[1]
+        runningMean = place.tensors[2]
+        runningVariance = place.tensors[3]
+        kernels = PlanesKernels(place.engine.instructionSet)
+        updates = DenseKernels(place.engine.instructionSet)
+        let channels = shape.channels
+        sums = AlignedBuffer(zeroed: 2 * channels * place.blockCapacity)
+        gradientSums = AlignedBuffer(zeroed: 2 * channels * place.blockCapacity)
+        mean = AlignedBuffer(zeroed: channels)
+        inverseDeviation = AlignedBuffer(zeroed: channels)
+        scale = AlignedBuffer(zeroed: channels)
+        shift = AlignedBuffer(zeroed: channels)
+        a = AlignedBuffer(zeroed: channels)
+        b = AlignedBuffer(zeroed: channels)
+        c = AlignedBuffer(zeroed: channels)
+        live = AlignedBuffer(copying: Array(repeating: 1, count: channels))
+    }
+
+    var forwardNeed: BlockNeed { .allBlocks }
+    var backwardNeed: BlockNeed { .allBlocks }
+
+    func setLive(_ outputs: [Bool]) {
+        allLive = outputs.allSatisfy { $0 }
+        for channel in outputs.indices { live[channel] = outputs[channel] ? 1 : 0 }
+    }
+
+    var inputsInUse: [Bool] { (0..<shape.channels).map { live[$0] != 0 } }
+
+    private var liveFlags: UnsafePointer<UInt8>? { allLive ? nil : UnsafePointer(live.pointer) }
+
+    private func pixels(_ pass: Pass) -> Int { pass.examples * shape.height * shape.width }
+
+    func beginForward(_ pass: Pass) {
+        guard pass.isTraining else {
+            return kernels.batchNormRunning(
+                channels: shape.channels, gamma: gamma.values, beta: beta.values, runningMean: runningMean.values,
+                runningVariance: runningVariance.values, scale: scale.pointer, shift: shift.pointer)
+        }
+        if !sumsAreMade { kernels.batchNormSums(shape, z: z.pointer, examples: pass.examples, sums: sums.pointer) }
+        // The running statistics move once the step is known to be finite.
+        kernels.batchNormStatistics(
+            channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: sums.pointer, gamma: gamma.values,
+            beta: beta.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer, scale: scale.pointer,
+            shift: shift.pointer, runningMean: nil, runningVariance: nil)
+    }
+
+    func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
+        let first = blocks.lowerBound
+        return kernels.batchNormApply(
+            shape, z: z.block(first), scale: scale.pointer, shift: shift.pointer, shortcut: shortcut?.block(first),
+            rectify: rectifies, live: liveFlags, y: y.block(first), blocks: blocks.count)
+    }
+
+    func gradientArrived(_ pass: Pass, dy: BatchMemory, blocks: Range<Int>) {
+        kernels.batchNormGradientSums(
+            shape, dy: dy.block(blocks.lowerBound), z: z.block(blocks.lowerBound), mean: mean.pointer,
+            inverseDeviation: inverseDeviation.pointer,
+            sums: gradientSums.pointer + 2 * shape.channels * blocks.lowerBound, examples: pass.examples(in: blocks))
+    }
+
+    func beginBackward(_ pass: Pass) -> Magnitude {
+        kernels.batchNormGradientCoefficients(
+            channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: gradientSums.pointer,
+            gamma: gamma.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer,
+            dGamma: gamma.gradient, dBeta: beta.gradient, a: a.pointer, b: b.pointer, c: c.pointer)
+    }
+
+    func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
+        precondition(target.addend == nil && target.gate == nil, "what a batch-norm reads is read by nothing else")
+        let first = blocks.lowerBound
+        return kernels.batchNormGradient(
+            shape, dy: dy.block(first), z: z.block(first), a: a.pointer, b: b.pointer, c: c.pointer, live: liveFlags,
+            examples: pass.examples(in: blocks), dz: target.memory.block(first))
+    }
+
+    func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool) {
+        // From the γ and β of this step, whose scale and shift nobody reads again.
+        kernels.batchNormStatistics(
+            channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: sums.pointer, gamma: gamma.values,
+            beta: beta.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer, scale: scale.pointer,
+            shift: shift.pointer, runningMean: runningMean.values, runningVariance: runningVariance.values)
+        gamma.update(rule, updates)
+        beta.update(rule, updates)
+    }
+}

@@ -1,0 +1,206 @@
+import Kernels
+import Lottery
+
+/// A convolution with padding (kernel − 1) / 2, with or without bias and ReLU: `NAME.weight` [outputs, inputs, k, k], `NAME.bias`.
+struct ConvolutionDescription: LayerDescription {
+    let name: String
+    let kind: LayerKind
+    let outputs: Int
+    /// 1 or 3.
+    var kernel = 3
+    /// 1 or 2.
+    var stride = 1
+    var hasBias: Bool
+    var rectifies: Bool
+
+    func shape(_ input: FeatureShape) -> ConvolutionShape {
+        guard case .planes(let planes) = input else { preconditionFailure("\(name) is a convolution of \(input)") }
+        return ConvolutionShape(input: planes, outputs: outputs, kernel: kernel, stride: stride)
+    }
+
+    func output(of input: FeatureShape) -> FeatureShape { .planes(shape(input).output) }
+
+    func parameters(of input: FeatureShape) -> [Network.Parameter] {
+        let weight = Network.Parameter(
+            name: "\(name).weight", shape: [outputs, input.units, kernel, kernel], kind: kind, role: .weight)
+        let bias = Network.Parameter(name: "\(name).bias", shape: [outputs], kind: kind, role: .bias)
+        return hasBias ? [weight, bias] : [weight]
+    }
+
+    func usesPerWeight(of input: FeatureShape) -> Int { shape(input).output.height * shape(input).output.width }
+
+    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+        let (x, y) = (input.values, output(of: input).values)
+        // Forward x, y; weight gradient x, dy; input gradient dy, gate, dx.
+        return 2 * (x + y) + (needsInputGradient ? y + 2 * x : 0)
+    }
+
+    func scratchBytes(of input: FeatureShape, survivors: Int, blocks: Int) -> Int {
+        Convolution.byteCount(shape: shape(input), survivorCount: survivors)
+    }
+
+    func makeLayer(_ place: LayerPlace) -> any Layer { ConvolutionLayer(self, place) }
+}
+
+/// A layer that can sum what it stores, for a batch-norm after it.
+protocol SummingLayer: Layer {
+    /// Where Σ y and Σ y² of each block and channel go, [block][channel][2]; nil where nobody wants them.
+    var sums: UnsafeMutablePointer<Float>? { get set }
+}
+
+/// The kernels of a convolution, for one mask.
+protocol ConvolutionKernels: AnyObject {
+    func setLive(outputs: [Bool])
+    func load(weights: UnsafePointer<Float>)
+    func forward(
+        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
+    ) -> Magnitude
+    func inputGradient(
+        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
+        dx: UnsafeMutablePointer<Float>, blocks: Int
+    ) -> Magnitude
+    func weightGradient(
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        biasGradient: UnsafeMutablePointer<Float>?
+    ) -> Magnitude
+}
+
+extension TileConvolution: ConvolutionKernels {}
+
+/// A convolution in f32.
+private final class PlainConvolution: ConvolutionKernels {
+    private let convolution: Convolution
+    private let gradient: ConvolutionWeightGradient
+
+    init(_ shape: ConvolutionShape, survivors: [Bool]?, engine: Engine) {
+        convolution = Convolution(
+            shape: shape, survivors: survivors, path: engine.path, instructionSet: engine.instructionSet)
+        gradient = ConvolutionWeightGradient(
+            shape: shape, survivors: survivors, path: engine.path, instructionSet: engine.instructionSet)
+    }
+
+    func setLive(outputs: [Bool]) {
+        convolution.setLive(outputs: outputs)
+        gradient.setLive(outputs: outputs)
+    }
+
+    func load(weights: UnsafePointer<Float>) { convolution.load(weights: weights) }
+
+    func forward(
+        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
+    ) -> Magnitude {
+        convolution.forward(x: x, bias: bias, rectify: rectify, y: y, blocks: blocks, examples: examples, sums: sums)
+    }
+
+    func inputGradient(
+        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
+        dx: UnsafeMutablePointer<Float>, blocks: Int
+    ) -> Magnitude { convolution.inputGradient(dy: dy, addend: addend, gate: gate, dx: dx, blocks: blocks) }
+
+    func weightGradient(
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        biasGradient: UnsafeMutablePointer<Float>?
+    ) -> Magnitude {
+        self.gradient.compute(x: x, dy: dy, blocks: blocks, gradient: gradient, biasGradient: biasGradient)
+    }
+}
+
+final class ConvolutionLayer: SummingLayer {
+    private let shape: ConvolutionShape
+    private let rectifies: Bool
+    private let x: BatchMemory
+    private let y: BatchMemory
+    private let weight: ParameterTensor
+    private let bias: ParameterTensor?
+    private let engine: Engine
+    private let update: DenseKernels
+    private var kernels: any ConvolutionKernels
+    private var live: [Bool]
+    /// Whether the kernels have the present weights.
+    private var isLoaded = false
+    var sums: UnsafeMutablePointer<Float>?
+
+    init(_ description: ConvolutionDescription, _ place: LayerPlace) {
+        shape = description.shape(place.input)
+        rectifies = description.rectifies
+        x = place.x
+        y = place.y
+        weight = place.tensors[0]
+        bias = description.hasBias ? place.tensors[1] : nil
+        engine = place.engine
+        update = DenseKernels(place.engine.instructionSet)
+        live = Array(repeating: true, count: shape.outputs)
+        kernels = ConvolutionLayer.kernels(shape, survivors: nil, engine)
+    }
+
+    private static func kernels(
+        _ shape: ConvolutionShape, survivors: [Bool]?, _ engine: Engine
+    ) -> any ConvolutionKernels {
+        switch engine.precision {
+        case .f32: PlainConvolution(shape, survivors: survivors, engine: engine)
+        case .bf16: TileConvolution(shape: shape, survivors: survivors, backend: engine.tiles)
+        }
+    }
+
+    func setMask(_ mask: Mask?) {
+        weight.lay(mask, .compact)
+        kernels = ConvolutionLayer.kernels(shape, survivors: mask?.survives, engine)
+        live = Array(repeating: true, count: shape.outputs)
+        isLoaded = false
+    }
+
+    func setLive(_ outputs: [Bool]) {
+        guard outputs != live else { return }
+        live = outputs
+        kernels.setLive(outputs: outputs)
+        isLoaded = false
+    }
+
+    var inputsInUse: [Bool] {
+        guard let mask = weight.mask else {
+            return Array(repeating: live.contains(true), count: shape.input.channels)
+        }
+        let taps = shape.kernel * shape.kernel
+        var used = Array(repeating: false, count: shape.input.channels)
+        for flat in mask.survivingIndices where live[flat / (taps * shape.input.channels)] {
+            used[flat / taps % shape.input.channels] = true
+        }
+        return used
+    }
+
+    func parametersChanged() { isLoaded = false }
+
+    func beginForward(_ pass: Pass) {
+        if !isLoaded { kernels.load(weights: weight.values) }
+        isLoaded = true
+    }
+
+    func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
+        kernels.forward(
+            x: x.block(blocks.lowerBound), bias: bias?.values, rectify: rectifies, y: y.block(blocks.lowerBound),
+            blocks: blocks.count, examples: pass.examples(in: blocks),
+            sums: sums.map { $0 + 2 * shape.outputs * blocks.lowerBound })
+    }
+
+    func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
+        let first = blocks.lowerBound
+        return kernels.inputGradient(
+            dy: dy.block(first), addend: target.addend?.block(first), gate: target.gate?.block(first),
+            dx: target.memory.block(first), blocks: blocks.count)
+    }
+
+    func gradients(
+        _ pass: Pass, dy: BatchMemory, inputMagnitude: Magnitude, gradientMagnitude: Magnitude, stored: Bool
+    ) -> Magnitude {
+        kernels.weightGradient(
+            x: x.pointer, dy: dy.pointer, blocks: pass.blocks, gradient: weight.gradient, biasGradient: bias?.gradient)
+    }
+
+    func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool) {
+        weight.update(rule, update)
+        bias?.update(rule, update)
+        isLoaded = false
+    }
+}

@@ -1,0 +1,58 @@
+import Kernels
+
+/// A residual shortcut without weights to more channels and fewer pixels: option A of He et al. 2016, section 3.3.
+struct PadShortcutDescription: LayerDescription {
+    let outputs: Int
+    let stride: Int
+
+    var passesValues: Bool { true }
+
+    func output(of input: FeatureShape) -> FeatureShape {
+        .planes(planes(input).shortcut(outputs: outputs, stride: stride))
+    }
+
+    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+        // Forward a part of x, y; gradient dy, gate, dx.
+        2 * input.values + 3 * output(of: input).values
+    }
+
+    func makeLayer(_ place: LayerPlace) -> any Layer { PadShortcutLayer(self, planes(place.input), place) }
+}
+
+final class PadShortcutLayer: Layer {
+    private let description: PadShortcutDescription
+    private let shape: PlanesShape
+    private let x, y: BatchMemory
+    private let kernels: PlanesKernels
+    private(set) var inputsInUse: [Bool]
+
+    init(_ description: PadShortcutDescription, _ shape: PlanesShape, _ place: LayerPlace) {
+        self.description = description
+        self.shape = shape
+        x = place.x
+        y = place.y
+        kernels = PlanesKernels(place.engine.instructionSet)
+        inputsInUse = Array(repeating: true, count: shape.channels)
+    }
+
+    func setLive(_ outputs: [Bool]) {
+        let before = (description.outputs - shape.channels) / 2
+        inputsInUse = Array(outputs[before..<before + shape.channels])
+    }
+
+    /// It makes no values, so there is nothing new in them that might not be finite.
+    func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
+        kernels.padShortcut(
+            input: shape, outputs: description.outputs, stride: description.stride, x: x.block(blocks.lowerBound),
+            y: y.block(blocks.lowerBound), blocks: blocks.count)
+        return .zero
+    }
+
+    func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
+        let first = blocks.lowerBound
+        return kernels.padShortcutGradient(
+            input: shape, outputs: description.outputs, stride: description.stride, dy: dy.block(first),
+            addend: target.addend?.block(first), gate: target.gate?.block(first), dx: target.memory.block(first),
+            blocks: blocks.count)
+    }
+}

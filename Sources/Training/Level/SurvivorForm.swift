@@ -1,0 +1,60 @@
+import Lottery
+
+/// How files of a level hold one parameter, so that they shrink with its density: where weights are pruned, tensors hold the values of
+/// the survivors alone, [survivors], and `survivors.NAME` i32 their flat indices, ascending; else tensors have the parameter's shape and there
+/// is no such list.
+struct SurvivorForm {
+    private let parameter: Network.Parameter
+    private let indices: [Int]?
+
+    init(_ parameter: Network.Parameter, mask: Mask?) {
+        precondition(parameter.count <= Int(Int32.max), "\(parameter.name) has \(parameter.count) elements")
+        self.parameter = parameter
+        indices = mask.flatMap { $0.survivors < $0.count ? $0.survivingIndices : nil }
+    }
+
+    /// The tensor `PREFIX.NAME` of values in the parameter's own layout.
+    func tensor(_ prefix: String, _ values: [Float]) -> Safetensors.Tensor {
+        let name = "\(prefix).\(parameter.name)"
+        guard let indices else { return .init(name: name, shape: parameter.shape, values) }
+        return .init(name: name, indices.map { values[$0] })
+    }
+
+    var survivors: Safetensors.Tensor? {
+        indices.map { .init(name: SurvivorForm.listName(of: parameter), $0.map { Int32($0) }) }
+    }
+
+    static func listName(of parameter: Network.Parameter) -> String { "survivors.\(parameter.name)" }
+}
+
+extension TensorFile {
+    /// The values of `PREFIX.NAME` in the parameter's own layout, +0 where pruned.
+    func values(_ prefix: String, of parameter: Network.Parameter) throws(TrainingError) -> [Float] {
+        let name = "\(prefix).\(parameter.name)"
+        let list = SurvivorForm.listName(of: parameter)
+        guard header[list] != nil else { return try floats(name, shape: parameter.shape) }
+        let indices = try indices(list, below: parameter.count)
+        let surviving = try floats(name, shape: [indices.count])
+        var values = [Float](repeating: 0, count: parameter.count)
+        for (value, index) in zip(surviving, indices) { values[index] = value }
+        return values
+    }
+
+    /// Which elements of a parameter survive in this file.
+    func mask(of parameter: Network.Parameter) throws(TrainingError) -> Mask {
+        let list = SurvivorForm.listName(of: parameter)
+        if header[list] != nil {
+            var survives = [Bool](repeating: false, count: parameter.count)
+            for index in try indices(list, below: parameter.count) { survives[index] = true }
+            return Mask(survives)
+        }
+        // Stores written before there was such a list hold a byte a weight.
+        let older = "mask.\(parameter.name)"
+        guard header[older] != nil else { return Mask(dense: parameter.count) }
+        let bytes = try bytes(older, .u8, shape: parameter.shape)
+        guard bytes.allSatisfy({ $0 <= 1 }) else {
+            throw .unreadable("“\(older)” in \(path) holds other bytes than 0 and 1")
+        }
+        return Mask(bytes.map { $0 == 1 })
+    }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Kernels
+import Lottery
+import Testing
+import Training
+
+/// `Tests/pytorch/make_fixtures.py` writes the files and says what is in them.
+@Suite("Networks train as PyTorch's do")
+struct PyTorchTests {
+    init() { FloatingPointMode.flushDenormals() }
+
+    private struct Fixture {
+        let tensors: [String: Safetensors.Tensor]
+        let metadata: [String: String]
+        let network: Network
+        let images: [UInt8]
+        let labels: [UInt8]
+        let batch: Int
+
+        init(_ name: String, engine: Engine = Engine()) throws {
+            let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent().appending(path: "pytorch/fixtures")
+            (tensors, metadata) = try Safetensors.decode(contents(folder.appending(path: "\(name).safetensors").path))
+            let pixels = try #require(tensors["pixels"])
+            images = pixels.bytes
+            labels = try #require(tensors["labels"]).bytes
+            batch = try #require(Int(metadata["batch"] ?? ""))
+
+            let kind = try #require(metadata["network"])
+            let width = Double(metadata["width"] ?? "")
+            var optimizer = OptimizerSettings()
+            optimizer.name = try #require(metadata["optimizer"])
+            optimizer.momentum = Double(metadata["momentum"] ?? "") ?? 0
+            optimizer.weightDecay = Double(metadata["weight_decay"] ?? "") ?? 0
+            let parts = kind.split(separator: "-")
+            let hasDepth = ["resnet", "vgg"].contains(parts[0])
+            let description = TestNetworks.make(
+                hasDepth ? String(parts[0]) : kind, channels: pixels.shape[1], height: pixels.shape[2],
+                width: pixels.shape[3]
+            ) { [metadata] settings in
+                if kind == "mlp" {
+                    settings.hidden = metadata["hidden"]?.split(separator: ",").compactMap { Int($0) }
+                } else {
+                    settings.width = width
+                }
+                if hasDepth { settings.depth = Int(parts[1]) }
+                if metadata["option"] == "A" { settings.shortcut = .padding }
+            }
+            network = Network(
+                description, optimizer: optimizer, batch: batch, pixelMean: [0.5, 0.5, 0.5],
+                pixelDeviation: [0.25, 0.25, 0.25], engine: engine)
+            try initialise()
+        }
+
+        private func initialise() throws {
+            let order = try #require(metadata["order"]).split(separator: ",").map(String.init)
+            let trained = network.parameters.filter(\.isTrained).map(\.name)
+            #expect(Set(order) == Set(trained))
+            for (k, name) in order.enumerated() {
+                let index = try #require(network.index(of: name))
+                let parameter = network.parameters[index]
+                guard parameter.isWeight else { continue }
+                let fanIn = parameter.count / parameter.shape[0]
+                let exponent = (Int.bitWidth - 1 - fanIn.leadingZeroBitCount) / 2
+                network.setValues(
+                    (0..<parameter.count).map { i in
+                        let drawn = Int(Self.mix(UInt32(k << 24 + i)) >> 8) - 1 << 23
+                        return Float(scalbn(Double(drawn), -23 - exponent))
+                    }, of: index)
+            }
+        }
+
+        private static func mix(_ value: UInt32) -> UInt32 {
+            var x = value
+            x ^= x >> 16
+            x &*= 0x7feb_352d
+            x ^= x >> 15
+            x &*= 0x846c_a68b
+            return x ^ x >> 16
+        }
+
+        func indices(_ step: Int) -> [Int32] { (0..<batch).map { Int32((step * batch + $0) % labels.count) } }
+    }
+
+    private static let networks = ["mlp", "conv-2", "resnet-8-a", "resnet-8-b", "vgg-11"]
+
+    @Test("Gradients of one step agree to 1e-4 of the largest of their tensor", arguments: networks)
+    func gradients(name: String) throws {
+        let fixture = try Fixture(name)
+        let indices = fixture.indices(0)
+        let result = try #require(
+            indices.withUnsafeBufferPointer {
+                fixture.network.lossAndGradient(images: fixture.images, labels: fixture.labels, indices: $0)
+            })
+        let largestOfAll = result.gradients.joined().map(\.magnitude).max() ?? 0
+        for (index, parameter) in fixture.network.parameters.enumerated() where parameter.isTrained {
+            let theirs = try #require(fixture.tensors["gradient.\(parameter.name)"]?.floatValues)
+            let largest = max(theirs.map(\.magnitude).max() ?? 0, largestOfAll * 1e-3)
+            let apart = zip(result.gradients[index], theirs).map { ($0 - $1).magnitude }.max() ?? 0
+            #expect(apart <= 1e-4 * largest, "\(parameter.name): \(apart / largest)")
+        }
+    }
+
+    @Test("Losses of the first 200 steps agree to 1e-3", arguments: networks)
+    func losses(name: String) throws {
+        let fixture = try Fixture(name)
+        let theirs = try #require(fixture.tensors["losses"]?.floatValues)
+        let rate = try #require(Float(fixture.metadata["learning_rate"] ?? ""))
+        #expect(theirs.count == 200)
+        var worst: Float = 0
+        for step in theirs.indices {
+            let outcome = fixture.indices(step).withUnsafeBufferPointer {
+                fixture.network.train(
+                    images: fixture.images, labels: fixture.labels, indices: $0, learningRate: rate)
+            }
+            guard case .trained(let loss) = outcome else {
+                Issue.record("diverged at step \(step)")
+                return
+            }
+            worst = max(worst, (loss - theirs[step]).magnitude / theirs[step])
+        }
+        #expect(worst < 1e-3, "the largest relative difference is \(worst)")
+    }
+}
