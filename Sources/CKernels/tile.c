@@ -34,8 +34,11 @@ static void convert_pairs(tk_tile_backend backend, const tk_tile_source *source,
 static tk_magnitude product(tk_tile_backend backend, const tk_tile_product *p) {
     DISPATCH_TILES(backend, tile_product, p);
 }
-static void sum_gradient(tk_tile_backend backend, const tk_tile_gradient *g) {
+static tk_magnitude sum_gradient(tk_tile_backend backend, const tk_tile_gradient *g) {
     DISPATCH_TILES(backend, tile_gradient, g);
+}
+static void load_weights(tk_tile_backend backend, const tk_tile_weights *w) {
+    DISPATCH_TILES(backend, tile_load, w);
 }
 void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums) {
     DISPATCH_TILES(backend, tile_dot, a, b, sums);
@@ -100,14 +103,6 @@ static size_t weight_count(size_t outputs, size_t inputs, size_t rows, size_t co
     return tk_tiles(outputs) * rows * run_tiles(columns, inputs) * TILE_ELEMENTS;
 }
 
-// The place of a weight: `output` and `input` are those of the product, tap (row, column) is counted as its window is.
-static size_t weight_place(
-    size_t output, size_t input, size_t inputs, size_t rows, size_t columns, size_t row, size_t column) {
-    size_t element = column * 2 * half_of(inputs) + input;
-    size_t tile = (output / TILE_ROWS * rows + row) * run_tiles(columns, inputs) + element / 32;
-    return tile * TILE_ELEMENTS + output % TILE_ROWS * 32 + element % 32;
-}
-
 size_t tk_tile_forward_count(const tk_tile_layer *layer) {
     return weight_count(layer->outputs, layer->inputs, layer->kernel, layer->kernel);
 }
@@ -124,33 +119,51 @@ static size_t backward_start(const tk_tile_layer *layer, size_t row, size_t colu
 
 size_t tk_tile_backward_count(const tk_tile_layer *layer) { return backward_start(layer, layer->stride, 0); }
 
-tk_tile_place tk_tile_place_of(const tk_tile_layer *layer, size_t flat) {
-    size_t kernel = layer->kernel, stride = layer->stride, edge = (kernel - 1) / 2;
-    size_t column = flat % kernel, row = flat / kernel % kernel;
-    size_t input = flat / (kernel * kernel) % layer->inputs, output = flat / (kernel * kernel) / layer->inputs;
-    tk_tile_place place;
-    place.forward = (uint32_t)weight_place(output, input, layer->inputs, kernel, kernel, row, column);
+static tk_tile_mask mask_of(const tk_tile_layer *layer, const uint16_t *words) {
+    return (tk_tile_mask){layer->outputs, layer->inputs, layer->kernel * layer->kernel, words};
+}
 
+size_t tk_tile_mask_words(const tk_tile_layer *layer) {
+    tk_tile_mask mask = mask_of(layer, NULL);
+    return mask.outputs * tk_mask_words(&mask);
+}
+
+static tk_tile_tap forward_tap(const tk_tile_layer *layer, size_t row, size_t column) {
+    return (tk_tile_tap){
+        .rows = layer->kernel,
+        .row = row,
+        .run_tiles = run_tiles(layer->kernel, layer->inputs),
+        .element = column * 2 * half_of(layer->inputs),
+    };
+}
+
+static tk_tile_tap backward_tap(const tk_tile_layer *layer, size_t row, size_t column) {
+    size_t stride = layer->stride, edge = (layer->kernel - 1) / 2;
     size_t row_parity = (row + stride * edge - edge) % stride, column_parity = (column + stride * edge - edge) % stride;
     Taps rows = taps_at(layer, row_parity), columns = taps_at(layer, column_parity);
-    place.backward = (uint32_t)(backward_start(layer, row_parity, column_parity)
-        + weight_place(
-            input, output, layer->outputs, rows.count, columns.count, (rows.last - row) / stride,
-            (columns.last - column) / stride));
-
-    size_t tile = ((row * kernel + column) * tk_tiles(layer->outputs) + output / TILE_ROWS) * tk_tiles(layer->inputs)
-        + input / TILE_ROWS;
-    place.gradient = (uint32_t)(tile * TILE_SUMS + output % TILE_ROWS * TILE_ROWS + input % TILE_ROWS);
-    return place;
+    return (tk_tile_tap){
+        .start = backward_start(layer, row_parity, column_parity),
+        .rows = rows.count,
+        .row = (rows.last - row) / stride,
+        .run_tiles = run_tiles(columns.count, layer->outputs),
+        .element = (columns.last - column) / stride * 2 * half_of(layer->outputs),
+    };
 }
 
 void tk_tile_load(
-    const tk_tile_place *places, size_t count, const float *weights, uint16_t *forward, uint16_t *backward) {
-    for (size_t n = 0; n < count; n++) {
-        uint16_t rounded = tk_reference_bf16(weights[n]);
-        forward[places[n].forward] = rounded;
-        backward[places[n].backward] = rounded;
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const float *weights, uint16_t *forward,
+    uint16_t *backward) {
+    tk_tile_weights w = {
+        .mask = mask_of(layer, mask),
+        .weights = weights,
+        .to_forward = forward,
+        .to_backward = backward,
+    };
+    for (size_t tap = 0; tap < w.mask.taps; tap++) {
+        w.forward[tap] = forward_tap(layer, tap / layer->kernel, tap % layer->kernel);
+        w.backward[tap] = backward_tap(layer, tap / layer->kernel, tap % layer->kernel);
     }
+    load_weights(backend, &w);
 }
 
 // What is converted, summed and stored before the next: it stays in the second-level cache.
@@ -274,8 +287,24 @@ tk_magnitude tk_tile_input_gradient(
     return magnitude;
 }
 
-// Steps between loading the sums of a tap and storing them, at least, if the map is large enough.
+// Steps between loading the sums of a tap and storing them, at least, if there are as many.
 enum { GRADIENT_STEPS = 64 };
+// Operands that are converted at once even if they leave the second-level cache, because sums then need not be kept in memory; and
+// those of x that shall stay in it.
+enum { PASSING_BYTES = 4 << 20, NEAR_INPUT_BYTES = 1 << 19 };
+
+// Elements of each array of scratch.
+static size_t left_count(const tk_tile_gradient *g) {
+    return tk_left_tile(g, tk_tiles(g->outputs), 0, 0) * TILE_SUMS;
+}
+static size_t right_count(const tk_tile_gradient *g) {
+    return tk_right_tile(g, tk_tiles(g->inputs), 0, 0) * TILE_SUMS;
+}
+static size_t sums_count(const tk_tile_gradient *g) {
+    int at_once = g->strip == g->rows && (g->blocks_are_columns || 2 * g->pairs >= g->blocks);
+    size_t tiles = at_once ? 4 : tk_tiles(g->outputs) * tk_tiles(g->inputs);
+    return tiles * g->kernel * g->kernel * TILE_SUMS;
+}
 
 // All but where the operands and the scratch are.
 static tk_tile_gradient gradient_over(const tk_tile_layer *layer, size_t blocks) {
@@ -302,44 +331,40 @@ static tk_tile_gradient gradient_over(const tk_tile_layer *layer, size_t blocks)
         .blocks = blocks,
         .blocks_are_columns = layer->features,
     };
+    g.pairs = 1;
     g.strip = smaller(g.rows, (GRADIENT_STEPS + g.columns - 1) / g.columns);
+    if (g.strip == g.rows && !g.blocks_are_columns) {
+        size_t all = (blocks + 1) / 2;
+        g.pairs = all;
+        if ((left_count(&g) + right_count(&g)) * sizeof(float) > PASSING_BYTES) {
+            g.pairs = smaller(all, (GRADIENT_STEPS - 1) / (g.rows * g.columns) + 1);
+        }
+    }
+    size_t input_bytes = right_count(&g) / tk_tiles(g.inputs) * sizeof(float);
+    g.near_inputs = larger_of(2, NEAR_INPUT_BYTES / input_bytes / 2 * 2);
     return g;
 }
 
-// Elements of each array of scratch.
-static size_t left_count(const tk_tile_gradient *g) {
-    return tk_tiles(g->outputs) * g->strip * g->columns * TILE_SUMS;
-}
-static size_t right_count(const tk_tile_gradient *g) {
-    return tk_tiles(g->inputs) * tk_gradient_slots(g) * tk_gradient_columns(g) * TILE_SUMS;
-}
-static size_t sums_count(const tk_tile_gradient *g) {
-    return g->kernel * g->kernel * tk_tiles(g->outputs) * tk_tiles(g->inputs) * TILE_SUMS;
-}
-
 tk_magnitude tk_tile_weight_gradient(
-    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count,
-    const uint8_t *live, const float *x, const float *dy, size_t blocks, float *gradient, void *scratch) {
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live, const float *x,
+    const float *dy, size_t blocks, float *gradient, void *scratch) {
     Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
     tk_tile_gradient g = gradient_over(layer, blocks);
     g.x = x + (in.halo - (layer->kernel - 1) / 2) * (in.row + TK_LANES);
     g.dy = dy + out.corner;
     g.live = live;
+    g.mask = mask_of(layer, mask);
+    g.gradient = gradient;
     g.sums = scratch;
     g.left = (uint32_t *)(g.sums + sums_count(&g));
     g.right = g.left + left_count(&g);
-    sum_gradient(backend, &g);
-    tk_magnitude magnitude = 0;
-    for (size_t n = 0; n < count; n++) {
-        gradient[n] = g.sums[places[n].gradient] + 0.0f;
-        magnitude = larger(magnitude, gradient[n]);
-    }
-    return magnitude;
+    g.next = (size_t *)(g.right + right_count(&g));
+    return sum_gradient(backend, &g);
 }
 
 size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks) {
     Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
     tk_tile_gradient g = gradient_over(layer, blocks);
-    size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float);
+    size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float) + g.outputs * sizeof *g.next;
     return larger_of(gradient, larger_of(lanes_bytes(layer) + pairs_bytes(&in), pairs_bytes(&out)));
 }

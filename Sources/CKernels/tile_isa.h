@@ -8,6 +8,31 @@
 
 // Tiles of operands are 16 rows of 64 bytes; tiles of sums are 16 × 16 f32.
 enum { TILE_ROWS = 16, TILE_PAIRS = 16, TILE_ELEMENTS = 512, TILE_SUMS = 256, TILE_POSITIONS = 16 };
+// Of a 3 × 3 kernel.
+enum { TILE_TAPS = 9 };
+
+// Which weights survive.
+typedef struct {
+    size_t outputs, inputs, taps;
+    const uint16_t *words;  // [output][⌈inputs · taps / 16⌉], as in tile_kernels.h; NULL: all do
+} tk_tile_mask;
+static INLINE size_t tk_mask_words(const tk_tile_mask *mask) {
+    return (mask->inputs * mask->taps + TK_LANES - 1) / TK_LANES;
+}
+
+// Where the weights of one tap lie among those of a product: in run `row` of `rows`, from number `element` on.
+typedef struct {
+    size_t start;  // elements before the weights of the product
+    size_t rows, row, run_tiles, element;
+} tk_tile_tap;
+
+// Compact weights, and the tiles that they become.
+typedef struct {
+    tk_tile_mask mask;
+    const float *weights;
+    uint16_t *to_forward, *to_backward;
+    tk_tile_tap forward[TILE_TAPS], backward[TILE_TAPS];
+} tk_tile_weights;
 
 // f32 lines [channel][count][16], to become lines of bf16 pairs [count][⌈channels / 2⌉][16][2].
 typedef struct {
@@ -51,11 +76,16 @@ typedef struct {
     const uint8_t *live;  // dy of outputs that are not live is +0; NULL: all are
     size_t blocks;
     int blocks_are_columns;  // features: two blocks are a column, and there is one row
-    size_t strip;            // rows of dy that are converted at once
+    tk_tile_mask mask;
+    float *gradient;  // compact
+    // What is converted at once: `strip` rows of dy in `pairs` pairs of blocks; more than one pair if the strip is all rows.
+    size_t strip, pairs;
+    size_t near_inputs;  // tiles of inputs that stay near while all outputs meet them; even
     // Scratch
-    uint32_t *left;   // [⌈outputs / 16⌉][strip][columns][16 outputs][16 pairs]
-    uint32_t *right;  // [⌈inputs / 16⌉][slots][x columns][16 pairs][16 inputs]
-    float *sums;      // [kernel row][kernel column][⌈outputs / 16⌉][⌈inputs / 16⌉][16][16]
+    size_t *next;     // [output]: where the gradient of the next survivor goes
+    uint32_t *left;   // [⌈outputs / 16⌉][pairs][strip][columns][16 outputs][16 pairs]
+    uint32_t *right;  // [⌈inputs / 16⌉][pairs][slots][x columns][16 pairs][16 inputs]
+    float *sums;      // [⌈outputs / 16⌉][⌈inputs / 16⌉][tap][16][16]; of 2 × 2 tiles, if all is converted at once
 } tk_tile_gradient;
 
 static INLINE size_t tk_tiles(size_t count) { return (count + TILE_ROWS - 1) / TILE_ROWS; }
@@ -64,11 +94,19 @@ static INLINE size_t tk_gradient_slots(const tk_tile_gradient *g) { return (g->s
 static INLINE size_t tk_gradient_columns(const tk_tile_gradient *g) {
     return (g->columns - 1) * g->stride + g->kernel;
 }
+// Numbers of tiles in `left` and `right`.
+static INLINE size_t tk_left_tile(const tk_tile_gradient *g, size_t output, size_t pair, size_t row) {
+    return ((output * g->pairs + pair) * g->strip + row) * g->columns;
+}
+static INLINE size_t tk_right_tile(const tk_tile_gradient *g, size_t input, size_t pair, size_t slot) {
+    return ((input * g->pairs + pair) * tk_gradient_slots(g) + slot) * tk_gradient_columns(g);
+}
 
 #define DECLARE(isa)                                                              \
     void tk_##isa##_tile_pairs(const tk_tile_source *, uint32_t *);               \
     tk_magnitude tk_##isa##_tile_product(const tk_tile_product *);                \
-    void tk_##isa##_tile_gradient(const tk_tile_gradient *);                      \
+    tk_magnitude tk_##isa##_tile_gradient(const tk_tile_gradient *);              \
+    void tk_##isa##_tile_load(const tk_tile_weights *);                           \
     void tk_##isa##_tile_dot(const uint16_t *, const uint16_t *, float *);
 
 DECLARE(portable)

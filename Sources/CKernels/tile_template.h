@@ -11,25 +11,42 @@
 
 typedef float Floats __attribute__((ext_vector_type(16)));
 typedef uint32_t Words __attribute__((ext_vector_type(16)));
+typedef uint16_t Halves __attribute__((ext_vector_type(16)));
 
 static INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+// 16 values rounded to bf16, in the upper halves; the lower halves are of no use.
+static INLINE void round_line(const float *line, Words *to) {
+    // Adding +0 flushes denormals and leaves no -0, as the rules want it.
+    Floats x = *(const Floats *)line + 0.0f;
+    Words bits = (Words)x;
+    // The sum may carry a NaN over into a number.
+    *to = (bits + 0x7fffu + ((bits >> 16) & 1u)) | ((Words)(x != x) & 0x7fc00000u);
+}
+
 // A line of pairs: 16 values of each line rounded to bf16, those of `even` in the lower half. NULL is a line of +0.
 static INLINE void pair_lines(const float *even, const float *odd, Words *to) {
-    const float *const lines[2] = {even, odd};
-    Words halves[2];
-    UNROLL for (int n = 0; n < 2; n++) {
-        halves[n] = (Words)0u;
-        if (!lines[n]) continue;
-        // Adding +0 flushes denormals and leaves no -0, as the rules want it.
-        Floats x = *(const Floats *)lines[n] + 0.0f;
-        Words bits = (Words)x;
-        halves[n] = bits + 0x7fffu + ((bits >> 16) & 1u);
-        // The sum above may carry a NaN over into a number.
-        halves[n] |= (Words)(x != x) & 0x7fc00000u;
-    }
-    *to = (halves[0] >> 16) | (halves[1] & 0xffff0000u);
+    Words low = (Words)0u, high = (Words)0u;
+    if (even) round_line(even, &low);
+    if (odd) round_line(odd, &high);
+    *to = (low >> 16) | (high & 0xffff0000u);
 }
+
+// Transposes 16 rows of 16: four rounds that interleave row r with row r + 8.
+static INLINE void transpose(Words a[TILE_ROWS]) {
+    Words b[TILE_ROWS];
+    UNROLL for (int round = 0; round < 4; round++) {
+        UNROLL for (int r = 0; r < 8; r++) {
+            b[2 * r] = __builtin_shufflevector(
+                a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            b[2 * r + 1] = __builtin_shufflevector(
+                a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+        UNROLL for (int r = 0; r < TILE_ROWS; r++) a[r] = b[r];
+    }
+}
+
+#include "tile_weights_template.h"
 
 // Lines are taken 16 at a time from each channel, so that each page and each line of the result is visited once.
 void NAME(tile_pairs)(const tk_tile_source *source, uint32_t *pairs) {
@@ -252,138 +269,7 @@ tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
     return of_results > of_sums ? of_results : of_sums;
 }
 
-// Weight gradients
-
-// left[output / 16][row][column] = 16 outputs × 16 pairs, for `count` rows of dy.
-static void convert_left(const tk_tile_gradient *g, size_t block, size_t row, size_t count) {
-    for (size_t o = 0; o < TILE_ROWS * tk_tiles(g->outputs); o++) {
-        int there = o < g->outputs && (!g->live || g->live[o]);
-        for (size_t r = 0; r < count; r++) {
-            uint32_t *to = g->left
-                + (((o / TILE_ROWS * g->strip + r) * g->columns) * TILE_ROWS + o % TILE_ROWS) * TILE_PAIRS;
-            const float *from = g->dy + block * g->dy_block + o * g->dy_plane + (row + r) * g->dy_row;
-            for (size_t c = 0; c < g->columns; c++, to += TILE_SUMS) {
-                int odd = (g->blocks_are_columns ? 2 * c : block) + 1 < g->blocks;
-                const float *line = from + c * g->dy_column;
-                pair_lines(there ? line : NULL, there && odd ? line + g->dy_block : NULL, (Words *)to);
-            }
-        }
-    }
-}
-
-// Transposes 16 rows of 16: four rounds that interleave row r with row r + 8.
-static INLINE void transpose(Words a[TILE_ROWS]) {
-    Words b[TILE_ROWS];
-    UNROLL for (int round = 0; round < 4; round++) {
-        UNROLL for (int r = 0; r < 8; r++) {
-            b[2 * r] = __builtin_shufflevector(
-                a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * r + 1] = __builtin_shufflevector(
-                a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        UNROLL for (int r = 0; r < TILE_ROWS; r++) a[r] = b[r];
-    }
-}
-
-// right[input / 16][row mod slots][column] = 16 pairs × 16 inputs, for the rows first ..< last of x.
-static void convert_right(const tk_tile_gradient *g, size_t block, size_t first, size_t last) {
-    size_t slots = tk_gradient_slots(g), columns = tk_gradient_columns(g);
-    for (size_t i = 0; i < g->inputs; i += TILE_ROWS) {
-        for (size_t row = first; row < last; row++) {
-            uint32_t *to = g->right + (i / TILE_ROWS * slots + row % slots) * columns * TILE_SUMS;
-            const float *from = g->x + block * g->x_block + i * g->x_plane + row * g->x_row;
-            for (size_t c = 0; c < columns; c++, to += TILE_SUMS) {
-                int odd = (g->blocks_are_columns ? 2 * c : block) + 1 < g->blocks;
-                Words tile[TILE_ROWS];
-                for (size_t n = 0; n < TILE_ROWS; n++) {
-                    const float *line = from + n * g->x_plane + c * g->x_column;
-                    int there = i + n < g->inputs;
-                    pair_lines(there ? line : NULL, there && odd ? line + g->x_block : NULL, tile + n);
-                }
-                transpose(tile);
-                UNROLL for (int n = 0; n < TILE_ROWS; n++) *(Words *)(to + TILE_PAIRS * n) = tile[n];
-            }
-        }
-    }
-}
-
-// One tap's sums of `outs` × `ins` tiles, over `count` rows of dy from `row` on.
-static INLINE void add_tap(
-    Tiles *tiles, const int outs, const int ins, const tk_tile_gradient *g, size_t o, size_t i, size_t tap_row,
-    size_t tap_column, size_t row, size_t count, int starts) {
-    size_t slots = tk_gradient_slots(g), columns = tk_gradient_columns(g);
-    size_t left_step = g->strip * g->columns * TILE_SUMS, right_step = slots * columns * TILE_SUMS;
-    size_t inputs = tk_tiles(g->inputs);
-    float *sums = g->sums + (((tap_row * g->kernel + tap_column) * tk_tiles(g->outputs) + o) * inputs + i) * TILE_SUMS;
-    float *next_sums = sums + inputs * TILE_SUMS;
-    if (starts) {
-        TILE_ZERO(0);
-        if (ins == 2) TILE_ZERO(1);
-        if (outs == 2) TILE_ZERO(2);
-        if (outs == 2 && ins == 2) TILE_ZERO(3);
-    } else {
-        TILE_LOAD_SUMS(0, sums);
-        if (ins == 2) TILE_LOAD_SUMS(1, sums + TILE_SUMS);
-        if (outs == 2) TILE_LOAD_SUMS(2, next_sums);
-        if (outs == 2 && ins == 2) TILE_LOAD_SUMS(3, next_sums + TILE_SUMS);
-    }
-    for (size_t r = 0; r < count; r++) {
-        size_t slot = ((row + r) * g->stride + tap_row) % slots;
-        const uint32_t *left = g->left + o * left_step + r * g->columns * TILE_SUMS;
-        const uint32_t *right = g->right + i * right_step + (slot * columns + tap_column) * TILE_SUMS;
-        for (size_t c = 0; c < g->columns; c++, left += TILE_SUMS, right += g->stride * TILE_SUMS) {
-            TILE_LOAD_LEFT(4, left);
-            TILE_LOAD_RIGHT(6, right);
-            TILE_DOT(0, 4, 6);
-            if (ins == 2) {
-                TILE_LOAD_RIGHT(7, right + right_step);
-                TILE_DOT(1, 4, 7);
-            }
-            if (outs == 2) {
-                TILE_LOAD_LEFT(5, left + left_step);
-                TILE_DOT(2, 5, 6);
-                if (ins == 2) TILE_DOT(3, 5, 7);
-            }
-        }
-    }
-    TILE_STORE_SUMS(0, sums);
-    if (ins == 2) TILE_STORE_SUMS(1, sums + TILE_SUMS);
-    if (outs == 2) TILE_STORE_SUMS(2, next_sums);
-    if (outs == 2 && ins == 2) TILE_STORE_SUMS(3, next_sums + TILE_SUMS);
-}
-
-static INLINE void add_taps(
-    Tiles *tiles, const int outs, const int ins, const tk_tile_gradient *g, size_t o, size_t i, size_t row,
-    size_t count, int starts) {
-    for (size_t r = 0; r < g->kernel; r++) {
-        for (size_t c = 0; c < g->kernel; c++) add_tap(tiles, outs, ins, g, o, i, r, c, row, count, starts);
-    }
-}
-
-void NAME(tile_gradient)(const tk_tile_gradient *g) {
-    size_t outputs = tk_tiles(g->outputs), inputs = tk_tiles(g->inputs);
-    TILES_OPEN;
-    for (size_t block = 0; block < (g->blocks_are_columns ? 1 : g->blocks); block += 2) {
-        // Rows of x below this one are in their slots.
-        size_t converted = 0;
-        for (size_t row = 0; row < g->rows; row += g->strip) {
-            size_t count = smaller(g->strip, g->rows - row), end = (row + count - 1) * g->stride + g->kernel;
-            convert_left(g, block, row, count);
-            convert_right(g, block, converted, end);
-            converted = end;
-            int starts = block == 0 && row == 0;
-            for (size_t o = 0; o < outputs; o += 2) {
-                for (size_t i = 0; i < inputs; i += 2) {
-                    if (o + 1 < outputs && i + 1 < inputs) add_taps(tiles, 2, 2, g, o, i, row, count, starts);
-                    else if (o + 1 < outputs) add_taps(tiles, 2, 1, g, o, i, row, count, starts);
-                    else if (i + 1 < inputs) add_taps(tiles, 1, 2, g, o, i, row, count, starts);
-                    else add_taps(tiles, 1, 1, g, o, i, row, count, starts);
-                }
-            }
-        }
-    }
-    TILES_CLOSE;
-}
+#include "tile_gradient_template.h"
 
 void NAME(tile_dot)(const uint16_t *a, const uint16_t *b, float *sums) {
     TILES_OPEN;

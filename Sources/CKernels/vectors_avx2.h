@@ -45,6 +45,18 @@ static INLINE V v_masked(uint16_t word, V x) {
     if (word == 0xffff) return x;
     return v_and((V){lanes_of(word & 0xff), lanes_of(word >> 8)}, x);
 }
+static INLINE V v_expanded(uint16_t word, const float *p) {
+    float lane[TK_LANES] __attribute__((aligned(64)));
+    if (word == 0xffff) __builtin_memcpy(lane, p, sizeof lane);
+    else for (int l = 0; l < TK_LANES; l++) lane[l] = word >> l & 1 ? *p++ : 0.0f;
+    return v_load(lane);
+}
+static INLINE void v_compress(float *p, uint16_t word, V x) {
+    float lane[TK_LANES] __attribute__((aligned(64)));
+    v_store(lane, x);
+    if (word == 0xffff) __builtin_memcpy(p, lane, sizeof lane);
+    else for (int l = 0; l < TK_LANES; l++) if (word >> l & 1) *p++ = lane[l];
+}
 static INLINE __m256 scaled(__m256 x, __m256 t) {
     __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(t), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent));

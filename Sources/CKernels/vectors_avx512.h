@@ -34,6 +34,14 @@ static INLINE V v_select(M m, V a, V b) { return _mm512_mask_blend_ps(m, b, a); 
 static INLINE V v_where(M m, V x) { return _mm512_maskz_mov_ps(m, x); }
 static INLINE V v_unless(M m, V x) { return _mm512_maskz_mov_ps((M)~m, x); }
 static INLINE V v_masked(uint16_t word, V x) { return _mm512_maskz_mov_ps(word, x); }
+static INLINE V v_expanded(uint16_t word, const float *p) {
+    __mmask16 first = (__mmask16)((1u << __builtin_popcount(word)) - 1);
+    return _mm512_maskz_expand_ps(word, _mm512_maskz_loadu_ps(first, p));
+}
+static INLINE void v_compress(float *p, uint16_t word, V x) {
+    __mmask16 first = (__mmask16)((1u << __builtin_popcount(word)) - 1);
+    _mm512_mask_storeu_ps(p, first, _mm512_maskz_compress_ps(word, x));
+}
 static INLINE V v_scale(V x, V t) {
     __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent));

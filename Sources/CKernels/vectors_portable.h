@@ -58,6 +58,18 @@ static INLINE V v_masked(uint16_t word, V x) {
     const I bit = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
     return OF_BITS((((I)(int32_t)word & bit) != (I)0) & BITS(x));
 }
+static INLINE V v_expanded(uint16_t word, const float *p) {
+    float lane[TK_LANES] __attribute__((aligned(64)));
+    if (word == 0xffff) __builtin_memcpy(lane, p, sizeof lane);
+    else for (int l = 0; l < TK_LANES; l++) lane[l] = word >> l & 1 ? *p++ : 0.0f;
+    return v_load(lane);
+}
+static INLINE void v_compress(float *p, uint16_t word, V x) {
+    float lane[TK_LANES] __attribute__((aligned(64)));
+    v_store(lane, x);
+    if (word == 0xffff) __builtin_memcpy(p, lane, sizeof lane);
+    else for (int l = 0; l < TK_LANES; l++) if (word >> l & 1) *p++ = lane[l];
+}
 static INLINE V v_scale(V x, V t) { return OF_BITS((I)((N)BITS(x) + ((N)BITS(t) << 23))); }
 static INLINE V v_pixels(const uint8_t *p) {
     B bytes;

@@ -5,7 +5,8 @@ final class TileLayer {
     let survivorCount: Int
     let backend: TileBackend
     private var layer: tk_tile_layer
-    private let places: AlignedBuffer<tk_tile_place>
+    /// Words as `tk_tile_mask_words` has them; nil where all weights survive.
+    private let mask: [UInt16]?
     private let forwardWeights: AlignedBuffer<UInt16>
     private let backwardWeights: AlignedBuffer<UInt16>
     /// Which outputs take part; nil where all do.
@@ -20,16 +21,20 @@ final class TileLayer {
         self.layer = layer
         self.backend = backend
         var layer = layer
-        precondition(tk_tile_forward_count(&layer) <= Int(UInt32.max), "\(weightCount) weights in one layer")
         forwardWeights = AlignedBuffer(zeroed: tk_tile_forward_count(&layer))
         backwardWeights = AlignedBuffer(zeroed: tk_tile_backward_count(&layer))
         survivorCount = survivors?.count { $0 } ?? weightCount
-        places = AlignedBuffer(zeroed: survivorCount)
-        var next = 0
-        for flat in 0..<weightCount where survivors?[flat] ?? true {
-            places.pointer[next] = tk_tile_place_of(&layer, flat)
-            next += 1
+        guard let survivors, survivorCount < weightCount else {
+            mask = nil
+            return
         }
+        let row = layer.inputs * layer.kernel * layer.kernel
+        let rowWords = (row + 15) / 16
+        var mask = [UInt16](repeating: 0, count: tk_tile_mask_words(&layer))
+        for flat in 0..<weightCount where survivors[flat] {
+            mask[flat / row * rowWords + flat % row / 16] |= 1 << (flat % row % 16)
+        }
+        self.mask = mask
     }
 
     func setLive(outputs: [Bool]) {
@@ -38,7 +43,7 @@ final class TileLayer {
     }
 
     func load(weights: UnsafePointer<Float>) {
-        tk_tile_load(places.pointer, survivorCount, weights, forwardWeights.pointer, backwardWeights.pointer)
+        tk_tile_load(backend.code, &layer, mask, weights, forwardWeights.pointer, backwardWeights.pointer)
     }
 
     func forward(
@@ -66,8 +71,7 @@ final class TileLayer {
     ) -> Magnitude {
         let magnitude = Magnitude(
             bits: tk_tile_weight_gradient(
-                backend.code, &layer, places.pointer, survivorCount, live, x, dy, blocks, gradient,
-                scratch(for: blocks)))
+                backend.code, &layer, mask, live, x, dy, blocks, gradient, scratch(for: blocks)))
         for place in survivorCount..<(survivorCount + 15) / 16 * 16 { gradient[place] = 0 }
         return magnitude
     }

@@ -230,6 +230,49 @@ struct TileKernelsTests {
         }
     }
 
+    @Test("A step of every backend has the reference's bits for any operands, and for terms that cancel or tie")
+    func adversarialStep() {
+        var random = Stream(seed: 1)
+        for round in 0..<60 {
+            let a = AlignedBuffer<UInt16>(zeroed: 512)
+            let b = AlignedBuffer<UInt16>(zeroed: 512)
+            let start = AlignedBuffer<Float>(zeroed: 256)
+            for place in 0..<512 {
+                let bits = random.word()
+                switch round % 3 {
+                case 0:
+                    // Infinities, NaNs and denormals among them.
+                    a[place] = UInt16(truncatingIfNeeded: bits)
+                    b[place] = UInt16(truncatingIfNeeded: bits >> 16)
+                case 1:
+                    // The sum of each pair of steps is 0 or an ulp of its terms.
+                    a[place] = place & 2 == 0 ? UInt16(truncatingIfNeeded: bits) & 0x87ff | 0x3c00 : a[place - 2]
+                    b[place] =
+                        place / 32 % 2 == 0
+                        ? UInt16(truncatingIfNeeded: bits >> 16) & 0x87ff | 0x3c00
+                        : b[place - 32] ^ 0x8000 ^ UInt16(truncatingIfNeeded: bits >> 32 & 1)
+                default:
+                    // Powers of two, whose sums tie.
+                    a[place] = UInt16(truncatingIfNeeded: bits) & 0x8040 | 0x3f80
+                    let exponent = 100 + UInt16(truncatingIfNeeded: bits >> 32) % 50
+                    b[place] = UInt16(truncatingIfNeeded: bits >> 16) & 0x8000 | exponent << 7
+                }
+            }
+            for place in 0..<256 { start[place] = random.value(spread: 40) }
+            let expected = AlignedBuffer<Float>(zeroed: 256)
+            expected.pointer.update(from: start.pointer, count: 256)
+            tk_reference_tile_dot(a.pointer, b.pointer, expected.pointer)
+            for code in Self.codes {
+                let sums = AlignedBuffer<Float>(zeroed: 256)
+                sums.pointer.update(from: start.pointer, count: 256)
+                tk_tile_dot(code, a.pointer, b.pointer, sums.pointer)
+                #expect(
+                    bitsOf((0..<256).map { sums[$0] }) == bitsOf((0..<256).map { expected[$0] }),
+                    "round \(round), backend \(code.rawValue)")
+            }
+        }
+    }
+
     @Test("f32 is rounded to the nearest bf16, ties to even; denormals and −0 are +0, NaN stays NaN")
     func rounding() {
         #expect(tk_reference_bf16(1) == 0x3f80)
@@ -286,6 +329,12 @@ struct TileKernelsTests {
         checkConvolution(TiledLayer(inputs: 2, outputs: 2, height: 13, width: 21, kernel: 3, blocks: 3, seed: 3), fast)
         checkConvolution(
             TiledLayer(inputs: 2, outputs: 2, height: 25, width: 21, kernel: 3, stride: 2, blocks: 2, seed: 4), fast)
+        // Several pairs of blocks in each piece of a weight gradient, and more inputs than stay near.
+        checkConvolution(
+            TiledLayer(
+                inputs: 403, outputs: 2, height: 4, width: 4, kernel: 3, blocks: 11, density: 0.5, seed: 5), fast)
+        checkConvolution(
+            TiledLayer(inputs: 70, outputs: 2, height: 9, width: 7, kernel: 3, blocks: 5, density: 0.5, seed: 6), fast)
     }
 
     @Test("Dense layers of ragged sizes have the bits of the reference on every backend", arguments: [1, 2, 3, 9])

@@ -44,22 +44,22 @@ typedef struct {
     int features;           // 1 in a dense layer: tensors are [feature][16 · blocks]; 0: planes [block][channel][height + 2][width + 2][16]
 } tk_tile_layer;
 
-// How weights lie for the forward pass and for the input gradient, and where those of one sum up: counts of elements.
+// How many elements the weights of the forward pass and of the input gradient have.
 size_t tk_tile_forward_count(const tk_tile_layer *layer);
 size_t tk_tile_backward_count(const tk_tile_layer *layer);
 // Bytes that the kernels of a layer need, whichever is called.
 size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks);
 
-// Where one weight goes and where its gradient comes from.
-typedef struct {
-    uint32_t forward, backward, gradient;
-} tk_tile_place;
-// - `flat`: the weight's place in [output][input][row][column].
-tk_tile_place tk_tile_place_of(const tk_tile_layer *layer, size_t flat);
+// Words of a mask: [output][⌈inputs · kernel² / 16⌉]. Bit n of word m of an output is its weight 16 m + n in [input][row][column];
+// bits past the last weight are 0. Compact arrays hold the weights whose bit is 1, in this order.
+size_t tk_tile_mask_words(const tk_tile_layer *layer);
 
-// forward[place] and backward[place] become the weights in bf16; other elements are left as they are.
+// `forward` and `backward` become the weights in bf16, pruned ones +0; elements that belong to no weight are left as they are, and
+// should be 0.
+// - `mask`: NULL: all survive.
 void tk_tile_load(
-    const tk_tile_place *places, size_t count, const float *weights, uint16_t *forward, uint16_t *backward);
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const float *weights, uint16_t *forward,
+    uint16_t *backward);
 
 // - `live`: [output], or NULL where all are; `bias` may be NULL.
 // - `sums`: [block][output][2] for the blocks that `examples` fill, or NULL.
@@ -72,10 +72,11 @@ tk_magnitude tk_tile_input_gradient(
     tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *backward, const uint8_t *live,
     const float *dy, const float *addend, const float *gate, float *dx, size_t blocks, void *scratch);
 
-// - `gradient`: compact: that of places[n] becomes gradient[n].
+// - `mask`: NULL: all survive.
+// - `gradient`: compact.
 tk_magnitude tk_tile_weight_gradient(
-    tk_tile_backend backend, const tk_tile_layer *layer, const tk_tile_place *places, size_t count,
-    const uint8_t *live, const float *x, const float *dy, size_t blocks, float *gradient, void *scratch);
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live, const float *x,
+    const float *dy, size_t blocks, float *gradient, void *scratch);
 
 // sums [16][16] = dot(sums, a [16][32], b [16 pairs][16][2]) for each row and column.
 void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums);
