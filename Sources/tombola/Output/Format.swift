@@ -41,6 +41,11 @@ package enum Format {
         }
     }
 
+    /// A rate with three digits or more: `1,190`, `24.6`, `0.87`.
+    package static func rate(_ value: Double) -> String {
+        value >= 100 ? count(Int(value.rounded())) : fixed(value, value >= 10 ? 1 : 2)
+    }
+
     package static func bytes(_ count: Int) -> String {
         switch count {
         case ..<1_024: "\(count) B"

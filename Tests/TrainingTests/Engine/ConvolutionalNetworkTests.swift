@@ -1,0 +1,403 @@
+import Kernels
+import Lottery
+import Testing
+import Training
+
+/// Networks of every layer kind on small images whose label depends on them.
+private struct Fixture {
+    let family: String
+    var side = 8
+    var batch = 13
+    let classes = 4
+    let imageCount = 61
+    let images: [UInt8]
+    let labels: [UInt8]
+
+    /// Families with batch-norm and without, both shortcuts, maps of 32 pixels down to 2.
+    static let families = ["conv-2", "conv-4", "resnet-A", "resnet-B", "vgg"]
+
+    init(_ family: String) {
+        self.family = family
+        side = family == "vgg" ? 16 : 8
+        let random = CounterRandom(seed: 5, purpose: .glyphs)
+        var images: [UInt8] = []
+        var labels: [UInt8] = []
+        for image in 0..<imageCount {
+            let label = random.integer(below: 4, epoch: 1, index: UInt64(image))
+            labels.append(UInt8(label))
+            for channel in 0..<3 {
+                for pixel in 0..<side * side {
+                    let noise = random.integer(
+                        below: 120, epoch: 2, index: UInt64((image * 3 + channel) * side * side + pixel))
+                    let bright = pixel / (side * side / 2) * 2 + pixel % side / (side / 2) == label
+                    images.append(UInt8(noise + (bright ? 120 : 0)))
+                }
+            }
+        }
+        self.images = images
+        self.labels = labels
+    }
+
+    func description() -> NetworkDescription {
+        TestNetworks.make(
+            String(family.split(separator: "-")[0]) == "conv" ? family : String(family.split(separator: "-")[0]),
+            height: side, width: side, classes: classes
+        ) { settings in
+            settings.width = family == "vgg" ? 0.1 : 0.3
+            if family.hasPrefix("resnet") {
+                settings.depth = 8
+                settings.shortcut = family.hasSuffix("A") ? .padding : .projection
+            }
+            if family == "vgg" { settings.depth = 13 }
+        }
+    }
+
+    func network(
+        _ engine: Engine = Engine(), batch: Int? = nil, clip: Double = 0, smoothing: Double = 0,
+        deviation: Float = 0.25, _ change: (inout OptimizerSettings) -> Void = { _ in }
+    ) -> Network {
+        FloatingPointMode.flushDenormals()
+        var optimizer = OptimizerSettings()
+        optimizer.name = "sgd"
+        optimizer.momentum = 0.9
+        optimizer.weightDecay = 1e-4
+        change(&optimizer)
+        var training = TrainingSettings()
+        training.clip = clip
+        let network = Network(
+            description(), optimizer: optimizer, batch: batch ?? self.batch, pixelMean: [0.4, 0.5, 0.6],
+            pixelDeviation: [deviation, deviation, deviation], labelSmoothing: smoothing,
+            clipping: GradientClipping(training), engine: engine)
+        let random = CounterRandom(seed: 1, purpose: .initialisation)
+        for (index, parameter) in network.parameters.enumerated() where parameter.isWeight {
+            let fanIn = parameter.count / parameter.shape[0]
+            let scale = (6 / Double(fanIn)).squareRoot()
+            network.setValues(
+                (0..<parameter.count).map {
+                    Float(scale * (2 * random.uniform(epoch: index, index: UInt64($0)) - 1))
+                }, of: index)
+        }
+        return network
+    }
+
+    func indices(_ step: Int, count: Int? = nil) -> [Int32] {
+        (0..<(count ?? batch)).map { Int32((step * batch + $0 * 7) % imageCount) }
+    }
+
+    @discardableResult
+    func train(_ network: Network, steps: Range<Int>, count: Int? = nil, rate: Float = 0.02) -> StepOutcome {
+        var outcome = StepOutcome.diverged
+        for step in steps {
+            outcome = indices(step, count: count).withUnsafeBufferPointer {
+                network.train(images: images, labels: labels, indices: $0, learningRate: rate)
+            }
+            if outcome == .diverged { return outcome }
+        }
+        return outcome
+    }
+
+    func evaluate(_ network: Network, _ range: Range<Int>? = nil) -> (lossSum: Double, correct: Int) {
+        network.evaluate(images: images, labels: labels, range: range ?? 0..<imageCount)
+    }
+
+    /// Every bit that a training leaves.
+    func bits(_ network: Network) -> [[UInt32]] {
+        let evaluation = evaluate(network)
+        return network.parameters.indices.map { network.values(of: $0).map(\.bitPattern) } + [
+            [UInt32(truncatingIfNeeded: evaluation.lossSum.bitPattern), UInt32(evaluation.correct)]
+        ]
+    }
+}
+
+/// Uneven masks: from nearly dense to nearly empty, and one channel that leads nowhere.
+private func prune(_ network: Network, scale: Double = 1) {
+    let random = CounterRandom(seed: 2, purpose: .randomMask)
+    var layer = 0
+    for (index, parameter) in network.parameters.enumerated() where parameter.isWeight {
+        let density = [0.9, 0.3, 0.08, 0.5][layer % 4] * scale
+        let perInput = parameter.shape.count == 4 ? parameter.shape[2] * parameter.shape[3] : 1
+        network.setMask(
+            Mask(
+                (0..<parameter.count).map { flat in
+                    let input = flat / perInput % parameter.shape[1]
+                    return !(layer > 0 && input == 1) && random.uniform(epoch: index, index: UInt64(flat)) < density
+                }), of: index)
+        layer += 1
+    }
+}
+
+@Suite("Convolutional networks in training")
+struct ConvolutionalNetworkTests {
+    private static let families = Fixture.families
+
+    @Test("Every instruction set and every path trains to the same bits", arguments: families, [false, true])
+    func paths(family: String, pruned: Bool) {
+        let fixture = Fixture(family)
+        var trained: [[[UInt32]]] = []
+        for set in InstructionSet.supported {
+            for path in [KernelPath.dense, .sparse, .fastest] {
+                let network = fixture.network(Engine(instructionSet: set, path: path))
+                if pruned { prune(network) }
+                #expect(fixture.train(network, steps: 0..<4) != .diverged)
+                trained.append(fixture.bits(network))
+            }
+        }
+        #expect(trained.allSatisfy { $0 == trained[0] })
+    }
+
+    @Test("In bf16, too, for every backend of its tiles, dense and pruned", arguments: families, [false, true])
+    func tiles(family: String, pruned: Bool) {
+        let fixture = Fixture(family)
+        let trained = TileBackend.supported.map { backend in
+            let network = fixture.network(Engine(precision: .bf16, tiles: backend))
+            if pruned { prune(network) }
+            #expect(fixture.train(network, steps: 0..<3) != .diverged)
+            return fixture.bits(network)
+        }
+        #expect(trained.allSatisfy { $0 == trained[0] })
+        let full = fixture.network()
+        if pruned { prune(full) }
+        fixture.train(full, steps: 0..<3)
+        #expect(trained[0] != fixture.bits(full), "bf16 has the bits of f32")
+    }
+
+    @Test("A training continued elsewhere has the bits of one that was not stopped", arguments: families, [false, true])
+    func continued(family: String, bf16: Bool) {
+        let fixture = Fixture(family)
+        let engine = Engine(precision: bf16 ? .bf16 : .f32)
+        let whole = fixture.network(engine)
+        prune(whole)
+        fixture.train(whole, steps: 0..<6)
+
+        let first = fixture.network(engine)
+        prune(first)
+        fixture.train(first, steps: 0..<3)
+        let second = fixture.network(engine)
+        for index in second.parameters.indices {
+            if second.parameters[index].isWeight { second.setMask(first.mask(of: index), of: index) }
+            second.setValues(first.values(of: index), of: index)
+        }
+        second.optimizerState = first.optimizerState
+        fixture.train(second, steps: 3..<6)
+        #expect(fixture.bits(second) == fixture.bits(whole))
+    }
+
+    @Test("Training with others beside it changes no bit")
+    func beside() async {
+        let alone = Fixture("resnet-B")
+        let network = alone.network()
+        alone.train(network, steps: 0..<4)
+        let expected = alone.bits(network)
+        let results = await withTaskGroup(of: [[UInt32]].self) { group in
+            for _ in 0..<3 {
+                group.addTask {
+                    let fixture = Fixture("resnet-B")
+                    let network = fixture.network()
+                    fixture.train(network, steps: 0..<4)
+                    return fixture.bits(network)
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(results.allSatisfy { $0 == expected })
+    }
+
+    @Test("Gradients by weights, biases, γ and β are those of finite differences", arguments: families)
+    func finiteDifferences(family: String) throws {
+        let fixture = Fixture(family)
+        let network = fixture.network()
+        prune(network)
+        let indices = fixture.indices(1)
+        func loss() -> Double? {
+            indices.withUnsafeBufferPointer {
+                network.lossAndGradient(images: fixture.images, labels: fixture.labels, indices: $0).map {
+                    Double($0.loss)
+                }
+            }
+        }
+        let gradients = try #require(
+            indices.withUnsafeBufferPointer {
+                network.lossAndGradient(images: fixture.images, labels: fixture.labels, indices: $0)
+            }
+        ).gradients
+        // Along the gradient of one tensor the loss changes by the square of its norm: one number to which every element
+        // contributes, large enough to be seen in f32.
+        for (index, parameter) in network.parameters.enumerated() where parameter.isTrained {
+            let square = gradients[index].reduce(0) { $0 + Double($1) * Double($1) }
+            guard square > 1e-4 else { continue }
+            let values = network.values(of: index)
+            let length = 2e-3 / square.squareRoot()
+            func moved(_ sign: Double) -> Double? {
+                network.setValues(
+                    zip(values, gradients[index]).map { $0 + Float(sign * length * Double($1)) }, of: index)
+                return loss()
+            }
+            let difference = try #require(moved(1)) - #require(moved(-1))
+            network.setValues(values, of: index)
+            let expected = 2 * length * square
+            // A ReLU or a maximum may change sides within the step; PyTorch's gradients are the sharper test.
+            #expect(
+                abs(difference - expected) < 0.2 * abs(expected), "\(parameter.name): \(difference), \(expected)")
+        }
+    }
+
+    @Test("Each family learns, dense, pruned and in bf16", arguments: families)
+    func learns(family: String) {
+        let fixture = Fixture(family)
+        for (pruned, precision) in [(false, Precision.f32), (true, .f32), (false, .bf16)] {
+            let network = fixture.network(Engine(precision: precision)) { $0.momentum = 0.9 }
+            if pruned { prune(network, scale: 1.1) }
+            fixture.train(network, steps: 0..<120, rate: family.hasPrefix("conv") ? 0.05 : 0.02)
+            let result = fixture.evaluate(network)
+            #expect(result.correct > 50, "pruned \(pruned), \(precision): \(result)")
+        }
+    }
+
+    @Test("Evaluation does not depend on the division into batches, and leaves no trace", arguments: families)
+    func evaluation(family: String) {
+        let fixture = Fixture(family)
+        let network = fixture.network()
+        let undisturbed = fixture.network()
+        fixture.train(network, steps: 0..<2)
+        fixture.train(undisturbed, steps: 0..<2)
+        let whole = fixture.evaluate(network)
+        var lossSum = 0.0
+        var correct = 0
+        for image in 0..<fixture.imageCount {
+            let one = fixture.evaluate(network, image..<image + 1)
+            lossSum += one.lossSum
+            correct += one.correct
+        }
+        #expect(lossSum == whole.lossSum && correct == whole.correct)
+        fixture.train(network, steps: 2..<4)
+        fixture.train(undisturbed, steps: 2..<4)
+        #expect(fixture.bits(network) == fixture.bits(undisturbed))
+    }
+
+    @Test("Batches of one image, of odd sizes and of several blocks", arguments: families, [1, 16, 17, 50])
+    func batches(family: String, count: Int) {
+        let fixture = Fixture(family)
+        let trained = [KernelPath.dense, .sparse].map { path in
+            let network = fixture.network(Engine(path: path), batch: 50)
+            #expect(fixture.train(network, steps: 0..<2, count: count, rate: 1e-3) != .diverged)
+            return fixture.bits(network)
+        }
+        #expect(trained[0] == trained[1])
+    }
+
+    @Test("Layers pruned to nothing: the network trains on, and pruned weights stay zero", arguments: families)
+    func emptied(family: String) {
+        let fixture = Fixture(family)
+        for position in [0, 1, 3] {
+            let network = fixture.network()
+            let weights = network.parameters.indices.filter { network.parameters[$0].isWeight }
+            let count = network.parameters[weights[position]].count
+            network.setMask(Mask(Array(repeating: false, count: count)), of: weights[position])
+            #expect(fixture.train(network, steps: 0..<3) != .diverged, "layer \(position)")
+            #expect(network.prunedWeightsAreZero())
+            #expect(fixture.evaluate(network).lossSum.isFinite)
+        }
+        let empty = fixture.network()
+        for (index, parameter) in empty.parameters.enumerated() where parameter.isWeight {
+            empty.setMask(Mask(Array(repeating: false, count: parameter.count)), of: index)
+        }
+        #expect(fixture.train(empty, steps: 0..<3) != .diverged)
+        #expect(fixture.evaluate(empty).lossSum.isFinite)
+    }
+
+    @Test("A channel that leads nowhere takes no part: not even an overflow in it shows", arguments: families)
+    func deadChannel(family: String) {
+        let fixture = Fixture(family)
+        let calm = fixture.network()
+        let wild = fixture.network()
+        prune(calm)
+        prune(wild)
+        // Channel 1 of the first layer leads nowhere, unless a shortcut takes it on.
+        guard !family.hasPrefix("resnet") else { return }
+        var weights = wild.values(of: 0)
+        let perOutput = weights.count / wild.parameters[0].shape[0]
+        for flat in perOutput..<2 * perOutput { weights[flat] *= 1e38 }
+        wild.setValues(weights, of: 0)
+        #expect(fixture.train(calm, steps: 0..<3) != .diverged)
+        #expect(fixture.train(wild, steps: 0..<3) != .diverged)
+        let after = calm.parameters.indices.dropFirst(2)
+        #expect(after.allSatisfy { calm.values(of: $0).count == wild.values(of: $0).count })
+        #expect(Array(fixture.bits(calm).last!) == Array(fixture.bits(wild).last!))
+    }
+
+    @Test("A step in which anything overflows diverges and changes nothing, on every path", arguments: families)
+    func divergence(family: String) {
+        let fixture = Fixture(family)
+        for path in [KernelPath.dense, .sparse] {
+            let network = fixture.network(Engine(path: path))
+            fixture.train(network, steps: 0..<1)
+            let weights = network.parameters.indices.filter { network.parameters[$0].isWeight }
+            let kept = network.values(of: weights[1])
+            for bad: Float in [.infinity, .nan, 3e38] {
+                var values = kept
+                for flat in values.indices.prefix(20) { values[flat] = bad }
+                network.setValues(values, of: weights[1])
+                let before = network.parameters.indices.map { network.values(of: $0).map(\.bitPattern) }
+                let state = network.optimizerState
+                #expect(fixture.train(network, steps: 1..<2) == .diverged, "\(bad)")
+                #expect(network.parameters.indices.map { network.values(of: $0).map(\.bitPattern) } == before)
+                #expect(network.optimizerState == state)
+            }
+            network.setValues(kept, of: weights[1])
+            #expect(fixture.train(network, steps: 1..<2) != .diverged)
+        }
+    }
+
+    @Test("A gradient that is clipped to nothing much moves weights by no more than that")
+    func clipping() {
+        let fixture = Fixture("resnet-B")
+        let network = fixture.network(clip: 1e-3) {
+            $0.momentum = 0
+            $0.weightDecay = 0
+        }
+        let before = network.parameters.indices.map { network.values(of: $0) }
+        fixture.train(network, steps: 0..<1, rate: 1)
+        var square = 0.0
+        for (index, parameter) in network.parameters.enumerated() where parameter.isTrained {
+            for (old, new) in zip(before[index], network.values(of: index)) {
+                square += (Double(old) - Double(new)) * (Double(old) - Double(new))
+            }
+        }
+        #expect(abs(square.squareRoot() - 1e-3) < 1e-5)
+    }
+
+    @Test("Label smoothing changes training and not evaluation")
+    func smoothing() throws {
+        let fixture = Fixture("conv-2")
+        let plain = fixture.network()
+        let smooth = fixture.network(smoothing: 0.1)
+        #expect(fixture.evaluate(plain) == fixture.evaluate(smooth))
+        let losses = try [plain, smooth].map { network in
+            try #require(
+                fixture.indices(0).withUnsafeBufferPointer {
+                    network.lossAndGradient(images: fixture.images, labels: fixture.labels, indices: $0)
+                }
+            ).loss
+        }
+        #expect(losses[0] != losses[1])
+    }
+
+    @Test("Optimizers keep compact state of survivors only", arguments: ["adam", "sgd", "rmsprop"])
+    func state(optimizer: String) {
+        let fixture = Fixture("vgg")
+        let network = fixture.network {
+            $0.name = optimizer
+            $0.momentum = optimizer == "sgd" ? 0.9 : 0
+        }
+        fixture.train(network, steps: 0..<2, rate: 1e-3)
+        prune(network)
+        #expect(network.prunedWeightsAreZero())
+        fixture.train(network, steps: 2..<4, rate: 1e-3)
+        #expect(network.prunedWeightsAreZero())
+        let state = network.optimizerState
+        for tensor in state.tensors {
+            guard let index = network.index(of: tensor.parameter), let mask = network.mask(of: index) else { continue }
+            #expect(tensor.values.indices.allSatisfy { mask[$0] || tensor.values[$0].bitPattern == 0 })
+        }
+    }
+}
