@@ -9,7 +9,7 @@ public struct Registry: Sendable {
     public var criteria: [Criterion]
     public var branches: [String]
     /// The numerics id of each precision that this build can train in.
-    public var numerics: [Precision: NumericsID] = [.f32: .f32Lanes16]
+    public var numerics: [Precision: NumericsID] = [.f32: .f32Lanes16, .bf16: .bf16Tiles16]
 
     public static let standard = Registry(
         datasets: [.glyphs, .mnist, .fashionMNIST],

@@ -79,6 +79,23 @@ struct GoldenTests {
         }
     }
 
+    @Test("Convolutional networks, dense and pruned: plain, with batch-norm and either shortcut")
+    func convolutional() throws {
+        for (family, shortcut, golden) in [
+            ("conv-2", .projection, ["0f19ac63c10a", "89842b384518", "7fcb1ba886c6", "7eaf3ebb677e"]), ("resnet", .projection, ["a9ec32abf57e", "4751425292a1", "6be2d24c2efc", "a945ef0ce3f2"]),
+            ("resnet", .padding, ["8c75d2921a6c", "2893e3c87e9f", "5b95b0c8e09b", "9ebe20a93f31"]),
+        ] as [(String, ShortcutKind, [String])] {
+            var task = dense("sgd", momentum: 0.9)
+            task.model = ModelSettings()
+            task.model.family = family
+            task.model.width = 0.25
+            task.model.depth = family == "resnet" ? 8 : nil
+            task.model.shortcut = shortcut
+            try check(task, Array(golden[..<2]))
+            try check(bench.pruned(task, parent: task, rate: "0.8") { $0.scope = .global }, Array(golden[2...]))
+        }
+    }
+
     @Test("Sparse training: pruned by layer and globally, by magnitude and at random, rewound, and the controls")
     func tickets() throws {
         let dense = dense("adam")

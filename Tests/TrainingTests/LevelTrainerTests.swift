@@ -330,13 +330,7 @@ struct LevelTrainerTests {
             (false, "no initialisation", { $0.model.initialisation = "zeros" }),
             (false, "version 1 here and 2", { $0.semantics = ["optimizer.adam": 2] }),
             (false, "not bf16", { $0.numerics = NumericsID("bf16") }),
-            (
-                false, "not bf16-tiles16-1 in bf16",
-                {
-                    $0.numerics = .bf16Tiles16
-                    $0.training.precision = .bf16
-                }
-            ),
+            (false, "not f32-lanes16-1 in bf16", { $0.training.precision = .bf16 }),
             (true, "whole number of units", { ($0.model.hidden, $0.model.depth, $0.model.width) = (nil, 1, 0.5) }),
             (true, "none from 0 to 41", { $0.stopAfter = 41 }),
             (

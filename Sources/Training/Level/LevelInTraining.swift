@@ -16,7 +16,7 @@ struct LevelInTraining {
     private var network: Network { start.network }
 
     init(
-        _ request: TrainingRequest, data: ImageData, registry: Registry, engine: Engine,
+        _ request: TrainingRequest, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget,
         inputs: [String: String], outputDirectory: String
     ) throws(TrainingError) {
         let task = request.task
@@ -32,7 +32,7 @@ struct LevelInTraining {
         order = try DataOrder(
             imageCount: data.shape.trainCount, data: task.data, batch: task.training.batch, seed: task.seeds.dataOrder)
         start = try LevelStart(
-            task, data: data, registry: registry, engine: engine,
+            task, data: data, registry: registry, engine: engine, memory: memory,
             masks: { network throws(TrainingError) in
                 try LevelStart.masks(
                     task, of: network, registry: registry, parent: inputs[TrainingRequest.Input.parent])

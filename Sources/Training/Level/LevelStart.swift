@@ -12,9 +12,9 @@ struct LevelStart {
     /// - Parameter rewind: path of the checkpoint θk, for a task that starts from one.
     init(
         _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine,
-        masks chosen: (Network) throws(TrainingError) -> [Mask], rewind: String?
+        memory: MemoryBudget, masks chosen: (Network) throws(TrainingError) -> [Mask], rewind: String?
     ) throws(TrainingError) {
-        network = try LevelStart.network(task, data: data, registry: registry, engine: engine)
+        network = try LevelStart.network(task, data: data, registry: registry, engine: engine, memory: memory)
         let masks = try chosen(network)
         self.masks = masks
         let initialisation = try registry.initialisation(named: task.model.initialisation)
@@ -44,7 +44,7 @@ struct LevelStart {
     }
 
     private static func network(
-        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine
+        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget
     ) throws(TrainingError) -> Network {
         guard let family = registry.models.first(where: { $0.name == task.model.family }) else {
             throw .unsupported("this build has no model family “\(task.model.family)”")
@@ -54,6 +54,9 @@ struct LevelStart {
         }
         let description: NetworkDescription
         do { description = try family.describe(task.model, data.shape) } catch { throw .impossible("model: \(error)") }
+        // Before its masks are set the network is dense.
+        try memory.require(
+            description, batch: task.training.batch, stateCount: Optimizer(task.training.optimizer).slots.count)
         var engine = engine
         engine.precision = task.training.precision
         return Network(

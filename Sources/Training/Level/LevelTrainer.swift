@@ -43,14 +43,19 @@ public struct LevelResult: Hashable, Sendable {
 public struct LevelTrainer: Sendable {
     private let registry: Registry
     private let engine: Engine
+    private let memory: MemoryBudget
     private let progressSeconds: Double
 
     /// - Parameters:
     ///   - engine: changes speed only; its precision is the task's.
+    ///   - memory: what a network must fit in; one that does not is refused with both figures.
     ///   - progressSeconds: progress is told after the first step that ends this much later than it was told last.
-    public init(registry: Registry, engine: Engine = Engine(), progressSeconds: Double = 0.1) {
+    public init(
+        registry: Registry, engine: Engine = Engine(), memory: MemoryBudget = .system, progressSeconds: Double = 0.1
+    ) {
         self.registry = registry
         self.engine = engine
+        self.memory = memory
         self.progressSeconds = progressSeconds
     }
 
@@ -72,8 +77,8 @@ public struct LevelTrainer: Sendable {
             throw .unreadable("the data set is not among the inputs")
         }
         var level = try LevelInTraining(
-            request, data: ImageData(path: dataset), registry: registry, engine: engine, inputs: inputs,
-            outputDirectory: outputDirectory)
+            request, data: ImageData(path: dataset), registry: registry, engine: engine, memory: memory,
+            inputs: inputs, outputDirectory: outputDirectory)
         if let resumeFile { level.resume(from: resumeFile) }
 
         var toldAt = monotonicSeconds()

@@ -24,7 +24,7 @@ public struct Ticket {
         let data = try ImageData(path: dataset)
         let file = try TensorFile(path: final)
         let start = try LevelStart(
-            task, data: data, registry: registry, engine: Engine(),
+            task, data: data, registry: registry, engine: Engine(), memory: .system,
             masks: { network throws(TrainingError) in
                 var masks: [Mask] = []
                 for index in network.weightIndices { masks.append(try file.mask(of: network.parameters[index])) }

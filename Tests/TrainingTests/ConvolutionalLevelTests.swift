@@ -1,0 +1,140 @@
+import Kernels
+import Lottery
+import Testing
+import Training
+
+/// Whole levels of convolutional nets, with batch-norm's statistics in their checkpoints.
+@Suite("One level's training of a convolutional network")
+struct ConvolutionalLevelTests {
+    private let bench: TrainingBench
+
+    init() throws { bench = try TrainingBench() }
+
+    /// On 6×6 images: three stages of 6, 3 and 2 pixels.
+    private func dense(_ precision: Precision = .f32, _ change: (inout TrainingTask) -> Void = { _ in }) -> TrainingTask {
+        bench.dense {
+            $0.model = ModelSettings()
+            $0.model.family = "resnet"
+            $0.model.depth = 8
+            $0.model.width = 0.25
+            $0.training.iterations = 16
+            $0.training.evaluateEvery = 8
+            $0.training.optimizer.name = "sgd"
+            $0.training.optimizer.momentum = 0.9
+            $0.training.optimizer.weightDecay = 1e-4
+            $0.training.learningRate = 0.05
+            $0.training.precision = precision
+            $0.numerics = precision == .bf16 ? .bf16Tiles16 : .f32Lanes16
+            change(&$0)
+        }
+    }
+
+    @Test("Stopped at any step and continued it leaves the same bytes, dense and rewound", arguments: [Precision.f32, .bf16])
+    func interrupted(precision: Precision) throws {
+        let task = dense(precision)
+        let whole = try bench.train(task, keep: [5])
+        let cut = try bench.train(task, keep: [5], stops: [1, 5, 8, 15], place: "cut")
+        #expect(cut.outputs == whole.outputs && cut.summary == whole.summary)
+
+        var ticket = bench.pruned(task, parent: task, rate: "0.8") { $0.scope = .global }
+        ticket.start = .rewound(trajectory: task.key, step: 5, optimizer: .restore)
+        let wholeTicket = try bench.train(ticket)
+        let cutTicket = try bench.train(ticket, stops: [6, 11], place: "cut-ticket")
+        #expect(cutTicket.outputs == wholeTicket.outputs && cutTicket.summary == wholeTicket.summary)
+        #expect(wholeTicket.outputs["final"] != whole.outputs["final"])
+    }
+
+    @Test("Rewound with nothing pruned it ends as the dense run did: batch-norm's statistics go back, too")
+    func rewindingIsExact() throws {
+        let task = dense()
+        let whole = try bench.train(task, keep: [0, 7])
+        for step in [0, 7] {
+            var again = bench.pruned(task, parent: task, rate: "0")
+            again.start = .rewound(trajectory: task.key, step: step, optimizer: .restore)
+            #expect(try bench.train(again).outputs["final"] == whole.outputs["final"], "rewound to \(step)")
+        }
+    }
+
+    @Test("A chain of prunings: shortcuts and batch-norm are never pruned, and precision is part of the key")
+    func chain() throws {
+        let task = dense()
+        #expect(task.key != dense(.bf16).key)
+        var parent = task
+        _ = try bench.train(task)
+        for level in 1...3 {
+            let next = bench.pruned(task, parent: parent, level: level, rate: "0.5") {
+                $0.scope = .global
+                $0.rates = PruneRates(conv: Ratio("0.5")!, fc: .zero, output: .zero)
+            }
+            let summary = try bench.train(next).summary
+            for layer in summary.layers where layer.kind != .conv { #expect(layer.surviving == layer.weights) }
+            let convolutions = summary.layers.filter { $0.kind == .conv }
+            var expected = convolutions.reduce(0) { $0 + $1.weights }
+            for _ in 0..<level { expected -= expected / 2 }
+            #expect(convolutions.reduce(0) { $0 + $1.surviving } == expected, "level \(level)")
+            // γ and β of nine batch-norms and the output's bias.
+            #expect(summary.otherWeights == 2 * (3 * 4 + 3 * 8 + 3 * 16) + 4)
+            parent = next
+        }
+    }
+
+    @Test("Checkpoints of a sparse level take at most 16 bytes a survivor, and a constant")
+    func compactCheckpoints() throws {
+        let task = dense { $0.training.optimizer = OptimizerSettings() }
+        _ = try bench.train(task)
+        var sizes: [(survivors: Int, bytes: Int)] = []
+        for rate in ["0.5", "0.99"] {
+            let ticket = bench.pruned(task, parent: task, rate: rate)
+            let outcome = try bench.train(ticket, keep: [3])
+            let survivors = outcome.summary.layers.filter { $0.surviving < $0.weights }.reduce(0) { $0 + $1.surviving }
+            sizes.append((survivors, outcome.outputs["step-3"]!.count))
+            #expect(outcome.outputs["final"]!.count < outcome.outputs["step-3"]!.count)
+        }
+        #expect(sizes[0].survivors > 30 * sizes[1].survivors)
+        // Offsets in the header have a few digits more.
+        let perSurvivor = 16 * (sizes[0].survivors - sizes[1].survivors)
+        #expect(sizes[0].bytes - sizes[1].bytes <= perSurvivor + 512, "\(sizes)")
+    }
+
+    @Test("A network that memory cannot hold is refused with both figures before it is made")
+    func memory() throws {
+        let task = dense()
+        let trainer = LevelTrainer(registry: bench.registry, memory: MemoryBudget { 1_048_576 })
+        let error = #expect(throws: TrainingError.self) {
+            try trainer.run(
+                TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task),
+                outputDirectory: bench.folder.path, resumeFile: nil, checkpointSeconds: 60
+            ) { _ in .goOn }
+        }
+        let sentence = error?.description ?? ""
+        #expect(sentence.contains("in batches of 16, and 1 MiB are left") && sentence.contains("smaller batch"), "\(sentence)")
+        #expect(error?.isFinal == false)
+        // Where the system does not tell, nothing is refused.
+        #expect(
+            try LevelTrainer(registry: bench.registry, memory: MemoryBudget { nil }).run(
+                TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task),
+                outputDirectory: bench.folder.folder("unknown"), resumeFile: nil, checkpointSeconds: 60
+            ) { _ in .goOn } != nil)
+    }
+
+    @Test("The machine's memory is known, and more than a megabyte")
+    func system() { #expect((MemoryBudget.systemBytes ?? 0) > 1_048_576) }
+
+    @Test("A ticket of a convolutional network is measured as its level was, and holds batch-norm's statistics")
+    func ticket() throws {
+        for precision in [Precision.f32, .bf16] {
+            let task = dense(precision)
+            _ = try bench.train(task)
+            let ticket = bench.pruned(task, parent: task, rate: "0.6")
+            let level = try bench.train(ticket)
+            let assembled = try Ticket(
+                of: ticket, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path,
+                registry: bench.registry)
+            #expect(assembled.facts.testImagesRight == level.summary.final?.testCorrect)
+            let tensors = try Safetensors.decode(assembled.safetensors(spec: nil)).tensors
+            #expect(tensors["trained.bn1.running_var"]?.shape == [4])
+            #expect(tensors["rewind.bn1.running_var"]?.floatValues == [1, 1, 1, 1])
+            #expect(tensors["mask.layer2.0.downsample.0.weight"]?.uint8Values?.allSatisfy { $0 == 1 } == true)
+        }
+    }
+}
