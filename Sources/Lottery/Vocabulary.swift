@@ -1,6 +1,8 @@
 /// What this build can train, as `Sweeps` needs to know it: names, shapes and counts. The training core's registry makes it.
 public struct Vocabulary: Sendable {
     public var datasets: [DatasetShape]
+    /// Images of the training set that are at hand. They are fewer than the shape says where only a part of a data set is.
+    public var trainCount: @Sendable (DatasetShape) -> Int = { $0.trainCount }
     public var models: [String]
     public var initialisations: [String]
     public var optimizers: [String]

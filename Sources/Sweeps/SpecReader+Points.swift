@@ -80,6 +80,7 @@ struct PointChecks {
     private let datasets: [String: DatasetShape]
     private var layers: [Network: Result<[LayerShape], SettingError>] = [:]
     private var chains: [Chain: Misfit?] = [:]
+    private var trainCounts: [String: Int] = [:]
 
     init(vocabulary: Vocabulary) {
         self.vocabulary = vocabulary
@@ -150,15 +151,18 @@ struct PointChecks {
         return nil
     }
 
-    private func dataMisfit(_ settings: Settings) -> Misfit? {
+    private mutating func dataMisfit(_ settings: Settings) -> Misfit? {
         guard let shape = datasets[settings.dataset] else {
             preconditionFailure("data set \(settings.dataset) was checked and is not in the vocabulary")
         }
-        let used = settings.data.train ?? shape.trainCount
-        if used > shape.trainCount {
+        let trainCount = trainCounts[shape.name] ?? vocabulary.trainCount(shape)
+        trainCounts[shape.name] = trainCount
+        let used = settings.data.train ?? trainCount
+        if used > trainCount {
+            let here = trainCount < shape.trainCount ? " here" : ""
             return Misfit(
                 paths: ["data.train", "dataset"],
-                message: "\(shape.name) has \(shape.trainCount) training images, not \(used)")
+                message: "\(shape.name) has \(trainCount) training images\(here), not \(used)")
         }
         if settings.data.validation >= used {
             return Misfit(

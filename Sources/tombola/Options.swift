@@ -46,7 +46,7 @@ struct ConnectOption: ParsableArguments {
 }
 
 struct DataOption: ParsableArguments {
-    @Option(help: "Folder with mnist/, fashion-mnist/, … (TOMBOLA_DATA; then data/ in the store).")
+    @Option(help: "Folder with mnist/, cifar-10-batches-bin/, … (TOMBOLA_DATA; then data/ in the store).")
     var data: String?
 
     /// Folders to look in, first to last.

@@ -201,6 +201,29 @@ import Testing
         #expect(refusal(absurd, maximumRuns: .max).contains("more than the 20,000,000 that a sweep may have"))
     }
 
+    @Test("Where only a part of a data set is here, its images count")
+    func partialData() {
+        var vocabulary = testVocabulary
+        vocabulary.trainCount = { $0.name == "mnist" ? 9_000 : $0.trainCount }
+        func refusal(_ data: String) -> String {
+            do throws(SpecError) {
+                _ = try Sweep(
+                    yaml: "name: a\ndataset: mnist\ndata: \(data)", file: "x.yaml", vocabulary: vocabulary)
+                return "accepted"
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(refusal("{train: 9_000, validation: 5_000}") == "accepted")
+        #expect(refusal("{train: 9_001}") == "x.yaml:3: mnist has 9000 training images here, not 9001")
+        #expect(
+            refusal("{validation: 9_000}")
+                == "x.yaml:3: holding out 9000 of 9000 images for validation leaves none to train on")
+        #expect(
+            refusal("{validation: 8_950}")
+                == "x.yaml:3: a batch of 60 is more than the 50 images that are left to train on")
+    }
+
     @Test("Aliases cannot blow a small spec up, and deep nesting cannot exhaust the stack")
     func hostile() {
         var bomb = "name: a\nx0: &x0 [1,1,1,1,1,1,1,1,1,1]\n"

@@ -189,9 +189,7 @@ struct DataTests {
     /// A folder with MNIST, from the environment.
     static var realData: String? {
         guard let folder = ProcessInfo.processInfo.environment["TOMBOLA_DATA"],
-            DataCatalog(registry: .standard, folders: [folder]).list().contains(where: {
-                $0.shape.name == "mnist" && $0.state == .present
-            })
+            FileManager.default.fileExists(atPath: "\(folder)/mnist")
         else { return nil }
         return folder
     }

@@ -10,25 +10,43 @@ extension DataCatalog {
         public var byteCount: Int
     }
 
-    /// Downloads the published files of a data set into `folder`/name, each checked against its SHA-256 before it gets its name.
-    /// Files that are there already and right are kept. `curl` does the transfer, so that proxies and certificates are the
-    /// system's.
+    /// Downloads the published files of a data set into its folder in `folder`, or their archive into `folder`, each checked
+    /// against its SHA-256 before it gets its name. Files that are there already and right are kept. `curl` does the transfer, so
+    /// that proxies and certificates are the system's.
     /// - Returns: the paths of the files; none if the program makes the data set.
     public func fetch(
         _ name: String, into folder: String, progress: (FetchProgress) -> Void = { _ in }
     ) throws(DataError) -> [String] {
         let source = try source(name)
-        let directory = "\(folder)/\(name)"
+        if source.archive != nil, let unpacked = try unpackedFiles(of: source, in: folder) { return unpacked }
+        let directory = source.archive == nil ? "\(folder)/\(source.folder)" : folder
+        let files = source.published
         var paths: [String] = []
-        for (index, file) in source.files.enumerated() {
+        for (index, file) in files.enumerated() {
             let path = "\(directory)/\(file.name)"
             paths.append(path)
             if sha256(of: path) == file.sha256 { continue }
             do { try DurableFile.makeFolder(directory) } catch { throw DataError(error) }
             try download(file, of: source, to: path) { byteCount in
                 progress(
-                    .init(file: file.name, fileNumber: index + 1, fileCount: source.files.count, byteCount: byteCount))
+                    .init(file: file.name, fileNumber: index + 1, fileCount: files.count, byteCount: byteCount))
             }
+        }
+        return paths
+    }
+
+    /// The files of a folder that was made by hand from the archive; nil if there are none. A part of them would hide what is
+    /// fetched.
+    private func unpackedFiles(of source: DatasetSource, in folder: String) throws(DataError) -> [String]? {
+        let directory = "\(folder)/\(source.folder)"
+        let paths = source.files.map { "\(directory)/\($0.name)" }
+        let counts = paths.map { DurableFile.facts(of: $0)?.byteCount }
+        if counts.allSatisfy({ $0 == nil }) { return nil }
+        guard zip(source.files, counts).allSatisfy({ $0.decodedByteCount == $1 }) else {
+            throw DataError(
+                .malformed,
+                "\(directory) holds a part of \(source.shape.name), which wins over the archive that would be fetched; "
+                    + "move it away, then fetch again")
         }
         return paths
     }
@@ -57,7 +75,7 @@ extension DataCatalog {
             return
         }
         let folder = String(path.dropLast(file.name.count + 1))
-        let byHand = source.files.map { "\($0.name) (SHA-256 \($0.sha256.hex))" }.joined(separator: ", ")
+        let byHand = source.published.map { "\($0.name) (SHA-256 \($0.sha256.hex))" }.joined(separator: ", ")
         throw DataError(
             .network,
             "no mirror gave \(file.name) of \(source.shape.name) (\(faults.joined(separator: "; "))); where there is no network, "
@@ -96,4 +114,9 @@ extension DataCatalog {
         let file = try? MappedFile(path: path)  // One that cannot be read is fetched again.
         return file?.digest
     }
+}
+
+extension DatasetSource {
+    /// What there is to download.
+    fileprivate var published: [PublishedFile] { archive.map { [$0] } ?? files }
 }

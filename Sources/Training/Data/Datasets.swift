@@ -8,8 +8,7 @@ extension DatasetSource {
         shape: DatasetShape(
             name: "glyphs", channels: 1, height: Glyphs.side, width: Glyphs.side, classes: Glyphs.classes,
             trainCount: Glyphs.trainCount, testCount: Glyphs.testCount),
-        goldenDigest: Digest(hex: "5feb90251a164bd64fd53239b9df782b6361a8e0d0355109388486729231a4ea")!,
-        files: [], mirrors: []
+        goldenDigest: Digest(hex: "5feb90251a164bd64fd53239b9df782b6361a8e0d0355109388486729231a4ea")!
     ) { _ throws(DataError) in
         let train = Glyphs.draw(part: 0, count: Glyphs.trainCount)
         let test = Glyphs.draw(part: 1, count: Glyphs.testCount)
@@ -47,4 +46,39 @@ extension DatasetSource {
             "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ])
+
+    /// Small photographs of ten kinds of things (Krizhevsky 2009, “Learning multiple layers of features from tiny images”).
+    /// Its author published MD5 sums; the SHA-256 are those that TensorFlow Datasets and TorchVision for Ruby check.
+    public static let cifar10 = cifar(
+        DatasetShape(
+            name: "cifar10", channels: 3, height: 32, width: 32, classes: 10, trainCount: 50_000, testCount: 10_000),
+        folder: "cifar-10-batches-bin",
+        train: [
+            "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+            "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+            "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+            "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+            "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+        ].enumerated().map { ("data_batch_\($0 + 1).bin", Digest(hex: $1)!) },
+        test: (
+            "test_batch.bin", Digest(hex: "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b")!
+        ),
+        archive: (
+            "cifar-10-binary.tar.gz",
+            Digest(hex: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd")!
+        ),
+        mirrors: ["https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/"])
+
+    /// As `cifar10`, of a hundred kinds (the fine labels).
+    public static let cifar100 = cifar(
+        DatasetShape(
+            name: "cifar100", channels: 3, height: 32, width: 32, classes: 100, trainCount: 50_000, testCount: 10_000),
+        coarseClasses: 20, folder: "cifar-100-binary",
+        train: [("train.bin", Digest(hex: "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29")!)],
+        test: ("test.bin", Digest(hex: "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a")!),
+        archive: (
+            "cifar-100-binary.tar.gz",
+            Digest(hex: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec")!
+        ),
+        mirrors: ["https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/"])
 }

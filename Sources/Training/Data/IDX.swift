@@ -82,9 +82,9 @@ extension DatasetSource {
             IDX.imagesByteCount(shape.testCount, shape), IDX.labelsByteCount(shape.testCount),
         ]
         let files = (0..<4).map {
-            PublishedFile(name: names[$0], sha256: sha256[$0], maximumDecodedBytes: sizes[$0] + 1)
+            PublishedFile(name: names[$0], sha256: sha256[$0], decodedByteCount: sizes[$0])
         }
-        return DatasetSource(shape: shape, goldenDigest: nil, files: files, mirrors: mirrors) {
+        return DatasetSource(shape: shape, files: files, mirrors: mirrors) {
             files throws(DataError) in
             ImageSet(
                 trainImages: try IDX.images(files[0], count: shape.trainCount, shape),

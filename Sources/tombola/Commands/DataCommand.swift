@@ -29,7 +29,7 @@ struct DataCommand: ParsableCommand {
                 Console.shared.show([text.cut(to: Console.shared.columns - 1)])
             }
             if Console.shared.isInteractive { Console.shared.clear() }
-            // What was fetched is right by its digests; this reads it as training will.
+            // Read as training will read it; files that were unpacked by hand are not checked by a digest.
             let report = try catalog.verify(name)
             if output.json { return try Output.json(report) }
             if paths.isEmpty { return Output.line("\(name) is made by the program; there is nothing to fetch") }
@@ -95,7 +95,7 @@ struct DataCommand: ParsableCommand {
             ("digest", report.digest.hex),
         ]
         for file in report.files {
-            let remark = file.isAsPublished ? "as published" : "content is well-formed; packed otherwise than published"
+            let remark = file.isAsPublished ? "as published" : "well-formed; not byte for byte as published"
             facts.append(("file", "\(file.path) (\(Format.bytes(file.byteCount)), \(remark))"))
         }
         return facts

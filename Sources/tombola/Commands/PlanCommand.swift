@@ -18,16 +18,16 @@ struct PlanCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let sweep = try Sweep(
-            yaml: SpecFile.read(spec), file: spec, vocabulary: Registry.standard.vocabulary,
-            maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
         let catalog = data.catalog(store: store.directory)
+        let vocabulary = catalog.vocabulary
+        let sweep = try Sweep(
+            yaml: SpecFile.read(spec), file: spec, vocabulary: vocabulary,
+            maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
         let plan =
             if FileManager.default.fileExists(atPath: store.directory) {
                 try StoredSweeps(directory: store.directory, catalog: catalog).plan(of: sweep)
             } else {
-                try Plan(
-                    sweep: sweep, vocabulary: Registry.standard.vocabulary, dataDigest: { try catalog.digest(of: $0) })
+                try Plan(sweep: sweep, vocabulary: vocabulary, dataDigest: { try catalog.digest(of: $0) })
             }
         if output.json { try Output.json(plan.summary) } else { Output.facts(PlanText.facts(plan.summary)) }
     }

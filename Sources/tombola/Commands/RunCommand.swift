@@ -38,7 +38,7 @@ struct RunCommand: ParsableCommand {
         let signals = try StopSignals()
 
         var configuration = CoordinatorServiceConfiguration(
-            storeDirectory: store.directory, vocabulary: Registry.standard.vocabulary, data: catalog.access,
+            storeDirectory: store.directory, vocabulary: catalog.vocabulary, data: catalog.access,
             logger: Logger(label: "coordinator"))
         configuration.exitWhenDone = true
         let coordinator = try CoordinatorService(configuration)

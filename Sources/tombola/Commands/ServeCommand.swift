@@ -29,9 +29,10 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         try log.start(default: .info)
         let signals = try StopSignals()
+        let catalog = data.catalog(store: store.directory)
         var configuration = CoordinatorServiceConfiguration(
-            storeDirectory: store.directory, vocabulary: Registry.standard.vocabulary,
-            data: data.catalog(store: store.directory).access, logger: Logger(label: "coordinator"))
+            storeDirectory: store.directory, vocabulary: catalog.vocabulary, data: catalog.access,
+            logger: Logger(label: "coordinator"))
         configuration.bind = Environment.setting(bind, "BIND") ?? ServeCommand.defaultAddress
         configuration.blobBind = Environment.setting(blobBind, "BLOB_BIND")
         let service = try CoordinatorService(configuration, signals: signals)
