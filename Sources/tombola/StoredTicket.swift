@@ -44,6 +44,9 @@ struct StoredTicket {
         (places, spec) = try StoredTicket.places(of: key, in: stored)
     }
 
+    /// What the level was trained in.
+    var precision: Precision { request.task.training.precision }
+
     /// The ticket with its weights, evaluated on the test set.
     func assemble() throws -> Ticket {
         try Ticket(of: request.task, final: final, rewind: rewind, dataset: dataset, registry: .standard)

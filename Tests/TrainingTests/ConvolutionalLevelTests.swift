@@ -130,7 +130,9 @@ struct ConvolutionalLevelTests {
             let assembled = try Ticket(
                 of: ticket, final: "\(level.folder)/final", rewind: nil, dataset: bench.dataset.path,
                 registry: bench.registry)
-            #expect(assembled.facts.testImagesRight == level.summary.final?.testCorrect)
+            let right = try #require(level.summary.final?.testCorrect)
+            // A ticket is measured in f32, as PyTorch does.
+            #expect(abs(assembled.facts.testImagesRight - right) <= (precision == .f32 ? 0 : 2))
             let tensors = try Safetensors.decode(assembled.safetensors(spec: nil)).tensors
             #expect(tensors["trained.bn1.running_var"]?.shape == [4])
             #expect(tensors["rewind.bn1.running_var"]?.floatValues == [1, 1, 1, 1])

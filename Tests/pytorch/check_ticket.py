@@ -3,9 +3,9 @@
 
     check_ticket.py TICKET.safetensors DATA
 
-DATA is the folder with the four IDX files of the data set (packed or not), or a canonical safetensors data file.
-Exits with 1 if the count differs from the one in the ticket's metadata, or if a pruned weight is not zero.
-Needs torch, numpy and safetensors.
+DATA is the folder with the data set's test files (four IDX files, or CIFAR's test_batch.bin or test.bin), or a canonical
+safetensors data file, which a resized data set needs. Exits with 1 if the count differs from the one in the ticket's
+metadata, or if a pruned weight is not zero. Needs torch, numpy and safetensors.
 """
 import gzip
 import pathlib
@@ -15,6 +15,8 @@ import numpy
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
+
+import models
 
 
 def read_idx(folder, stem):
@@ -28,11 +30,37 @@ def read_idx(folder, stem):
     sys.exit(f"{folder} has no {stem}")
 
 
+def read_cifar(path, labels):
+    """Records of `labels` label bytes, the last of which counts, and 3072 pixels."""
+    records = numpy.frombuffer(path.read_bytes(), numpy.uint8).reshape(-1, labels + 3072)
+    return records[:, labels:].reshape(-1, 3, 32, 32), records[:, labels - 1]
+
+
 def test_set(path):
-    if path.is_dir():
-        return read_idx(path, "t10k-images-idx3-ubyte"), read_idx(path, "t10k-labels-idx1-ubyte")
-    tensors = load_file(path)
-    return tensors["test.images"], tensors["test.labels"]
+    if not path.is_dir():
+        tensors = load_file(path)
+        return tensors["test.images"], tensors["test.labels"]
+    if (path / "test_batch.bin").exists():
+        return read_cifar(path / "test_batch.bin", 1)
+    if (path / "test.bin").exists():
+        return read_cifar(path / "test.bin", 2)
+    return read_idx(path, "t10k-images-idx3-ubyte"), read_idx(path, "t10k-labels-idx1-ubyte")
+
+
+def network_of(metadata, images, classes):
+    family, width = metadata["model"], float(metadata.get("width", 1))
+    channels, side = images.shape[1], images.shape[3]
+    if family in ("lenet-300-100", "mlp"):
+        if family == "lenet-300-100":
+            hidden = [300, 100]
+        elif "hidden" in metadata:
+            hidden = [int(text) for text in metadata["hidden"].split()]
+        else:
+            hidden = [int(width)] * int(metadata["depth"])
+        return models.Dense(images[0].size, hidden, classes)
+    name = f"{family}-{metadata['depth']}" if "depth" in metadata else family
+    return models.make(name, width=width, option=metadata.get("shortcut", "B"), channels=channels, side=side,
+                       classes=classes)
 
 
 def main(ticket, data):
@@ -40,35 +68,36 @@ def main(ticket, data):
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}
     state = {name.removeprefix("trained."): value for name, value in tensors.items() if name.startswith("trained.")}
-    layers = [name.removesuffix(".weight") for name in state if name.endswith(".weight")]
-    layers.sort(key=lambda name: (name == "output", len(name), name))
+    masks = {name.removeprefix("mask."): value.bool() for name, value in tensors.items() if name.startswith("mask.")}
+    images, labels = test_set(pathlib.Path(data))
+    images = images.reshape(len(images), -1, *images.shape[-2:])
 
-    modules = []
-    for layer in layers:
-        outputs, inputs = state[layer + ".weight"].shape
-        modules += [(layer, torch.nn.Linear(inputs, outputs)), ("relu_" + layer, torch.nn.ReLU())]
-    network = torch.nn.Sequential()
-    for name, module in modules[:-1]:
-        network.add_module(name, module)
-    network.load_state_dict(state)
+    classes = next(value for name, value in reversed(state.items()) if name in
+                   ("output.bias", "fc.bias", "classifier.0.bias")).numel()
+    network = network_of(metadata, images, classes)
+    # The number of batches that batch-norm has seen decides nothing where its momentum is fixed, and is not exported.
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+        sys.exit(f"the ticket lacks {missing} and has {unexpected}")
+    network.eval()
 
     surviving = 0
-    for layer in layers:
-        mask = tensors[f"mask.{layer}.weight"].bool()
+    for name, mask in masks.items():
         surviving += int(mask.sum())
         for kind in ("rewind", "trained"):
-            if tensors[f"{kind}.{layer}.weight"][~mask].count_nonzero() > 0:
-                sys.exit(f"{kind}.{layer}.weight is not zero where it is pruned")
+            if tensors[f"{kind}.{name}"][~mask].count_nonzero() > 0:
+                sys.exit(f"{kind}.{name} is not zero where it is pruned")
     if surviving != int(metadata["surviving"]):
         sys.exit(f"{surviving} weights survive, the ticket says {metadata['surviving']}")
 
-    images, labels = test_set(pathlib.Path(data))
-    mean = torch.tensor([float(text) for text in metadata["input_mean"].split()]).reshape(1, -1, 1)
-    std = torch.tensor([float(text) for text in metadata["input_std"].split()]).reshape(1, -1, 1)
-    pixels = torch.from_numpy(images.copy()).float().reshape(len(images), mean.numel(), -1) / 255
-    inputs = ((pixels - mean) / std).reshape(len(images), -1)
+    mean = torch.tensor([float(text) for text in metadata["input_mean"].split()]).reshape(1, -1, 1, 1)
+    std = torch.tensor([float(text) for text in metadata["input_std"].split()]).reshape(1, -1, 1, 1)
+    right = 0
     with torch.no_grad():
-        right = int((network(inputs).argmax(1) == torch.from_numpy(labels.astype(numpy.int64))).sum())
+        for start in range(0, len(images), 500):
+            pixels = torch.from_numpy(images[start:start + 500].copy()).float() / 255
+            expected = torch.from_numpy(labels[start:start + 500].astype(numpy.int64))
+            right += int((network((pixels - mean) / std).argmax(1) == expected).sum())
     said = int(metadata["test_images_right"])
     print(f"{right} of {len(images)} test images right in PyTorch, {said} of {metadata['test_images_seen']} in the ticket")
     sys.exit(0 if right == said else 1)

@@ -11,8 +11,9 @@ public struct Ticket {
     private let masks: [Mask]
     private let pixelMean: [Float]
     private let pixelDeviation: [Float]
+    private let model: ModelSettings
 
-    /// Assembles the ticket of the level that `task` trained, and evaluates its trained weights on the test set.
+    /// Assembles the ticket of the level that `task` trained, and evaluates its trained weights on the test set, in f32.
     /// - Parameters:
     ///   - final: path of the task's output `final`.
     ///   - rewind: path of the checkpoint θk, if the task started from one; θ0 and fresh weights are drawn again.
@@ -23,8 +24,12 @@ public struct Ticket {
         FloatingPointMode.flushDenormals()
         let data = try ImageData(path: dataset)
         let file = try TensorFile(path: final)
+        // PyTorch computes in f32, and a ticket must get the same images right there. What the level reached in another precision
+        // stands in its summary.
+        var measured = task
+        measured.training.precision = .f32
         let start = try LevelStart(
-            task, data: data, registry: registry, engine: Engine(), memory: .system,
+            measured, data: data, registry: registry, engine: Engine(), memory: .system,
             masks: { network throws(TrainingError) in
                 var masks: [Mask] = []
                 for index in network.weightIndices { masks.append(try file.mask(of: network.parameters[index])) }
@@ -44,6 +49,7 @@ public struct Ticket {
         self.trained = trained
         pixelMean = data.pixelMean
         pixelDeviation = data.pixelDeviation
+        model = task.model
 
         let test = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
         let layers = zip(network.weightIndices, masks).map { index, mask in
@@ -75,6 +81,10 @@ public struct Ticket {
             maskIndex += 1
         }
         var metadata = facts.metadata
+        metadata["depth"] = model.depth.map { String($0) }
+        metadata["width"] = model.width.map { String($0) }
+        metadata["hidden"] = model.hidden.map { $0.map(String.init).joined(separator: " ") }
+        metadata["shortcut"] = model.family == "resnet" ? model.shortcut.rawValue : nil
         metadata["input_mean"] = pixelMean.map { String($0) }.joined(separator: " ")
         metadata["input_std"] = pixelDeviation.map { String($0) }.joined(separator: " ")
         metadata["spec"] = spec

@@ -37,6 +37,13 @@ struct TicketCommand: ParsableCommand {
                     "\(Format.count(facts.testImagesRight)) right of \(Format.count(facts.testImagesSeen)), \(Format.percent(facts.accuracy))"
                 ),
             ]
+            if stored.precision != .f32, let last = stored.summary.final {
+                lines.append(
+                    (
+                        "in \(stored.precision.rawValue)",
+                        "\(Format.count(last.testCorrect)) right, as it was trained; above in f32, as PyTorch computes"
+                    ))
+            }
             if let early = stored.summary.earlyStop {
                 lines.append(
                     ("early stop", "step \(Format.count(early.step)), \(Format.percent(early.testAccuracy)) there"))
