@@ -167,49 +167,70 @@ void tk_tile_load(
 }
 
 // What is converted, summed and stored before the next: it stays in the second-level cache.
-enum { NEAR_BYTES = 1 << 20 };
+enum { NEAR_BYTES = 1 << 20, STRIP_BYTES = 1 << 18 };
 
 static size_t pair_bytes(size_t lines, size_t channels) {
     return lines * half_of(channels) * TK_LANES * sizeof(uint32_t);
 }
 
-static size_t blocks_at_once(const Grid *source) {
-    size_t bytes = pair_bytes(source->plane_lines, source->channels);
-    return smaller(source->blocks, larger_of(1, NEAR_BYTES / bytes));
+// What of a map is converted at once: all of some blocks, or of one block the rows that `rows` rows of results need, where those
+// that the next ones need, too, are kept.
+typedef struct {
+    size_t blocks, rows, slots;
+} Strip;
+
+// - `follow`: whether row n of the results needs the rows n + constant … of the map.
+static Strip strip_of(const tk_tile_layer *layer, const Grid *source, int follow) {
+    size_t map_rows = source->rows + 2 * source->halo, row_lines = source->row / TK_LANES;
+    size_t block_bytes = pair_bytes(source->plane_lines, source->channels);
+    Strip strip = {smaller(source->blocks, larger_of(1, NEAR_BYTES / block_bytes)), source->rows, map_rows};
+    if (block_bytes <= NEAR_BYTES || !follow) return strip;
+    size_t rows = STRIP_BYTES / pair_bytes(row_lines, source->channels) / 4 * 4;
+    strip.rows = smaller(source->rows, larger_of(4, rows));
+    strip.slots = smaller(map_rows, strip.rows + layer->kernel - 1);
+    return strip;
 }
 
-// Lines of pairs of the blocks at once, and 16 more: the last tile of a run may reach past them.
-static size_t pairs_bytes(const Grid *source) {
-    return pair_bytes(blocks_at_once(source) * source->plane_lines, source->channels)
-        + TILE_SUMS * sizeof(uint32_t);
+static size_t slot_lines(const Grid *source) { return source->row / TK_LANES; }
+
+// Lines of pairs of a strip, and 16 more: the last tile of a run may reach past them.
+static size_t pairs_bytes(const Grid *source, const Strip *strip) {
+    return pair_bytes(strip->blocks * strip->slots * slot_lines(source), source->channels) + TILE_SUMS * sizeof(uint32_t);
 }
 
-// `count` blocks from `first` on as lines of pairs [block][line][⌈channels / 2⌉][16][2].
-static void load_pairs(
-    tk_tile_backend backend, const Grid *grid, const float *values, const uint8_t *live, size_t first, size_t count,
-    uint32_t *pairs) {
-    for (size_t n = 0; n < count; n++) {
+// What the last tile of a run reaches must be finite before there is anything.
+static void clear_starts(const Grid *source, const Strip *strip, uint32_t *pairs) {
+    size_t step = slot_lines(source) * half_of(source->channels) * TK_LANES;
+    for (size_t n = 0; n <= strip->blocks * strip->slots; n++) memset(pairs + n * step, 0, TILE_SUMS * sizeof(uint32_t));
+}
+
+// The rows first ..< last of a block, halo included, as lines of pairs [row mod slots][column][⌈channels / 2⌉][16][2].
+static void load_rows(
+    tk_tile_backend backend, const Grid *grid, const Strip *strip, const float *values, const uint8_t *live, size_t block,
+    size_t first, size_t last, uint32_t *pairs) {
+    while (first < last) {
+        size_t slot = first % strip->slots, rows = smaller(last - first, strip->slots - slot);
         const tk_tile_source source = {
-            .lines = values + (first + n) * grid->block,
+            .lines = values + block * grid->block + first * grid->row,
             .channels = grid->channels,
-            .count = grid->plane_lines,
+            .count = rows * slot_lines(grid),
             .plane = grid->plane,
             .live = live,
         };
-        convert_pairs(backend, &source, pairs);
-        pairs += TK_LANES * grid->plane_lines * half_of(grid->channels);
+        convert_pairs(backend, &source, pairs + slot * slot_lines(grid) * half_of(grid->channels) * TK_LANES);
+        first += rows;
     }
-    memset(pairs, 0, TILE_SUMS * sizeof(uint32_t));
 }
 
-// A product of all windows over `source` that stores into `result`; steps and sizes of the windows are still to be set.
-static tk_tile_product product_over(const Grid *source, const Grid *result, size_t stride) {
-    size_t half = half_of(source->channels), row = source->row / TK_LANES;
+// A product of windows over `source` that stores into `result`; where they begin and their sizes are still to be set.
+static tk_tile_product product_over(const Grid *source, const Strip *strip, const Grid *result, size_t stride) {
+    size_t half = half_of(source->channels);
     return (tk_tile_product){
-        .block_step = source->plane_lines * half,
-        .row_step = stride * row * half,
+        .slots = strip->slots,
+        .row_stride = stride,
+        .block_step = strip->slots * slot_lines(source) * half,
+        .row_step = slot_lines(source) * half,
         .column_step = stride * half,
-        .window_step = row * half,
         .outputs = result->channels,
         .result_block = result->block,
         .result_plane = result->plane,
@@ -224,11 +245,13 @@ tk_magnitude tk_tile_forward(
     const uint8_t *live, int rectify, const float *x, float *y, size_t blocks, size_t examples, float *sums,
     void *scratch) {
     Grid source = input_grid(layer, blocks), result = output_grid(layer, blocks);
-    size_t edge = (layer->kernel - 1) / 2, at_once = blocks_at_once(&source);
+    Strip strip = strip_of(layer, &source, layer->stride == 1);
+    size_t edge = (layer->kernel - 1) / 2, margin = source.halo - edge;
     float *lanes = scratch;
     uint32_t *pairs = (uint32_t *)(lanes + lanes_bytes(layer) / sizeof(float));
-    tk_tile_product p = product_over(&source, &result, layer->stride);
-    p.pairs = pairs + (source.halo - edge) * (source.row + TK_LANES) * half_of(layer->inputs);
+    tk_tile_product p = product_over(&source, &strip, &result, layer->stride);
+    p.pairs = pairs + margin * half_of(layer->inputs) * TK_LANES;
+    p.first_row = margin;
     p.window_rows = layer->kernel;
     p.run_tiles = run_tiles(layer->kernel, layer->inputs);
     p.weights = forward;
@@ -243,12 +266,26 @@ tk_magnitude tk_tile_forward(
     p.lanes = lanes;
     p.examples = examples;
     tk_magnitude magnitude = 0;
-    for (size_t first = 0; first < source.blocks; first += at_once) {
-        p.blocks = smaller(at_once, source.blocks - first);
+    clear_starts(&source, &strip, pairs);
+    for (size_t first = 0; first < source.blocks; first += strip.blocks) {
+        p.blocks = smaller(strip.blocks, source.blocks - first);
         p.first_block = first;
         p.result = y + first * result.block + result.corner;
-        load_pairs(backend, &source, x, NULL, first, p.blocks, pairs);
-        magnitude = larger_magnitude(magnitude, product(backend, &p));
+        size_t loaded = 0;
+        for (p.top = 0; p.top < p.rows; p.top = p.bottom) {
+            size_t last = source.rows + 2 * source.halo;
+            p.bottom = p.rows;
+            if (strip.rows < source.rows) {
+                p.bottom = smaller(p.rows, p.top + strip.rows);
+                last = p.bottom + margin + layer->kernel - 1;
+            }
+            for (size_t n = 0; n < p.blocks; n++) {
+                uint32_t *to = pairs + n * p.block_step * TK_LANES;
+                load_rows(backend, &source, &strip, x, NULL, first + n, loaded, last, to);
+            }
+            loaded = last;
+            magnitude = larger_magnitude(magnitude, product(backend, &p));
+        }
     }
     return magnitude;
 }
@@ -257,30 +294,43 @@ tk_magnitude tk_tile_input_gradient(
     tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *backward, const uint8_t *live,
     const float *dy, const float *addend, const float *gate, float *dx, size_t blocks, void *scratch) {
     Grid source = output_grid(layer, blocks), result = input_grid(layer, blocks);
-    size_t half = half_of(layer->outputs), stride = layer->stride, at_once = blocks_at_once(&source);
+    size_t half = half_of(layer->outputs), stride = layer->stride;
+    Strip strip = strip_of(layer, &source, stride == 1);
     uint32_t *pairs = scratch;
-    tk_tile_product p = product_over(&source, &result, 1);
+    tk_tile_product p = product_over(&source, &strip, &result, 1);
     p.result_row = stride * result.row;
     p.result_column = stride * TK_LANES;
     tk_magnitude magnitude = 0;
-    for (size_t first = 0; first < source.blocks; first += at_once) {
-        p.blocks = smaller(at_once, source.blocks - first);
-        load_pairs(backend, &source, dy, live, first, p.blocks, pairs);
-        for (size_t row = 0; row < smaller(stride, result.rows); row++) {
-            for (size_t column = 0; column < smaller(stride, result.columns); column++) {
-                Taps rows = taps_at(layer, row), columns = taps_at(layer, column);
-                ptrdiff_t down = (ptrdiff_t)source.halo + rows.offset, across = (ptrdiff_t)source.halo + columns.offset;
-                p.pairs = pairs + ((size_t)down * source.row + (size_t)across * TK_LANES) * half;
-                p.window_rows = rows.count;
-                p.run_tiles = run_tiles(columns.count, layer->outputs);
-                p.weights = backward + backward_start(layer, row, column);
-                p.rows = (result.rows - row - 1) / stride + 1;
-                p.columns = (result.columns - column - 1) / stride + 1;
-                size_t start = first * result.block + result.corner + row * result.row + column * TK_LANES;
-                p.result = dx + start;
-                p.addend = addend ? addend + start : NULL;
-                p.gate = gate ? gate + start : NULL;
-                magnitude = larger_magnitude(magnitude, product(backend, &p));
+    clear_starts(&source, &strip, pairs);
+    for (size_t first = 0; first < source.blocks; first += strip.blocks) {
+        p.blocks = smaller(strip.blocks, source.blocks - first);
+        size_t loaded = 0;
+        for (size_t top = 0; top < source.rows; top += strip.rows) {
+            size_t last = source.rows + 2 * source.halo;
+            if (strip.rows < source.rows) last = smaller(last, top + strip.rows + source.halo + (layer->kernel - 1) / 2);
+            for (size_t n = 0; n < p.blocks; n++) {
+                uint32_t *to = pairs + n * p.block_step * TK_LANES;
+                load_rows(backend, &source, &strip, dy, live, first + n, loaded, last, to);
+            }
+            loaded = last;
+            for (size_t row = 0; row < smaller(stride, result.rows); row++) {
+                for (size_t column = 0; column < smaller(stride, result.columns); column++) {
+                    Taps rows = taps_at(layer, row), columns = taps_at(layer, column);
+                    p.first_row = (size_t)((ptrdiff_t)source.halo + rows.offset);
+                    p.pairs = pairs + ((ptrdiff_t)source.halo + columns.offset) * (ptrdiff_t)(half * TK_LANES);
+                    p.window_rows = rows.count;
+                    p.run_tiles = run_tiles(columns.count, layer->outputs);
+                    p.weights = backward + backward_start(layer, row, column);
+                    p.rows = (result.rows - row - 1) / stride + 1;
+                    p.columns = (result.columns - column - 1) / stride + 1;
+                    p.top = top;
+                    p.bottom = strip.rows < source.rows ? smaller(p.rows, top + strip.rows) : p.rows;
+                    size_t start = first * result.block + result.corner + row * result.row + column * TK_LANES;
+                    p.result = dx + start;
+                    p.addend = addend ? addend + start : NULL;
+                    p.gate = gate ? gate + start : NULL;
+                    magnitude = larger_magnitude(magnitude, product(backend, &p));
+                }
             }
         }
     }
@@ -366,5 +416,7 @@ size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks) {
     Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
     tk_tile_gradient g = gradient_over(layer, blocks);
     size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float) + g.outputs * sizeof *g.next;
-    return larger_of(gradient, larger_of(lanes_bytes(layer) + pairs_bytes(&in), pairs_bytes(&out)));
+    Strip forward = strip_of(layer, &in, layer->stride == 1), backward = strip_of(layer, &out, layer->stride == 1);
+    size_t products = larger_of(lanes_bytes(layer) + pairs_bytes(&in, &forward), pairs_bytes(&out, &backward));
+    return larger_of(gradient, products);
 }

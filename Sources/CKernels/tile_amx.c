@@ -10,7 +10,7 @@
 #endif
 
 #pragma clang attribute push( \
-    __attribute__((target("amx-tile,amx-bf16,avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+    __attribute__((target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 
 #include "vectors_avx512.h"
 
@@ -30,6 +30,23 @@ static const Configuration eight_full_tiles __attribute__((aligned(64))) = {
     .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
     .rows = {16, 16, 16, 16, 16, 16, 16, 16},
 };
+
+// The instruction leaves -0 as it is, where the rules want +0: in products and sums from +0 on that makes no difference but
+// in the sign of a zero, and results have none.
+static INLINE void round_line(const float *line, Halves *to) {
+    __m256bh rounded = _mm512_cvtneps_pbh(_mm512_load_ps(line));
+    __builtin_memcpy(to, &rounded, sizeof *to);
+}
+
+static INLINE void pair_lines(const float *even, const float *odd, Words *to) {
+    static const uint16_t interleaved[32] __attribute__((aligned(64))) = {
+        0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31,
+    };
+    __m512 low = even ? _mm512_load_ps(even) : _mm512_setzero_ps(), high = odd ? _mm512_load_ps(odd) : _mm512_setzero_ps();
+    __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    *to = (Words)_mm512_permutexvar_epi16(_mm512_load_si512(interleaved), halves);
+}
 
 #define TILES_OPEN            \
     Tiles set, *tiles = &set; \
@@ -89,6 +106,8 @@ int tk_amx_runs(void) {
     uint32_t a, b, c, d;
     if (tk_best_isa() != TK_AVX512) return 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (bf16 | tile)) != (bf16 | tile)) return 0;
+    const uint32_t bf16_vectors = 1u << 5;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || (a & bf16_vectors) == 0) return 0;
     // The system saves tiles only for processes that asked for it: ARCH_REQ_XCOMP_PERM, XTILEDATA.
     if (syscall(SYS_arch_prctl, 0x1023, 18) != 0) return 0;
     return agrees_with_emulation();

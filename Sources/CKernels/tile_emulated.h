@@ -1,11 +1,29 @@
-// Tiles in memory, over vectors of 16 lanes: operands lie there in f32, which every use shares. A file that includes this one has
+// Rounding to bf16, and tiles in memory, over vectors of 16 lanes: operands lie there in f32, which every use shares. A file that includes this one has
 // defined V and its operations, and
 //   DOT_ROWS   rows of sums that are computed side by side, a divisor of 16
 #pragma once
 
-typedef float EmulatedFloats __attribute__((ext_vector_type(16)));
-typedef uint32_t EmulatedWords __attribute__((ext_vector_type(16)));
-typedef uint16_t EmulatedHalves __attribute__((ext_vector_type(16)));
+// In the upper halves; the lower halves are of no use.
+static INLINE void round_into_upper(const float *line, Words *to) {
+    // Adding +0 flushes denormals and leaves no -0, as the rules want it.
+    Floats x = *(const Floats *)line + 0.0f;
+    Words bits = (Words)x;
+    // The sum may carry a NaN over into a number.
+    *to = (bits + 0x7fffu + ((bits >> 16) & 1u)) | ((Words)(x != x) & 0x7fc00000u);
+}
+
+static INLINE void round_line(const float *line, Halves *to) {
+    Words upper;
+    round_into_upper(line, &upper);
+    *to = __builtin_convertvector(upper >> 16, Halves);
+}
+
+static INLINE void pair_lines(const float *even, const float *odd, Words *to) {
+    Words low = (Words)0u, high = (Words)0u;
+    if (even) round_into_upper(even, &low);
+    if (odd) round_into_upper(odd, &high);
+    *to = (low >> 16) | (high & 0xffff0000u);
+}
 
 typedef struct {
     float sums[4][TILE_SUMS];
@@ -15,17 +33,17 @@ typedef struct {
 
 static INLINE void expand_left(const uint16_t *rows, float *operand) {
     for (int n = 0; n < TILE_ELEMENTS; n += 16) {
-        EmulatedHalves halves;
+        Halves halves;
         __builtin_memcpy(&halves, rows + n, sizeof halves);
-        *(EmulatedFloats *)(operand + n) = (EmulatedFloats)(__builtin_convertvector(halves, EmulatedWords) << 16);
+        *(Floats *)(operand + n) = (Floats)(__builtin_convertvector(halves, Words) << 16);
     }
 }
 
 static INLINE void expand_right(const uint32_t *rows, float *operand) {
     for (int n = 0; n < TILE_SUMS; n += 16) {
-        EmulatedWords words = *(const EmulatedWords *)(rows + n);
-        *(EmulatedFloats *)(operand + n) = (EmulatedFloats)(words << 16);
-        *(EmulatedFloats *)(operand + TILE_SUMS + n) = (EmulatedFloats)(words & 0xffff0000u);
+        Words words = *(const Words *)(rows + n);
+        *(Floats *)(operand + n) = (Floats)(words << 16);
+        *(Floats *)(operand + TILE_SUMS + n) = (Floats)(words & 0xffff0000u);
     }
 }
 

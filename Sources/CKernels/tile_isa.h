@@ -8,8 +8,13 @@
 
 // Tiles of operands are 16 rows of 64 bytes; tiles of sums are 16 × 16 f32.
 enum { TILE_ROWS = 16, TILE_PAIRS = 16, TILE_ELEMENTS = 512, TILE_SUMS = 256, TILE_POSITIONS = 16 };
+// Floats, words of two bf16 and bf16, 16 at a time.
+typedef float Floats __attribute__((ext_vector_type(16)));
+typedef uint32_t Words __attribute__((ext_vector_type(16)));
+typedef uint16_t Halves __attribute__((ext_vector_type(16)));
+
 // Of a 3 × 3 kernel.
-enum { TILE_TAPS = 9 };
+enum { TILE_TAPS = 9, TILE_WINDOW_ROWS = 3 };
 
 // Which weights survive.
 typedef struct {
@@ -44,14 +49,17 @@ typedef struct {
 
 // Windows over lines of pairs times weights, for the positions of a map.
 typedef struct {
-    // Lines of pairs. The window of position (0, 0) of block 0 begins at `pairs`; steps are counted in lines.
+    // Lines of pairs, of which `slots` rows are there: row n of the map is row n mod slots. The window of position (0, 0) begins in row
+    // `first_row`, at the column where `pairs` points; that of the next row `row_stride` rows below. Steps are counted in lines.
     const uint32_t *pairs;
+    size_t first_row, row_stride, slots;
     size_t block_step, row_step, column_step;
-    // A window is `window_rows` runs of lines, `window_step` apart, each of `run_tiles` tiles of 16 lines.
-    size_t window_rows, window_step, run_tiles;
+    // A window is a run of lines in each of `window_rows` rows, each of `run_tiles` tiles of 16 lines.
+    size_t window_rows, run_tiles;
     const uint16_t *weights;  // [⌈outputs / 16⌉][window row][tile of the run][16 outputs][32]
     // Results: lines of 16 f32, at `result` for position (0, 0); addend and gate lie likewise. Steps are counted in floats.
     size_t outputs, blocks, rows, columns;
+    size_t top, bottom;  // the rows that are computed: from a multiple of 4 to another or to the end
     float *result;
     const float *addend, *gate;  // NULL: none
     size_t result_block, result_plane, result_row, result_column;
@@ -61,7 +69,7 @@ typedef struct {
     size_t near_tiles;  // how many tiles of positions are read again from near for the next outputs
     // Batch-norm sums, or NULL: [block][output][2] from block `first_block` on; lanes from `examples` on are left out.
     float *sums;
-    float *lanes;  // scratch: [output][2][16]
+    float *lanes;  // [output][2][16]: kept from rows to the next
     size_t first_block, examples;
 } tk_tile_product;
 

@@ -6,31 +6,12 @@
 //   TILE_LOAD_LEFT(t, p)       uint16_t [16][32], rows of 16 pairs
 //   TILE_LOAD_RIGHT(t, p)      uint32_t [16][16], rows of one pair for each of 16 columns
 //   TILE_DOT(t, left, right)   TDPBF16PS: the step of tile_kernels.h
+//   pair_lines(even, odd, to)  a line of pairs: 16 values of each line rounded to bf16, those of `even` in the lower half; NULL is a line of +0
+//   round_line(line, to)       16 values rounded to bf16
 //   NAME(f)                    the name of f for this instruction set
 // Sums are in tiles 0 … 3; operands in 4 … 7.
 
-typedef float Floats __attribute__((ext_vector_type(16)));
-typedef uint32_t Words __attribute__((ext_vector_type(16)));
-typedef uint16_t Halves __attribute__((ext_vector_type(16)));
-
 static INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-// 16 values rounded to bf16, in the upper halves; the lower halves are of no use.
-static INLINE void round_line(const float *line, Words *to) {
-    // Adding +0 flushes denormals and leaves no -0, as the rules want it.
-    Floats x = *(const Floats *)line + 0.0f;
-    Words bits = (Words)x;
-    // The sum may carry a NaN over into a number.
-    *to = (bits + 0x7fffu + ((bits >> 16) & 1u)) | ((Words)(x != x) & 0x7fc00000u);
-}
-
-// A line of pairs: 16 values of each line rounded to bf16, those of `even` in the lower half. NULL is a line of +0.
-static INLINE void pair_lines(const float *even, const float *odd, Words *to) {
-    Words low = (Words)0u, high = (Words)0u;
-    if (even) round_line(even, &low);
-    if (odd) round_line(odd, &high);
-    *to = (low >> 16) | (high & 0xffff0000u);
-}
 
 // Transposes 16 rows of 16: four rounds that interleave row r with row r + 8.
 static INLINE void transpose(Words a[TILE_ROWS]) {
@@ -84,7 +65,7 @@ static Grouping grouping_of(size_t rows, size_t columns) {
 }
 
 typedef struct {
-    const uint32_t *window;
+    const uint32_t *runs[TILE_WINDOW_ROWS];
     size_t result;
 } Position;
 
@@ -93,9 +74,15 @@ static INLINE size_t place(
     const tk_tile_product *p, const Grouping *g, size_t block, size_t index, Position at[TILE_POSITIONS]) {
     size_t row = index / g->across * g->rows, column = index % g->across * g->columns, count = 0;
     for (size_t r = row; r < smaller(row + g->rows, p->rows); r++) {
+        const uint32_t *runs[TILE_WINDOW_ROWS];
+        for (size_t n = 0; n < p->window_rows; n++) {
+            size_t slot = (p->first_row + r * p->row_stride + n) % p->slots;
+            runs[n] = p->pairs + TILE_PAIRS * (block * p->block_step + slot * p->row_step);
+        }
         for (size_t c = column; c < smaller(column + g->columns, p->columns); c++, count++) {
-            size_t line = block * p->block_step + r * p->row_step + c * p->column_step;
-            at[count].window = p->pairs + TILE_PAIRS * line;
+            for (size_t n = 0; n < p->window_rows; n++) {
+                at[count].runs[n] = runs[n] + TILE_PAIRS * c * p->column_step;
+            }
             at[count].result = block * p->result_block + r * p->result_row + c * p->result_column;
         }
     }
@@ -104,40 +91,97 @@ static INLINE size_t place(
 
 // Products
 
-// 16 outputs at one position: what follows the sum.
-static INLINE U finish(const tk_tile_product *p, size_t o, size_t result, const float *sums, U magnitude) {
-    size_t count = smaller(TILE_ROWS, p->outputs - o);
-    for (size_t r = 0; r < count; r++, o++) {
-        size_t at = result + o * p->result_plane;
-        V v = v_load(sums + TK_LANES * r);
-        if (p->bias) v = v_add(v, v_set1(p->bias[o]));
-        if (p->addend) v = v_add(v, v_load(p->addend + at));
-        v = p->rectify ? v_rectified(v) : v_add(v, v_zero());
-        if (p->gate) v = v_where_positive(v_load(p->gate + at), v);
-        if (p->live && !p->live[o]) v = v_zero();
-        magnitude = u_max(magnitude, v);
-        v_store(p->result + at, v);
-        if (p->sums) {
-            float *lanes = p->lanes + 2 * TK_LANES * o;
-            v_store(lanes, v_add(v_load(lanes), v));
-            v_store(lanes + TK_LANES, v_fma(v, v, v_load(lanes + TK_LANES)));
+// Positions whose sums are made before the lines of any are finished.
+enum { FINISHED_POSITIONS = 8 };
+
+// `count` positions for up to 32 outputs from `o` on; sums: [output / 16][position][16][16]. While they are made, the lines that
+// will be read and written are asked for, some outputs at each step: `asked` is the next of them.
+typedef struct {
+    const tk_tile_product *p;
+    Position at[FINISHED_POSITIONS];
+    size_t count, o, asked, asked_at_once;
+    float sums[2][FINISHED_POSITIONS][TILE_SUMS] __attribute__((aligned(64)));
+} Batch;
+
+static INLINE void ask_ahead(Batch *batch) {
+    const tk_tile_product *p = batch->p;
+    size_t end = smaller(batch->asked + batch->asked_at_once, smaller(batch->o + 2 * TILE_ROWS, p->outputs));
+    for (; batch->asked < end; batch->asked++) {
+        size_t plane = batch->asked * p->result_plane;
+        for (size_t n = 0; n < batch->count; n++) {
+            size_t line = plane + batch->at[n].result;
+            if (p->addend) __builtin_prefetch(p->addend + line, 0, 2);
+            if (p->gate) __builtin_prefetch(p->gate + line, 0, 2);
+            __builtin_prefetch(p->result + line, 1, 2);
+        }
+    }
+}
+
+// What follows the sums of 16 outputs from `o` on.
+static INLINE U finish_outputs(
+    const int rectify, const int summed, const int addend, const int gate, const Batch *batch, size_t o,
+    const float sums[][TILE_SUMS], U magnitude) {
+    const tk_tile_product *p = batch->p;
+    for (size_t r = 0; r < smaller(TILE_ROWS, p->outputs - o); r++) {
+        size_t plane = (o + r) * p->result_plane;
+        if (p->live && !p->live[o + r]) {
+            for (size_t n = 0; n < batch->count; n++) v_store(p->result + plane + batch->at[n].result, v_zero());
+            continue;
+        }
+        V bias = v_set1(p->bias ? p->bias[o + r] : 0.0f), first = v_zero(), second = v_zero();
+        float *lanes = summed ? p->lanes + 2 * TK_LANES * (o + r) : NULL;
+        if (summed) {
+            first = v_load(lanes);
+            second = v_load(lanes + TK_LANES);
+        }
+        for (size_t n = 0; n < batch->count; n++) {
+            size_t line = plane + batch->at[n].result;
+            // Without a bias this adds +0, as what follows does.
+            V v = v_add(v_load(sums[n] + TK_LANES * r), bias);
+            if (addend) v = v_add(v, v_load(p->addend + line));
+            v = rectify ? v_rectified(v) : v_add(v, v_zero());
+            if (gate) v = v_where_positive(v_load(p->gate + line), v);
+            magnitude = u_max(magnitude, v);
+            v_store(p->result + line, v);
+            if (summed) {
+                first = v_add(first, v);
+                second = v_fma(v, v, second);
+            }
+        }
+        if (summed) {
+            v_store(lanes, first);
+            v_store(lanes + TK_LANES, second);
         }
     }
     return magnitude;
 }
 
-// 32 outputs at two positions: every operand that is loaded serves two sums.
-static INLINE void sums_of_two_by_two(
-    Tiles *tiles, const tk_tile_product *p, const uint16_t *weights, const uint32_t *window0, const uint32_t *window1,
-    float sums[4][TILE_SUMS]) {
+static INLINE U finish(const Batch *batch, size_t o, const float sums[][TILE_SUMS], U magnitude) {
+    const tk_tile_product *p = batch->p;
+    if (p->addend) {
+        if (p->gate) return finish_outputs(0, 0, 1, 1, batch, o, sums, magnitude);
+        return finish_outputs(0, 0, 1, 0, batch, o, sums, magnitude);
+    }
+    if (p->gate) return finish_outputs(0, 0, 0, 1, batch, o, sums, magnitude);
+    if (p->sums && p->rectify) return finish_outputs(1, 1, 0, 0, batch, o, sums, magnitude);
+    if (p->sums) return finish_outputs(0, 1, 0, 0, batch, o, sums, magnitude);
+    if (p->rectify) return finish_outputs(1, 0, 0, 0, batch, o, sums, magnitude);
+    return finish_outputs(0, 0, 0, 0, batch, o, sums, magnitude);
+}
+
+// 32 outputs at two positions, `n` and n + 1: every operand that is loaded serves two sums.
+static INLINE void sums_of_two_by_two(Tiles *tiles, Batch *batch, const uint16_t *weights, size_t n) {
+    const tk_tile_product *p = batch->p;
     const uint16_t *next = weights + p->window_rows * p->run_tiles * TILE_ELEMENTS;
+    // Past the end the last position is summed again.
+    const Position *at0 = batch->at + n, *at1 = batch->at + smaller(n + 1, batch->count - 1);
     TILE_ZERO(0);
     TILE_ZERO(1);
     TILE_ZERO(2);
     TILE_ZERO(3);
     for (size_t row = 0; row < p->window_rows; row++) {
-        const uint32_t *run0 = window0, *run1 = window1;
-        for (size_t n = 0; n < p->run_tiles; n++) {
+        const uint32_t *run0 = at0->runs[row], *run1 = at1->runs[row];
+        for (size_t tile = 0; tile < p->run_tiles; tile++) {
             TILE_LOAD_LEFT(4, weights);
             TILE_LOAD_RIGHT(6, run0);
             TILE_DOT(0, 4, 6);
@@ -150,27 +194,28 @@ static INLINE void sums_of_two_by_two(
             next += TILE_ELEMENTS;
             run0 += TILE_SUMS;
             run1 += TILE_SUMS;
+            ask_ahead(batch);
         }
-        window0 += TILE_PAIRS * p->window_step;
-        window1 += TILE_PAIRS * p->window_step;
     }
-    TILE_STORE_SUMS(0, sums[0]);
-    TILE_STORE_SUMS(1, sums[1]);
-    TILE_STORE_SUMS(2, sums[2]);
-    TILE_STORE_SUMS(3, sums[3]);
+    TILE_STORE_SUMS(0, batch->sums[0][n]);
+    TILE_STORE_SUMS(1, batch->sums[0][n + 1]);
+    TILE_STORE_SUMS(2, batch->sums[1][n]);
+    TILE_STORE_SUMS(3, batch->sums[1][n + 1]);
 }
 
 // 16 outputs at four positions.
-static INLINE void sums_of_one_by_four(
-    Tiles *tiles, const tk_tile_product *p, const uint16_t *weights, const uint32_t *window0, const uint32_t *window1,
-    const uint32_t *window2, const uint32_t *window3, float sums[4][TILE_SUMS]) {
+static INLINE void sums_of_one_by_four(Tiles *tiles, Batch *batch, const uint16_t *weights, size_t n) {
+    const tk_tile_product *p = batch->p;
+    const Position *at[4];
+    for (size_t m = 0; m < 4; m++) at[m] = batch->at + smaller(n + m, batch->count - 1);
     TILE_ZERO(0);
     TILE_ZERO(1);
     TILE_ZERO(2);
     TILE_ZERO(3);
     for (size_t row = 0; row < p->window_rows; row++) {
-        const uint32_t *run0 = window0, *run1 = window1, *run2 = window2, *run3 = window3;
-        for (size_t n = 0; n < p->run_tiles; n++) {
+        const uint32_t *run0 = at[0]->runs[row], *run1 = at[1]->runs[row];
+        const uint32_t *run2 = at[2]->runs[row], *run3 = at[3]->runs[row];
+        for (size_t tile = 0; tile < p->run_tiles; tile++) {
             TILE_LOAD_LEFT(4, weights);
             TILE_LOAD_RIGHT(5, run0);
             TILE_DOT(0, 4, 5);
@@ -185,16 +230,13 @@ static INLINE void sums_of_one_by_four(
             run1 += TILE_SUMS;
             run2 += TILE_SUMS;
             run3 += TILE_SUMS;
+            ask_ahead(batch);
         }
-        window0 += TILE_PAIRS * p->window_step;
-        window1 += TILE_PAIRS * p->window_step;
-        window2 += TILE_PAIRS * p->window_step;
-        window3 += TILE_PAIRS * p->window_step;
     }
-    TILE_STORE_SUMS(0, sums[0]);
-    TILE_STORE_SUMS(1, sums[1]);
-    TILE_STORE_SUMS(2, sums[2]);
-    TILE_STORE_SUMS(3, sums[3]);
+    TILE_STORE_SUMS(0, batch->sums[0][n]);
+    TILE_STORE_SUMS(1, batch->sums[0][n + 1]);
+    TILE_STORE_SUMS(2, batch->sums[0][n + 2]);
+    TILE_STORE_SUMS(3, batch->sums[0][n + 3]);
 }
 
 // The lanes of up to 32 outputs from `o` on, when the last position of a block is done.
@@ -218,28 +260,24 @@ static tk_magnitude store_lane_sums(const tk_tile_product *p, size_t block, size
 // One group of positions of a block for up to 32 outputs from `o` on.
 static INLINE U product_of_group(
     Tiles *tiles, const tk_tile_product *p, const Grouping *g, size_t block, size_t index, size_t o, U magnitude) {
-    float sums[4][TILE_SUMS] __attribute__((aligned(64)));
     Position at[TILE_POSITIONS];
     size_t count = place(p, g, block, index, at);
     const uint16_t *weights = p->weights + o / TILE_ROWS * p->window_rows * p->run_tiles * TILE_ELEMENTS;
-    // Past the end the last position is summed again, and not stored.
-    size_t last = count - 1;
-    if (p->outputs - o > TILE_ROWS) {
-        for (size_t n = 0; n < count; n += 2) {
-            sums_of_two_by_two(tiles, p, weights, at[n].window, at[smaller(n + 1, last)].window, sums);
-            for (size_t m = n; m < smaller(n + 2, count); m++) {
-                magnitude = finish(p, o, at[m].result, sums[m - n], magnitude);
-                magnitude = finish(p, o + TILE_ROWS, at[m].result, sums[m - n + 2], magnitude);
-            }
-        }
-    } else {
-        for (size_t n = 0; n < count; n += 4) {
-            sums_of_one_by_four(
-                tiles, p, weights, at[n].window, at[smaller(n + 1, last)].window, at[smaller(n + 2, last)].window,
-                at[smaller(n + 3, last)].window, sums);
-            for (size_t m = n; m < smaller(n + 4, count); m++) {
-                magnitude = finish(p, o, at[m].result, sums[m - n], magnitude);
-            }
+    int two = p->outputs - o > TILE_ROWS;
+    // Steps of a full batch over the outputs.
+    size_t steps = FINISHED_POSITIONS / (two ? 2 : 4) * p->window_rows * p->run_tiles;
+    Batch batch = {.p = p, .o = o, .asked_at_once = (two ? 2 : 1) * TILE_ROWS / (steps + 1) + 1};
+    for (size_t first = 0; first < count; first += FINISHED_POSITIONS) {
+        batch.count = smaller(FINISHED_POSITIONS, count - first);
+        batch.asked = o;
+        for (size_t n = 0; n < batch.count; n++) batch.at[n] = at[first + n];
+        if (two) {
+            for (size_t n = 0; n < batch.count; n += 2) sums_of_two_by_two(tiles, &batch, weights, n);
+            magnitude = finish(&batch, o, batch.sums[0], magnitude);
+            magnitude = finish(&batch, o + TILE_ROWS, batch.sums[1], magnitude);
+        } else {
+            for (size_t n = 0; n < batch.count; n += 4) sums_of_one_by_four(tiles, &batch, weights, n);
+            magnitude = finish(&batch, o, batch.sums[0], magnitude);
         }
     }
     return magnitude;
@@ -249,7 +287,9 @@ tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
     U magnitude = u_zero();
     tk_magnitude of_sums = 0;
     Grouping g = grouping_of(p->rows, p->columns);
-    size_t groups = g.down * g.across;
+    // Groups of a block in these rows, and before them.
+    size_t before = p->top / g.rows * g.across, end = smaller(g.down, (p->bottom + g.rows - 1) / g.rows) * g.across;
+    size_t groups = end - before;
     TILES_OPEN;
     for (size_t first = 0; first < p->blocks * groups; first += p->near_tiles) {
         size_t last = smaller(first + p->near_tiles, p->blocks * groups);
@@ -257,10 +297,10 @@ tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
             float *lanes = p->sums ? p->lanes + 2 * TK_LANES * o : NULL;
             size_t lane_count = 2 * TK_LANES * smaller(2 * TILE_ROWS, p->outputs - o);
             for (size_t n = first; n < last; n++) {
-                size_t block = n / groups, index = n % groups;
+                size_t block = n / groups, index = before + n % groups;
                 if (lanes && index == 0) __builtin_memset(lanes, 0, lane_count * sizeof(float));
                 magnitude = product_of_group(tiles, p, &g, block, index, o, magnitude);
-                if (lanes && index == groups - 1) of_sums = store_lane_sums(p, block, o, of_sums);
+                if (lanes && index == g.down * g.across - 1) of_sums = store_lane_sums(p, block, o, of_sums);
             }
         }
     }

@@ -71,9 +71,8 @@ static INLINE void load_block(const int taps, const tk_tile_weights *w, size_t o
     for (int t = 0; t < taps; t++) {
         const tk_tile_tap *tap = &w->forward[t];
         for (size_t n = 0; n < outputs; n++) {
-            Words words;
-            round_line(block[t][n], &words);
-            Halves row = __builtin_convertvector(words >> 16, Halves);
+            Halves row;
+            round_line(block[t][n], &row);
             put_elements((const uint16_t *)&row, inputs, row_of_weights(w->to_forward, tap, o + n), tap->element + i);
         }
         tap = &w->backward[t];

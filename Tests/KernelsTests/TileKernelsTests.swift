@@ -325,6 +325,10 @@ struct TileKernelsTests {
         )
         checkConvolution(
             TiledLayer(inputs: 900, outputs: 1, height: 2, width: 2, kernel: 3, stride: 2, blocks: 5, seed: 2), fast)
+        // So large that a map is converted in strips.
+        checkConvolution(TiledLayer(inputs: 49, outputs: 2, height: 30, width: 29, kernel: 3, blocks: 2, seed: 7), fast)
+        checkConvolution(TiledLayer(inputs: 2, outputs: 50, height: 31, width: 29, kernel: 3, blocks: 1, seed: 8), fast)
+        checkConvolution(TiledLayer(inputs: 50, outputs: 3, height: 29, width: 31, kernel: 1, blocks: 2, seed: 9), fast)
         // Several strips of a weight gradient, the last of them ragged.
         checkConvolution(TiledLayer(inputs: 2, outputs: 2, height: 13, width: 21, kernel: 3, blocks: 3, seed: 3), fast)
         checkConvolution(
@@ -384,9 +388,12 @@ struct TileKernelsTests {
 
     @Test("Batch-norm sums are those of the batch-norm kernel over what was stored, padding examples left out")
     func sums() {
-        for (height, width, blocks, missing) in [(9, 13, 2, 5), (4, 3, 3, 0), (2, 2, 5, 15), (1, 1, 1, 1)] {
+        for (inputs, height, width, blocks, missing) in [
+            (5, 9, 13, 2, 5), (5, 4, 3, 3, 0), (5, 2, 2, 5, 15), (5, 1, 1, 1, 1), (40, 31, 33, 2, 3),
+        ] {
             let layer = TiledLayer(
-                inputs: 5, outputs: 35, height: height, width: width, kernel: 3, blocks: blocks, density: 0.6, seed: 7)
+                inputs: inputs, outputs: 35, height: height, width: width, kernel: 3, blocks: blocks, density: 0.6,
+                seed: 7)
             let examples = blocks * 16 - missing
             for backend in TileBackend.supported {
                 let kernels = TileConvolution(shape: layer.shape, survivors: layer.survivors, backend: backend)
