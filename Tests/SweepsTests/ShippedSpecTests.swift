@@ -2,13 +2,22 @@ import Foundation
 import Lottery
 import Sweeps
 import Testing
+import Training
 
 @Suite struct ShippedSpecTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("sweeps")
 
+    private static let vocabulary = Registry.standard.vocabulary
+
+    private func sweep(_ text: String) throws -> Sweep {
+        try Sweep(yaml: text, file: "sweeps/x.yaml", vocabulary: Self.vocabulary)
+    }
+
     private func shipped(_ name: String) throws -> Plan {
-        try plan(String(contentsOf: Self.folder.appendingPathComponent("\(name).yaml"), encoding: .utf8))
+        let text = try String(contentsOf: Self.folder.appendingPathComponent("\(name).yaml"), encoding: .utf8)
+        return try Plan(
+            sweep: sweep(text), vocabulary: Self.vocabulary, dataDigest: { Digest.of($0.utf8) }, known: { _ in nil })
     }
 
     @Test("Each spec in sweeps/ reads, is called what its file is, and says what it asks")
@@ -37,6 +46,19 @@ import Testing
         #expect(plan.sweep.replicates == 5)
         #expect(plan.tasks.count == 5 * (1 + 15 * 3))
         #expect(abs(plan.forecast(point: 0).densities[15] - 0.036) < 5e-4)
+    }
+
+    @Test("conv-6-cifar-short prunes convolutions to 6 % and dense layers to 3 %")
+    func conv6() throws {
+        let plan = try shipped("conv-6-cifar-short")
+        #expect(plan.tasks.count == 3 * (1 + 4 * 2))
+        #expect((0.04...0.05).contains(plan.forecast(point: 0).densities[4]))
+    }
+
+    @Test("precision compares two trainings of each seed")
+    func precision() throws {
+        let plan = try shipped("precision")
+        #expect(plan.tasks.map(\.task.numerics).count { $0 == .bf16Tiles16 } == 5 && plan.tasks.count == 10)
     }
 
     @Test("quickstart shares its dense trainings and stays small")
