@@ -56,6 +56,9 @@ extension Settings {
         .integer(
             "training.evaluate_every", nil, \.training.evaluateEvery, 1...100_000_000, .training,
             "steps between evaluations"),
+        .choice(
+            "training.test", nil, \.training.test, .training,
+            "always, or best: only where validation loss is the least so far, and at the end"),
 
         .name("pruning.criterion", "criterion", \.pruning.criterion, .pruning, "a registered pruning criterion"),
         .choice("pruning.scope", "scope", \.pruning.scope, .pruning, "layer or global"),

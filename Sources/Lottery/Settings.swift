@@ -75,6 +75,8 @@ public struct TrainingSettings: Hashable, Sendable, Codable {
     public var decay: [Decay] = []
     /// Steps between evaluations; the last step is always evaluated.
     public var evaluateEvery = 100
+    /// Which of them are of the test set as well as of the validation set.
+    public var test = TestEvaluations.always
 
     public init() {}
 }
@@ -84,6 +86,13 @@ public enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
     case f32
     /// Factors rounded to bfloat16, sums and master weights in f32.
     case bf16
+}
+
+/// Which evaluations of a level are of the test set as well. Both give the same early-stop step and the same accuracies there and at the end.
+public enum TestEvaluations: String, Hashable, Sendable, Codable, CaseIterable {
+    case always
+    /// Those of least validation loss so far, and the one after the last step: the others' test losses are not known.
+    case best
 }
 
 /// What the learning rate does after the warmup.
@@ -240,6 +249,7 @@ extension TrainingSettings {
         schedule = try saved.decodeIfPresent(LearningRateSchedule.self, forKey: .schedule) ?? schedule
         decay = try saved.decodeIfPresent([Decay].self, forKey: .decay) ?? decay
         evaluateEvery = try saved.decodeIfPresent(Int.self, forKey: .evaluateEvery) ?? evaluateEvery
+        test = try saved.decodeIfPresent(TestEvaluations.self, forKey: .test) ?? test
     }
 }
 

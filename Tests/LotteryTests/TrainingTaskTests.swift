@@ -30,7 +30,7 @@ struct TrainingTaskTests {
         let added = [
             #""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#,
             #""shortcut":"B""#, #""precision":"f32""#, #""labelSmoothing":0"#, #""clip":0"#,
-            #""initialisationScale":"none""#,
+            #""initialisationScale":"none""#, #""test":"always""#,
         ]
         let older = added.reduce(written) { text, setting in
             text.replacingOccurrences(of: setting + ",", with: "").replacingOccurrences(of: "," + setting, with: "")
@@ -92,6 +92,7 @@ struct TrainingTaskTests {
         vary { $0.model.initialisation = "kaiming-normal" }
         vary { $0.training.learningRate = 0.1 }
         vary { $0.training.evaluateEvery = 50 }
+        vary { $0.training.test = .best }
         vary { $0.training.schedule = .cosine }
         vary { $0.training.schedule = .linear }
         vary { $0.training.precision = .bf16 }

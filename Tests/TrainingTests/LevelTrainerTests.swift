@@ -234,6 +234,24 @@ struct LevelTrainerTests {
         #expect(Set(starts).count == 4)
     }
 
+    @Test("Testing only where validation loss is least finds the same early stop and the same end, from fewer evaluations")
+    func testAtBest() throws {
+        let bench = try TrainingBench()
+        // Validation loss rises now and then at this rate.
+        let always = bench.dense {
+            $0.training.learningRate = 0.05
+            $0.training.evaluateEvery = 1
+        }
+        var best = always
+        best.training.test = .best
+        let (all, some) = (try bench.train(always), try bench.train(best, stops: [7, 23]))
+        #expect(all.summary == some.summary && all.outputs["final"] == some.outputs["final"])
+        let tested = try Safetensors.decode(some.outputs["metrics"]!).tensors["test.correct"]!.intValues!
+        let known = try Safetensors.decode(all.outputs["metrics"]!).tensors["test.correct"]!.intValues!
+        #expect(tested.count == 41 && zip(tested, known).allSatisfy { $0 == $1 || $0 == -1 })
+        #expect((2..<35).contains(tested.count { $0 >= 0 }) && tested[0] == -1 && tested[40] >= 0)
+    }
+
     @Test("Every instruction set leaves the same bytes", arguments: InstructionSet.supported)
     func instructionSets(set: InstructionSet) throws {
         let bench = try TrainingBench()

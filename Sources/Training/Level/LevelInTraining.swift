@@ -80,15 +80,28 @@ struct LevelInTraining {
         let validation = order.validation.withUnsafeBufferPointer {
             network.evaluate(images: data.trainImages, labels: data.trainLabels, indices: $0)
         }
-        let test = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
+        let validationLoss = validation.lossSum / Double(order.validation.count)
+        let test =
+            wantsTest(validationLoss: validationLoss)
+            ? network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
+            : Metrics.untested
         metrics.evaluated(
             Evaluation(
-                step: step, validationLoss: validation.lossSum / Double(order.validation.count),
-                validationCorrect: validation.correct, validationCount: order.validation.count,
-                testLoss: test.lossSum / Double(data.shape.testCount), testCorrect: test.correct,
-                testCount: data.shape.testCount))
+                step: step, validationLoss: validationLoss, validationCorrect: validation.correct,
+                validationCount: order.validation.count, testLoss: test.lossSum / Double(data.shape.testCount),
+                testCorrect: test.correct, testCount: data.shape.testCount))
         // Before the last step only training decides, so that a replay, which does not evaluate, comes to the same checkpoints.
         if step == task.lastStep && !(validation.lossSum.isFinite && test.lossSum.isFinite) { divergedAt = step }
+    }
+
+    private func wantsTest(validationLoss: Double) -> Bool {
+        switch task.training.test {
+        case .always: return true
+        case .best:
+            guard step != task.lastStep else { return true }
+            let least = metrics.earlyStop(firstStep: task.firstStep)?.validationLoss ?? .infinity
+            return step > task.firstStep && validationLoss < least
+        }
     }
 
     /// Writes what is left to write and says what the level came to.

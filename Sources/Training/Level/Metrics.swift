@@ -4,7 +4,7 @@ import Lottery
 ///
 /// Tensors of one length: `step` i64, `validation.loss` and `test.loss` f64, `validation.correct` and `test.correct` i64, and
 /// `train.loss` f32, the mean over the steps since the evaluation before (NaN for the one before the first step). A loss that
-/// is not finite is NaN. Metadata: `validation_count`, `test_count`.
+/// is not finite is NaN; where the test set was not evaluated, its loss is NaN and `test.correct` −1. Metadata: `validation_count`, `test_count`.
 struct Metrics {
     private(set) var evaluations: [Evaluation] = []
     private(set) var trainLosses: [Float] = []
@@ -13,6 +13,9 @@ struct Metrics {
     private var lossCount = 0
 
     init() {}
+
+    /// What stands for the test set where it was not evaluated.
+    static let untested = (lossSum: Double.nan, correct: -1)
 
     mutating func trained(loss: Float) {
         lossSum += Double(loss)
