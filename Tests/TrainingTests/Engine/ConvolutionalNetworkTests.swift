@@ -348,6 +348,29 @@ struct ConvolutionalNetworkTests {
         }
     }
 
+    @Test("One class has nothing to learn: no loss, no gradient, and every image right")
+    func oneClass() throws {
+        FloatingPointMode.flushDenormals()
+        for description in [
+            TestNetworks.mlp(inputs: 9, hidden: [5], classes: 1),
+            TestNetworks.make("conv-2", channels: 1, height: 3, width: 3, classes: 1) { $0.width = 0.1 },
+        ] {
+            let network = Network(
+                description, optimizer: OptimizerSettings(), batch: 4, pixelMean: [0.5], pixelDeviation: [0.25])
+            for (index, parameter) in network.parameters.enumerated() where parameter.isWeight {
+                network.setValues((0..<parameter.count).map { Float($0 % 7) / 9 - 0.3 }, of: index)
+            }
+            let images = (0..<5 * 9).map { UInt8($0 * 5) }
+            let labels = [UInt8](repeating: 0, count: 5)
+            let indices: [Int32] = [4, 0, 2]
+            let outcome = indices.withUnsafeBufferPointer {
+                network.train(images: images, labels: labels, indices: $0, learningRate: 0.1)
+            }
+            #expect(outcome == .trained(loss: 0))
+            #expect(network.evaluate(images: images, labels: labels, range: 0..<5) == (0, 5))
+        }
+    }
+
     @Test("A gradient that is clipped to nothing much moves weights by no more than that")
     func clipping() {
         let fixture = Fixture("resnet-B")
