@@ -7,6 +7,15 @@ extension Settings {
             "images held out for validation"),
         .optionalInteger(
             "data.train", "train", \.data.train, 2...10_000_000, .training, "images used of the training set"),
+        .optionalInteger(
+            "data.resize", "resize", \.data.resize, 1...1_024, .training,
+            "side in pixels that images are averaged down to"),
+        .flag(
+            "data.augment.flip", "flip", \.data.augment.flip, .training,
+            "whether training images are mirrored at random"),
+        .integer(
+            "data.augment.crop", "crop", \.data.augment.crop, 0...256, .training,
+            "pixels of black around training images, of which a random window is taken"),
 
         .name("model.family", "model", \.model.family, .training, "a registered model family"),
         .optionalInteger(

@@ -20,6 +20,27 @@ public struct DataSettings: Hashable, Sendable, Codable {
     public var validation = 5_000
     /// Images of the training set that are used, validation included; nil for all.
     public var train: Int?
+    /// The side in pixels that images are averaged down to, a divisor of their own; nil for images as they are.
+    public var resize: Int?
+    /// How training images are changed at random. Evaluations are always of images as they are.
+    public var augment = AugmentationSettings()
+
+    public init() {}
+
+    /// Without what changes nothing about images of `shape`, so that the same work has one key.
+    public func simplified(for shape: DatasetShape) -> DataSettings {
+        var settings = self
+        if resize == shape.height, resize == shape.width { settings.resize = nil }
+        return settings
+    }
+}
+
+/// Random changes to training images, drawn anew for each epoch: P1's “flip + 4-pixel crop” is `flip: true, crop: 4`.
+public struct AugmentationSettings: Hashable, Sendable, Codable {
+    /// Whether an image is mirrored, left to right, with probability ½.
+    public var flip = false
+    /// Black pixels put on each side of an image, of which a random window of its own size is then taken.
+    public var crop = 0
 
     public init() {}
 }
@@ -223,6 +244,24 @@ public struct PruneRates: Hashable, Sendable, Codable {
 }
 
 // Stores hold tasks written before a setting was there: what is missing has its default, as it has in the task's key.
+extension DataSettings {
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        validation = try saved.decodeIfPresent(Int.self, forKey: .validation) ?? validation
+        train = try saved.decodeIfPresent(Int.self, forKey: .train)
+        resize = try saved.decodeIfPresent(Int.self, forKey: .resize)
+        augment = try saved.decodeIfPresent(AugmentationSettings.self, forKey: .augment) ?? augment
+    }
+}
+
+extension AugmentationSettings {
+    public init(from decoder: any Decoder) throws {
+        let saved = try decoder.container(keyedBy: CodingKeys.self)
+        flip = try saved.decodeIfPresent(Bool.self, forKey: .flip) ?? flip
+        crop = try saved.decodeIfPresent(Int.self, forKey: .crop) ?? crop
+    }
+}
+
 extension ModelSettings {
     public init(from decoder: any Decoder) throws {
         let saved = try decoder.container(keyedBy: CodingKeys.self)

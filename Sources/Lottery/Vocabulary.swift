@@ -54,6 +54,24 @@ public struct DatasetShape: Hashable, Sendable, Codable {
     }
 }
 
+extension DatasetShape {
+    /// The shape once each image is averaged down to `side` × `side` pixels; nil leaves it as it is.
+    public func resized(to side: Int?) throws(SettingError) -> DatasetShape {
+        guard let side else { return self }
+        func divides(_ side: Int) -> Bool { height.isMultiple(of: side) && width.isMultiple(of: side) }
+        guard divides(side) else {
+            let sides = (1...min(height, width)).reversed().filter(divides).map(String.init)
+            throw SettingError(
+                "must divide the \(height)×\(width) pixels of \(name), as \(sides.joined(separator: ", ")) do, "
+                    + "not be \(side)")
+        }
+        var shape = self
+        shape.height = side
+        shape.width = side
+        return shape
+    }
+}
+
 /// A layer with weights.
 public struct LayerShape: Hashable, Sendable {
     /// PyTorch name of the layer: `fc1`, `output`.

@@ -37,6 +37,7 @@ struct PlanBuilder {
 
     private struct ForecastID: Hashable {
         var dataset: String
+        var resize: Int?
         var model: ModelSettings
         var pruning: PruningSettings
     }
@@ -56,7 +57,8 @@ struct PlanBuilder {
         var digests: [String: Digest] = [:]
         chainOfRun.reserveCapacity(sweep.runCount)
         for point in sweep.points {
-            let settings = point.settings
+            var settings = point.settings
+            settings.data = settings.data.simplified(for: shape(of: settings.dataset))
             let digest = try digests[settings.dataset] ?? dataDigest(settings.dataset)
             digests[settings.dataset] = digest
             let dense = recipe(settings, dataset: digest, isPruned: false)
@@ -90,12 +92,18 @@ struct PlanBuilder {
         return recipe
     }
 
-    private mutating func forecast(_ settings: Settings) throws -> PruningForecast {
-        let id = ForecastID(dataset: settings.dataset, model: settings.model, pruning: settings.pruning)
-        if let same = forecasts[id] { return same }
-        guard let shape = vocabulary.datasets.first(where: { $0.name == settings.dataset }) else {
-            preconditionFailure("data set \(settings.dataset) was checked and is not in the vocabulary")
+    private func shape(of dataset: String) -> DatasetShape {
+        guard let shape = vocabulary.datasets.first(where: { $0.name == dataset }) else {
+            preconditionFailure("data set \(dataset) was checked and is not in the vocabulary")
         }
+        return shape
+    }
+
+    private mutating func forecast(_ settings: Settings) throws -> PruningForecast {
+        let id = ForecastID(
+            dataset: settings.dataset, resize: settings.data.resize, model: settings.model, pruning: settings.pruning)
+        if let same = forecasts[id] { return same }
+        let shape = try shape(of: settings.dataset).resized(to: settings.data.resize)
         let forecast = PruningForecast(layers: try vocabulary.layers(settings.model, shape), pruning: settings.pruning)
         forecasts[id] = forecast
         return forecast

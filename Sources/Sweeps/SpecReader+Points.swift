@@ -63,6 +63,7 @@ struct Misfit {
 struct PointChecks {
     private struct Network: Hashable {
         var dataset: String
+        var resize: Int?
         var model: ModelSettings
     }
 
@@ -170,6 +171,17 @@ struct PointChecks {
                 message:
                     "holding out \(settings.data.validation) of \(used) images for validation leaves none to train on")
         }
+        let resized: DatasetShape
+        do { resized = try shape.resized(to: settings.data.resize) } catch {
+            return Misfit(paths: ["data.resize", "dataset"], message: "\"data.resize\" \(error)")
+        }
+        if settings.data.augment.crop >= min(resized.height, resized.width) {
+            return Misfit(
+                paths: ["data.augment.crop", "data.resize", "dataset"],
+                message:
+                    "a crop after \(settings.data.augment.crop) pixels of padding can leave nothing of "
+                    + "\(resized.height)×\(resized.width) pixels; pad with fewer")
+        }
         let left = used - settings.data.validation
         if settings.training.batch > left {
             return Misfit(
@@ -240,15 +252,18 @@ struct PointChecks {
                 + "lower \"pruning.levels\" to \(idle - 1)")
     }
 
-    private func network(of settings: Settings) -> Network { Network(dataset: settings.dataset, model: settings.model) }
+    private func network(of settings: Settings) -> Network {
+        Network(dataset: settings.dataset, resize: settings.data.resize, model: settings.model)
+    }
 
     private mutating func layers(of settings: Settings) -> Result<[LayerShape], SettingError> {
         let network = network(of: settings)
         if let known = layers[network] { return known }
         let result: Result<[LayerShape], SettingError>
         do throws(SettingError) {
-            // dataMisfit has found the data set.
-            result = .success(try vocabulary.layers(settings.model, datasets[settings.dataset]!))
+            // dataMisfit has found the data set, and that it can be resized.
+            let shape = try datasets[settings.dataset]!.resized(to: settings.data.resize)
+            result = .success(try vocabulary.layers(settings.model, shape))
         } catch {
             result = .failure(error)
         }

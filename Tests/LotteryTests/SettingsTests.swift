@@ -15,6 +15,7 @@ struct SettingsTests {
     func roundTrip() throws {
         let values: [String: SettingValue] = [
             "dataset": .scalar("mnist"), "data.validation": .scalar("4_000"), "data.train": .scalar("1000"),
+            "data.resize": .scalar("16"), "data.augment.flip": .scalar("true"), "data.augment.crop": .scalar("4"),
             "model.family": .scalar("mlp"), "model.depth": .scalar("3"), "model.width": .scalar("50"),
             "model.hidden": .list([.scalar("30"), .scalar("20")]), "model.initialisation": .scalar("kaiming-normal"),
             "model.shortcut": .scalar("A"), "training.precision": .scalar("bf16"),

@@ -25,12 +25,14 @@ struct TrainingTaskTests {
         task.training.optimizer.beta1 = 0.8
         task.model.family = "mlp"
         task.model.width = 100
-        let written = try #require(String(bytes: JSONEncoder().encode(task), encoding: .utf8))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let written = try #require(String(bytes: encoder.encode(task), encoding: .utf8))
         #expect(written.contains(#""width":100"#), "widths were whole numbers")
         let added = [
             #""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#,
             #""shortcut":"B""#, #""precision":"f32""#, #""labelSmoothing":0"#, #""clip":0"#,
-            #""initialisationScale":"none""#, #""test":"always""#,
+            #""initialisationScale":"none""#, #""test":"always""#, #""augment":{"crop":0,"flip":false}"#,
         ]
         let older = added.reduce(written) { text, setting in
             text.replacingOccurrences(of: setting + ",", with: "").replacingOccurrences(of: "," + setting, with: "")
@@ -76,6 +78,11 @@ struct TrainingTaskTests {
         fresh.training.labelSmoothing = 0.1
         fresh.training.clip = 1
         #expect(fresh.key.hex == "abd1aa11a594463fc4e51fa0ed0cc7995e90cda7c8bd5194427de30e34217128")
+        fresh.data.resize = 16
+        fresh.data.augment.flip = true
+        fresh.data.augment.crop = 4
+        #expect(fresh.canonicalText.contains("\ndata.resize=16\ndata.augment.flip=true\ndata.augment.crop=4\n"))
+        #expect(fresh.key.hex == "34d352788ef8c1a05a9148e5750e5347a30960c31f3fce65dd6c0368db2548e4")
     }
 
     @Test("Everything that decides a result is in the key")
@@ -89,6 +96,10 @@ struct TrainingTaskTests {
         vary { $0.numerics = NumericsID("bf16") }
         vary { $0.dataset = Digest.of("other".utf8) }
         vary { $0.data.validation = 10 }
+        vary { $0.data.resize = 16 }
+        vary { $0.data.resize = 8 }
+        vary { $0.data.augment.flip = true }
+        vary { $0.data.augment.crop = 4 }
         vary { $0.model.initialisation = "kaiming-normal" }
         vary { $0.training.learningRate = 0.1 }
         vary { $0.training.evaluateEvery = 50 }
@@ -128,6 +139,21 @@ struct TrainingTaskTests {
     @Test("The level is no part of the key where it draws nothing")
     func levelAddressesRandomNumbersOnly() {
         #expect(pruned().key == pruned { $0.level = 5 }.key)
+    }
+
+    @Test("A size that images have already is left out, so that the key is that of images as they are")
+    func resizeToTheSame() throws {
+        let shape = DatasetShape(
+            name: "x", channels: 3, height: 32, width: 32, classes: 10, trainCount: 1, testCount: 1)
+        var data = DataSettings()
+        data.resize = 32
+        #expect(data.simplified(for: shape) == DataSettings())
+        data.resize = 16
+        #expect(data.simplified(for: shape) == data)
+        #expect(try shape.resized(to: nil) == shape && shape.resized(to: 32) == shape)
+        #expect(try shape.resized(to: 8).height == 8 && shape.resized(to: 8).width == 8)
+        let error = try #require(#expect(throws: SettingError.self) { try shape.resized(to: 12) })
+        #expect(error.description == "must divide the 32×32 pixels of x, as 32, 16, 8, 4, 2, 1 do, not be 12")
     }
 
     @Test("A request goes through JSON unchanged, and keeps its key")

@@ -72,6 +72,16 @@ import Testing
             ])
     }
 
+    @Test("Resized images make other layers; the size that they have makes the same tasks as none")
+    func resize() throws {
+        let whole = try plan("name: b\npruning: {levels: 1}")
+        let resized = try plan("name: a\npruning: {levels: 1}\ngrid: {resize: [28, 14]}")
+        #expect(resized.tasks.count == 4 && resized.tasks.prefix(2).map(\.key) == whole.tasks.map(\.key))
+        #expect(resized.tasks.map(\.task.data.resize) == [nil, nil, 14, 14])
+        let small = 14 * 14 * 300 + 300 * 100 + 100 * 10
+        #expect((0...1).map { resized.forecast(point: $0).surviving[0] } == [266_200, small])
+    }
+
     @Test("A precision has its own numerics id; one that is not built in is refused")
     func precision() throws {
         let yaml = "name: a\npruning: {levels: 0}\ngrid:\n  precision: [f32, bf16]"

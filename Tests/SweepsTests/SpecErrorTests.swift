@@ -125,6 +125,14 @@ import Testing
                 "name: a\ndata: {validation: 30000}",
                 "2: holding out 30000 of 30000 images for validation leaves none to train on"
             ),
+            (
+                "name: a\ndata:\n  resize: 16",
+                #"3: "data.resize" must divide the 28×28 pixels of glyphs, as 28, 14, 7, 4, 2, 1 do, not be 16"#
+            ),
+            (
+                "name: a\ndata: {augment: {flip: true, crop: 7}}\ngrid: {resize: [14, 7]}",
+                "2: a crop after 7 pixels of padding can leave nothing of 7×7 pixels; pad with fewer (where resize is 7)"
+            ),
             ("name: a\ndata:\n  train: 70000", "3: glyphs has 30000 training images, not 70000"),
             (
                 "name: a\ndata: {train: 5050}\ntraining: {batch: 60}",

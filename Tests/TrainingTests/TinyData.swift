@@ -53,7 +53,7 @@ enum TinyData {
         return (images, labels)
     }
 
-    private static func header(_ magic: UInt32, _ sizes: [Int]) -> [UInt8] {
+    static func header(_ magic: UInt32, _ sizes: [Int]) -> [UInt8] {
         ([magic] + sizes.map { UInt32($0) }).flatMap { word in
             (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) }
         }

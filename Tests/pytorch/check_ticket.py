@@ -4,8 +4,8 @@
     check_ticket.py TICKET.safetensors DATA
 
 DATA is the folder with the data set's test files (four IDX files, or CIFAR's test_batch.bin or test.bin), or a canonical
-safetensors data file, which a resized data set needs. Exits with 1 if the count differs from the one in the ticket's
-metadata, or if a pruned weight is not zero. Needs torch, numpy and safetensors.
+safetensors data file. Images are averaged down as the ticket says. Exits with 1 if the count differs from the one in the
+ticket's metadata, or if a pruned weight is not zero. Needs torch, numpy and safetensors.
 """
 import gzip
 import pathlib
@@ -47,6 +47,14 @@ def test_set(path):
     return read_idx(path, "t10k-images-idx3-ubyte"), read_idx(path, "t10k-labels-idx1-ubyte")
 
 
+def resized(images, side):
+    """The means of blocks of pixels, rounded to the nearest grey value, halves up."""
+    count, channels, height, width = images.shape
+    rows, columns = height // side, width // side
+    sums = images.reshape(count, channels, side, rows, side, columns).astype(numpy.int64).sum(axis=(3, 5))
+    return ((sums + rows * columns // 2) // (rows * columns)).astype(numpy.uint8)
+
+
 def network_of(metadata, images, classes):
     family, width = metadata["model"], float(metadata.get("width", 1))
     channels, side = images.shape[1], images.shape[3]
@@ -71,6 +79,8 @@ def main(ticket, data):
     masks = {name.removeprefix("mask."): value.bool() for name, value in tensors.items() if name.startswith("mask.")}
     images, labels = test_set(pathlib.Path(data))
     images = images.reshape(len(images), -1, *images.shape[-2:])
+    if "input_resize" in metadata:
+        images = resized(images, int(metadata["input_resize"]))
 
     classes = next(value for name, value in reversed(state.items()) if name in
                    ("output.bias", "fc.bias", "classifier.0.bias")).numel()

@@ -81,17 +81,19 @@ struct ImageSet {
     var testCount: Int { testLabels.count }
 
     /// The canonical file: what workers pull, and whose digest names the data set in keys.
-    /// - Parameter shape: all but its counts must hold.
     ///
     /// Tensors `train.images` u8 [N, C, H, W], `train.labels` u8 [N], and the same of `test`; metadata `name`, `classes`, and
     /// the `mean` and `std` per channel of all training pixels scaled to 0…1, separated by blanks.
+    /// - Parameter shape: of the images; its counts need not be theirs.
     func canonicalFile(_ shape: DatasetShape) -> [UInt8] {
         let image = [shape.channels, shape.height, shape.width]
         let pixels = image.reduce(1, *)
         precondition(
             trainImages.count == trainCount * pixels && testImages.count == testCount * pixels,
             "\(shape.name): not one label per image")
-        let moments = ImageSet.moments(of: trainImages, channels: shape.channels, pixels: shape.height * shape.width)
+        let moments = trainImages.withUnsafeBytes {
+            ImageSet.moments(of: $0, channels: shape.channels, pixels: shape.height * shape.width)
+        }
         return Safetensors.encode(
             [
                 .init(name: "train.images", shape: [trainCount] + image, trainImages),
@@ -108,21 +110,22 @@ struct ImageSet {
     }
 
     /// Mean and standard deviation of each channel's pixels in 0…1, from exact integer sums.
-    private static func moments(of images: [UInt8], channels: Int, pixels: Int) -> [(mean: Double, deviation: Double)] {
+    /// - Parameter images: [N][channels][pixels].
+    static func moments(
+        of images: UnsafeRawBufferPointer, channels: Int, pixels: Int
+    ) -> [(mean: Double, deviation: Double)] {
         var sums = [Int](repeating: 0, count: channels)
         var squares = [Int](repeating: 0, count: channels)
-        images.withUnsafeBufferPointer { images in
-            for plane in 0..<images.count / pixels {
-                var sum = 0
-                var square = 0
-                for index in plane * pixels..<(plane + 1) * pixels {
-                    let value = Int(images[index])
-                    sum += value
-                    square += value * value
-                }
-                sums[plane % channels] += sum
-                squares[plane % channels] += square
+        for plane in 0..<images.count / pixels {
+            var sum = 0
+            var square = 0
+            for index in plane * pixels..<(plane + 1) * pixels {
+                let value = Int(images[index])
+                sum += value
+                square += value * value
             }
+            sums[plane % channels] += sum
+            squares[plane % channels] += square
         }
         let count = Double(images.count / channels)
         return zip(sums, squares).map { sum, square in

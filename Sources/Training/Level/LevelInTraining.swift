@@ -10,6 +10,7 @@ struct LevelInTraining {
     private let start: LevelStart
     private let learningRate: LearningRate
     private var order: DataOrder
+    private let augmented: AugmentedBatch?
     private var step: Int
     private var metrics = Metrics()
     private var divergedAt: Int?
@@ -31,6 +32,9 @@ struct LevelInTraining {
         learningRate = LearningRate(task.training)
         order = try DataOrder(
             imageCount: data.shape.trainCount, data: task.data, batch: task.training.batch, seed: task.seeds.dataOrder)
+        augmented = Augmentation(task.data.augment, shape: data.shape, seed: task.seeds.augmentation).map {
+            AugmentedBatch($0, batch: task.training.batch)
+        }
         start = try LevelStart(
             task, data: data, registry: registry, engine: engine, memory: memory,
             masks: { network throws(TrainingError) in
@@ -57,9 +61,16 @@ struct LevelInTraining {
     }
 
     mutating func trainOneStep() throws(TrainingError) {
+        let rate = learningRate[step]
+        let epoch = order.epoch(of: step)
         let outcome = order.batch(at: step).withUnsafeBufferPointer { indices in
-            network.train(
-                images: data.trainImages, labels: data.trainLabels, indices: indices, learningRate: learningRate[step])
+            guard let augmented else {
+                return network.train(
+                    images: data.trainImages, labels: data.trainLabels, indices: indices, learningRate: rate)
+            }
+            return augmented.with(indices, of: data, epoch: epoch) { images, labels, indices in
+                network.train(images: images, labels: labels, indices: indices, learningRate: rate)
+            }
         }
         switch outcome {
         case .diverged:

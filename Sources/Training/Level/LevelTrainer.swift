@@ -77,7 +77,8 @@ public struct LevelTrainer: Sendable {
             throw .unreadable("the data set is not among the inputs")
         }
         var level = try LevelInTraining(
-            request, data: ImageData(path: dataset), registry: registry, engine: engine, memory: memory,
+            request, data: ImageData(path: dataset, settings: request.task.data), registry: registry, engine: engine,
+            memory: memory,
             inputs: inputs, outputDirectory: outputDirectory)
         if let resumeFile { level.resume(from: resumeFile) }
 

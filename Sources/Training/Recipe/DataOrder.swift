@@ -34,14 +34,16 @@ package struct DataOrder {
         random = CounterRandom(seed: seed, purpose: .dataOrder)
     }
 
+    /// The epoch of the step after `step` steps are done.
+    package func epoch(of step: Int) -> Int { step / (training.count / batch) }
+
     /// The images of the step after `step` steps are done.
     package mutating func batch(at step: Int) -> ArraySlice<Int32> {
-        let batches = training.count / batch
-        if step / batches != epoch {
-            epoch = step / batches
+        if self.epoch(of: step) != epoch {
+            epoch = self.epoch(of: step)
             order = random.permutation(of: training.count, epoch: epoch).map { training[Int($0)] }
         }
-        let first = step % batches * batch
+        let first = step % (training.count / batch) * batch
         return order[first..<first + batch]
     }
 }

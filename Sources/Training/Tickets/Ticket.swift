@@ -12,6 +12,7 @@ public struct Ticket {
     private let pixelMean: [Float]
     private let pixelDeviation: [Float]
     private let model: ModelSettings
+    private let resize: Int?
 
     /// Assembles the ticket of the level that `task` trained, and evaluates its trained weights on the test set, in f32.
     /// - Parameters:
@@ -22,7 +23,7 @@ public struct Ticket {
         of task: TrainingTask, final: String, rewind: String?, dataset: String, registry: Registry
     ) throws(TrainingError) {
         FloatingPointMode.flushDenormals()
-        let data = try ImageData(path: dataset)
+        let data = try ImageData(path: dataset, settings: task.data)
         let file = try TensorFile(path: final)
         // PyTorch computes in f32, and a ticket must get the same images right there. What the level reached in another precision
         // stands in its summary.
@@ -50,6 +51,7 @@ public struct Ticket {
         pixelMean = data.pixelMean
         pixelDeviation = data.pixelDeviation
         model = task.model
+        resize = task.data.resize
 
         let test = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
         let layers = zip(network.weightIndices, masks).map { index, mask in
@@ -87,6 +89,7 @@ public struct Ticket {
         metadata["shortcut"] = model.family == "resnet" ? model.shortcut.rawValue : nil
         metadata["input_mean"] = pixelMean.map { String($0) }.joined(separator: " ")
         metadata["input_std"] = pixelDeviation.map { String($0) }.joined(separator: " ")
+        metadata["input_resize"] = resize.map(String.init)
         metadata["spec"] = spec
         return Safetensors.encode(tensors, metadata: metadata)
     }
