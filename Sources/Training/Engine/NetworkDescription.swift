@@ -135,6 +135,9 @@ extension NetworkDescription {
     public func memoryBytes(batch: Int, stateCount: Int, survivors: [Int]? = nil) -> Int {
         let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
         let activations = (0...nodes.count).reduce(0) { $0 + 4 * shape(of: $1).floatsPerBlock * blocks }
+        let overwritten = nodes.filter { $0.layer is BatchNormDescription }.reduce(0) {
+            $0 + 4 * $1.output.floatsPerBlock * blocks
+        }
         var weight = 0
         let scratch = nodes.reduce(0) { sum, node in
             guard let count = node.parameters.first(where: \.isWeight)?.count else { return sum }
@@ -142,8 +145,8 @@ extension NetworkDescription {
             weight += 1
             return sum + node.layer.scratchBytes(of: shape(of: node.input), survivors: surviving, blocks: blocks)
         }
-        // The gradient by a tensor needs the tensor's own size, but for what a batch-norm reads.
-        return 2 * activations + scratch + 4 * trained(survivors) * (2 + stateCount)
+        // The gradient by a tensor needs the tensor's own size, but for what a batch-norm reads, which it overwrites.
+        return 2 * activations - overwritten + scratch + 4 * trained(survivors) * (2 + stateCount)
     }
 
     /// Numbers that are trained.
