@@ -1,7 +1,7 @@
 /// Every setting of one grid point. A value equal to its default leaves a task's key unchanged, so that a new setting with a
 /// no-op default keeps old results valid.
 public struct Settings: Hashable, Sendable {
-    /// Registered name of the data set: `glyphs`, `mnist`, `fashion-mnist`.
+    /// Registered name of the data set: `glyphs`, `mnist`, `cifar10`.
     public var dataset = "glyphs"
     public var data = DataSettings()
     public var model = ModelSettings()

@@ -12,7 +12,7 @@ public struct Registry: Sendable {
     public var numerics: [Precision: NumericsID] = [.f32: .f32Lanes16, .bf16: .bf16Tiles16]
 
     public static let standard = Registry(
-        datasets: [.glyphs, .mnist, .fashionMNIST, .cifar10, .cifar100],
+        datasets: [.glyphs, .colouredGlyphs, .mnist, .fashionMNIST, .cifar10, .cifar100],
         models: [.lenet300100, .mlp, .conv2, .conv4, .conv6, .resnet, .vgg],
         initialisations: [.glorotNormal, .glorotUniform, .kaimingNormal, .kaimingUniform, .orthogonal],
         optimizers: [.sgd, .adam, .adamW, .rmsProp],

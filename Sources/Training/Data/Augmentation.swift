@@ -67,7 +67,9 @@ package struct Augmentation {
                 let from = source + (plane * height + y + down) * width
                 row.update(repeating: 0, count: columns.lowerBound)
                 if isMirrored {
-                    for x in columns { row[x] = from[width - 1 - (x + right)] }
+                    let last = from + (width - 1 - right - columns.lowerBound)
+                    let to = row + columns.lowerBound
+                    for x in 0..<columns.count { to[x] = last[-x] }
                 } else {
                     (row + columns.lowerBound).update(from: from + columns.lowerBound + right, count: columns.count)
                 }

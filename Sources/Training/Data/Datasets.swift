@@ -16,6 +16,27 @@ extension DatasetSource {
             trainImages: train.images, trainLabels: train.labels, testImages: test.images, testLabels: test.labels)
     }
 
+    /// As `glyphs`, in colour and 32×32, for networks that take such images.
+    public static let colouredGlyphs = colouredGlyphs(
+        trainCount: ColouredGlyphs.trainCount, testCount: ColouredGlyphs.testCount,
+        goldenDigest: Digest(hex: "40aee23c47f5d30d09421e46a5e233034a8530d210128c1897f49a9fc98b75ec")!)
+
+    /// The first images of both parts of `glyphs-rgb`, for tests that want fewer.
+    package static func colouredGlyphs(trainCount: Int, testCount: Int, goldenDigest: Digest? = nil) -> DatasetSource {
+        DatasetSource(
+            shape: DatasetShape(
+                name: "glyphs-rgb", channels: 3, height: ColouredGlyphs.side, width: ColouredGlyphs.side,
+                classes: GlyphShapes.classes.count, trainCount: trainCount, testCount: testCount),
+            goldenDigest: goldenDigest
+        ) { _ throws(DataError) in
+            let train = ColouredGlyphs.draw(part: 0, count: trainCount)
+            let test = ColouredGlyphs.draw(part: 1, count: testCount)
+            return ImageSet(
+                trainImages: train.images, trainLabels: train.labels, testImages: test.images,
+                testLabels: test.labels)
+        }
+    }
+
     /// Handwritten digits (LeCun, Cortes and Burges). Digests are those of the files that their authors published.
     public static let mnist = idx(
         DatasetShape(
