@@ -6,6 +6,12 @@ typedef struct {
     int first, last;  // of all pieces
 } Piece;
 
+// Rows of x that a piece needs end before this one.
+static INLINE size_t end_of_x(const tk_tile_gradient *g, size_t row) {
+    size_t rows = smaller(g->strip, g->rows - row);
+    return (row + rows - 1) * g->stride + g->kernel;
+}
+
 // The second line of a pair, where there is one.
 static INLINE const float *partner(const tk_tile_gradient *g, size_t block, size_t column, const float *line, size_t step) {
     return (g->blocks_are_columns ? 2 * column : block) + 1 < g->blocks ? line + step : NULL;
@@ -50,30 +56,120 @@ static void convert_right(const tk_tile_gradient *g, const Piece *piece, size_t 
     }
 }
 
-// Sums of `outs` × `ins` tiles for one tap; those of the next 16 inputs are `next_input` further, those of the next outputs `next_output`.
-static INLINE void add_tap(
+// One column of dy with the three columns of x that its taps meet; those of tap 2 are loaded last.
+#define ADD_COLUMN(b0, b1, b2)           \
+    TILE_LOAD_LEFT(7, left);             \
+    TILE_DOT(0, 7, b0);                  \
+    TILE_DOT(1, 7, b1);                  \
+    TILE_LOAD_RIGHT(b2, right);          \
+    TILE_DOT(2, 7, b2);                  \
+    left += TILE_SUMS;                   \
+    right += TILE_SUMS
+// The same where the next column of dy is two columns of x further.
+#define ADD_SECOND_COLUMN(b0, b1, b2)    \
+    TILE_LOAD_LEFT(7, left);             \
+    TILE_DOT(0, 7, b0);                  \
+    TILE_LOAD_RIGHT(b1, right);          \
+    TILE_DOT(1, 7, b1);                  \
+    TILE_LOAD_RIGHT(b2, right + TILE_SUMS); \
+    TILE_DOT(2, 7, b2);                  \
+    left += TILE_SUMS;                   \
+    right += 2 * TILE_SUMS
+
+// Sums [3][16][16] of the three taps of a window's row: each tile of x that is loaded serves all of them.
+static INLINE void add_three_taps(
+    Tiles *tiles, const tk_tile_gradient *g, const Piece *piece, size_t o, size_t i, size_t tap_row, float *sums) {
+    size_t slots = tk_gradient_slots(g);
+    if (piece->first) {
+        TILE_ZERO(0);
+        TILE_ZERO(1);
+        TILE_ZERO(2);
+    } else {
+        TILE_LOAD_SUMS(0, sums);
+        TILE_LOAD_SUMS(1, sums + TILE_SUMS);
+        TILE_LOAD_SUMS(2, sums + 2 * TILE_SUMS);
+    }
+    for (size_t pair = 0; pair < piece->pairs; pair++) {
+        for (size_t row = 0; row < piece->rows; row++) {
+            size_t slot = ((piece->row + row) * g->stride + tap_row) % slots, column = 0;
+            const uint32_t *left = g->left + tk_left_tile(g, o, pair, row) * TILE_SUMS;
+            const uint32_t *right = g->right + tk_right_tile(g, i, pair, slot) * TILE_SUMS;
+            TILE_LOAD_RIGHT(4, right);
+            right += TILE_SUMS;
+            if (g->stride == 1) {
+                TILE_LOAD_RIGHT(5, right);
+                right += TILE_SUMS;
+                for (; column + 3 <= g->columns; column += 3) {
+                    ADD_COLUMN(4, 5, 6);
+                    ADD_COLUMN(5, 6, 4);
+                    ADD_COLUMN(6, 4, 5);
+                }
+                if (column < g->columns) {
+                    ADD_COLUMN(4, 5, 6);
+                }
+                if (column + 1 < g->columns) {
+                    ADD_COLUMN(5, 6, 4);
+                }
+            } else {
+                for (; column + 2 <= g->columns; column += 2) {
+                    ADD_SECOND_COLUMN(4, 5, 6);
+                    ADD_SECOND_COLUMN(6, 5, 4);
+                }
+                if (column < g->columns) {
+                    ADD_SECOND_COLUMN(4, 5, 6);
+                }
+            }
+        }
+    }
+    TILE_STORE_SUMS(0, sums);
+    TILE_STORE_SUMS(1, sums + TILE_SUMS);
+    TILE_STORE_SUMS(2, sums + 2 * TILE_SUMS);
+}
+#undef ADD_COLUMN
+#undef ADD_SECOND_COLUMN
+
+// Where the sums of 16 outputs by 16 inputs are; those that one piece completes need no place of their own.
+static INLINE float *sums_at(const tk_tile_gradient *g, const Piece *piece, size_t o, size_t i) {
+    return piece->first && piece->last ? g->sums : g->sums + (o * tk_tiles(g->inputs) + i) * g->mask.taps * TILE_SUMS;
+}
+
+static INLINE U add_windows(
+    Tiles *tiles, const tk_tile_gradient *g, const Piece *piece, size_t o, size_t i, U magnitude) {
+    float *sums = sums_at(g, piece, o, i);
+    for (size_t row = 0; row < TILE_WINDOW_ROWS; row++) {
+        add_three_taps(tiles, g, piece, o, i, row, sums + row * TILE_WINDOW_ROWS * TILE_SUMS);
+    }
+    if (!piece->last) return magnitude;
+    return compress_sums(
+        TILE_TAPS, &g->mask, sums, o * TILE_ROWS, i * TILE_ROWS, g->gradient, g->next, magnitude);
+}
+
+// The only tap of a kernel, for `outs` × `ins` tiles.
+static INLINE U add_points(
     Tiles *tiles, const int outs, const int ins, const tk_tile_gradient *g, const Piece *piece, size_t o, size_t i,
-    size_t tap, float *sums, size_t next_output, size_t next_input) {
-    size_t slots = tk_gradient_slots(g), tap_row = tap / g->kernel, tap_column = tap % g->kernel;
+    U magnitude) {
     size_t left_step = (tk_left_tile(g, 1, 0, 0) - tk_left_tile(g, 0, 0, 0)) * TILE_SUMS;
     size_t right_step = (tk_right_tile(g, 1, 0, 0) - tk_right_tile(g, 0, 0, 0)) * TILE_SUMS;
+    int passing = piece->first && piece->last;
+    float *at = sums_at(g, piece, o, i), *next = at + (passing ? 2 : tk_tiles(g->inputs)) * TILE_SUMS;
+    float *sums[4] = {at, at + TILE_SUMS, next, next + TILE_SUMS};
     if (piece->first) {
         TILE_ZERO(0);
         if (ins == 2) TILE_ZERO(1);
         if (outs == 2) TILE_ZERO(2);
         if (outs == 2 && ins == 2) TILE_ZERO(3);
     } else {
-        TILE_LOAD_SUMS(0, sums);
-        if (ins == 2) TILE_LOAD_SUMS(1, sums + next_input);
-        if (outs == 2) TILE_LOAD_SUMS(2, sums + next_output);
-        if (outs == 2 && ins == 2) TILE_LOAD_SUMS(3, sums + next_output + next_input);
+        TILE_LOAD_SUMS(0, sums[0]);
+        if (ins == 2) TILE_LOAD_SUMS(1, sums[1]);
+        if (outs == 2) TILE_LOAD_SUMS(2, sums[2]);
+        if (outs == 2 && ins == 2) TILE_LOAD_SUMS(3, sums[3]);
     }
     for (size_t pair = 0; pair < piece->pairs; pair++) {
         for (size_t row = 0; row < piece->rows; row++) {
-            size_t slot = ((piece->row + row) * g->stride + tap_row) % slots;
+            size_t slot = (piece->row + row) % tk_gradient_slots(g);
             const uint32_t *left = g->left + tk_left_tile(g, o, pair, row) * TILE_SUMS;
-            const uint32_t *right = g->right + (tk_right_tile(g, i, pair, slot) + tap_column) * TILE_SUMS;
-            for (size_t c = 0; c < g->columns; c++, left += TILE_SUMS, right += g->stride * TILE_SUMS) {
+            const uint32_t *right = g->right + tk_right_tile(g, i, pair, slot) * TILE_SUMS;
+            for (size_t c = 0; c < g->columns; c++, left += TILE_SUMS, right += TILE_SUMS) {
                 TILE_LOAD_LEFT(4, left);
                 TILE_LOAD_RIGHT(6, right);
                 TILE_DOT(0, 4, 6);
@@ -89,31 +185,14 @@ static INLINE void add_tap(
             }
         }
     }
-    TILE_STORE_SUMS(0, sums);
-    if (ins == 2) TILE_STORE_SUMS(1, sums + next_input);
-    if (outs == 2) TILE_STORE_SUMS(2, sums + next_output);
-    if (outs == 2 && ins == 2) TILE_STORE_SUMS(3, sums + next_output + next_input);
-}
-
-// All taps for `outs` × `ins` tiles, and what is left of them once the last piece is in.
-static INLINE U add_taps(
-    Tiles *tiles, const int outs, const int ins, const tk_tile_gradient *g, const Piece *piece, size_t o, size_t i,
-    U magnitude) {
-    size_t taps = g->mask.taps;
-    // Sums that one piece completes need no place of their own.
-    int passing = piece->first && piece->last;
-    size_t next_input = taps * TILE_SUMS, next_output = (passing ? 2 : tk_tiles(g->inputs)) * next_input;
-    float *sums = g->sums + (passing ? 0 : o * next_output + i * next_input);
-    for (size_t tap = 0; tap < taps; tap++) {
-        add_tap(tiles, outs, ins, g, piece, o, i, tap, sums + tap * TILE_SUMS, next_output, next_input);
-    }
-    if (!piece->last) return magnitude;
-    for (size_t n = 0; n < (size_t)outs; n++) {
-        for (size_t m = 0; m < (size_t)ins; m++) {
-            const float *done = sums + n * next_output + m * next_input;
-            size_t output = (o + n) * TILE_ROWS, input = (i + m) * TILE_ROWS;
-            if (taps == 1) magnitude = compress_sums(1, &g->mask, done, output, input, g->gradient, g->next, magnitude);
-            else magnitude = compress_sums(TILE_TAPS, &g->mask, done, output, input, g->gradient, g->next, magnitude);
+    TILE_STORE_SUMS(0, sums[0]);
+    if (ins == 2) TILE_STORE_SUMS(1, sums[1]);
+    if (outs == 2) TILE_STORE_SUMS(2, sums[2]);
+    if (outs == 2 && ins == 2) TILE_STORE_SUMS(3, sums[3]);
+    for (size_t n = 0; piece->last && n < 4; n++) {
+        if (n / 2 < (size_t)outs && n % 2 < (size_t)ins) {
+            magnitude = compress_sums(
+                1, &g->mask, sums[n], (o + n / 2) * TILE_ROWS, (i + n % 2) * TILE_ROWS, g->gradient, g->next, magnitude);
         }
     }
     return magnitude;
@@ -123,12 +202,18 @@ static INLINE U add_piece(Tiles *tiles, const tk_tile_gradient *g, const Piece *
     size_t outputs = tk_tiles(g->outputs), inputs = tk_tiles(g->inputs);
     for (size_t near = 0; near < inputs; near += g->near_inputs) {
         size_t end = smaller(near + g->near_inputs, inputs);
+        if (g->kernel > 1) {
+            for (size_t o = 0; o < outputs; o++) {
+                for (size_t i = near; i < end; i++) magnitude = add_windows(tiles, g, piece, o, i, magnitude);
+            }
+            continue;
+        }
         for (size_t o = 0; o < outputs; o += 2) {
             for (size_t i = near; i < end; i += 2) {
-                if (o + 1 < outputs && i + 1 < end) magnitude = add_taps(tiles, 2, 2, g, piece, o, i, magnitude);
-                else if (o + 1 < outputs) magnitude = add_taps(tiles, 2, 1, g, piece, o, i, magnitude);
-                else if (i + 1 < end) magnitude = add_taps(tiles, 1, 2, g, piece, o, i, magnitude);
-                else magnitude = add_taps(tiles, 1, 1, g, piece, o, i, magnitude);
+                if (o + 1 < outputs && i + 1 < end) magnitude = add_points(tiles, 2, 2, g, piece, o, i, magnitude);
+                else if (o + 1 < outputs) magnitude = add_points(tiles, 2, 1, g, piece, o, i, magnitude);
+                else if (i + 1 < end) magnitude = add_points(tiles, 1, 2, g, piece, o, i, magnitude);
+                else magnitude = add_points(tiles, 1, 1, g, piece, o, i, magnitude);
             }
         }
     }
@@ -155,7 +240,7 @@ tk_magnitude NAME(tile_gradient)(const tk_tile_gradient *g) {
                 .first = block == 0 && row == 0,
                 .last = block + 2 * g->pairs >= blocks && row + g->strip >= g->rows,
             };
-            size_t end = (row + piece.rows - 1) * g->stride + g->kernel;
+            size_t end = end_of_x(g, row);
             convert_left(g, &piece);
             convert_right(g, &piece, converted, end);
             converted = end;
