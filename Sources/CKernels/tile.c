@@ -166,8 +166,13 @@ void tk_tile_load(
     load_weights(backend, &w);
 }
 
-// What is converted, summed and stored before the next: it stays in the second-level cache.
-enum { NEAR_BYTES = 1 << 20, STRIP_BYTES = 1 << 18 };
+// Pairs that are converted before they are summed: they stay in the second-level cache. More, if there are so many weights that
+// reading all of them again costs more than reading pairs from further away.
+enum { STRIP_BYTES = 1 << 18, NEAR_BYTES = 1 << 20, FEW_WEIGHTS = 1 << 17 };
+
+static size_t near_bytes(const tk_tile_layer *layer) {
+    return layer->outputs * layer->inputs * layer->kernel * layer->kernel <= FEW_WEIGHTS ? STRIP_BYTES : NEAR_BYTES;
+}
 
 static size_t pair_bytes(size_t lines, size_t channels) {
     return lines * half_of(channels) * TK_LANES * sizeof(uint32_t);
@@ -183,8 +188,8 @@ typedef struct {
 static Strip strip_of(const tk_tile_layer *layer, const Grid *source, int follow) {
     size_t map_rows = source->rows + 2 * source->halo, row_lines = source->row / TK_LANES;
     size_t block_bytes = pair_bytes(source->plane_lines, source->channels);
-    Strip strip = {smaller(source->blocks, larger_of(1, NEAR_BYTES / block_bytes)), source->rows, map_rows};
-    if (block_bytes <= NEAR_BYTES || !follow) return strip;
+    Strip strip = {smaller(source->blocks, larger_of(1, near_bytes(layer) / block_bytes)), source->rows, map_rows};
+    if (block_bytes <= near_bytes(layer) || !follow) return strip;
     size_t rows = STRIP_BYTES / pair_bytes(row_lines, source->channels) / 4 * 4;
     strip.rows = smaller(source->rows, larger_of(4, rows));
     strip.slots = smaller(map_rows, strip.rows + layer->kernel - 1);
@@ -223,7 +228,8 @@ static void load_rows(
 }
 
 // A product of windows over `source` that stores into `result`; where they begin and their sizes are still to be set.
-static tk_tile_product product_over(const Grid *source, const Strip *strip, const Grid *result, size_t stride) {
+static tk_tile_product product_over(
+    const tk_tile_layer *layer, const Grid *source, const Strip *strip, const Grid *result, size_t stride) {
     size_t half = half_of(source->channels);
     return (tk_tile_product){
         .slots = strip->slots,
@@ -234,7 +240,8 @@ static tk_tile_product product_over(const Grid *source, const Strip *strip, cons
         .outputs = result->channels,
         .result_block = result->block,
         .result_plane = result->plane,
-        .near_tiles = larger_of(1, NEAR_BYTES / pair_bytes(TILE_POSITIONS * stride * stride, source->channels)),
+        .near_tiles =
+            larger_of(1, near_bytes(layer) / pair_bytes(TILE_POSITIONS * stride * stride, source->channels)),
     };
 }
 
@@ -249,7 +256,7 @@ tk_magnitude tk_tile_forward(
     size_t edge = (layer->kernel - 1) / 2, margin = source.halo - edge;
     float *lanes = scratch;
     uint32_t *pairs = (uint32_t *)(lanes + lanes_bytes(layer) / sizeof(float));
-    tk_tile_product p = product_over(&source, &strip, &result, layer->stride);
+    tk_tile_product p = product_over(layer, &source, &strip, &result, layer->stride);
     p.pairs = pairs + margin * half_of(layer->inputs) * TK_LANES;
     p.first_row = margin;
     p.window_rows = layer->kernel;
@@ -297,7 +304,7 @@ tk_magnitude tk_tile_input_gradient(
     size_t half = half_of(layer->outputs), stride = layer->stride;
     Strip strip = strip_of(layer, &source, stride == 1);
     uint32_t *pairs = scratch;
-    tk_tile_product p = product_over(&source, &strip, &result, 1);
+    tk_tile_product p = product_over(layer, &source, &strip, &result, 1);
     p.result_row = stride * result.row;
     p.result_column = stride * TK_LANES;
     tk_magnitude magnitude = 0;

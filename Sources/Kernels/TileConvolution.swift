@@ -4,7 +4,7 @@ import CKernels
 /// that is stored are f32. The order of every sum stands in `tile_kernels.h`; the backend changes no bit. Pruned weights cost
 /// as much as others.
 ///
-/// An object holds scratch memory: one thread at a time may use it.
+/// One thread at a time may use an object and its scratch memory.
 public final class TileConvolution {
     public let shape: ConvolutionShape
     public var survivorCount: Int { layer.survivorCount }
@@ -15,13 +15,16 @@ public final class TileConvolution {
         instructionSet: layer.backend.instructionSet)
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
-    public init(shape: ConvolutionShape, survivors: [Bool]?, backend: TileBackend = .current) {
+    public init(
+        shape: ConvolutionShape, survivors: [Bool]?, backend: TileBackend = .current,
+        scratch: TileScratch = TileScratch()
+    ) {
         self.shape = shape
         layer = TileLayer(
             tk_tile_layer(
                 inputs: shape.input.channels, outputs: shape.outputs, height: shape.input.height,
                 width: shape.input.width, kernel: shape.kernel, stride: shape.stride, features: 0),
-            survivors: survivors, backend: backend)
+            survivors: survivors, backend: backend, scratch: scratch)
     }
 
     /// Chooses the outputs that take part: the others become +0, and their gradients do not reach the input. At first all take part.

@@ -7,7 +7,7 @@ import CKernels
 /// Weights and their gradient are compact: the survivors in PyTorch's order, [output][input] flat, padded with +0 to a multiple
 /// of 16. Batches are stored [feature][example], with room for `DenseShape.padded` rows.
 ///
-/// An object holds scratch memory: one thread at a time may use it.
+/// One thread at a time may use an object and its scratch memory.
 public final class TileDense {
     public let inputs: Int
     public let outputs: Int
@@ -16,13 +16,16 @@ public final class TileDense {
     private let kernels: DenseKernels
 
     /// - Parameter survivors: [output][input] flat; nil where all survive.
-    public init(inputs: Int, outputs: Int, survivors: [Bool]?, backend: TileBackend = .current) {
+    public init(
+        inputs: Int, outputs: Int, survivors: [Bool]?, backend: TileBackend = .current,
+        scratch: TileScratch = TileScratch()
+    ) {
         precondition(inputs > 0 && outputs > 0, "a dense layer of \(inputs) inputs and \(outputs) outputs")
         self.inputs = inputs
         self.outputs = outputs
         layer = TileLayer(
             tk_tile_layer(inputs: inputs, outputs: outputs, height: 1, width: 1, kernel: 1, stride: 1, features: 1),
-            survivors: survivors, backend: backend)
+            survivors: survivors, backend: backend, scratch: scratch)
         kernels = DenseKernels(backend.instructionSet)
     }
 

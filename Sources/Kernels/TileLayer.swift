@@ -1,6 +1,6 @@
 import CKernels
 
-/// What convolutions and dense layers over bf16 tiles share: where weights lie in tiles, and scratch memory.
+/// What convolutions and dense layers over bf16 tiles have in common.
 final class TileLayer {
     let survivorCount: Int
     let backend: TileBackend
@@ -11,15 +11,16 @@ final class TileLayer {
     private let backwardWeights: AlignedBuffer<UInt16>
     /// Which outputs take part; nil where all do.
     private var live: [UInt8]?
-    private var scratch = AlignedBuffer<UInt8>(zeroed: 0)
+    private let scratch: TileScratch
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
-    init(_ layer: tk_tile_layer, survivors: [Bool]?, backend: TileBackend) {
+    init(_ layer: tk_tile_layer, survivors: [Bool]?, backend: TileBackend, scratch: TileScratch) {
         let weightCount = layer.outputs * layer.inputs * layer.kernel * layer.kernel
         precondition(backend.isSupported, "\(backend) does not run on this processor")
         precondition(survivors.map { $0.count == weightCount } ?? true, "a mask of another size")
         self.layer = layer
         self.backend = backend
+        self.scratch = scratch
         var layer = layer
         forwardWeights = AlignedBuffer(zeroed: tk_tile_forward_count(&layer))
         backwardWeights = AlignedBuffer(zeroed: tk_tile_backward_count(&layer))
@@ -78,8 +79,6 @@ final class TileLayer {
 
     private func scratch(for blocks: Int) -> UnsafeMutableRawPointer {
         precondition(blocks > 0, "\(blocks) blocks of 16 examples")
-        let byteCount = tk_tile_scratch_bytes(&layer, blocks)
-        if scratch.count < byteCount { scratch = AlignedBuffer(zeroed: byteCount) }
-        return UnsafeMutableRawPointer(scratch.pointer)
+        return scratch.pointer(byteCount: tk_tile_scratch_bytes(&layer, blocks))
     }
 }

@@ -59,6 +59,8 @@ struct LayerPlace {
     /// Groups of 16 images there is room for.
     let blockCapacity: Int
     let engine: Engine
+    /// The network's own.
+    let tileScratch: TileScratch
 }
 
 /// Where a layer's share of the gradient by its input goes.

@@ -67,6 +67,7 @@ public final class Network {
         let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
         let stateCount = optimizer.slots.count
         let activations = (0...description.nodes.count).map { BatchMemory(description.shape(of: $0), blocks: blocks) }
+        let tileScratch = TileScratch()
         var layers: [any Layer] = []
         var tensors: [ParameterTensor] = []
         var layerOf: [Int] = []
@@ -78,7 +79,7 @@ public final class Network {
                         input: description.shape(of: node.input), x: activations[node.input],
                         y: activations[position + 1], shortcut: node.shortcut.map { activations[$0] }, tensors: own,
                         needsInputGradient: node.input > 0, inputIsNotNegative: description.isNotNegative(node.input),
-                        blockCapacity: blocks, engine: engine)))
+                        blockCapacity: blocks, engine: engine, tileScratch: tileScratch)))
             tensors += own
             layerOf += own.map { _ in position }
             // A convolution makes the sums of the batch-norm after it while it stores.

@@ -115,6 +115,7 @@ final class ConvolutionLayer: SummingLayer {
     private let weight: ParameterTensor
     private let bias: ParameterTensor?
     private let engine: Engine
+    private let tileScratch: TileScratch
     private let update: DenseKernels
     private var kernels: any ConvolutionKernels
     private var live: [Bool]
@@ -130,23 +131,24 @@ final class ConvolutionLayer: SummingLayer {
         weight = place.tensors[0]
         bias = description.hasBias ? place.tensors[1] : nil
         engine = place.engine
+        tileScratch = place.tileScratch
         update = DenseKernels(place.engine.instructionSet)
         live = Array(repeating: true, count: shape.outputs)
-        kernels = ConvolutionLayer.kernels(shape, survivors: nil, engine)
+        kernels = ConvolutionLayer.kernels(shape, survivors: nil, engine, tileScratch)
     }
 
     private static func kernels(
-        _ shape: ConvolutionShape, survivors: [Bool]?, _ engine: Engine
+        _ shape: ConvolutionShape, survivors: [Bool]?, _ engine: Engine, _ tileScratch: TileScratch
     ) -> any ConvolutionKernels {
         switch engine.precision {
         case .f32: PlainConvolution(shape, survivors: survivors, engine: engine)
-        case .bf16: TileConvolution(shape: shape, survivors: survivors, backend: engine.tiles)
+        case .bf16: TileConvolution(shape: shape, survivors: survivors, backend: engine.tiles, scratch: tileScratch)
         }
     }
 
     func setMask(_ mask: Mask?) {
         weight.lay(mask, .compact)
-        kernels = ConvolutionLayer.kernels(shape, survivors: mask?.survives, engine)
+        kernels = ConvolutionLayer.kernels(shape, survivors: mask?.survives, engine, tileScratch)
         live = Array(repeating: true, count: shape.outputs)
         isLoaded = false
     }

@@ -151,13 +151,15 @@ private final class Tiles: DenseWeights {
     private let kernels: TileDense
     private let weight, bias: ParameterTensor
 
-    init(_ weight: ParameterTensor, _ bias: ParameterTensor, rectifies: Bool, engine: Engine) {
+    init(
+        _ weight: ParameterTensor, _ bias: ParameterTensor, rectifies: Bool, engine: Engine, scratch: TileScratch
+    ) {
         self.weight = weight
         self.bias = bias
         self.rectifies = rectifies
         kernels = TileDense(
             inputs: weight.parameter.shape[1], outputs: weight.parameter.shape[0], survivors: weight.mask?.survives,
-            backend: engine.tiles)
+            backend: engine.tiles, scratch: scratch)
     }
 
     func setLive(_ outputs: [Bool]) { kernels.setLive(outputs: outputs) }
@@ -189,6 +191,7 @@ final class DenseLayer: Layer {
     private let weight, bias: ParameterTensor
     private let blockCapacity: Int
     private let engine: Engine
+    private let tileScratch: TileScratch
     private let updates: DenseKernels
     private var weights: any DenseWeights
     private var live: [Bool]
@@ -212,14 +215,16 @@ final class DenseLayer: Layer {
         bias = place.tensors[1]
         blockCapacity = place.blockCapacity
         engine = place.engine
+        tileScratch = place.tileScratch
         updates = DenseKernels(place.engine.instructionSet)
         live = Array(repeating: true, count: outputs)
-        weights = DenseLayer.weights(nil, weight, bias, rectifies: rectifies, blockCapacity: blockCapacity, engine)
+        weights = DenseLayer.weights(
+            nil, weight, bias, rectifies: rectifies, blockCapacity: blockCapacity, engine, tileScratch)
     }
 
     private static func weights(
         _ mask: Mask?, _ weight: ParameterTensor, _ bias: ParameterTensor, rectifies: Bool, blockCapacity: Int,
-        _ engine: Engine
+        _ engine: Engine, _ tileScratch: TileScratch
     ) -> any DenseWeights {
         let density = mask.map { Double($0.survivors) / Double($0.count) } ?? 1
         let isSparse =
@@ -231,7 +236,7 @@ final class DenseLayer: Layer {
         switch engine.precision {
         case .bf16:
             weight.lay(mask, .compact)
-            return Tiles(weight, bias, rectifies: rectifies, engine: engine)
+            return Tiles(weight, bias, rectifies: rectifies, engine: engine, scratch: tileScratch)
         case .f32 where isSparse:
             weight.lay(mask, .compact)
             return Survivors(weight, bias, rectifies: rectifies, engine: engine)
@@ -245,7 +250,8 @@ final class DenseLayer: Layer {
     var backwardNeed: BlockNeed { .wholeBatch }
 
     func setMask(_ mask: Mask?) {
-        weights = DenseLayer.weights(mask, weight, bias, rectifies: rectifies, blockCapacity: blockCapacity, engine)
+        weights = DenseLayer.weights(
+            mask, weight, bias, rectifies: rectifies, blockCapacity: blockCapacity, engine, tileScratch)
         live = Array(repeating: true, count: outputs)
         isLoaded = false
     }
