@@ -14,10 +14,22 @@ public enum MachinePeak {
         return best(operations: tk_tile_peak_operations(backend.code)) { tk_tile_peak_run(backend.code, $0) }
     }
 
+    /// Bytes read and written by a copy of `byteCount` bytes, which shows the cache that so many bytes fit in.
+    public static func gigabytesPerSecond(copying byteCount: Int) -> Double {
+        let count = max(1, byteCount / 4)
+        let source = AlignedBuffer<Float>(zeroed: count)
+        let target = AlignedBuffer<Float>(zeroed: count)
+        let copies = max(1, (1 << 27) / (4 * count))
+        return best(operations: 8 * Double(count), rounds: copies) { rounds in
+            for _ in 0..<rounds { target.pointer.update(from: source.pointer, count: count) }
+            return target[count - 1]
+        }
+    }
+
     /// The best of several short runs: what others take from the machine only lowers a run.
-    private static func best(operations: Double, _ run: (Int) -> Float) -> Double {
+    private static func best(operations: Double, rounds: Int? = nil, _ run: (Int) -> Float) -> Double {
         let clock = ContinuousClock()
-        let rounds = max(1, Int(2e8 / operations))
+        let rounds = rounds ?? max(1, Int(2e8 / operations))
         let rates = (0..<9).map { _ in
             let start = clock.now
             let result = run(rounds)

@@ -2,5 +2,5 @@ import ArgumentParser
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchTrainCommand.self])
+        commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchTrainCommand.self, BenchKernelsCommand.self])
 }
