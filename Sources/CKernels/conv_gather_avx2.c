@@ -11,6 +11,7 @@
 #define GROUP 6
 #define GROUP_POSITIONS 1
 #define POSITIONS 6
+#define WIDE_ROWS 0
 #define NAME(f) tk_avx2_##f
 #include "conv_gather_template.h"
 

@@ -12,6 +12,7 @@
 #define GROUP 6
 #define GROUP_POSITIONS 4
 #define POSITIONS 8
+#define WIDE_ROWS 2
 #define NAME(f) tk_avx512_##f
 #include "conv_gather_template.h"
 

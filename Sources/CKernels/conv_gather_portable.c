@@ -6,5 +6,6 @@
 #define GROUP 1
 #define GROUP_POSITIONS 1
 #define POSITIONS 1
+#define WIDE_ROWS 0
 #define NAME(f) tk_portable_##f
 #include "conv_gather_template.h"

@@ -3,6 +3,7 @@
 //   GROUP            channels that share a look at a source line on the dense path, at most 6
 //   GROUP_POSITIONS  positions of their accumulators, at most 8
 //   POSITIONS        positions of the accumulators of one channel, at most 8
+//   WIDE_ROWS        rows of 8 neighbouring positions of the accumulators of one channel, at most 2; 0 if it takes POSITIONS instead
 //   NAME(f)          the name of f for this instruction set
 
 size_t NAME(conv_group)(void) { return GROUP; }
@@ -17,6 +18,8 @@ typedef struct {
     // Positions go in rounds of about equal length: round k are round[k] ..< round[k + 1]. group_round: of groups of channels.
     size_t rounds, group_rounds;
     size_t round[TK_CONV_PANEL + 1], group_round[TK_CONV_PANEL + 1];
+    // Rows of 8 neighbouring positions that the panel consists of, at most WIDE_ROWS; 0 if it is not made of such.
+    size_t wide_rows;
     // Where the positions lie, in floats from the first halo corner of channel 0 of block 0.
     size_t source_at[TK_CONV_PANEL], target_at[TK_CONV_PANEL];
     int begins, ends;
@@ -24,19 +27,16 @@ typedef struct {
     U magnitude;
 } Panel;
 
-// The end of the chain of the channel whose plane starts at float `plane`, at position p.
-static INLINE void finish_chain(Panel *panel, size_t plane, size_t p, V sum) {
-    const tk_conv_finish *finish = panel->finish;
-    size_t at = panel->target_at[p] + plane;
+// The end of a chain whose result is at float `at` of the target.
+static INLINE V finished(const tk_conv_finish *finish, size_t at, V sum) {
     if (finish->addend) sum = v_add(sum, v_load(finish->addend + at));
     sum = v_add(sum, v_zero());
     if (finish->rectify) sum = v_rectified(sum);
     if (finish->gate) sum = v_where_positive(v_load(finish->gate + at), sum);
-    v_store(panel->target + at, sum);
-    panel->magnitude = u_max(panel->magnitude, sum);
+    return sum;
 }
 
-// Asks for the lines that finish_chain is going to read: a chain takes as long as they take to come. Asking for the result's line
+// Asks for the lines that `finished` is going to read: a chain takes as long as they take to come. Asking for the result's line
 // in the same way gained nothing, and cost where chains are short.
 static INLINE void expect_finish(const Panel *panel, size_t plane, size_t p) {
     const tk_conv_finish *finish = panel->finish;
@@ -45,11 +45,13 @@ static INLINE void expect_finish(const Panel *panel, size_t plane, size_t p) {
     if (finish->gate) __builtin_prefetch(finish->gate + at);
 }
 
-// A piece of the chains of `channels` channels from the n-th on, at `positions` positions from the p-th on.
+// A piece of the chains of `channels` channels from the n-th on, at `rows` · `columns` positions from the p-th on. `step`: floats
+// of the source between the columns of a row.
 static INLINE void gather(
-    const int channels, const int positions, Panel *panel, size_t n, size_t p, const tk_conv_link *link,
-    const tk_conv_link *end, const float *weights) {
-    V sum[GROUP][8];
+    const int channels, const int rows, const int columns, const int step, Panel *panel, size_t n, size_t p,
+    const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
+    const int positions = rows * columns;
+    V sum[GROUP][16];
     float *waiting = panel->waiting + TK_LANES * (n * panel->count + p);
     if (panel->begins) {
         UNROLL for (int r = 0; r < channels; r++) {
@@ -71,34 +73,61 @@ static INLINE void gather(
         }
     }
     size_t at[8];
-    UNROLL for (int c = 0; c < positions; c++) at[c] = panel->source_at[p + c];
+    UNROLL for (int row = 0; row < rows; row++) at[row] = panel->source_at[p + row * columns];
     for (const float *source = panel->source; link < end; link++) {
         const float *line = source + (uint32_t)*link, *weight = weights + (*link >> 32);
         V w[GROUP];
         UNROLL for (int r = 0; r < channels; r++) w[r] = v_set1(weight[r]);
         UNROLL for (int c = 0; c < positions; c++) {
-            V value = v_load(line + at[c]);
+            V value = v_load(line + at[c / columns] + c % columns * step);
             UNROLL for (int r = 0; r < channels; r++) sum[r][c] = v_fma(w[r], value, sum[r][c]);
         }
     }
+    if (!panel->ends) {
+        UNROLL for (int r = 0; r < channels; r++) {
+            UNROLL for (int c = 0; c < positions; c++) v_store(waiting + TK_LANES * (r * panel->count + c), sum[r][c]);
+        }
+        return;
+    }
+    // Copies, because a store of lanes may change anything in memory as far as the compiler knows: each magnitude would wait for
+    // the one before to come back from there.
+    const tk_conv_finish finish = *panel->finish;
+    float *target = panel->target;
+    U magnitude = panel->magnitude;
     UNROLL for (int r = 0; r < channels; r++) {
         size_t plane = TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
         UNROLL for (int c = 0; c < positions; c++) {
-            if (panel->ends) finish_chain(panel, plane, p + c, sum[r][c]);
-            else v_store(waiting + TK_LANES * (r * panel->count + c), sum[r][c]);
+            size_t place = panel->target_at[p + c] + plane;
+            V result = finished(&finish, place, sum[r][c]);
+            v_store(target + place, result);
+            magnitude = u_max(magnitude, result);
         }
     }
+    panel->magnitude = magnitude;
 }
 
 #define CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 
 static void gather_one(
     Panel *panel, size_t n, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
+#if WIDE_ROWS
+    if (panel->wide_rows) {
+        int two_rows = panel->wide_rows == 2;
+        if (panel->plan->source_column == 1) {
+            if (two_rows) gather(1, 2, 8, TK_LANES, panel, n, 0, link, end, weights);
+            else gather(1, 1, 8, TK_LANES, panel, n, 0, link, end, weights);
+        } else {
+            if (two_rows) gather(1, 2, 8, 2 * TK_LANES, panel, n, 0, link, end, weights);
+            else gather(1, 1, 8, 2 * TK_LANES, panel, n, 0, link, end, weights);
+        }
+        return;
+    }
+#endif
     for (size_t k = 0; k < panel->rounds; k++) {
         size_t p = panel->round[k];
         switch (panel->round[k + 1] - p) {
 #define CASE(c) \
-    case c: gather(1, c < POSITIONS ? c : POSITIONS, panel, n, p, link, end, weights); break;
+    case c: gather(1, c < POSITIONS ? c : POSITIONS, 1, 0, panel, n, p, link, end, weights); break;
             CASES
 #undef CASE
         }
@@ -112,7 +141,7 @@ static INLINE void gather_some(
         size_t p = panel->group_round[k];
         switch (panel->group_round[k + 1] - p) {
 #define CASE(c) \
-    case c: gather(channels, c < GROUP_POSITIONS ? c : GROUP_POSITIONS, panel, n, p, link, end, weights); break;
+    case c: gather(channels, c < GROUP_POSITIONS ? c : GROUP_POSITIONS, 1, 0, panel, n, p, link, end, weights); break;
             CASES
 #undef CASE
         }
@@ -130,22 +159,60 @@ static void gather_group(
     }
 }
 
-static void gather_panel(Panel *panel, const tk_conv_class *class, const float *weights) {
+// The panel that comes after one: what of the source it meets that the panels before have not met, in rows from `row` on of
+// the lines from `first` on, in channel 0. `first` is NULL where there is none.
+typedef struct {
+    const float *first;
+    size_t row;
+} Next;
+
+// The next panel's source lines for a piece of its chains, asked for a few at a time while the same piece of this panel is
+// computed: they lie in too many places for the processor to ask for them by itself.
+typedef struct {
+    Next next;
+    size_t source, block, row;
+    size_t rows, parts, due;  // in each of `parts` parts `rows` / `parts` rows become due; `due` counts in 1 / `parts`
+} Fetch;
+
+static Fetch fetch_of(const tk_conv_plan *plan, const tk_conv_class *class, Next next, size_t k, size_t parts) {
+    size_t first = plan->sources * k / class->chunks, last = plan->sources * (k + 1) / class->chunks;
+    size_t rows = next.first ? (last - first) * class->panel_blocks * (class->meets_rows - next.row) : 0;
+    return (Fetch){.next = next, .source = first, .row = next.row, .rows = rows, .parts = parts};
+}
+
+static INLINE void fetch_part(Fetch *fetch, const tk_conv_plan *plan, const tk_conv_class *class) {
+    for (fetch->due += fetch->rows; fetch->due >= fetch->parts; fetch->due -= fetch->parts) {
+        const float *line = fetch->next.first
+            + TK_LANES * (plan->source[fetch->source] + fetch->block * plan->source_block + fetch->row * plan->source_line);
+        for (size_t n = 0; n < class->meets_columns; n++) __builtin_prefetch(line + TK_LANES * n, 0, 2);
+        if (++fetch->row < class->meets_rows) continue;
+        fetch->row = fetch->next.row;
+        if (++fetch->block < class->panel_blocks) continue;
+        fetch->block = 0;
+        fetch->source++;
+    }
+}
+
+static void gather_panel(Panel *panel, const tk_conv_class *class, const float *weights, Next next) {
     const tk_conv_plan *plan = panel->plan;
     size_t groups = (plan->channels + GROUP - 1) / GROUP;
     for (size_t k = 0; k < class->chunks; k++) {
         panel->begins = k == 0;
         panel->ends = k + 1 == class->chunks;
+        Fetch fetch = fetch_of(plan, class, next, k, plan->dense ? groups : plan->channels);
         if (plan->dense) {
             const tk_conv_link *link = class->links + class->segments[k], *end = class->links + class->segments[k + 1];
             for (size_t g = 0; g < groups; g++) {
                 size_t first = plan->channels * g / groups, last = plan->channels * (g + 1) / groups;
                 gather_group(panel, first, last - first, link, end, weights + g * plan->group_weights);
+                fetch_part(&fetch, plan, class);
             }
         } else {
             const uint32_t *segments = class->segments + k * plan->channels;
+            const uint32_t *order = class->order + k * plan->channels;
             for (size_t n = 0; n < plan->channels; n++) {
-                gather_one(panel, n, class->links + segments[n], class->links + segments[n + 1], weights);
+                gather_one(panel, order[n], class->links + segments[n], class->links + segments[n + 1], weights);
+                fetch_part(&fetch, plan, class);
             }
         }
     }
@@ -221,9 +288,34 @@ static void place_panel(
             }
         }
     }
+    panel->wide_rows = 0;
+    if (WIDE_ROWS && last_block - block == 1 && last_column - column == 8 && last_row - row <= WIDE_ROWS) {
+        panel->wide_rows = last_row - row;
+    }
     if (panel->count == count) return;
     panel->rounds = cut(panel->count, POSITIONS, panel->round);
     panel->group_rounds = cut(panel->count, GROUP_POSITIONS, panel->group_round);
+}
+
+static Next next_panel(
+    const tk_conv_plan *plan, const tk_conv_class *class, const float *source, size_t blocks, size_t block, size_t row,
+    size_t column) {
+    Next next = {NULL, 0};
+    if (!class->fetches) return next;
+    if ((column += class->panel_columns) >= class->columns) {
+        column = 0;
+        if ((row += class->panel_rows) >= class->rows) {
+            row = 0;
+            if ((block += class->panel_blocks) >= blocks) return next;
+        }
+    }
+    next.first = source + TK_LANES
+        * (class->source + class->meets + block * plan->source_block + row * plan->source_row
+            + column * plan->source_column);
+    // The panels of the row above have met the others.
+    size_t new_rows = class->panel_rows * plan->source_row / plan->source_line;
+    if (row > 0 && new_rows < class->meets_rows) next.row = class->meets_rows - new_rows;
+    return next;
 }
 
 tk_magnitude NAME(conv_gather)(
@@ -247,7 +339,8 @@ tk_magnitude NAME(conv_gather)(
             for (size_t row = 0; row < class->rows; row += class->panel_rows) {
                 for (size_t column = 0; column < class->columns; column += class->panel_columns) {
                     place_panel(&panel, class, b, least(b + class->panel_blocks, blocks), row, column);
-                    gather_panel(&panel, class, weights);
+                    gather_panel(
+                        &panel, class, weights, next_panel(plan, class, source, blocks, b, row, column));
                     if (at_once) {
                         add_sums(
                             plan, target + b * block_floats, row, least(row + tile_rows, plan->height), column,

@@ -59,10 +59,14 @@ public final class Convolution {
     }
 
     /// An upper bound of an object's bytes, whatever the mask.
-    public static func byteCount(shape: ConvolutionShape, survivorCount: Int, path: KernelPath = .fastest) -> Int {
+    public static func byteCount(
+        shape: ConvolutionShape, survivorCount: Int, path: KernelPath = .fastest,
+        instructionSet: InstructionSet = .current
+    ) -> Int {
         let dense = isDense(path, shape: shape, survivorCount: survivorCount)
         let plans = [ConvolutionDirection.forward, .inputGradient].map {
-            ConvolutionPlan.byteCount($0, shape: shape, survivorCount: survivorCount, dense: dense)
+            ConvolutionPlan.byteCount(
+                $0, shape: shape, survivorCount: survivorCount, dense: dense, instructionSet: instructionSet)
         }
         return plans[0] + plans[1] + 4 * (survivorCount + 1) + 6 * shape.outputs * shape.input.channels + shape.outputs
     }

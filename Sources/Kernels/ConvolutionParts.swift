@@ -20,7 +20,7 @@ struct ConvolutionPart {
     /// Ascending.
     let taps: [Tap]
     /// Source lines of one channel that a panel reads.
-    let panelLines: Int
+    var panelLines: Int { positions.panel_blocks * positions.meets_rows * positions.meets_columns }
     /// All but the chains.
     let positions: tk_conv_class
 
@@ -99,10 +99,11 @@ struct ConvolutionPart {
                             line: row.offset * source.rowLines + column.offset)
                     }
                 }
-                let lines =
-                    rows.sourceLines(positions: min(panelRows, rowRange.count), rowTaps)
-                    * columns.sourceLines(positions: min(panelColumns, columnRange.count), columnTaps)
-                return ConvolutionPart(taps: taps, panelLines: panelBlocks * lines, positions: positions)
+                positions.meets = taps.map(\.line).min() ?? 0
+                positions.meets_rows = rows.sourceLines(positions: min(panelRows, rowRange.count), rowTaps)
+                positions.meets_columns = columns.sourceLines(
+                    positions: min(panelColumns, columnRange.count), columnTaps)
+                return ConvolutionPart(taps: taps, positions: positions)
             }
         }
     }

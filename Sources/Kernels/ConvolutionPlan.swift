@@ -11,17 +11,36 @@ final class ConvolutionPlan {
     private let weights: AlignedBuffer<Float>
     /// Channels of the target whose chains are computed.
     private let channels: AlignedBuffer<UInt32>
+    /// Where the channels of the source that take part start, in lines.
+    private let sources: AlignedBuffer<UInt32>
     private let links: AlignedBuffer<tk_conv_link>
     private let segments: AlignedBuffer<UInt32>
+    /// Of the pieces of sparse chains.
+    private let order: AlignedBuffer<UInt32>
     private let classes: AlignedBuffer<tk_conv_class>
     private let waiting: AlignedBuffer<Float>
 
-    /// Source lines of a panel that are read again for other channels: three quarters of a first-level cache of 32 KiB.
-    private static let nearLines = 384
-    /// Below that many source lines of a panel sparse chains may stay whole: half of a second-level cache of 512 KiB.
-    private static let farLines = 4096
-    /// Links of a sparse chain that outweigh the start and end of a piece of it.
-    private static let longPiece = 32.0
+    /// What pieces of chains are cut to. Lines are those of the source that a panel meets.
+    private struct PieceSize {
+        /// Of dense chains. Each line that they read serves several channels.
+        let denseLines: Int
+        /// Of sparse chains, at least and at most.
+        let nearLines, farLines: Int
+        /// Links of a sparse chain that outweigh the start and end of a piece of it.
+        let links: Double
+
+        /// Dense pieces read their lines from the second-level cache of 1 or 2 MiB as fast as they need them; sparse ones from the
+        /// first-level cache of 32 or 48 KiB, as long as chains are not cut too short.
+        private static let avx512 = PieceSize(denseLines: 1000, nearLines: 500, farLines: 4096, links: 16)
+        /// Three quarters of a first-level cache of 32 KiB, half of a second-level cache of 512 KiB.
+        private static let others = PieceSize(denseLines: 384, nearLines: 384, farLines: 4096, links: 32)
+
+        static func of(_ instructionSet: InstructionSet) -> PieceSize { instructionSet == .avx512 ? avx512 : others }
+    }
+    /// Links of a chain that outweigh asking early for the lines that the next panel meets, where the map is so wide that a panel
+    /// meets short pieces of rows. Of narrower maps the processor asks for them by itself.
+    private static let fetchedLinks = 8.0
+    private static let fetchedWidth = 17
     /// Share of surviving weights up to which lists of links are short enough to have one for each part of a row.
     private static let byColumnsUpTo = 0.25
 
@@ -61,13 +80,14 @@ final class ConvolutionPlan {
         }
 
         var segments: [UInt32] = []
-        var firstSegments: [Int] = []
+        var order: [UInt32] = []
+        var first: [(segment: Int, order: Int)] = []
         var classes: [tk_conv_class] = []
         for part in parts {
             let sources = roles.sources
             let pieces = ConvolutionPlan.pieces(
-                of: part, sources: sources.count, density: mask.density, dense: dense)
-            firstSegments.append(segments.count)
+                of: part, sources: sources.count, density: mask.density, dense: dense, instructionSet: instructionSet)
+            first.append((segments.count, order.count))
             for piece in 0..<pieces {
                 let range = sources.count * piece / pieces..<sources.count * (piece + 1) / pieces
                 if dense {
@@ -79,7 +99,12 @@ final class ConvolutionPlan {
                         }
                     }
                 } else {
-                    for target in roles.targets {
+                    let lengths = roles.targets.map { target in
+                        sources[range].reduce(0) { $0 + mask.count(kernel: roles.kernel($1, target), among: part.taps) }
+                    }
+                    let sorted = lengths.indices.sorted { (lengths[$0], $0) < (lengths[$1], $1) }
+                    order += sorted.map { UInt32($0) }
+                    for target in sorted.map({ roles.targets[$0] }) {
                         segments.append(UInt32(next))
                         for source in sources[range] {
                             let kernel = roles.kernel(source, target)
@@ -95,17 +120,23 @@ final class ConvolutionPlan {
             segments.append(UInt32(next))
             var positions = part.positions
             positions.chunks = pieces
+            let links = Double(sources.count * part.taps.count) * (dense ? 1 : mask.density)
+            positions.fetches =
+                roles.target.width >= ConvolutionPlan.fetchedWidth && links >= ConvolutionPlan.fetchedLinks ? 1 : 0
             classes.append(positions)
         }
         precondition(next == linkCount, "\(next) links where \(linkCount) were counted")
 
         self.segments = AlignedBuffer(copying: segments)
+        self.order = AlignedBuffer(copying: order)
         for n in classes.indices {
-            classes[n].segments = UnsafePointer(self.segments.pointer + firstSegments[n])
+            classes[n].segments = UnsafePointer(self.segments.pointer + first[n].segment)
+            classes[n].order = UnsafePointer(self.order.pointer + first[n].order)
             classes[n].links = UnsafePointer(links)
         }
         self.classes = AlignedBuffer(copying: classes)
         channels = AlignedBuffer(copying: roles.targets.map { UInt32($0) })
+        sources = AlignedBuffer(copying: roles.sources.map { UInt32($0 * roles.source.planeLines) })
         waiting = AlignedBuffer(zeroed: ConvolutionPlan.waitingFloats(targets: roles.targets.count))
         self.roles = roles
         self.instructionSet = instructionSet
@@ -119,12 +150,15 @@ final class ConvolutionPlan {
     }
 
     /// Into how many pieces chains are cut at a part.
-    private static func pieces(of part: ConvolutionPart, sources: Int, density: Double, dense: Bool) -> Int {
-        var channels = max(1, nearLines / part.panelLines)
+    private static func pieces(
+        of part: ConvolutionPart, sources: Int, density: Double, dense: Bool, instructionSet: InstructionSet
+    ) -> Int {
+        let size = PieceSize.of(instructionSet)
+        var channels = max(1, (dense ? size.denseLines : size.nearLines) / part.panelLines)
         if !dense {
             let linksPerSource = density * Double(max(part.taps.count, 1))
-            let far = max(1, farLines / part.panelLines)
-            channels = max(channels, Int(min(longPiece / max(linksPerSource, 1e-6), Double(far))))
+            let far = max(1, size.farLines / part.panelLines)
+            channels = max(channels, Int(min(size.links / max(linksPerSource, 1e-6), Double(far))))
         }
         return max(1, (sources + channels - 1) / channels)
     }
@@ -153,6 +187,7 @@ final class ConvolutionPlan {
         plan.source_block = roles.source.blockLines
         plan.source_row = roles.sourceStep * roles.source.rowLines
         plan.source_column = roles.sourceStep
+        plan.source_line = roles.source.rowLines
         plan.target_block = roles.target.blockLines
         plan.target_plane = roles.target.planeLines
         plan.target_row = roles.targetStep * roles.target.rowLines
@@ -161,6 +196,8 @@ final class ConvolutionPlan {
         plan.width = roles.target.width
         plan.channels = channels.count
         plan.channel = UnsafePointer(channels.pointer)
+        plan.sources = sources.count
+        plan.source = UnsafePointer(sources.pointer)
         plan.dense = dense ? 1 : 0
         plan.group_weights = packing.groupWeights
         plan.class_count = classes.count
@@ -173,23 +210,27 @@ final class ConvolutionPlan {
 
     /// What a plan keeps in memory.
     var byteCount: Int {
-        4 * ((packing.places?.count ?? 0) + packing.starts.count + weights.count + channels.count + segments.count)
+        4
+            * ((packing.places?.count ?? 0) + packing.starts.count + weights.count + channels.count + sources.count
+                + segments.count + order.count)
             + 8 * links.count + MemoryLayout<tk_conv_class>.stride * classes.count + 4 * waiting.count
     }
 
     /// An upper bound of `byteCount` whatever the mask and the outputs that are live.
     static func byteCount(
-        _ direction: ConvolutionDirection, shape: ConvolutionShape, survivorCount: Int, dense: Bool
+        _ direction: ConvolutionDirection, shape: ConvolutionShape, survivorCount: Int, dense: Bool,
+        instructionSet: InstructionSet
     ) -> Int {
         let (sources, targets) =
             direction == .forward ? (shape.input.channels, shape.outputs) : (shape.outputs, shape.input.channels)
         let density = Double(survivorCount) / Double(shape.weightCount)
-        var bytes = 4 * targets + 4 * waitingFloats(targets: targets) + 4 * sources * targets
+        var bytes = 4 * (targets + sources) + 4 * waitingFloats(targets: targets) + 4 * sources * targets
         for part in parts(direction, shape: shape, density: density, dense: dense) {
-            let pieces = pieces(of: part, sources: sources, density: density, dense: dense)
+            let pieces = pieces(
+                of: part, sources: sources, density: density, dense: dense, instructionSet: instructionSet)
             let segments = dense ? pieces : pieces * targets
             let links = sources * part.taps.count * (dense ? 1 : targets)
-            bytes += 4 * (segments + 1) + 8 * (dense ? links : min(links, survivorCount))
+            bytes += 4 * (2 * segments + 1) + 8 * (dense ? links : min(links, survivorCount))
             bytes += MemoryLayout<tk_conv_class>.stride
         }
         // Each packed weight has a place; groups of at most 8 channels are filled up.

@@ -24,10 +24,16 @@ typedef struct {
     size_t source, target;  // the line that position (0, 0) stands at, from the first halo corner of a channel
     // Positions that are computed together: at most TK_CONV_PANEL.
     size_t panel_blocks, panel_rows, panel_columns;
-    // A chain is computed in `chunks` pieces. Dense: piece k of every channel is links[segments[k]] ..< links[segments[k + 1]].
-    // Sparse: piece k of the n-th channel likewise for segments[k * channels + n].
+    // The lines of a source channel that such a panel meets: rows and columns from the line `meets` after its first position's.
+    size_t meets, meets_rows, meets_columns;
+    // Whether to ask for them early.
+    int fetches;
+    // A chain is computed in `chunks` pieces; in piece k it meets sources sources * k / chunks ..< sources * (k + 1) / chunks.
+    // Dense: piece k of every channel is links[segments[k]] ..< links[segments[k + 1]]. Sparse: piece k of the order[m]-th
+    // channel likewise for segments[m], m = k * channels + 0, 1, …: in the order of length, so that the processor foresees
+    // where a chain ends.
     size_t chunks;
-    const uint32_t *segments;
+    const uint32_t *segments, *order;
     const tk_conv_link *links;
 } tk_conv_class;
 
@@ -36,11 +42,15 @@ enum { TK_CONV_PANEL = 16 };
 // Strides are in lines.
 typedef struct {
     size_t source_block, source_row, source_column;  // the latter two from a position to the next
+    size_t source_line;                              // from a source line to the one below it
     size_t target_block, target_plane, target_row, target_column;
     size_t height, width;  // of a target map
     // Channels of the target whose chains are computed, ascending; the others are left as they are.
     size_t channels;
     const uint32_t *channel;
+    // Channels that chains meet: where each one's plane starts, in lines.
+    size_t sources;
+    const uint32_t *source;
     // Dense: channels go in the fewest groups of at most tk_conv_group(isa), the n-th of g starts at channels * n / g. Weight k
     // of its r-th channel is weights[n * group_weights + k * tk_conv_group(isa) + r], and links count from the group.
     int dense;
