@@ -26,7 +26,7 @@ import Testing
 
     /// Runs the sweep to its end, with a coordinator killed after some tasks and workers killed in between.
     private func disturb(_ spec: String, store: String, in folder: URL, round: Int) async throws {
-        let command = ["run", spec, "--json", "--store", store]
+        let command = ["run", spec, "--json", "--store", store, "--workers", "2"]
         let path = folder.appending(path: store)
         var earlier: [Attempts] = []
         for (index, tasks) in [0, 2, 5].enumerated() {
@@ -40,6 +40,10 @@ import Testing
                 return attempts.done.count >= tasks && attempts.counts.values.contains { $0 > 0 }
             }
             if index != 1 {
+                // What is done may have been done before this coordinator began, and its workers be still to come.
+                try await until("a worker runs") {
+                    !processes(mentioning: "worker", path.lastPathComponent).isEmpty || !program.isRunning
+                }
                 let worker = try #require(processes(mentioning: "worker", path.lastPathComponent).first)
                 kill(worker, SIGKILL)
                 try await until("the killed worker is replaced") {
