@@ -1,6 +1,21 @@
 // Compact weights into tiles, and sums of tiles into compact gradients; included by tile_template.h. Masks are read one word of 16
 // weights after the other, which costs the same at every density.
 
+// Where the weights of one tap are among those of 16 inputs by nine taps, and where the sums [tap][16][16] of a row of outputs
+// are whose order is by input, then tap.
+static const int32_t every_ninth[TK_LANES] __attribute__((aligned(64))) = {
+    0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99, 108, 117, 126, 135,
+};
+#define PLACE(n) (n) % TILE_TAPS * TILE_SUMS + (n) / TILE_TAPS
+#define FOUR_PLACES(n) PLACE(n), PLACE(n + 1), PLACE(n + 2), PLACE(n + 3)
+#define PLACES(n) {FOUR_PLACES(n), FOUR_PLACES(n + 4), FOUR_PLACES(n + 8), FOUR_PLACES(n + 12)}
+static const int32_t flat_places[TILE_TAPS][TK_LANES] __attribute__((aligned(64))) = {
+    PLACES(0), PLACES(16), PLACES(32), PLACES(48), PLACES(64), PLACES(80), PLACES(96), PLACES(112), PLACES(128),
+};
+#undef PLACE
+#undef FOUR_PLACES
+#undef PLACES
+
 // Outputs whose weights are spread out at once; each has 16 inputs.
 enum { SPREAD_OUTPUTS = 2 * TILE_ROWS };
 
@@ -36,7 +51,8 @@ static INLINE const float *spread_row(
         from += __builtin_popcount(word);
     }
     for (int tap = 0; tap < taps; tap++) {
-        for (int l = 0; l < TK_LANES; l++) spread[step * (size_t)tap + (size_t)l] = flat[taps * l + tap];
+        V weights = taps == 1 ? v_load(flat) : v_gathered(flat + tap, every_ninth);
+        v_store(spread + step * (size_t)tap, weights);
     }
     return from;
 }
@@ -104,16 +120,13 @@ void NAME(tile_load)(const tk_tile_weights *w) {
 static INLINE U compress_sums(
     const int taps, const tk_tile_mask *mask, const float *sums, size_t o, size_t i, float *gradient, size_t *next,
     U magnitude) {
-    float flat[TK_LANES * TILE_TAPS] __attribute__((aligned(64)));
     size_t words = words_from(mask, i);
     for (size_t r = 0; r < smaller(TILE_ROWS, mask->outputs - o); r++) {
-        for (int tap = 0; tap < taps; tap++) {
-            for (int l = 0; l < TK_LANES; l++) flat[taps * l + tap] = sums[TILE_SUMS * tap + TK_LANES * (int)r + l];
-        }
+        const float *row = sums + TK_LANES * r;
         float *to = gradient + next[o + r];
         for (size_t n = 0; n < words; n++) {
             uint16_t word = survivors(mask, o + r, i / TILE_ROWS * mask->taps + n);
-            V result = v_add(v_load(flat + TK_LANES * n), v_zero());
+            V result = v_add(taps == 1 ? v_load(row) : v_gathered(row, flat_places[n]), v_zero());
             magnitude = u_max(magnitude, v_masked(word, result));
             v_compress(to, word, result);
             to += __builtin_popcount(word);

@@ -51,6 +51,12 @@ static INLINE V v_expanded(uint16_t word, const float *p) {
     else for (int l = 0; l < TK_LANES; l++) lane[l] = word >> l & 1 ? *p++ : 0.0f;
     return v_load(lane);
 }
+static INLINE V v_gathered(const float *p, const int32_t *places) {
+    return (V){
+        _mm256_i32gather_ps(p, _mm256_load_si256((const __m256i *)places), 4),
+        _mm256_i32gather_ps(p, _mm256_load_si256((const __m256i *)(places + 8)), 4),
+    };
+}
 static INLINE void v_compress(float *p, uint16_t word, V x) {
     float lane[TK_LANES] __attribute__((aligned(64)));
     v_store(lane, x);

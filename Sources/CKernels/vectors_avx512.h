@@ -38,6 +38,9 @@ static INLINE V v_expanded(uint16_t word, const float *p) {
     __mmask16 first = (__mmask16)((1u << __builtin_popcount(word)) - 1);
     return _mm512_maskz_expand_ps(word, _mm512_maskz_loadu_ps(first, p));
 }
+static INLINE V v_gathered(const float *p, const int32_t *places) {
+    return _mm512_i32gather_ps(_mm512_load_si512(places), p, 4);
+}
 static INLINE void v_compress(float *p, uint16_t word, V x) {
     __mmask16 first = (__mmask16)((1u << __builtin_popcount(word)) - 1);
     _mm512_mask_storeu_ps(p, first, _mm512_maskz_compress_ps(word, x));

@@ -64,6 +64,11 @@ static INLINE V v_expanded(uint16_t word, const float *p) {
     else for (int l = 0; l < TK_LANES; l++) lane[l] = word >> l & 1 ? *p++ : 0.0f;
     return v_load(lane);
 }
+static INLINE V v_gathered(const float *p, const int32_t *places) {
+    float lane[TK_LANES] __attribute__((aligned(64)));
+    for (int l = 0; l < TK_LANES; l++) lane[l] = p[places[l]];
+    return v_load(lane);
+}
 static INLINE void v_compress(float *p, uint16_t word, V x) {
     float lane[TK_LANES] __attribute__((aligned(64)));
     v_store(lane, x);
