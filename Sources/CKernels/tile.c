@@ -404,7 +404,7 @@ static tk_tile_gradient gradient_over(const tk_tile_layer *layer, size_t blocks)
 
 tk_magnitude tk_tile_weight_gradient(
     tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live, const float *x,
-    const float *dy, size_t blocks, float *gradient, void *scratch) {
+    const float *dy, size_t blocks, float *gradient, float *bias_gradient, void *scratch) {
     Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
     tk_tile_gradient g = gradient_over(layer, blocks);
     g.x = x + (in.halo - (layer->kernel - 1) / 2) * (in.row + TK_LANES);
@@ -412,17 +412,20 @@ tk_magnitude tk_tile_weight_gradient(
     g.live = live;
     g.mask = mask_of(layer, mask);
     g.gradient = gradient;
+    g.bias_gradient = bias_gradient;
     g.sums = scratch;
     g.left = (uint32_t *)(g.sums + sums_count(&g));
     g.right = g.left + left_count(&g);
-    g.next = (size_t *)(g.right + right_count(&g));
+    g.lanes = (float *)(g.right + right_count(&g));
+    g.next = (size_t *)(g.lanes + TK_LANES * g.outputs);
     return sum_gradient(backend, &g);
 }
 
 size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks) {
     Grid in = input_grid(layer, blocks), out = output_grid(layer, blocks);
     tk_tile_gradient g = gradient_over(layer, blocks);
-    size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float) + g.outputs * sizeof *g.next;
+    size_t per_output = TK_LANES * sizeof(float) + sizeof *g.next;
+    size_t gradient = (sums_count(&g) + left_count(&g) + right_count(&g)) * sizeof(float) + g.outputs * per_output;
     Strip forward = strip_of(layer, &in, layer->stride == 1), backward = strip_of(layer, &out, layer->stride == 1);
     size_t products = larger_of(lanes_bytes(layer) + pairs_bytes(&in, &forward), pairs_bytes(&out, &backward));
     return larger_of(gradient, products);

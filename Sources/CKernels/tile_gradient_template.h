@@ -17,21 +17,37 @@ static INLINE const float *partner(const tk_tile_gradient *g, size_t block, size
     return (g->blocks_are_columns ? 2 * column : block) + 1 < g->blocks ? line + step : NULL;
 }
 
-// left[output / 16][pair][row][column] = 16 outputs × 16 pairs.
-static void convert_left(const tk_tile_gradient *g, const Piece *piece) {
+// left[output / 16][pair][row][column] = 16 outputs × 16 pairs; the lanes of the bias gradient are summed on the way.
+static U convert_left(const tk_tile_gradient *g, const Piece *piece, U magnitude) {
     for (size_t o = 0; o < TILE_ROWS * tk_tiles(g->outputs); o++) {
         int there = o < g->outputs && (!g->live || g->live[o]);
+        int summed = there && g->bias_gradient;
+        V sum = summed && !piece->first ? v_load(g->lanes + TK_LANES * o) : v_zero();
         for (size_t n = 0; n < piece->pairs * piece->rows; n++) {
             size_t pair = n / piece->rows, row = n % piece->rows, block = piece->block + 2 * pair;
             uint32_t *to = g->left + tk_left_tile(g, o / TILE_ROWS, pair, row) * TILE_SUMS + o % TILE_ROWS * TILE_PAIRS;
             const float *from = g->dy + block * g->dy_block + o * g->dy_plane + (piece->row + row) * g->dy_row;
             for (size_t c = 0; c < g->columns; c++, to += TILE_SUMS) {
-                const float *line = from + c * g->dy_column;
-                if (there) pair_lines(line, partner(g, block, c, line, g->dy_block), (Words *)to);
-                else *(Words *)to = (Words)0u;
+                if (!there) {
+                    *(Words *)to = (Words)0u;
+                    continue;
+                }
+                const float *line = from + c * g->dy_column, *other = partner(g, block, c, line, g->dy_block);
+                pair_lines(line, other, (Words *)to);
+                if (!summed) continue;
+                sum = v_add(sum, v_load(line));
+                if (other) sum = v_add(sum, v_load(other));
             }
         }
+        if (o >= g->outputs || !g->bias_gradient) continue;
+        v_store(g->lanes + TK_LANES * o, sum);
+        if (piece->last) {
+            float result = sum_of_lanes(g->lanes + TK_LANES * o) + 0.0f;
+            g->bias_gradient[o] = result;
+            magnitude = u_max(magnitude, v_set1(result));
+        }
     }
+    return magnitude;
 }
 
 // right[input / 16][pair][row mod slots][column] = 16 pairs × 16 inputs, for the rows first ..< last of x.
@@ -241,7 +257,7 @@ tk_magnitude NAME(tile_gradient)(const tk_tile_gradient *g) {
                 .last = block + 2 * g->pairs >= blocks && row + g->strip >= g->rows,
             };
             size_t end = end_of_x(g, row);
-            convert_left(g, &piece);
+            magnitude = convert_left(g, &piece, magnitude);
             convert_right(g, &piece, converted, end);
             converted = end;
             magnitude = add_piece(tiles, g, &piece, magnitude);

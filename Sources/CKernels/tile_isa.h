@@ -85,12 +85,14 @@ typedef struct {
     size_t blocks;
     int blocks_are_columns;  // features: two blocks are a column, and there is one row
     tk_tile_mask mask;
-    float *gradient;  // compact
+    float *gradient;       // compact
+    float *bias_gradient;  // NULL: not wanted
     // What is converted at once: `strip` rows of dy in `pairs` pairs of blocks; more than one pair if the strip is all rows.
     size_t strip, pairs;
     size_t near_inputs;  // tiles of inputs that stay near while all outputs meet them; even
     // Scratch
     size_t *next;     // [output]: where the gradient of the next survivor goes
+    float *lanes;     // [output][16]: of the bias gradient
     uint32_t *left;   // [⌈outputs / 16⌉][pairs][strip][columns][16 outputs][16 pairs]
     uint32_t *right;  // [⌈inputs / 16⌉][pairs][slots][x columns][16 pairs][16 inputs]
     float *sums;      // [⌈outputs / 16⌉][⌈inputs / 16⌉][tap][16][16]; of 2 × 2 tiles, if all is converted at once

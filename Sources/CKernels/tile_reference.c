@@ -159,7 +159,7 @@ tk_magnitude tk_reference_tile_input_gradient(
 
 tk_magnitude tk_reference_tile_weight_gradient(
     const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const float *x, const float *dy,
-    size_t blocks, float *gradient) {
+    size_t blocks, float *gradient, float *bias_gradient) {
     tk_magnitude magnitude = 0;
     size_t next = 0;
     ptrdiff_t edge = (ptrdiff_t)(layer->kernel - 1) / 2, stride = (ptrdiff_t)layer->stride;
@@ -187,6 +187,21 @@ tk_magnitude tk_reference_tile_weight_gradient(
         gradient[next] = s.sum + 0.0f;
         magnitude = larger(magnitude, gradient[next]);
         next++;
+    }
+    for (size_t o = 0; bias_gradient && o < layer->outputs; o++) {
+        float lane[TK_LANES] = {0};
+        for (size_t b = 0; b < blocks; b += 2)
+        for (size_t row = 0; row < output_height(layer); row++)
+        for (size_t column = 0; column < output_width(layer); column++)
+        for (size_t block = b; block < blocks && block < b + 2; block++)
+        for (size_t l = 0; l < TK_LANES && (!live || live[o]); l++) {
+            lane[l] = lane[l] + dy[y_line(layer, blocks, block, o, (ptrdiff_t)row, (ptrdiff_t)column) + l];
+        }
+        for (size_t half = TK_LANES / 2; half > 0; half /= 2) {
+            for (size_t l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
+        }
+        bias_gradient[o] = lane[0] + 0.0f;
+        magnitude = larger(magnitude, bias_gradient[o]);
     }
     return magnitude;
 }

@@ -89,6 +89,16 @@ static INLINE size_t place(
     return count;
 }
 
+// The tree l + (l+8), l + (l+4), l + (l+2), l + (l+1).
+static INLINE float sum_of_lanes(const float *lanes) {
+    float lane[TK_LANES];
+    for (int l = 0; l < TK_LANES; l++) lane[l] = lanes[l];
+    for (int half = TK_LANES / 2; half > 0; half /= 2) {
+        for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
+    }
+    return lane[0];
+}
+
 // Products
 
 // Positions whose sums are made before the lines of any are finished.
@@ -248,11 +258,8 @@ static tk_magnitude store_lane_sums(const tk_tile_product *p, size_t block, size
     for (size_t n = 2 * o; n < 2 * smaller(o + 2 * TILE_ROWS, p->outputs); n++) {
         float lane[TK_LANES];
         for (size_t l = 0; l < TK_LANES; l++) lane[l] = l < filled ? p->lanes[TK_LANES * n + l] : 0.0f;
-        for (int half = TK_LANES / 2; half > 0; half /= 2) {
-            for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
-        }
-        stored[n] = lane[0];
-        magnitude = larger(magnitude, lane[0]);
+        stored[n] = sum_of_lanes(lane);
+        magnitude = larger(magnitude, stored[n]);
     }
     return magnitude;
 }

@@ -9,10 +9,6 @@ public final class TileConvolution {
     public let shape: ConvolutionShape
     public var survivorCount: Int { layer.survivorCount }
     private let layer: TileLayer
-    /// Sums dy and no weight's gradient.
-    private lazy var biases = ConvolutionWeightGradient(
-        shape: shape, survivors: Array(repeating: false, count: shape.weightCount),
-        instructionSet: layer.backend.instructionSet)
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
     public init(
@@ -62,7 +58,7 @@ public final class TileConvolution {
         layer.inputGradient(dy: dy, addend: addend, gate: gate, dx: dx, blocks: blocks)
     }
 
-    /// dW = Σ dy x for the survivors, and db = Σ dy, which has the bits of `ConvolutionWeightGradient`.
+    /// dW = Σ dy x for the survivors, and db = Σ dy; both +0 in outputs that do not take part.
     /// - Parameters:
     ///   - x: planes of `shape.input`.
     ///   - dy: planes of `shape.output`; +0 in the halo and in padding examples.
@@ -73,9 +69,6 @@ public final class TileConvolution {
         x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
         biasGradient: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
-        let magnitude = layer.weightGradient(x: x, dy: dy, blocks: blocks, gradient: gradient)
-        guard let biasGradient else { return magnitude }
-        return max(
-            magnitude, biases.compute(x: x, dy: dy, blocks: blocks, gradient: gradient, biasGradient: biasGradient))
+        layer.weightGradient(x: x, dy: dy, blocks: blocks, gradient: gradient, biasGradient: biasGradient)
     }
 }

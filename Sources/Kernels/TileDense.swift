@@ -64,7 +64,8 @@ public final class TileDense {
         dy: UnsafePointer<Float>, x: UnsafePointer<Float>, batch: Int, gradient: UnsafeMutablePointer<Float>,
         biasGradient: UnsafeMutablePointer<Float>
     ) -> Magnitude {
-        let magnitude = layer.weightGradient(x: x, dy: dy, blocks: blocks(of: batch), gradient: gradient)
+        let magnitude = layer.weightGradient(
+            x: x, dy: dy, blocks: blocks(of: batch), gradient: gradient, biasGradient: nil)
         return max(
             magnitude, kernels.biasGradient(outputs: outputs, batch: batch, dy: dy, biasGradient: biasGradient))
     }

@@ -68,11 +68,12 @@ final class TileLayer {
     }
 
     func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        biasGradient: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
         let magnitude = Magnitude(
             bits: tk_tile_weight_gradient(
-                backend.code, &layer, mask, live, x, dy, blocks, gradient, scratch(for: blocks)))
+                backend.code, &layer, mask, live, x, dy, blocks, gradient, biasGradient, scratch(for: blocks)))
         for place in survivorCount..<(survivorCount + 15) / 16 * 16 { gradient[place] = 0 }
         return magnitude
     }

@@ -23,6 +23,10 @@
 // - Weight gradient: a sum from +0. For each two blocks of 16 examples b, b + 1 (b even), each row and column of dy, all ascending,
 //   one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is none). a is dy (+0 in outputs that are not live), b is x. Then + 0.0.
 //
+// - Bias gradient of a convolution: in each lane one chain of adds from +0 in the same order: for each two blocks, row and column
+//   the lane of block b, then that of b + 1 (if there is one); then the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1). Then
+//   + 0.0. +0 in outputs that are not live.
+//
 // Batch-norm sums of the forward pass: those of tk_batch_norm_sums over the stored y; [block][output][2].
 // Magnitudes are those of results and of these sums.
 #ifndef TOMBOLA_TILE_KERNELS_H
@@ -74,9 +78,10 @@ tk_magnitude tk_tile_input_gradient(
 
 // - `mask`: NULL: all survive.
 // - `gradient`: compact.
+// - `bias_gradient`: NULL if it is not wanted; in a dense layer it must be.
 tk_magnitude tk_tile_weight_gradient(
     tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live, const float *x,
-    const float *dy, size_t blocks, float *gradient, void *scratch);
+    const float *dy, size_t blocks, float *gradient, float *bias_gradient, void *scratch);
 
 // sums [16][16] = dot(sums, a [16][32], b [16 pairs][16][2]) for each row and column.
 void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums);
@@ -93,6 +98,6 @@ tk_magnitude tk_reference_tile_input_gradient(
     const float *addend, const float *gate, float *dx, size_t blocks);
 tk_magnitude tk_reference_tile_weight_gradient(
     const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const float *x, const float *dy,
-    size_t blocks, float *gradient);
+    size_t blocks, float *gradient, float *bias_gradient);
 
 #endif
