@@ -12,8 +12,8 @@
 #define ROWS 6
 #define COLUMNS 4
 #define GRADIENT_COLUMNS 4
-#define BLOCK_ROWS 3
-#define BLOCK_COLUMNS 2
+#define BLOCK_ROWS 8
+#define BLOCK_COLUMNS 1
 #define PREFETCH 1
 #define NAME(f) tk_avx512_##f
 #include "dense_template.h"
