@@ -41,6 +41,7 @@ let package = Package(
         house("Sweeps", ["Lottery", "Verdicts", yams]),
         house("Coordination", ["Lottery", collections]),
         house("Wire", ["Coordination", "Lottery"]),
+        house("Simulation", ["Lottery", "Sweeps", "Coordination", "Wire", collections]),
 
         // Numbers.
         .target(name: "CKernels"),
@@ -63,7 +64,7 @@ let package = Package(
             name: "tombola",
             dependencies: [
                 "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
-                "CoordinatorService", "WorkerService", "Client", "ZeroMQ", "CLinux", logging,
+                "CoordinatorService", "WorkerService", "Client", "Simulation", "ZeroMQ", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -73,6 +74,7 @@ let package = Package(
         // Shipped specs are read with the vocabulary of the real training core.
         tests("SweepsTests", ["Sweeps", "Lottery", "Verdicts", "Training"]),
         tests("CoordinationTests", ["Coordination", "Wire", "Lottery"]),
+        tests("SimulationTests", ["Simulation"]),
         tests("WireTests", ["Wire", "Coordination", "Lottery"]),
         tests("KernelsTests", ["Kernels", "CKernels"]),
         tests("TrainingTests", ["Training", "Kernels", "Lottery"]),

@@ -17,8 +17,13 @@ done
 swift build "${build[@]}" --product tombola >&2
 swift test "${build[@]}" --disable-testable-imports "${arguments[@]}"
 
-# The kernels' tests once more, where reading or writing past an end and undefined behaviour end them.
 [ ${#arguments[@]} -eq 0 ] || exit 0
+say "simulated clusters"
+seeds=1000
+[ -z "${TOMBOLA_SOAK:-}" ] || seeds=100000
+"$(swift build "${build[@]}" --show-bin-path)/tombola" simulate --seeds "$seeds"
+
+# The kernels' tests once more, where reading or writing past an end and undefined behaviour end them.
 say "the kernels' tests under sanitizers"
 # What the test library keeps to its end is no leak of ours; kernels allocate nothing.
 export ASAN_OPTIONS=detect_leaks=0

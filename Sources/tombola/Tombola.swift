@@ -20,7 +20,9 @@ struct Tombola: ParsableCommand {
                     ServeCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
                 ]),
             CommandGroup(name: "Results", subcommands: [LeaderboardCommand.self, TicketCommand.self]),
-            CommandGroup(name: "This machine", subcommands: [DataCommand.self, BenchCommand.self, SlotCommand.self]),
+            CommandGroup(
+                name: "This machine",
+                subcommands: [DataCommand.self, BenchCommand.self, SimulateCommand.self, SlotCommand.self]),
         ])
 }
 

@@ -10,6 +10,7 @@ import Testing
         "Sweeps": ["Lottery", "Verdicts", "Yams"],
         "Coordination": ["Lottery", "Collections", "DequeModule", "HeapModule", "OrderedCollections"],
         "Wire": ["Coordination", "Lottery"],
+        "Simulation": ["Lottery", "Sweeps", "Coordination", "Wire", "HeapModule", "OrderedCollections"],
         "CKernels": [],
         "Kernels": ["CKernels"],
         "Training": ["Lottery", "Kernels", "CZlib"],
@@ -28,11 +29,11 @@ import Testing
         "tombola": [
             "Lottery", "Verdicts", "Sweeps", "Coordination", "Kernels", "Training", "ZeroMQ", "Artifacts", "Store",
             "CoordinatorService",
-            "WorkerService", "Client", "CLinux", "Logging", "ArgumentParser",
+            "WorkerService", "Client", "Simulation", "CLinux", "Logging", "ArgumentParser",
         ],
     ]
 
-    static let pure = ["Lottery", "Verdicts", "Sweeps", "Coordination", "Wire"]
+    static let pure = ["Lottery", "Verdicts", "Sweeps", "Coordination", "Wire", "Simulation"]
 
     /// Modules of the toolchain. Pure rooms get only those without a way to the outside that the words below would not show.
     static let toolchain: Set<String> = [

@@ -1,0 +1,149 @@
+import Coordination
+import Lottery
+import OrderedCollections
+
+/// What must never happen, seen from outside: from what was committed, and from what was sent after that.
+///
+/// It knows nothing of the coordinator's or the workers' state. Of a store that was put back to an earlier copy it forgets
+/// what came after the copy, but for the results: the same task must come to the same artifacts again.
+struct Checker: Sendable {
+    struct Violation: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// Attempts that the store holds as given out.
+    private var open: [TaskKey: AttemptID] = [:]
+    private var highest: [TaskKey: Attempt] = [:]
+    /// To whom each attempt was ever given.
+    private var holders: [AttemptID: WorkerID] = [:]
+    /// The first result of each task, over all copies of the store.
+    private var results: [TaskKey: WorkResult] = [:]
+    private var done: Set<TaskKey> = []
+    /// Tasks whose result was acknowledged as accepted.
+    private(set) var acknowledged: Set<TaskKey> = []
+    private(set) var counts = Counts()
+
+    struct Counts: Hashable, Sendable {
+        var attempts = 0
+        var resultsAcknowledged = 0
+        var resultsDiscarded = 0
+        var losses = 0
+        var childFailures = 0
+    }
+
+    /// - Parameter store: as the commit left it.
+    mutating func committed(_ changes: [Change], to store: SimulatedStore) throws(Violation) {
+        for change in changes {
+            switch change {
+            case .attemptStarted(let id, let worker): try started(id, by: worker)
+            case .attemptEnded(let id, let end):
+                try demand(open[id.task] == id, "attempt \(id.attempt) of \(id.task) ends, and is not given out")
+                open[id.task] = nil
+                if end.isLoss { counts.losses += 1 }
+                if end.isChildFailure { counts.childFailures += 1 }
+            case .taskDone(let key, _, let result): try finished(key, result, store)
+            case .taskFailed(let key, let reason):
+                try demand(!done.contains(key), "task \(key) was done and fails: \(reason)")
+                try demand(open[key] == nil, "task \(key) fails while it is given out")
+            case .nondeterminism(let key, _, _, let worker):
+                throw Violation(description: "\(worker) is said to have computed something else for task \(key)")
+            case .taskAdded, .taskRequested, .taskRevived: break
+            }
+        }
+    }
+
+    /// One live lease per task, and attempts only rise. (An attempt that was given up for lost may be taken up again by
+    /// its worker.)
+    private mutating func started(_ id: AttemptID, by worker: WorkerID) throws(Violation) {
+        try demand(!done.contains(id.task), "task \(id.task) is done and is given out again")
+        if let other = open[id.task] {
+            throw Violation(
+                description: "task \(id.task) is given out as attempt \(id.attempt) while \(other.attempt) is open")
+        }
+        if let holder = holders[id] {
+            try demand(holder == worker, "attempt \(id.attempt) of \(id.task) is \(holder)'s and is given to \(worker)")
+        } else if let before = highest[id.task] {
+            try demand(id.attempt > before, "attempt \(id.attempt) of \(id.task) comes after attempt \(before)")
+        }
+        counts.attempts += 1
+        holders[id] = worker
+        highest[id.task] = max(highest[id.task] ?? id.attempt, id.attempt)
+        open[id.task] = id
+    }
+
+    /// A finished task's artifacts are all there, and are the same whenever it is finished.
+    private mutating func finished(
+        _ key: TaskKey, _ result: WorkResult, _ store: SimulatedStore
+    ) throws(Violation) {
+        try demand(done.insert(key).inserted, "task \(key) is done a second time")
+        open[key] = nil
+        if let first = results[key] {
+            try demand(first.outputs == result.outputs, "the artifacts of task \(key) are others than before")
+        }
+        results[key] = result
+        for output in result.outputs {
+            try demand(
+                store.blobs[output.digest].map { Digest.of($0) } == output.digest,
+                "task \(key) is done and its \(output.name) is not in the store")
+        }
+    }
+
+    /// Whatever is sent is true of the store at that moment.
+    mutating func sent(_ envelope: Envelope, by store: SimulatedStore) throws(Violation) {
+        switch envelope.message {
+        case .task(let assignment):
+            // It may have ended in the same transaction.
+            try demand(
+                holders[assignment.id] != nil,
+                "attempt \(assignment.id.attempt) of \(assignment.id.task) is sent and was never committed")
+        case .resultAck(let ack):
+            guard ack.verdict == .accepted else { return counts.resultsDiscarded += 1 }
+            guard case .done = store.records[ack.id.task]?.state else {
+                throw Violation(description: "the result of \(ack.id.task) is acknowledged, and is not in the store")
+            }
+            counts.resultsAcknowledged += 1
+            acknowledged.insert(ack.id.task)
+        case .welcome, .sayHello, .beatAck, .refused, .shutdown: break
+        }
+    }
+
+    /// Nothing acknowledged is lost, and nothing in the store changes that no change has told of.
+    func restarted(on store: SimulatedStore) throws(Violation) {
+        for key in acknowledged.sorted() {
+            try demand(done.contains(key), "task \(key) was acknowledged and never done")
+        }
+        for key in done.sorted() {
+            guard case .done(let kept) = store.records[key]?.state else {
+                throw Violation(description: "task \(key) was done, and is not after a restart")
+            }
+            try demand(kept == results[key], "the result of task \(key) has changed in the store")
+        }
+    }
+
+    /// Counts are conserved: every task is in exactly one state, and none is missing.
+    func counted(_ counts: CoordinatorStatus.Counts, in store: SimulatedStore) throws(Violation) {
+        try demand(
+            counts.total == store.records.count, "\(counts.total) tasks are counted of \(store.records.count)")
+        try demand(counts.done == done.count, "\(counts.done) tasks are counted as done of \(done.count)")
+        try demand(
+            counts.running + counts.delivering >= open.count,
+            "\(counts.running + counts.delivering) attempts are counted of \(open.count)")
+    }
+
+    /// The store was put back to an earlier copy.
+    mutating func restored(_ store: SimulatedStore) {
+        open = [:]
+        highest = [:]
+        done = []
+        for (key, record) in store.records {
+            if let running = record.running { open[key] = running.attempt }
+            if record.attempts > 0 { highest[key] = Attempt(record.attempts) }
+            if case .done = record.state { done.insert(key) }
+        }
+        acknowledged.formIntersection(done)
+    }
+
+    private func demand(_ holds: Bool, _ text: @autoclosure () -> String) throws(Violation) {
+        if !holds { throw Violation(description: text()) }
+    }
+}

@@ -1,0 +1,296 @@
+import Coordination
+import Lottery
+import OrderedCollections
+import Wire
+
+/// The coordinator's process, while it runs, and what its sockets hold.
+struct CoordinatorHost: Sendable {
+    /// Nil while it is down.
+    var value: Coordinator?
+    /// Rises with each start and each end.
+    var life = 0
+    var clock: ProcessClock?
+    var isPaused = false
+    var pausedAt: Int64 = 0
+    /// For how long its loop has not read, though it should have.
+    var heldUp: Int64 = 0
+    /// When its loop takes the next turn; turns entered for other times are void.
+    var turnsAt: Int64?
+    var wakeUpAt: Instant?
+    var inbox: [(route: RouteID, frames: [[UInt8]])] = []
+    var blobInbox: [(route: RouteID, frames: [[UInt8]])] = []
+    /// Outlives the process: the person's wish to submit.
+    var submissions = 0
+
+    // The blob thread.
+    var blobRoutes: [WorkerID: RouteID] = [:]
+    var pulls: OrderedDictionary<Digest, Pull> = [:]
+    /// The same blob from another worker.
+    var waitingPulls: [BlobPull] = []
+    var blobEvents: [Coordinator.Event] = []
+
+    struct Pull: Sendable {
+        var download: SimulatedDownload
+        var worker: WorkerID
+        var isGone = false
+    }
+}
+
+/// The shell around the coordinator value.
+extension Cluster {
+    private enum Interruption: Error {
+        case death
+        case violation(Violation)
+    }
+
+    mutating func startCoordinator() throws(Violation) {
+        guard coordinator.value == nil else { return }
+        try checker.restarted(on: store)
+        coordinator.life += 1
+        let clock = ProcessClock(startedAt: now, random: &random)
+        var snapshot = store.snapshot
+        if bug == .forgetsAttempts {
+            for index in snapshot.tasks.indices { snapshot.tasks[index].attempts = 0 }
+        }
+        coordinator.clock = clock
+        coordinator.value = Coordinator(
+            restoring: snapshot, generation: Generation(nonce: random.next()), settings: settings,
+            at: clock.instant(at: now))
+        coordinator.value!.checkInvariants()
+        // What restoring decided goes out with the first event.
+        coordinator.wakeUpAt = clock.instant(at: now)
+        trace.note(now, "coordinator starts with \(store.records.count) tasks")
+        callCoordinator()
+    }
+
+    /// It comes back after a while, as under a supervisor.
+    mutating func killCoordinator() {
+        guard coordinator.value != nil else { return }
+        trace.note(now, "coordinator dies")
+        let submissions = coordinator.submissions
+        coordinator = CoordinatorHost(life: coordinator.life + 1)
+        coordinator.submissions = submissions
+        let longest: Int64 = areFaultsOver ? 1_000 : random.element(of: [100, 10_000, 90_000])
+        timetable.enter(.coordinatorStarts, at: now + 1 + random.below(longest))
+    }
+
+    mutating func resumeCoordinator() {
+        guard coordinator.isPaused else { return }
+        coordinator.isPaused = false
+        coordinator.heldUp += now - coordinator.pausedAt
+        callCoordinator()
+    }
+
+    /// Sees to it that the loop takes a turn soon.
+    mutating func callCoordinator() { scheduleCoordinator(at: now + random.below(Int64(3))) }
+
+    private mutating func scheduleCoordinator(at time: Int64) {
+        guard coordinator.value != nil, !coordinator.isPaused, time < coordinator.turnsAt ?? .max else { return }
+        coordinator.turnsAt = time
+        timetable.enter(.coordinatorTurns(life: coordinator.life, at: time), at: time)
+    }
+
+    mutating func receive(_ frames: [[UInt8]], from route: RouteID) {
+        guard coordinator.value != nil else { return }
+        coordinator.inbox.append((route: route, frames: frames))
+        callCoordinator()
+    }
+
+    /// One turn of the loop: handle every frame, commit, send.
+    mutating func turnCoordinator() throws(Violation) {
+        coordinator.turnsAt = nil
+        guard coordinator.value != nil, !coordinator.isPaused else { return }
+        do throws(Interruption) {
+            var batch = Coordinator.Outcome()
+            if coordinator.heldUp > settings.loopStallMilliseconds {
+                apply(.loopStalled(milliseconds: coordinator.heldUp), &batch)
+            }
+            coordinator.heldUp = 0
+            let inbox = coordinator.inbox
+            coordinator.inbox = []
+            for (route, frames) in inbox {
+                // What cannot be read is dropped, as the service does.
+                guard case .worker(let message)? = try? Wire.decodeRequest(frames) else { continue }
+                apply(.worker(route, message), &batch)
+            }
+            try turnBlobServer()
+            let events = coordinator.blobEvents
+            coordinator.blobEvents = []
+            for event in events { apply(event, &batch) }
+            try flush(&batch)
+            if coordinator.submissions > 0 {
+                apply(.tasksAdded(sweep.works), &batch)
+                try flush(&batch)
+                coordinator.submissions = 0
+            }
+            if bug != .neverWakes, let wakeUpAt = coordinator.wakeUpAt, wakeUpAt <= instant { apply(.wake, &batch) }
+            try flush(&batch)
+        } catch {
+            switch error {
+            case .death: return killCoordinator()
+            case .violation(let violation): throw violation
+            }
+        }
+        coordinator.value!.checkInvariants()
+        try checker.counted(coordinator.value!.status.counts, in: store)
+        let downloads = coordinator.pulls.values.compactMap(\.download.wakeUpAt)
+        let wakeUpAt = bug == .neverWakes ? nil : coordinator.wakeUpAt
+        for wakeUpAt in [wakeUpAt, downloads.min()].compactMap({ $0 }) {
+            // Never at once again: a deadline that is passed was just looked at.
+            scheduleCoordinator(at: max(now + 1, coordinator.clock!.time(of: wakeUpAt, from: now)))
+        }
+        if !coordinator.blobEvents.isEmpty { callCoordinator() }
+    }
+
+    private var instant: Instant { coordinator.clock!.instant(at: now) }
+
+    private mutating func apply(_ event: Coordinator.Event, _ batch: inout Coordinator.Outcome) {
+        let outcome = coordinator.value!.handle(event, at: instant)
+        batch.changes += outcome.changes
+        batch.messages += outcome.messages
+        batch.pulls += outcome.pulls
+        batch.droppedPulls += outcome.droppedPulls
+        coordinator.wakeUpAt = outcome.wakeUpAt
+    }
+
+    /// A chance to die between two steps.
+    private mutating func mayDie() throws(Interruption) {
+        if !areFaultsOver, random.chance(faults.coordinatorDeath) { throw .death }
+    }
+
+    private mutating func flush(_ batch: inout Coordinator.Outcome) throws(Interruption) {
+        while !(batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty && batch.droppedPulls.isEmpty) {
+            let current = batch
+            batch = Coordinator.Outcome()
+            if bug == .sendsBeforeCommit { try sendAll(current.messages, &batch) }
+            try mayDie()
+            try commit(current.changes)
+            try mayDie()
+            for pull in current.droppedPulls { drop(pull) }
+            for pull in current.pulls { begin(pull) }
+            if bug != .sendsBeforeCommit { try sendAll(current.messages, &batch) }
+        }
+    }
+
+    private mutating func commit(_ changes: [Change]) throws(Interruption) {
+        var changes = changes
+        if bug == .losesEndings {
+            changes.removeAll { if case .attemptEnded = $0 { true } else { false } }
+        }
+        // A commit that fails sends nothing and ends the process.
+        do { try store.commit(changes) } catch { throw .death }
+        for change in changes { trace.note(now, "committed: \(Trace.text(of: change))") }
+        do { try checker.committed(changes, to: store) } catch { throw .violation(error) }
+    }
+
+    private mutating func sendAll(
+        _ messages: [Envelope], _ batch: inout Coordinator.Outcome
+    ) throws(Interruption) {
+        var lost: Set<RouteID> = []
+        for envelope in messages where !lost.contains(envelope.to) {
+            try mayDie()
+            do { try checker.sent(envelope, by: store) } catch { throw .violation(error) }
+            let host = WorkerHost.index(of: envelope.to)
+            let isThere = workers[host].controlRoute == envelope.to && workers[host].value != nil
+            // ZeroMQ often knows that nobody is there, and sometimes does not know yet.
+            if !isThere, random.chance(0.7) {
+                lost.insert(envelope.to)
+            } else {
+                let to = envelope.to
+                trace.note(now, "to \(workers[host].id): \(Trace.text(of: envelope.message))")
+                send({ .toWorker(host, to, $0) }, Wire.encode(envelope.message), machine: host)
+            }
+        }
+        for route in lost.sorted() { apply(.unreachable(route), &batch) }
+    }
+
+    // MARK: - Blobs
+
+    mutating func receiveBlob(_ frames: [[UInt8]], from route: RouteID) {
+        guard coordinator.value != nil else { return }
+        coordinator.blobInbox.append((route: route, frames: frames))
+        callCoordinator()
+    }
+
+    private mutating func begin(_ pull: BlobPull) {
+        if store.blobs[pull.digest] != nil || bug == .countsBeforeBlobs {
+            coordinator.blobEvents.append(.blobStored(pull.digest))
+        } else if coordinator.pulls[pull.digest] != nil {
+            coordinator.waitingPulls.append(pull)
+        } else {
+            var download = SimulatedDownload(pull.digest, byteCount: pull.byteCount)
+            let requests = download.start(at: instant)
+            coordinator.pulls[pull.digest] = CoordinatorHost.Pull(download: download, worker: pull.worker)
+            ask(requests, pull.worker)
+        }
+    }
+
+    private mutating func drop(_ pull: BlobPull) {
+        coordinator.waitingPulls.removeAll { $0.digest == pull.digest && $0.worker == pull.worker }
+        guard coordinator.pulls[pull.digest]?.worker == pull.worker else { return }
+        coordinator.pulls[pull.digest] = nil
+        beginWaitingPulls()
+    }
+
+    private mutating func beginWaitingPulls() {
+        let waiting = coordinator.waitingPulls
+        coordinator.waitingPulls = []
+        for pull in waiting { begin(pull) }
+    }
+
+    private mutating func ask(_ requests: [BlobMessage], _ worker: WorkerID) {
+        guard let route = coordinator.blobRoutes[worker] else { return }
+        for request in requests { sendBlob(request, to: route) }
+    }
+
+    private mutating func sendBlob(_ message: BlobMessage, to route: RouteID) {
+        let host = WorkerHost.index(of: route)
+        send({ .toBlobClient(host, route, $0) }, Wire.encode(message), machine: host)
+    }
+
+    private mutating func turnBlobServer() throws(Interruption) {
+        let inbox = coordinator.blobInbox
+        coordinator.blobInbox = []
+        for (route, frames) in inbox {
+            guard let message = try? Wire.decodeBlobMessage(frames) else { continue }
+            switch message {
+            case .hello(let worker):
+                guard coordinator.blobRoutes[worker] != route else { continue }
+                coordinator.blobRoutes[worker] = route
+                for digest in coordinator.pulls.keys where coordinator.pulls[digest]!.worker == worker {
+                    ask(coordinator.pulls[digest]!.download.reconnected(at: instant), worker)
+                }
+            case .get(let digest, let offset, let count):
+                sendBlob(
+                    SimulatedDownload.answer(digest, offset: offset, count: count, from: store.blobs), to: route)
+            case .chunk(let digest, _, _, _), .missing(let digest):
+                // Only the worker that was asked may answer.
+                guard let pull = coordinator.pulls[digest], coordinator.blobRoutes[pull.worker] == route else {
+                    continue
+                }
+                if case .missing = message { coordinator.pulls[digest]!.isGone = true }
+                ask(coordinator.pulls[digest]!.download.receive(message, at: instant), pull.worker)
+                try finishPull(digest)
+            }
+        }
+        for digest in coordinator.pulls.keys {
+            guard let wakeUpAt = coordinator.pulls[digest]?.download.wakeUpAt, wakeUpAt <= instant else { continue }
+            ask(coordinator.pulls[digest]!.download.wake(at: instant), coordinator.pulls[digest]!.worker)
+            try finishPull(digest)
+        }
+    }
+
+    private mutating func finishPull(_ digest: Digest) throws(Interruption) {
+        guard let pull = coordinator.pulls[digest], let ending = pull.download.ending else { return }
+        coordinator.pulls[digest] = nil
+        switch ending {
+        case .stored(let bytes):
+            do { try store.keep(bytes, under: digest) } catch { throw .death }
+            coordinator.blobEvents.append(.blobStored(digest))
+        case .unavailable:
+            coordinator.blobEvents.append(
+                pull.isGone ? .blobGone(digest, pull.worker) : .blobUnavailable(digest, pull.worker))
+        }
+        beginWaitingPulls()
+    }
+}

@@ -1,0 +1,247 @@
+import Coordination
+import Lottery
+import OrderedCollections
+import Sweeps
+import Wire
+
+/// A coordinator, its disk, workers on machines of their own, and the network between them: all that runs in a
+/// simulation. `Cluster+Coordinator.swift` and `Cluster+Workers.swift` are the shells around the two values, and do what
+/// `CoordinatorService` and `WorkerService` do.
+struct Cluster {
+    typealias Violation = Checker.Violation
+
+    /// Times are true milliseconds from the start.
+    enum Happening: Sendable {
+        case coordinatorStarts
+        case coordinatorTurns(life: Int, at: Int64)
+        case toCoordinator(RouteID, [[UInt8]])
+        case toBlobServer(RouteID, [[UInt8]])
+        case workerStarts(Int)
+        case workerTurns(Int, process: Int, at: Int64)
+        case toWorker(Int, RouteID, [[UInt8]])
+        case toBlobClient(Int, RouteID, [[UInt8]])
+        case child(Int, number: Int, ChildEvent)
+        case submission
+        case fault(Faults.Fault)
+        case coordinatorResumes
+        case workerResumes(Int)
+        case connected(Int?)
+        case diskHasRoom
+        case crashesEnd(Int)
+    }
+
+    enum ChildEvent: Sendable {
+        case progress(Int), finished, died, stopped
+    }
+
+    let sweep: SimulatedSweep
+    let bug: PlantedBug?
+    var faults: Faults
+    /// No fault begins after this, and those that last are over.
+    let faultsEnd: Int64
+
+    var random: SeededRandom
+    var now: Int64 = 0
+    var timetable = Timetable<Happening>()
+    var checker = Checker()
+    var trace: Trace
+
+    var store = SimulatedStore()
+    var coordinator = CoordinatorHost()
+    var workers: [WorkerHost] = []
+    /// Machines that the network does not reach; nil is the coordinator's.
+    var cut: Set<Int?> = []
+    var childCount = 0
+    var settings = CoordinatorSettings()
+
+    var areFaultsOver: Bool { now >= faultsEnd }
+    /// Simulated milliseconds since the start.
+    var elapsed: Int64 { now }
+
+    init(seed: UInt64, faults chosen: Faults? = nil, bug: PlantedBug?, keepsTrace: Bool) {
+        var random = SeededRandom(seed: seed)
+        sweep = SimulatedSweep(&random)
+        self.bug = bug
+        faultsEnd = 600_000
+        let count = 1 + random.below(4)
+        faults = chosen ?? Faults(&random, workers: count, end: faultsEnd)
+        trace = Trace(isKept: keepsTrace)
+        settings.stallMilliseconds = 120_000
+        settings.restMilliseconds = 5_000
+        settings.restCapMilliseconds = 60_000
+        for index in 0..<count { workers.append(WorkerHost(index: index, slots: 1 + random.below(3))) }
+        self.random = random
+    }
+
+    /// Runs until every task is done and nothing is under way.
+    mutating func run() throws(Violation) {
+        store.commitBlob(SimulatedSweep.dataset)
+        timetable.enter(.coordinatorStarts, at: 0)
+        timetable.enter(.submission, at: random.below(2_000))
+        for index in workers.indices { timetable.enter(.workerStarts(index), at: random.below(5_000)) }
+        for planned in faults.planned { timetable.enter(.fault(planned.fault), at: planned.at) }
+        var steps = 0
+        while !isOver {
+            guard let next = timetable.next() else { throw Violation(description: "nothing will ever happen again") }
+            now = max(now, next.at)
+            guard now < faultsEnd + Cluster.recovery else {
+                throw Violation(description: "the sweep has not ended, two hours after the last fault")
+            }
+            steps += 1
+            try happen(next.happening)
+        }
+        trace.steps = steps
+        try checker.restarted(on: store)
+        guard leaderboard == sweep.undisturbedLeaderboard else {
+            throw Violation(description: "the leaderboard is not that of the undisturbed run")
+        }
+    }
+
+    /// How long the sweep may take once faults are over: backing off, rests, stalls and adoption take minutes.
+    static let recovery: Int64 = 2 * 3_600_000
+
+    private var isOver: Bool {
+        guard areFaultsOver, let status = coordinator.value?.status else { return false }
+        return status.counts.done == sweep.works.count && workers.allSatisfy { $0.value?.load.outbox ?? 0 == 0 }
+    }
+
+    private var leaderboard: Leaderboard {
+        sweep.leaderboard { key in
+            guard case .done(let result) = store.records[key]?.state else { return nil }
+            return result
+        }
+    }
+
+    private mutating func happen(_ happening: Happening) throws(Violation) {
+        switch happening {
+        case .coordinatorStarts: try startCoordinator()
+        case .coordinatorTurns(let life, let at):
+            if life == coordinator.life, at == coordinator.turnsAt { try turnCoordinator() }
+        case .toCoordinator(let route, let frames): receive(frames, from: route)
+        case .toBlobServer(let route, let frames): receiveBlob(frames, from: route)
+        case .workerStarts(let index): try startWorker(index)
+        case .workerTurns(let index, let process, let at):
+            if process == workers[index].process, at == workers[index].turnsAt { try turnWorker(index) }
+        case .toWorker(let index, let route, let frames):
+            guard route == workers[index].controlRoute else { return }
+            try whenAwake(index, happening) { (cluster) throws(Violation) in try cluster.receive(frames, on: index) }
+        case .toBlobClient(let index, let route, let frames):
+            guard route == workers[index].blobRoute else { return }
+            try whenAwake(index, happening) { (cluster) throws(Violation) in
+                try cluster.receiveBlob(frames, on: index)
+            }
+        case .child(let index, let number, let event):
+            try whenAwake(index, happening) { (cluster) throws(Violation) in
+                try cluster.child(number, of: index, event)
+            }
+        case .submission: submit()
+        case .fault(let fault): try begin(fault)
+        case .coordinatorResumes: resumeCoordinator()
+        case .workerResumes(let index): resumeWorker(index)
+        case .connected(let machine): cut.remove(machine)
+        case .diskHasRoom: store.isFull = false
+        case .crashesEnd(let index): workers[index].crashesOnTasks = false
+        }
+    }
+
+    /// What reaches a paused process waits until it goes on.
+    private mutating func whenAwake(
+        _ index: Int, _ happening: Happening, _ work: (inout Cluster) throws(Violation) -> Void
+    ) throws(Violation) {
+        if workers[index].isPaused {
+            workers[index].missed.append(happening)
+        } else {
+            try work(&self)
+        }
+    }
+
+    /// A person who submits the sweep, and again now and then until it is done: after a restored backup, and to have
+    /// failed tasks tried again.
+    private mutating func submit() {
+        coordinator.submissions += 1
+        callCoordinator()
+        timetable.enter(.submission, at: now + 60_000 + random.below(Int64(60_000)))
+    }
+
+    // MARK: - Network
+
+    /// Sends frames from or to machine `index`: they come once, later, twice, out of order, or
+    /// never.
+    mutating func send(_ happening: (_ frames: [[UInt8]]) -> Happening, _ frames: [[UInt8]], machine index: Int) {
+        guard !cut.contains(index), !cut.contains(nil) else { return }
+        let isFaulty = !areFaultsOver
+        if isFaulty, random.chance(faults.drop) { return }
+        let copies = isFaulty && random.chance(faults.duplicate) ? 2 : 1
+        for _ in 0..<copies {
+            let wait =
+                isFaulty && random.chance(faults.delay) ? random.below(Int64(30_000)) : 1 + random.below(Int64(40))
+            let junk = isFaulty && random.chance(faults.junk) ? junkFrames() : nil
+            timetable.enter(happening(junk ?? frames), at: now + wait)
+        }
+    }
+
+    /// What another program might send to the port.
+    private mutating func junkFrames() -> [[UInt8]] {
+        (0..<1 + random.below(3)).map { _ in (0..<random.below(40)).map { _ in UInt8(random.below(256)) } }
+    }
+
+    // MARK: - Faults
+
+    private mutating func begin(_ fault: Faults.Fault) throws(Violation) {
+        guard !areFaultsOver else { return }
+        trace.note(now, "fault: \(fault)")
+        func until(_ milliseconds: Int64) -> Int64 { min(faultsEnd, now + milliseconds) }
+        switch fault {
+        case .killCoordinator: killCoordinator()
+        case .restoreBackup:
+            if store.restoreBackup(&random) {
+                killCoordinator()
+                checker.restored(store)
+            }
+        case .backUp: store.backUp()
+        case .fillDisk(let milliseconds):
+            store.isFull = true
+            timetable.enter(.diskHasRoom, at: until(milliseconds))
+        case .pauseCoordinator(let milliseconds):
+            guard !coordinator.isPaused else { return }
+            coordinator.isPaused = true
+            coordinator.pausedAt = now
+            timetable.enter(.coordinatorResumes, at: until(milliseconds))
+        case .killWorker(let index): killWorker(index)
+        case .replaceMachine(let index):
+            killWorker(index)
+            workers[index].blobs = [:]
+        case .stopWorker(let index):
+            if !workers[index].isPaused { try tell(index, .stop) }
+        case .pauseWorker(let index, let milliseconds):
+            guard !workers[index].isPaused else { return }
+            workers[index].isPaused = true
+            timetable.enter(.workerResumes(index), at: until(milliseconds))
+        case .emptyFolder(let index): workers[index].blobs = [:]
+        case .cut(let index, let milliseconds):
+            cut.insert(index)
+            timetable.enter(.connected(index), at: until(milliseconds))
+        case .cutCoordinator(let milliseconds):
+            cut.insert(nil)
+            timetable.enter(.connected(nil), at: until(milliseconds))
+        case .reconnectSilently(let index): workers[index].reconnect()
+        case .jump(nil, let milliseconds):
+            coordinator.clock?.jump(milliseconds: milliseconds)
+            // The loop sees such a gap, and takes it for a time in which it was not run.
+            coordinator.heldUp += milliseconds
+            callCoordinator()
+        case .jump(let index?, let milliseconds):
+            workers[index].clock?.jump(milliseconds: milliseconds)
+            call(index)
+        case .crashOnTasks(let index, let milliseconds):
+            workers[index].crashesOnTasks = true
+            timetable.enter(.crashesEnd(index), at: until(milliseconds))
+        }
+    }
+}
+
+extension SimulatedStore {
+    mutating func commitBlob(_ bytes: [UInt8]) {
+        do { try keep(bytes, under: Digest.of(bytes)) } catch { preconditionFailure("an empty disk is full") }
+    }
+}

@@ -1,0 +1,15 @@
+/// A bug put in on purpose, to show that the checkers find it.
+public enum PlantedBug: String, CaseIterable, Sendable {
+    /// The coordinator sends before its changes are committed.
+    case sendsBeforeCommit = "sends-before-commit"
+    /// A restarted coordinator counts attempts from the beginning.
+    case forgetsAttempts = "forgets-attempts"
+    /// A result counts before its artifacts are in the store.
+    case countsBeforeBlobs = "counts-before-blobs"
+    /// The store is not told that an attempt has ended.
+    case losesEndings = "loses-endings"
+    /// The coordinator's deadlines are never looked at.
+    case neverWakes = "never-wakes"
+    /// A worker deletes its outputs as soon as it has reported them.
+    case deletesBeforeAck = "deletes-before-ack"
+}

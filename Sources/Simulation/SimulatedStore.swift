@@ -1,0 +1,40 @@
+import Coordination
+import Lottery
+import OrderedCollections
+
+/// The coordinator's disk: change sets that were committed, and blobs. What was not committed is gone after a crash.
+struct SimulatedStore: Sendable {
+    struct Full: Error {}
+
+    let id = StoreID("simulated")
+    private(set) var records: OrderedDictionary<TaskKey, Snapshot.TaskRecord> = [:]
+    private(set) var blobs: [Digest: [UInt8]] = [:]
+    var isFull = false
+    /// Copies of the records that were made along the way.
+    private var backups: [OrderedDictionary<TaskKey, Snapshot.TaskRecord>] = []
+
+    /// One transaction: all of `changes`, or none.
+    mutating func commit(_ changes: [Change]) throws(Full) {
+        guard !changes.isEmpty else { return }
+        if isFull { throw Full() }
+        for change in changes {
+            records[change.task] = Snapshot.TaskRecord.applying(change, to: records[change.task])
+        }
+    }
+
+    mutating func keep(_ bytes: [UInt8], under digest: Digest) throws(Full) {
+        if isFull { throw Full() }
+        blobs[digest] = bytes
+    }
+
+    mutating func backUp() { backups.append(records) }
+
+    /// Puts an earlier copy in place of the records; blobs stay, as `backup` copies them first. False if there is none.
+    mutating func restoreBackup(_ random: inout SeededRandom) -> Bool {
+        guard !backups.isEmpty else { return false }
+        records = random.element(of: backups)
+        return true
+    }
+
+    var snapshot: Snapshot { Snapshot(store: id, tasks: Array(records.values)) }
+}

@@ -1,0 +1,121 @@
+import Coordination
+import Lottery
+import Sweeps
+
+/// A small sweep, and trainings that compute nothing: what they leave is a digest of what they were given, so that a
+/// wrong input would show on the leaderboard.
+struct SimulatedSweep: Sendable {
+    let plan: Plan
+    /// Parents first.
+    let works: [Work]
+    private let indices: [TaskKey: Int]
+
+    static let dataset: [UInt8] = Array("the images of all simulated data sets".utf8)
+
+    /// - Parameter random: decides how many prune rates, levels and replicates there are, and whether weights are rewound.
+    init(_ random: inout SeededRandom) {
+        let rates = ["0.2", "0.4", "0.2, 0.5"]
+        let yaml = """
+            name: simulated
+            dataset: simulated
+            model: {family: simulated}
+            training: {iterations: 1000}
+            pruning: {levels: \(1 + random.below(4)), rewind: \(random.element(of: ["0", "100"]))}
+            branches: [\(random.element(of: ["", "random-reinit"]))]
+            replicates: \(1 + random.below(3))
+            grid: {prune_rate: [\(random.element(of: rates))]}
+            """
+        do {
+            let sweep = try Sweep(yaml: yaml, file: "simulated", vocabulary: SimulatedSweep.vocabulary)
+            plan = try Plan(
+                sweep: sweep, vocabulary: SimulatedSweep.vocabulary,
+                dataDigest: { _ in Digest.of(SimulatedSweep.dataset) })
+        } catch {
+            preconditionFailure("the simulated spec was refused: \(error)")
+        }
+        works = plan.tasks.map { task in
+            Work(
+                key: task.key, inputs: task.inputs.map(WorkInput.init(planned:)), cost: task.cost,
+                priority: task.priority, payload: Array(task.key.hex.utf8))
+        }
+        indices = Dictionary(uniqueKeysWithValues: works.enumerated().map { ($1.key, $0) })
+    }
+
+    /// What a task leaves, by digest, when its inputs have these contents.
+    func train(_ key: TaskKey, inputs: [ResolvedInput]) -> (result: WorkResult, blobs: [Digest: [UInt8]]) {
+        guard let index = indices[key] else { preconditionFailure("task \(key) is in no plan") }
+        let given = inputs.sorted { $0.name < $1.name }.map { "\($0.name) \($0.digest.hex)" }.joined(separator: "\n")
+        let names: [OutputName] = [.final, .metrics] + plan.tasks[index].keepSteps.map { .step($0) }
+        var blobs: [Digest: [UInt8]] = [:]
+        var outputs: [TaskOutput] = []
+        for name in names.sorted() {
+            let seed = Digest.of("\(key.hex) \(name)\n\(given)".utf8).bytes
+            let bytes = Array((seed + seed).prefix(1 + Int(seed[0]) % 48))
+            blobs[Digest.of(bytes)] = bytes
+            outputs.append(TaskOutput(name: name, digest: Digest.of(bytes), byteCount: bytes.count))
+        }
+        let summary = Array(Digest.of("\(key.hex)\n\(given)".utf8).bytes.prefix(2))
+        return (WorkResult(outputs: outputs, summary: summary, seconds: 1), blobs)
+    }
+
+    /// The leaderboard of what is known of each task.
+    func leaderboard(_ result: (TaskKey) -> WorkResult?) -> Leaderboard {
+        Leaderboard(plan: plan) { key in
+            result(key).map { .done(summary(of: key, $0)) } ?? .pending
+        }
+    }
+
+    /// The leaderboard of a run in which nothing goes wrong.
+    var undisturbedLeaderboard: Leaderboard {
+        var results: [TaskKey: WorkResult] = [:]
+        for work in works {
+            let inputs = work.inputs.map { input in
+                switch input.source {
+                case .blob(let digest): ResolvedInput(name: input.name, digest: digest)
+                case .output(let parent, let name):
+                    ResolvedInput(name: input.name, digest: results[parent]!.output(name)!.digest)
+                }
+            }
+            results[work.key] = train(work.key, inputs: inputs).result
+        }
+        return leaderboard { results[$0] }
+    }
+
+    /// Two bytes of a result become an accuracy; densities are those of the level.
+    private func summary(of key: TaskKey, _ result: WorkResult) -> LevelSummary {
+        let level =
+            switch plan.tasks[indices[key]!].role {
+            case .dense, .replay: 0
+            case .level(let level), .branch(_, let level): level
+            }
+        let correct = Int(result.summary[0]) * 16 + Int(result.summary[1]) % 16
+        let evaluation = Evaluation(
+            step: 1000, validationLoss: 1, validationCorrect: correct, validationCount: 5_000, testLoss: 1,
+            testCorrect: correct, testCount: 5_000)
+        let layer = LayerCount(name: "fc1.weight", kind: .fc, weights: 1 << 10, surviving: 1 << (10 - level))
+        return LevelSummary(
+            layers: [layer], otherWeights: 0, final: evaluation, earlyStop: evaluation, divergedAt: nil)
+    }
+
+    private static let vocabulary = Vocabulary(
+        datasets: [
+            DatasetShape(
+                name: "simulated", channels: 1, height: 28, width: 28, classes: 10, trainCount: 60_000,
+                testCount: 10_000)
+        ],
+        models: ["simulated"], initialisations: ["glorot-normal"], optimizers: ["sgd", "adam"],
+        criteria: ["magnitude"], branches: ["random-reinit"], numerics: [.f32: .f32Lanes16],
+        layers: { (_, _) throws(SettingError) in
+            [LayerShape(name: "fc1", kind: .fc, weights: 1 << 10, biases: 10)]
+        },
+        semantics: { _, _ in [:] })
+}
+
+extension WorkInput {
+    init(planned input: PlannedInput) {
+        switch input.source {
+        case .dataset(let digest): self.init(name: input.name, source: .blob(digest))
+        case .output(let parent, let output): self.init(name: input.name, source: .output(parent, output))
+        }
+    }
+}
