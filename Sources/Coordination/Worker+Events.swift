@@ -9,7 +9,7 @@ extension Worker {
         case message(CoordinatorMessage)
         /// The child reached a training step.
         case progress(slot: Int, step: Int)
-        /// The outputs are in the worker's artifact folder, hashed and durable.
+        /// The outputs are in the worker's artifact folder and the result in its outbox, both durable.
         case finished(slot: Int, WorkResult)
         /// The child died or reported an error. `isFinal`: the task itself is at fault.
         case failed(slot: Int, reason: String, isFinal: Bool)
@@ -47,7 +47,8 @@ extension Worker {
         case kill(slot: Int)
         /// End the slot's task after it wrote its resume file.
         case stop(slot: Int)
-        /// The result was acknowledged: its outputs need not be kept for the coordinator.
+        /// The result was acknowledged, or is not wanted: it leaves the outbox, and its outputs need not be kept for the
+        /// coordinator.
         case dropOutputs(AttemptID, [TaskOutput])
         /// Send what `messages` holds, then end the process. No further event is handled.
         case exit(ExitReason)

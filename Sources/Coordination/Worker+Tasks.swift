@@ -93,15 +93,18 @@ extension Worker {
             }
             var result = result
             result.outputs.sort { $0.name < $1.name }
-            outbox[assignment.id] = Delivery(
-                report: ResultReport(worker: identity.worker, id: assignment.id, result: result), nextSendAt: latest,
-                waitMilliseconds: settings.resendMilliseconds)
+            put(ResultReport(worker: identity.worker, id: assignment.id, result: result))
             if connection == .joined { deliver(assignment.id, &outcome) }
         }
     }
 
+    mutating func put(_ report: ResultReport) {
+        outbox[report.id] = Delivery(
+            report: report, nextSendAt: latest, waitMilliseconds: settings.resendMilliseconds)
+    }
+
     /// Why a result can never be sent, or nil.
-    private static func objection(to result: WorkResult) -> String? {
+    public static func objection(to result: WorkResult) -> String? {
         if result.outputs.count > Limits.outputsPerTask {
             return "it left \(result.outputs.count) outputs; the limit is \(Limits.outputsPerTask)"
         }

@@ -63,8 +63,9 @@ public struct Worker: Sendable {
 
     var latest: Instant
 
+    /// - Parameter finished: results of an earlier process of this worker that were not acknowledged.
     /// - Precondition: `identity.slots` in 1...`Limits.slotsPerWorker`.
-    public init(identity: Identity, settings: WorkerSettings, at now: Instant) {
+    public init(identity: Identity, settings: WorkerSettings, outbox finished: [ResultReport] = [], at now: Instant) {
         precondition((1...Limits.slotsPerWorker).contains(identity.slots), "a worker has no \(identity.slots) slots")
         self.identity = identity
         self.settings = settings
@@ -72,6 +73,7 @@ public struct Worker: Sendable {
         nextBeatAt = now
         latest = now
         slots = Array(repeating: .free, count: identity.slots)
+        for report in finished { put(report) }
     }
 
     /// - Parameter random: uniform in 0..<1, used if this event makes the worker back off.

@@ -10,6 +10,8 @@ struct WorkerHost: Sendable {
     let slots: Int
     /// The artifact folder.
     var blobs: [Digest: [UInt8]] = [:]
+    /// Results that nobody has acknowledged.
+    var outbox: OrderedDictionary<AttemptID, ResultReport> = [:]
     /// Every training dies.
     var crashesOnTasks = false
 
@@ -59,6 +61,7 @@ struct WorkerHost: Sendable {
     mutating func end() {
         var fresh = WorkerHost(index: index, slots: slots)
         fresh.blobs = blobs
+        fresh.outbox = outbox
         fresh.crashesOnTasks = crashesOnTasks
         fresh.process = process + 1
         fresh.connections = connections
@@ -75,14 +78,17 @@ extension Cluster {
         guard workers[index].value == nil else { return }
         workers[index].process += 1
         let clock = ProcessClock(startedAt: now, random: &random)
+        workers[index].outbox = workers[index].outbox.filter { [blobs = workers[index].blobs] in
+            $0.value.result.outputs.allSatisfy { blobs[$0.digest] != nil }
+        }
         let host = workers[index]
         workers[index].clock = clock
         workers[index].value = Worker(
             identity: Worker.Identity(
                 worker: host.id, incarnation: random.next(), slots: host.slots,
                 datasets: host.blobs.keys.sorted(), host: "host-\(index)", processID: Int32(host.process)),
-            settings: WorkerSettings(), at: clock.instant(at: now))
-        trace.note(now, "\(host.id) starts with \(host.slots) slots")
+            settings: WorkerSettings(), outbox: Array(host.outbox.values), at: clock.instant(at: now))
+        trace.note(now, "\(host.id) starts with \(host.slots) slots and \(host.outbox.count) results")
         try tell(index, .begin)
     }
 
@@ -201,9 +207,13 @@ extension Cluster {
             workers[index].downloads[digest] = download
             sendBlobs(requests, from: index)
         case .dropFetch(let digest): workers[index].downloads[digest] = nil
-        case .dropOutputs(_, let outputs):
-            // A cache may keep them or not.
-            for output in outputs where random.chance(0.5) { workers[index].blobs[output.digest] = nil }
+        case .dropOutputs(let attempt, let outputs):
+            workers[index].outbox[attempt] = nil
+            // A cache may keep them or not; what another attempt left stays.
+            let needed = Set(workers[index].outbox.values.flatMap { $0.result.outputs.map(\.digest) })
+            for output in outputs where !needed.contains(output.digest) && random.chance(0.5) {
+                workers[index].blobs[output.digest] = nil
+            }
         case .start(let slot, let assignment): start(assignment, slot, on: index)
         case .kill(let slot), .stop(let slot):
             guard let number = workers[index].children.first(where: { $0.value.slot == slot })?.key else { return }
@@ -242,6 +252,8 @@ extension Cluster {
         case .finished:
             let (result, blobs) = sweep.train(child.assignment.id.task, inputs: child.assignment.inputs)
             workers[index].blobs.merge(blobs) { _, new in new }
+            let id = child.assignment.id
+            workers[index].outbox[id] = ResultReport(worker: workers[index].id, id: id, result: result)
             try tell(index, .finished(slot: child.slot, result))
         case .died: try tell(index, .failed(slot: child.slot, reason: "killed by signal 9", isFinal: false))
         case .stopped: try tell(index, .stopped(slot: child.slot))

@@ -211,6 +211,7 @@ struct Cluster {
         case .replaceMachine(let index):
             killWorker(index)
             workers[index].blobs = [:]
+            workers[index].outbox = [:]
         case .stopWorker(let index):
             if !workers[index].isPaused { try tell(index, .stop) }
         case .pauseWorker(let index, let milliseconds):

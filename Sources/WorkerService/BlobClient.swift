@@ -20,7 +20,8 @@ final class BlobClient: Sendable {
         /// Answered by `ready` or `unavailable`. The content stays at least until `inputsInUse` leaves it out.
         case fetch(Digest)
         case dropFetch(Digest)
-        /// Takes a finished task's files into the folder; answered by `adopted`. They stay until `release`.
+        /// Takes a finished task's files into the folder and its result into the outbox; answered by `adopted`. They stay
+        /// until `release`.
         case adopt(slot: Int, AttemptID, SlotResult)
         case release(AttemptID)
         /// The inputs of all tasks the worker holds.
@@ -42,14 +43,20 @@ final class BlobClient: Sendable {
     private let commands: Mailbox<Command>
     private let ended = DispatchSemaphore(value: 0)
 
-    init(worker: WorkerID, folder: ArtifactFolder, cacheByteCount: Int, context: ZMQContext) throws {
+    /// - Parameter finished: what the outbox holds.
+    init(
+        worker: WorkerID, folder: ArtifactFolder, outbox: Outbox, finished: [ResultReport], cacheByteCount: Int,
+        context: ZMQContext
+    ) throws {
         let events = try Mailbox<Event>()
         let commands = try Mailbox<Command>()
         self.events = events
         self.commands = commands
-        let cache = try ArtifactCache(folder: folder, byteCount: cacheByteCount)
+        var cache = try ArtifactCache(folder: folder, byteCount: cacheByteCount)
+        for report in finished { cache.pin(outputs: report.result.outputs.map(\.digest), of: report.id) }
         let loop = Loop.Start(
-            worker: worker, folder: folder, cache: cache, context: context, commands: commands, events: events)
+            worker: worker, folder: folder, outbox: outbox, cache: cache, context: context, commands: commands,
+            events: events)
         let ended = ended
         Thread.detachNewThread {
             Loop(loop).run()
@@ -71,6 +78,7 @@ private final class Loop {
     struct Start: Sendable {
         var worker: WorkerID
         var folder: ArtifactFolder
+        var outbox: Outbox
         var cache: ArtifactCache
         var context: ZMQContext
         var commands: Mailbox<BlobClient.Command>
@@ -163,6 +171,7 @@ private final class Loop {
             adopt(result, of: attempt, slot: slot)
         case .release(let attempt):
             cache.unpin(outputsOf: attempt)
+            forget(attempt)
             evict()
         case .inputsInUse(let digests):
             cache.keep(inputs: digests)
@@ -250,8 +259,22 @@ private final class Loop {
         }
         cache.pin(outputs: outputs.map(\.digest), of: attempt)
         outputs.sort { $0.name < $1.name }
-        start.events.post(
-            .adopted(slot: slot, WorkResult(outputs: outputs, summary: Array(result.summary), seconds: result.seconds)))
+        let taken = WorkResult(outputs: outputs, summary: Array(result.summary), seconds: result.seconds)
+        // What can never be sent is no result; the control loop says so.
+        if Worker.objection(to: taken) == nil {
+            do {
+                try start.outbox.keep(ResultReport(worker: start.worker, id: attempt, result: taken))
+            } catch {
+                return start.events.post(.broken(reason: error.description))
+            }
+        }
+        start.events.post(.adopted(slot: slot, taken))
+    }
+
+    private func forget(_ attempt: AttemptID) {
+        do { try start.outbox.remove(attempt) } catch {
+            start.events.post(.broken(reason: error.description))
+        }
     }
 
     private func evict() {

@@ -4,7 +4,7 @@ import Foundation
 import Glibc
 import Lottery
 
-/// A worker's folder, held exclusively: `id`, `lock`, `artifacts/` and `attempts/<task key>/`.
+/// A worker's folder, held exclusively: `id`, `lock`, `artifacts/`, `outbox/` and `attempts/<task key>/`.
 ///
 /// A task's folder has `out/` for the outputs being written and `resume`, where an interrupted try goes on, also after
 /// the worker itself was restarted. It goes once the result is acknowledged.
@@ -16,6 +16,7 @@ struct WorkerDirectory: Sendable {
 
     let worker: WorkerID
     let artifacts: ArtifactFolder
+    let outbox: Outbox
     private let path: String
     private let lock: FolderLock
 
@@ -28,6 +29,7 @@ struct WorkerDirectory: Sendable {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
             lock = try FolderLock(path: path + "/lock")
             artifacts = try ArtifactFolder(directory: path + "/artifacts")
+            outbox = try Outbox(folder: path + "/outbox")
             worker = try WorkerDirectory.identity(in: path, name: name)
             self.path = path
             try FileManager.default.createDirectory(atPath: path + "/attempts", withIntermediateDirectories: true)

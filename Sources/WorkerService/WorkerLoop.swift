@@ -40,8 +40,10 @@ final class WorkerLoop {
         logger = configuration.logger
         slots = (0..<configuration.slots).map { _ in Slot() }
         do {
+            let finished = try service.directory.outbox.reports(artifacts: service.directory.artifacts)
             blobs = try BlobClient(
-                worker: service.worker, folder: service.directory.artifacts,
+                worker: service.worker, folder: service.directory.artifacts, outbox: service.directory.outbox,
+                finished: finished,
                 cacheByteCount: configuration.cacheByteCount,
                 context: service.context)
             let held = try service.directory.artifacts.digests()
@@ -49,7 +51,8 @@ final class WorkerLoop {
                 worker: service.worker, incarnation: UInt64.random(in: .min ... .max), slots: configuration.slots,
                 datasets: Array(held.prefix(Limits.datasetsPerWorker)),
                 host: String(ProcessInfo.processInfo.hostName.prefix(Limits.nameBytes)), processID: getpid())
-            worker = Worker(identity: identity, settings: configuration.settings, at: WorkerLoop.now)
+            worker = Worker(
+                identity: identity, settings: configuration.settings, outbox: finished, at: WorkerLoop.now)
         } catch {
             throw .directory("the worker's folder cannot be used: \(error)")
         }

@@ -188,6 +188,47 @@ struct FlowTests {
         #expect(try worker.waitForExit() == .shutdown)
     }
 
+    @Test("What a worker finished without a coordinator outlives its process: it is handed over, not trained again")
+    func outbox() throws {
+        let log = bench.path("log")
+        let configuration = bench.coordinatorConfiguration()
+        var endpoint = ""
+        func runFirst() throws -> Process {
+            let coordinator = try CoordinatorService(configuration)
+            endpoint = coordinator.endpoint
+            let worker = try bench.startWorkerProcess("a", at: endpoint)
+            try coordinator.add([work("long", "note \(log) wait \(bench.path("go")) output final 1 1")])
+            try #require(eventually { bench.lines("log").count == 1 })
+            coordinator.stop()
+            #expect(try coordinator.run() == .stopped)
+            return worker
+        }
+        let worker = try runFirst()
+        bench.touch("go")
+        func kept() throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: bench.path("worker-a/outbox"))
+        }
+        try #require(eventually { try kept().contains { $0.hasPrefix(key("long").hex) } })
+        kill(worker.processIdentifier, SIGKILL)
+        worker.waitUntilExit()
+        // What was half written when it died is swept away.
+        bench.touch("worker-a/outbox/1-half")
+
+        var again = configuration
+        again.bind = endpoint
+        again.exitWhenDone = true
+        var second: CoordinatorService?
+        #expect(eventually { (try? second = CoordinatorService(again)) != nil })
+        let coordinator = try #require(second)
+        let successor = try bench.startWorkerProcess("a", at: endpoint)
+        try coordinator.add([])
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        successor.waitUntilExit()
+        #expect(bench.lines("log").count == 1, "\(bench.lines("log"))")
+        #expect(try coordinator.store.counts().done == 1)
+        #expect(try kept().isEmpty)
+    }
+
     @Test("A stopped worker leaves a resume file, from which the same task goes on in the same folder")
     func resume() throws {
         let coordinator = try bench.startCoordinator { $0.exitWhenDone = true }
