@@ -167,9 +167,7 @@ extension Cluster {
             trace.note(now, "\(workers[index].id) says \(Trace.text(of: message))")
             let route = workers[index].controlRoute
             send({ .toCoordinator(route, $0) }, Wire.encode(message), machine: index)
-            if bug == .deletesBeforeAck, case .result(let report) = message {
-                for output in report.result.outputs { workers[index].blobs[output.digest] = nil }
-            }
+            if case .result(let report) = message { reported(report, by: index) }
             guard mayGoOn(index, process) else { return }
         }
         schedule(index)
@@ -178,6 +176,17 @@ extension Cluster {
         case .stopped: killWorker(index)
         case .refused(let reason): throw Violation(description: "\(workers[index].id) was refused: \(reason)")
         case .shutdown, .idle: throw Violation(description: "\(workers[index].id) ended of its own accord")
+        }
+    }
+
+    private mutating func reported(_ report: ResultReport, by index: Int) {
+        if bug == .deletesBeforeAck {
+            for output in report.result.outputs { workers[index].blobs[output.digest] = nil }
+        }
+        if !areFaultsOver, random.chance(faults.uploaderDeath) {
+            killWorker(index)
+            workers[index].blobs = [:]
+            workers[index].outbox = [:]
         }
     }
 
@@ -250,7 +259,13 @@ extension Cluster {
         switch event {
         case .progress: break
         case .finished:
-            let (result, blobs) = sweep.train(child.assignment.id.task, inputs: child.assignment.inputs)
+            var (result, blobs) = sweep.train(child.assignment.id.task, inputs: child.assignment.inputs)
+            if !areFaultsOver, random.chance(faults.miscomputation) {
+                let bytes: [UInt8] = [255, UInt8(random.below(256))]
+                blobs[Digest.of(bytes)] = bytes
+                result.outputs[0].digest = Digest.of(bytes)
+                result.outputs[0].byteCount = bytes.count
+            }
             workers[index].blobs.merge(blobs) { _, new in new }
             let id = child.assignment.id
             workers[index].outbox[id] = ResultReport(worker: workers[index].id, id: id, result: result)

@@ -36,9 +36,11 @@ struct Cluster {
 
     let sweep: SimulatedSweep
     let bug: PlantedBug?
+    let scenario: Scenario?
     var faults: Faults
     /// No fault begins after this, and those that last are over.
     let faultsEnd: Int64
+    private let isQuiet: Bool
 
     var random: SeededRandom
     var now: Int64 = 0
@@ -58,13 +60,22 @@ struct Cluster {
     /// Simulated milliseconds since the start.
     var elapsed: Int64 { now }
 
-    init(seed: UInt64, faults chosen: Faults? = nil, bug: PlantedBug?, keepsTrace: Bool) {
+    /// - Parameter isQuiet: whether nothing goes wrong.
+    init(seed: UInt64, isQuiet: Bool, scenario: Scenario?, bug: PlantedBug?, keepsTrace: Bool) {
         var random = SeededRandom(seed: seed)
         sweep = SimulatedSweep(&random)
         self.bug = bug
+        self.scenario = scenario
+        self.isQuiet = isQuiet
         faultsEnd = 600_000
         let count = 1 + random.below(4)
-        faults = chosen ?? Faults(&random, workers: count, end: faultsEnd)
+        faults =
+            if let scenario {
+                scenario.faults(&random, workers: count, end: faultsEnd)
+            } else {
+                isQuiet ? Faults() : Faults(&random, workers: count, end: faultsEnd)
+            }
+        checker.mayMiscompute = faults.miscomputation > 0
         trace = Trace(isKept: keepsTrace)
         settings.stallMilliseconds = 120_000
         settings.restMilliseconds = 5_000
@@ -92,6 +103,11 @@ struct Cluster {
         }
         trace.steps = steps
         try checker.restarted(on: store)
+        if isQuiet || scenario?.wastesNoAttempt == true, checker.counts.attempts != sweep.works.count {
+            throw Violation(
+                description: "\(sweep.works.count) tasks took \(checker.counts.attempts) attempts, though none failed")
+        }
+        guard !checker.mayMiscompute else { return }
         guard leaderboard == sweep.undisturbedLeaderboard else {
             throw Violation(description: "the leaderboard is not that of the undisturbed run")
         }

@@ -14,6 +14,10 @@ struct Faults: Sendable {
     /// Of each training.
     var childDeath = 0.0
     var hang = 0.0
+    /// Of each training: it comes to other artifacts than it should.
+    var miscomputation = 0.0
+    /// Of each reported result: its worker is gone just then, with its disk.
+    var uploaderDeath = 0.0
     /// What happens at a time drawn beforehand.
     var planned: [(at: Int64, fault: Fault)] = []
 

@@ -8,6 +8,8 @@
 /// seed: a failure is replayed by its seed alone.
 public struct Simulation: Sendable {
     public let seed: UInt64
+    /// The one thing that goes wrong; nil if everything may.
+    public let scenario: Scenario?
     /// What was broken on purpose.
     public let bug: PlantedBug?
     /// Nil if all was as it must be; else what was not, in a sentence.
@@ -18,6 +20,8 @@ public struct Simulation: Sendable {
     public let workers: Int
     /// Attempts that were given out.
     public let attempts: Int
+    /// How often two results of a task were found to differ.
+    public let disputes: Int
     /// Events that were handled.
     public let events: Int
     /// The same for every run of a seed by the same program.
@@ -28,19 +32,25 @@ public struct Simulation: Sendable {
     /// Runs the simulation of a seed to its end.
     /// - Parameters:
     ///   - isQuiet: whether nothing goes wrong.
+    ///   - scenario: what alone goes wrong.
     ///   - bug: what to break on purpose.
     ///   - keepsTrace: whether `trace` is filled.
-    public init(seed: UInt64, isQuiet: Bool = false, bug: PlantedBug? = nil, keepsTrace: Bool = false) {
-        var cluster = Cluster(seed: seed, faults: isQuiet ? Faults() : nil, bug: bug, keepsTrace: keepsTrace)
+    public init(
+        seed: UInt64, isQuiet: Bool = false, scenario: Scenario? = nil, bug: PlantedBug? = nil, keepsTrace: Bool = false
+    ) {
+        var cluster = Cluster(
+            seed: seed, isQuiet: isQuiet, scenario: scenario, bug: bug, keepsTrace: keepsTrace)
         var violation: String?
         do { try cluster.run() } catch { violation = error.description }
         self.seed = seed
+        self.scenario = scenario
         self.bug = bug
         self.violation = violation
         milliseconds = cluster.elapsed
         tasks = cluster.sweep.works.count
         workers = cluster.workers.count
         attempts = cluster.checker.counts.attempts
+        disputes = cluster.checker.counts.disputes
         events = cluster.trace.steps
         fingerprint = SeededRandom.mixed(cluster.random.state &+ UInt64(cluster.elapsed) &+ UInt64(cluster.trace.steps))
         trace = cluster.trace.lines

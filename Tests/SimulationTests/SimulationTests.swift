@@ -21,6 +21,17 @@ struct SimulationTests {
         }
     }
 
+    @Test("Each rule of the wire holds where it alone is put to the test", arguments: Scenario.allCases)
+    func scenario(_ scenario: Scenario) {
+        var disputes = 0
+        for seed in UInt64(0)..<30 {
+            let simulation = Simulation(seed: seed, scenario: scenario)
+            #expect(simulation.violation == nil, "seed \(seed), at \(simulation.milliseconds) ms")
+            disputes += simulation.disputes
+        }
+        #expect((disputes > 0) == (scenario == .nondeterminism), "\(disputes) results were found to differ")
+    }
+
     @Test("The checkers find every planted bug", arguments: PlantedBug.allCases)
     func plantedBug(_ bug: PlantedBug) {
         let found = (UInt64(0)..<100).contains { Simulation(seed: $0, bug: bug).violation != nil }

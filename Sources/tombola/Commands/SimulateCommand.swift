@@ -27,6 +27,12 @@ struct SimulateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Let only this go wrong: \(Scenario.allCases.map(\.rawValue).joined(separator: ", ")).",
+            valueName: "name"))
+    var scenario: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Break this on purpose, to see it found: \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")).",
             valueName: "bug"))
     var plant: String?
@@ -41,12 +47,12 @@ struct SimulateCommand: ParsableCommand {
         guard firstSeed <= UInt64.max - UInt64(seeds) else {
             throw Failure(.usage, "--first-seed \(firstSeed) is too large")
         }
-        let bug = try plantedBug()
+        let (bug, scenario) = (try plantedBug(), try onlyScenario())
         let started = monotonicSeconds()
         let summary = Mutex(SimulationSummary(seeds: seeds, firstSeed: firstSeed))
         let first = firstSeed
         DispatchQueue.concurrentPerform(iterations: seeds) { index in
-            let simulation = Simulation(seed: first + UInt64(index), bug: bug)
+            let simulation = Simulation(seed: first + UInt64(index), scenario: scenario, bug: bug)
             let failure = summary.withLock { $0.add(simulation) }
             if let failure { Terminal.error.write(failure + "\n") }
         }
@@ -61,7 +67,8 @@ struct SimulateCommand: ParsableCommand {
     }
 
     private func replay(_ seed: UInt64) throws {
-        let simulation = Simulation(seed: seed, bug: try plantedBug(), keepsTrace: !output.json)
+        let simulation = Simulation(
+            seed: seed, scenario: try onlyScenario(), bug: try plantedBug(), keepsTrace: !output.json)
         if output.json {
             var summary = SimulationSummary(seeds: 1, firstSeed: seed)
             summary.add(simulation)
@@ -70,6 +77,15 @@ struct SimulateCommand: ParsableCommand {
             for line in simulation.trace { Output.line(line) }
         }
         if let violation = simulation.violation { throw Failure(.infrastructure, "seed \(seed): \(violation)") }
+    }
+
+    private func onlyScenario() throws -> Scenario? {
+        guard let scenario else { return nil }
+        guard let found = Scenario(rawValue: scenario) else {
+            let known = Scenario.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Failure(.usage, "no scenario is called “\(scenario)”; there are \(known)")
+        }
+        return found
     }
 
     private func plantedBug() throws -> PlantedBug? {
@@ -118,7 +134,9 @@ private struct SimulationSummary: Encodable {
         failures.append(
             Failed(seed: simulation.seed, violation: violation, milliseconds: simulation.milliseconds))
         let replay =
-            "tombola simulate --seed \(simulation.seed)" + (simulation.bug.map { " --plant \($0.rawValue)" } ?? "")
+            "tombola simulate --seed \(simulation.seed)"
+            + (simulation.scenario.map { " --scenario \($0.rawValue)" } ?? "")
+            + (simulation.bug.map { " --plant \($0.rawValue)" } ?? "")
         return "seed \(simulation.seed): \(violation); \(replay) shows how it came to that"
     }
 
