@@ -13,6 +13,7 @@
     __attribute__((target("amx-tile,amx-bf16,avx512bf16,avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 
 #include "vectors_avx512.h"
+#include "pairs_rounded_bf16.h"
 
 // The tiles are registers.
 typedef struct {
@@ -30,23 +31,6 @@ static const Configuration eight_full_tiles __attribute__((aligned(64))) = {
     .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
     .rows = {16, 16, 16, 16, 16, 16, 16, 16},
 };
-
-// The instruction leaves -0 as it is, where the rules want +0: in products and sums from +0 on that makes no difference but
-// in the sign of a zero, and results have none.
-static INLINE void round_line(const float *line, Halves *to) {
-    __m256bh rounded = _mm512_cvtneps_pbh(_mm512_load_ps(line));
-    __builtin_memcpy(to, &rounded, sizeof *to);
-}
-
-static INLINE void pair_lines(const float *even, const float *odd, Words *to) {
-    static const uint16_t interleaved[32] __attribute__((aligned(64))) = {
-        0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23,
-        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31,
-    };
-    __m512 low = even ? _mm512_load_ps(even) : _mm512_setzero_ps(), high = odd ? _mm512_load_ps(odd) : _mm512_setzero_ps();
-    __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-    *to = (Words)_mm512_permutexvar_epi16(_mm512_load_si512(interleaved), halves);
-}
 
 #define TILES_OPEN            \
     Tiles set, *tiles = &set; \

@@ -7,6 +7,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
 #include "vectors_avx2.h"
+#include "pairs_rounded.h"
 
 #define DOT_ROWS 4
 #define NAME(f) tk_avx2_##f

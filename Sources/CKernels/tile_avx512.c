@@ -8,6 +8,7 @@
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 
 #include "vectors_avx512.h"
+#include "pairs_rounded.h"
 
 #define DOT_ROWS 8
 #define NAME(f) tk_avx512_##f

@@ -1,29 +1,7 @@
-// Rounding to bf16, and tiles in memory, over vectors of 16 lanes: operands lie there in f32, which every use shares. A file that includes this one has
-// defined V and its operations, and
+// Tiles in memory, over vectors of 16 lanes: operands lie there in f32, which every use shares. A file that includes
+// this one has defined V and its operations, and
 //   DOT_ROWS   rows of sums that are computed side by side, a divisor of 16
 #pragma once
-
-// In the upper halves; the lower halves are of no use.
-static INLINE void round_into_upper(const float *line, Words *to) {
-    // Adding +0 flushes denormals and leaves no -0, as the rules want it.
-    Floats x = *(const Floats *)line + 0.0f;
-    Words bits = (Words)x;
-    // The sum may carry a NaN over into a number.
-    *to = (bits + 0x7fffu + ((bits >> 16) & 1u)) | ((Words)(x != x) & 0x7fc00000u);
-}
-
-static INLINE void round_line(const float *line, Halves *to) {
-    Words upper;
-    round_into_upper(line, &upper);
-    *to = __builtin_convertvector(upper >> 16, Halves);
-}
-
-static INLINE void pair_lines(const float *even, const float *odd, Words *to) {
-    Words low = (Words)0u, high = (Words)0u;
-    if (even) round_into_upper(even, &low);
-    if (odd) round_into_upper(odd, &high);
-    *to = (low >> 16) | (high & 0xffff0000u);
-}
 
 typedef struct {
     float sums[4][TILE_SUMS];

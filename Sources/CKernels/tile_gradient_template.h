@@ -1,6 +1,6 @@
 // Weight gradients over tiles; included by tile_template.h.
 
-// What is converted and summed before the next: rows of dy in some pairs of blocks.
+// What is packed and summed before the next: rows of dy in some pairs of blocks.
 typedef struct {
     size_t block, pairs, row, rows;
     int first, last;  // of all pieces
@@ -12,61 +12,120 @@ static INLINE size_t end_of_x(const tk_tile_gradient *g, size_t row) {
     return (row + rows - 1) * g->stride + g->kernel;
 }
 
-// The second line of a pair, where there is one.
-static INLINE const float *partner(const tk_tile_gradient *g, size_t block, size_t column, const float *line, size_t step) {
-    return (g->blocks_are_columns ? 2 * column : block) + 1 < g->blocks ? line + step : NULL;
+// Words of two bf16: those of one line and of the other, which may be NULL.
+static INLINE W pair_of_lines(const float *line, const float *other) {
+    return w_rounded(v_load(line), other ? v_load(other) : v_zero());
 }
 
-// left[output / 16][pair][row][column] = 16 outputs × 16 pairs; the lanes of the bias gradient are summed on the way.
-static U convert_left(const tk_tile_gradient *g, const Piece *piece, U magnitude) {
+// left[output / 16][0][0][column] = 16 outputs × 16 pairs, from features.
+static void pack_left_features(const tk_tile_gradient *g) {
     for (size_t o = 0; o < TILE_ROWS * tk_tiles(g->outputs); o++) {
         int there = o < g->outputs && (!g->live || g->live[o]);
-        int summed = there && g->bias_gradient;
-        V sum = summed && !piece->first ? v_load(g->lanes + TK_LANES * o) : v_zero();
-        for (size_t n = 0; n < piece->pairs * piece->rows; n++) {
-            size_t pair = n / piece->rows, row = n % piece->rows, block = piece->block + 2 * pair;
-            uint32_t *to = g->left + tk_left_tile(g, o / TILE_ROWS, pair, row) * TILE_SUMS + o % TILE_ROWS * TILE_PAIRS;
-            const float *from = g->dy + block * g->dy_block + o * g->dy_plane + (piece->row + row) * g->dy_row;
-            for (size_t c = 0; c < g->columns; c++, to += TILE_SUMS) {
-                if (!there) {
-                    *(Words *)to = (Words)0u;
-                    continue;
-                }
-                const float *line = from + c * g->dy_column, *other = partner(g, block, c, line, g->dy_block);
-                pair_lines(line, other, (Words *)to);
+        uint32_t *to = g->left + tk_left_tile(g, o / TILE_ROWS, 0, 0) * TILE_SUMS + o % TILE_ROWS * TILE_PAIRS;
+        for (size_t c = 0; c < g->columns; c++, to += TILE_SUMS) {
+            const float *line = (const float *)g->dy + o * g->dy_unit + 2 * TK_LANES * c;
+            if (!there) w_store(to, w_zero());
+            else w_store(to, pair_of_lines(line, 2 * c + 1 < g->blocks ? line + TK_LANES : NULL));
+        }
+    }
+}
+
+// The same for every [pair][row][column] of planes; the lanes of the bias gradient are summed on the way.
+static INLINE void pack_left_planes(const int summed, const tk_tile_gradient *g, const Piece *piece, size_t tile) {
+    size_t o = tile * TILE_ROWS, pairs = smaller(TILE_ROWS, g->outputs - o + 1) / 2;
+    W keep[TILE_ROWS / 2];
+    for (size_t p = 0; p < pairs; p++) {
+        size_t even = o + 2 * p, odd = even + 1;
+        keep[p] = w_keeping(!g->live || g->live[even], odd < g->outputs && (!g->live || g->live[odd]));
+    }
+    V sum[TILE_ROWS];
+    float *lanes = g->lanes + TK_LANES * o;
+    for (size_t r = 0; r < TILE_ROWS && summed; r++) sum[r] = piece->first ? v_zero() : v_load(lanes + TK_LANES * r);
+    for (size_t n = 0; n < piece->pairs * piece->rows; n++) {
+        size_t pair = n / piece->rows, row = n % piece->rows, block = piece->block + 2 * pair;
+        const uint32_t *line = (const uint32_t *)g->dy + block * g->dy_block + (piece->row + row) * g->dy_row
+            + o / 2 * g->dy_unit;
+        int has_next = block + 1 < g->blocks;
+        uint32_t *to = g->left + tk_left_tile(g, tile, pair, row) * TILE_SUMS;
+        for (size_t c = 0; c < g->columns; c++, line += g->dy_column, to += TILE_SUMS) {
+            for (size_t p = 0; p < pairs; p++) {
+                W a = w_and(w_load(line + TILE_PAIRS * p), keep[p]);
+                W b = has_next ? w_and(w_load(line + g->dy_block + TILE_PAIRS * p), keep[p]) : w_zero();
+                w_store(to + 2 * TILE_PAIRS * p, w_evens(a, b));
+                w_store(to + 2 * TILE_PAIRS * p + TILE_PAIRS, w_odds(a, b));
                 if (!summed) continue;
-                sum = v_add(sum, v_load(line));
-                if (other) sum = v_add(sum, v_load(other));
+                // Adding the +0 of a block that is not there changes nothing: no sum is -0.
+                sum[2 * p] = v_add(v_add(sum[2 * p], w_even(a)), w_even(b));
+                sum[2 * p + 1] = v_add(v_add(sum[2 * p + 1], w_odd(a)), w_odd(b));
             }
+            for (size_t r = 2 * pairs; r < TILE_ROWS; r++) w_store(to + TILE_PAIRS * r, w_zero());
         }
-        if (o >= g->outputs || !g->bias_gradient) continue;
-        v_store(g->lanes + TK_LANES * o, sum);
-        if (piece->last) {
-            float result = sum_of_lanes(g->lanes + TK_LANES * o) + 0.0f;
-            g->bias_gradient[o] = result;
-            magnitude = u_max(magnitude, v_set1(result));
-        }
+    }
+    for (size_t r = 0; r < TILE_ROWS && summed; r++) v_store(lanes + TK_LANES * r, sum[r]);
+}
+
+static U pack_left(const tk_tile_gradient *g, const Piece *piece, U magnitude) {
+    if (g->features) {
+        pack_left_features(g);
+        return magnitude;
+    }
+    for (size_t tile = 0; tile < tk_tiles(g->outputs); tile++) {
+        if (g->bias_gradient) pack_left_planes(1, g, piece, tile);
+        else pack_left_planes(0, g, piece, tile);
+    }
+    for (size_t o = 0; o < g->outputs && g->bias_gradient && piece->last; o++) {
+        float result = sum_of_lanes(g->lanes + TK_LANES * o) + 0.0f;
+        g->bias_gradient[o] = result;
+        magnitude = u_max(magnitude, v_set1(result));
     }
     return magnitude;
 }
 
-// right[input / 16][pair][row mod slots][column] = 16 pairs × 16 inputs, for the rows first ..< last of x.
-static void convert_right(const tk_tile_gradient *g, const Piece *piece, size_t first, size_t last) {
-    size_t slots = tk_gradient_slots(g), columns = tk_gradient_columns(g), rows = last - first;
+// A tile of 16 channels × 16 pairs becomes one of 16 pairs × 16 channels.
+static INLINE void store_transposed(Words tile[TILE_ROWS], uint32_t *to) {
+    transpose(tile);
+    UNROLL for (int k = 0; k < TILE_ROWS; k++) *(Words *)(to + TILE_PAIRS * k) = tile[k];
+}
+
+// right[input / 16][0][0][column] = 16 pairs × 16 inputs, from features.
+static void pack_right_features(const tk_tile_gradient *g) {
     for (size_t i = 0; i < g->inputs; i += TILE_ROWS) {
+        uint32_t *to = g->right + tk_right_tile(g, i / TILE_ROWS, 0, 0) * TILE_SUMS;
+        for (size_t c = 0; c < g->columns; c++, to += TILE_SUMS) {
+            Words tile[TILE_ROWS];
+            for (size_t k = 0; k < TILE_ROWS; k++) {
+                const float *line = (const float *)g->x + (i + k) * g->x_unit + 2 * TK_LANES * c;
+                if (i + k >= g->inputs) tile[k] = (Words)0u;
+                else tile[k] = pair_of_lines(line, 2 * c + 1 < g->blocks ? line + TK_LANES : NULL).w;
+            }
+            store_transposed(tile, to);
+        }
+    }
+}
+
+// right[input / 16][pair][row mod slots][column] = 16 pairs × 16 inputs, for the rows first ..< last of x.
+static void pack_right(const tk_tile_gradient *g, const Piece *piece, size_t first, size_t last) {
+    size_t slots = tk_gradient_slots(g), columns = tk_gradient_columns(g), rows = last - first;
+    if (g->features) {
+        pack_right_features(g);
+        return;
+    }
+    for (size_t i = 0; i < g->inputs; i += TILE_ROWS) {
+        size_t pairs = smaller(TILE_ROWS, g->inputs - i + 1) / 2;
         for (size_t n = 0; n < piece->pairs * rows; n++) {
             size_t pair = n / rows, row = first + n % rows, block = piece->block + 2 * pair;
             uint32_t *to = g->right + tk_right_tile(g, i / TILE_ROWS, pair, row % slots) * TILE_SUMS;
-            const float *from = g->x + block * g->x_block + i * g->x_plane + row * g->x_row;
-            for (size_t c = 0; c < columns; c++, to += TILE_SUMS) {
+            const uint32_t *line = (const uint32_t *)g->x + block * g->x_block + row * g->x_row + i / 2 * g->x_unit;
+            int has_next = block + 1 < g->blocks;
+            for (size_t c = 0; c < columns; c++, line += g->x_column, to += TILE_SUMS) {
                 Words tile[TILE_ROWS];
-                for (size_t k = 0; k < TILE_ROWS; k++) {
-                    const float *line = from + k * g->x_plane + c * g->x_column;
-                    if (i + k < g->inputs) pair_lines(line, partner(g, block, c, line, g->x_block), tile + k);
-                    else tile[k] = (Words)0u;
+                for (size_t p = 0; p < TILE_ROWS / 2; p++) {
+                    W a = p < pairs ? w_load(line + TILE_PAIRS * p) : w_zero();
+                    W b = p < pairs && has_next ? w_load(line + g->x_block + TILE_PAIRS * p) : w_zero();
+                    tile[2 * p] = w_evens(a, b).w;
+                    tile[2 * p + 1] = w_odds(a, b).w;
                 }
-                transpose(tile);
-                UNROLL for (int k = 0; k < TILE_ROWS; k++) *(Words *)(to + TILE_PAIRS * k) = tile[k];
+                store_transposed(tile, to);
             }
         }
     }
@@ -238,7 +297,7 @@ static INLINE U add_piece(Tiles *tiles, const tk_tile_gradient *g, const Piece *
 
 tk_magnitude NAME(tile_gradient)(const tk_tile_gradient *g) {
     U magnitude = u_zero();
-    size_t survivors = 0, blocks = g->blocks_are_columns ? 1 : g->blocks;
+    size_t survivors = 0, blocks = g->features ? 1 : g->blocks;
     for (size_t o = 0; o < g->outputs; o++) {
         g->next[o] = survivors;
         survivors += survivor_count(&g->mask, o);
@@ -246,7 +305,7 @@ tk_magnitude NAME(tile_gradient)(const tk_tile_gradient *g) {
     TILES_OPEN;
     for (size_t block = 0; block < blocks; block += 2 * g->pairs) {
         // Rows of x below this one are in their slots.
-        size_t converted = 0;
+        size_t packed = 0;
         for (size_t row = 0; row < g->rows; row += g->strip) {
             Piece piece = {
                 .block = block,
@@ -257,9 +316,9 @@ tk_magnitude NAME(tile_gradient)(const tk_tile_gradient *g) {
                 .last = block + 2 * g->pairs >= blocks && row + g->strip >= g->rows,
             };
             size_t end = end_of_x(g, row);
-            magnitude = convert_left(g, &piece, magnitude);
-            convert_right(g, &piece, converted, end);
-            converted = end;
+            magnitude = pack_left(g, &piece, magnitude);
+            pack_right(g, &piece, packed, end);
+            packed = end;
             magnitude = add_piece(tiles, g, &piece, magnitude);
         }
     }

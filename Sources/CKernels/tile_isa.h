@@ -8,10 +8,6 @@
 
 // Tiles of operands are 16 rows of 64 bytes; tiles of sums are 16 × 16 f32.
 enum { TILE_ROWS = 16, TILE_PAIRS = 16, TILE_ELEMENTS = 512, TILE_SUMS = 256, TILE_POSITIONS = 16 };
-// Floats, words of two bf16 and bf16, 16 at a time.
-typedef float Floats __attribute__((ext_vector_type(16)));
-typedef uint32_t Words __attribute__((ext_vector_type(16)));
-typedef uint16_t Halves __attribute__((ext_vector_type(16)));
 
 // Of a 3 × 3 kernel.
 enum { TILE_TAPS = 9, TILE_WINDOW_ROWS = 3 };
@@ -34,68 +30,70 @@ typedef struct {
 // Compact weights, and the tiles that they become.
 typedef struct {
     tk_tile_mask mask;
+    const uint8_t *live;  // outputs whose weights are +0 in `to_backward` where this is 0; NULL: none
     const float *weights;
     uint16_t *to_forward, *to_backward;
     tk_tile_tap forward[TILE_TAPS], backward[TILE_TAPS];
 } tk_tile_weights;
 
-// f32 lines [channel][count][16], to become lines of bf16 pairs [count][⌈channels / 2⌉][16][2].
+// f32 lines [channel][count][16], to become lines of pairs [count][⌈channels / 2⌉][16].
 typedef struct {
     const float *lines;
     size_t channels, count;
-    size_t plane;         // floats from a channel to the next
-    const uint8_t *live;  // channels that are not live become +0; NULL: all are
 } tk_tile_source;
 
 // Windows over lines of pairs times weights, for the positions of a map.
 typedef struct {
-    // Lines of pairs, of which `slots` rows are there: row n of the map is row n mod slots. The window of position (0, 0) begins in row
-    // `first_row`, at the column where `pairs` points; that of the next row `row_stride` rows below. Steps are counted in lines.
+    // The window of position (0, 0) begins at `pairs`, that of the next row `row_stride` rows below. Steps are in
+    // lines.
     const uint32_t *pairs;
-    size_t first_row, row_stride, slots;
+    size_t row_stride;
     size_t block_step, row_step, column_step;
     // A window is a run of lines in each of `window_rows` rows, each of `run_tiles` tiles of 16 lines.
     size_t window_rows, run_tiles;
     const uint16_t *weights;  // [⌈outputs / 16⌉][window row][tile of the run][16 outputs][32]
-    // Results: lines of 16 f32, at `result` for position (0, 0); addend and gate lie likewise. Steps are counted in floats.
+    // Results: lines of pairs, or lines of 16 f32 in features. They begin at `result` for position (0, 0); addend and
+    // gate lie likewise. Steps are in words of 4 bytes; `result_unit` is that to the next pair of outputs, or output in
+    // features.
+    int features;
     size_t outputs, blocks, rows, columns;
-    size_t top, bottom;  // the rows that are computed: from a multiple of 4 to another or to the end
-    float *result;
-    const float *addend, *gate;  // NULL: none
-    size_t result_block, result_plane, result_row, result_column;
+    void *result;
+    const void *addend, *gate;  // NULL: none
+    size_t result_block, result_row, result_column, result_unit;
     const float *bias;    // NULL: none
     const uint8_t *live;  // NULL: all outputs are
     int rectify;
     size_t near_tiles;  // how many tiles of positions are read again from near for the next outputs
-    // Batch-norm sums, or NULL: [block][output][2] from block `first_block` on; lanes from `examples` on are left out.
+    // Batch-norm sums, or NULL: [block][output][2]; lanes from `examples` on are left out.
     float *sums;
-    float *lanes;  // [output][2][16]: kept from rows to the next
-    size_t first_block, examples;
+    float *lanes;  // [output][2][16]: kept from group to group of positions
+    size_t examples;
 } tk_tile_product;
 
-// All weights' gradients, at taps of windows over x.
+// All weights' gradients, at taps of windows over x. Lines of a block and of the next are taken together.
 typedef struct {
-    // Lines of 16 f32. Line (row, column) of an output is at dy + block · dy_block + output · dy_plane + row · dy_row +
-    // column · dy_column; those of x likewise. Lines of a block and of the next are taken together.
-    const float *dy, *x;
-    size_t dy_block, dy_plane, dy_row, dy_column;
-    size_t x_block, x_plane, x_row, x_column;
+    // In features, lines of 16 f32: block n of channel k is at n · 16 + k · dy_unit or x_unit; two blocks are a column,
+    // and there is one row. Else lines of pairs, from the first that a window meets; steps are in words.
+    int features;
+    const void *dy, *x;
+    size_t dy_block, dy_row, dy_column, dy_unit;
+    size_t x_block, x_row, x_column, x_unit;
     size_t outputs, inputs, rows, columns, kernel, stride;
     const uint8_t *live;  // dy of outputs that are not live is +0; NULL: all are
     size_t blocks;
-    int blocks_are_columns;  // features: two blocks are a column, and there is one row
     tk_tile_mask mask;
     float *gradient;       // compact
-    float *bias_gradient;  // NULL: not wanted
-    // What is converted at once: `strip` rows of dy in `pairs` pairs of blocks; more than one pair if the strip is all rows.
+    float *bias_gradient;  // NULL: not wanted, and in features
+    // What is packed at once: `strip` rows of dy in `pairs` pairs of blocks; more than one pair if the strip is all
+    // rows.
     size_t strip, pairs;
     size_t near_inputs;  // tiles of inputs that stay near while all outputs meet them; even
     // Scratch
     size_t *next;     // [output]: where the gradient of the next survivor goes
-    float *lanes;     // [output][16]: of the bias gradient
+    float *lanes;     // [⌈outputs / 16⌉ · 16][16]: of the bias gradient
     uint32_t *left;   // [⌈outputs / 16⌉][pairs][strip][columns][16 outputs][16 pairs]
     uint32_t *right;  // [⌈inputs / 16⌉][pairs][slots][x columns][16 pairs][16 inputs]
-    float *sums;      // [⌈outputs / 16⌉][⌈inputs / 16⌉][tap][16][16]; of 2 × 2 tiles, if all is converted at once
+    float *sums;      // [⌈outputs / 16⌉][⌈inputs / 16⌉][tap][16][16]; of 2 × 2 tiles, if all is packed at once
 } tk_tile_gradient;
 
 static INLINE size_t tk_tiles(size_t count) { return (count + TILE_ROWS - 1) / TILE_ROWS; }

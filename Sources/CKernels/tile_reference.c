@@ -66,22 +66,41 @@ static void end_run(Sum *s) {
 static size_t output_height(const tk_tile_layer *layer) { return (layer->height - 1) / layer->stride + 1; }
 static size_t output_width(const tk_tile_layer *layer) { return (layer->width - 1) / layer->stride + 1; }
 
-// Where the line of a value is; (0, 0) is the first value, (-1, -1) a corner of the halo.
-static size_t line_of(
-    const tk_tile_layer *layer, size_t channels, size_t height, size_t width, size_t blocks, size_t block,
-    size_t channel, ptrdiff_t row, ptrdiff_t column) {
-    if (layer->features) return TK_LANES * (channel * blocks + block);
-    size_t plane = block * channels + channel;
-    return TK_LANES * ((plane * (height + 2) + (size_t)(row + 1)) * (width + 2) + (size_t)(column + 1));
+// One value of a tensor; (0, 0) is the first pixel, (-1, -1) a corner of the halo.
+typedef struct {
+    size_t channels, height, width, blocks;
+    int features;
+} Sizes;
+typedef struct {
+    size_t block, channel, lane;
+    ptrdiff_t row, column;
+} Place;
+
+static Sizes x_sizes(const tk_tile_layer *layer, size_t blocks) {
+    return (Sizes){layer->inputs, layer->height, layer->width, blocks, layer->features};
 }
-static size_t x_line(
-    const tk_tile_layer *layer, size_t blocks, size_t block, size_t channel, ptrdiff_t row, ptrdiff_t column) {
-    return line_of(layer, layer->inputs, layer->height, layer->width, blocks, block, channel, row, column);
+static Sizes y_sizes(const tk_tile_layer *layer, size_t blocks) {
+    return (Sizes){layer->outputs, output_height(layer), output_width(layer), blocks, layer->features};
 }
-static size_t y_line(
-    const tk_tile_layer *layer, size_t blocks, size_t block, size_t channel, ptrdiff_t row, ptrdiff_t column) {
-    return line_of(
-        layer, layer->outputs, output_height(layer), output_width(layer), blocks, block, channel, row, column);
+
+static size_t feature_place(const Sizes *s, Place at) {
+    return TK_LANES * (at.channel * s->blocks + at.block) + at.lane;
+}
+// The half of a word.
+static size_t half_place(const Sizes *s, Place at) {
+    size_t pixel = (at.block * (s->height + 2) + (size_t)(at.row + 1)) * (s->width + 2) + (size_t)(at.column + 1);
+    return 2 * (TK_LANES * (pixel * ((s->channels + 1) / 2) + at.channel / 2) + at.lane) + at.channel % 2;
+}
+
+static float load(const Sizes *s, const void *tensor, Place at) {
+    if (s->features) return ((const float *)tensor)[feature_place(s, at)];
+    return value_of(((const uint16_t *)tensor)[half_place(s, at)]);
+}
+// Returns what was stored.
+static float store(const Sizes *s, void *tensor, Place at, float value) {
+    if (s->features) ((float *)tensor)[feature_place(s, at)] = value;
+    else ((uint16_t *)tensor)[half_place(s, at)] = tk_reference_bf16(value);
+    return load(s, tensor, at);
 }
 
 static size_t flat_place(const tk_tile_layer *layer, size_t o, size_t i, size_t row, size_t column) {
@@ -90,7 +109,8 @@ static size_t flat_place(const tk_tile_layer *layer, size_t o, size_t i, size_t 
 
 tk_magnitude tk_reference_tile_forward(
     const tk_tile_layer *layer, const float *weights, const float *bias, const uint8_t *live,
-    int rectify, const float *x, float *y, size_t blocks) {
+    int rectify, const void *x, void *y, size_t blocks) {
+    Sizes in = x_sizes(layer, blocks), out = y_sizes(layer, blocks);
     tk_magnitude magnitude = 0;
     ptrdiff_t edge = (ptrdiff_t)(layer->kernel - 1) / 2, stride = (ptrdiff_t)layer->stride;
     for (size_t o = 0; o < layer->outputs; o++)
@@ -105,7 +125,7 @@ tk_magnitude tk_reference_tile_forward(
                 ptrdiff_t x_column = (ptrdiff_t)column * stride + (ptrdiff_t)kx - edge;
                 for (size_t i = 0; i < layer->inputs; i++) {
                     float weight = weights[flat_place(layer, o, i, ky, kx)];
-                    add(&s, weight, x[x_line(layer, blocks, b, i, x_row, x_column) + l]);
+                    add(&s, weight, load(&in, x, (Place){b, i, l, x_row, x_column}));
                 }
                 if (layer->inputs % 2 == 1) add(&s, 0.0f, 0.0f);
             }
@@ -114,15 +134,16 @@ tk_magnitude tk_reference_tile_forward(
         float v = bias ? s.sum + bias[o] : s.sum;
         v = rectify && v <= 0.0f ? 0.0f : v + 0.0f;
         if (live && !live[o]) v = 0.0f;
-        y[y_line(layer, blocks, b, o, (ptrdiff_t)row, (ptrdiff_t)column) + l] = v;
-        magnitude = larger(magnitude, v);
+        Place at = {b, o, l, (ptrdiff_t)row, (ptrdiff_t)column};
+        magnitude = larger(magnitude, store(&out, y, at, v));
     }
     return magnitude;
 }
 
 tk_magnitude tk_reference_tile_input_gradient(
-    const tk_tile_layer *layer, const float *weights, const uint8_t *live, const float *dy,
-    const float *addend, const float *gate, float *dx, size_t blocks) {
+    const tk_tile_layer *layer, const float *weights, const uint8_t *live, const void *dy,
+    const void *addend, const void *gate, void *dx, size_t blocks) {
+    Sizes in = x_sizes(layer, blocks), out = y_sizes(layer, blocks);
     tk_magnitude magnitude = 0;
     ptrdiff_t edge = (ptrdiff_t)(layer->kernel - 1) / 2, stride = (ptrdiff_t)layer->stride;
     for (size_t i = 0; i < layer->inputs; i++)
@@ -140,26 +161,26 @@ tk_magnitude tk_reference_tile_input_gradient(
                 if (across % stride != 0) continue;
                 for (size_t o = 0; o < layer->outputs; o++) {
                     float weight = weights[flat_place(layer, o, i, ky, kx)];
-                    float term = dy[y_line(layer, blocks, b, o, down / stride, across / stride) + l];
-                    add(&s, weight, live && !live[o] ? 0.0f : term);
+                    float term = load(&out, dy, (Place){b, o, l, down / stride, across / stride});
+                    add(&s, live && !live[o] ? 0.0f : weight, term);
                 }
                 if (layer->outputs % 2 == 1) add(&s, 0.0f, 0.0f);
             }
             end_run(&s);
         }
-        size_t at = x_line(layer, blocks, b, i, (ptrdiff_t)row, (ptrdiff_t)column) + l;
-        float v = addend ? s.sum + addend[at] : s.sum;
+        Place at = {b, i, l, (ptrdiff_t)row, (ptrdiff_t)column};
+        float v = addend ? s.sum + load(&in, addend, at) : s.sum;
         v = v + 0.0f;
-        if (gate && !(gate[at] > 0.0f)) v = 0.0f;
-        dx[at] = v;
-        magnitude = larger(magnitude, v);
+        if (gate && !(load(&in, gate, at) > 0.0f)) v = 0.0f;
+        magnitude = larger(magnitude, store(&in, dx, at, v));
     }
     return magnitude;
 }
 
 tk_magnitude tk_reference_tile_weight_gradient(
-    const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const float *x, const float *dy,
+    const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const void *x, const void *dy,
     size_t blocks, float *gradient, float *bias_gradient) {
+    Sizes in = x_sizes(layer, blocks), out = y_sizes(layer, blocks);
     tk_magnitude magnitude = 0;
     size_t next = 0;
     ptrdiff_t edge = (ptrdiff_t)(layer->kernel - 1) / 2, stride = (ptrdiff_t)layer->stride;
@@ -177,8 +198,9 @@ tk_magnitude tk_reference_tile_weight_gradient(
             for (size_t n = 0; n < STEP; n++) {
                 size_t block = b + n % 2, l = n / 2;
                 if (block < blocks) {
-                    size_t y_at = y_line(layer, blocks, block, o, (ptrdiff_t)row, (ptrdiff_t)column) + l;
-                    add(&s, live && !live[o] ? 0.0f : dy[y_at], x[x_line(layer, blocks, block, i, x_row, x_column) + l]);
+                    float term = load(&out, dy, (Place){block, o, l, (ptrdiff_t)row, (ptrdiff_t)column});
+                    float value = load(&in, x, (Place){block, i, l, x_row, x_column});
+                    add(&s, live && !live[o] ? 0.0f : term, value);
                 } else {
                     add(&s, 0.0f, 0.0f);
                 }
@@ -195,7 +217,7 @@ tk_magnitude tk_reference_tile_weight_gradient(
         for (size_t column = 0; column < output_width(layer); column++)
         for (size_t block = b; block < blocks && block < b + 2; block++)
         for (size_t l = 0; l < TK_LANES && (!live || live[o]); l++) {
-            lane[l] = lane[l] + dy[y_line(layer, blocks, block, o, (ptrdiff_t)row, (ptrdiff_t)column) + l];
+            lane[l] = lane[l] + load(&out, dy, (Place){block, o, l, (ptrdiff_t)row, (ptrdiff_t)column});
         }
         for (size_t half = TK_LANES / 2; half > 0; half /= 2) {
             for (size_t l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];

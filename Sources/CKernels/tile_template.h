@@ -1,13 +1,12 @@
-// Programs over tiles. A file that includes this one has defined V and its operations as for dense_template.h, and the operations of
-// a set of eight tiles, `Tiles *tiles`; numbers of tiles are literals:
+// Programs over tiles. A file that includes this one has defined V and its operations as for dense_template.h, lines of
+// pairs and their rounding as in pairs_rounded.h, and the operations of a set of eight tiles, `Tiles *tiles`; numbers
+// of tiles are literals:
 //   TILES_OPEN, TILES_CLOSE    around their use, in every function that is not inlined
 //   TILE_ZERO(t)               sums = +0
 //   TILE_LOAD_SUMS(t, p), TILE_STORE_SUMS(t, p)  from and to float [16][16]
 //   TILE_LOAD_LEFT(t, p)       uint16_t [16][32], rows of 16 pairs
 //   TILE_LOAD_RIGHT(t, p)      uint32_t [16][16], rows of one pair for each of 16 columns
 //   TILE_DOT(t, left, right)   TDPBF16PS: the step of tile_kernels.h
-//   pair_lines(even, odd, to)  a line of pairs: 16 values of each line rounded to bf16, those of `even` in the lower half; NULL is a line of +0
-//   round_line(line, to)       16 values rounded to bf16
 //   NAME(f)                    the name of f for this instruction set
 // Sums are in tiles 0 … 3; operands in 4 … 7.
 
@@ -31,18 +30,15 @@ static INLINE void transpose(Words a[TILE_ROWS]) {
 
 // Lines are taken 16 at a time from each channel, so that each page and each line of the result is visited once.
 void NAME(tile_pairs)(const tk_tile_source *source, uint32_t *pairs) {
-    size_t count = (source->channels + 1) / 2;
-    const uint8_t *live = source->live;
+    size_t count = (source->channels + 1) / 2, channel = TK_LANES * source->count;
     for (size_t first = 0; first < source->count; first += TILE_ROWS) {
         size_t last = smaller(first + TILE_ROWS, source->count);
         for (size_t p = 0; p < count; p++) {
-            const float *even = source->lines + 2 * p * source->plane, *odd = even + source->plane;
-            int has_even = !live || live[2 * p];
-            int has_odd = 2 * p + 1 < source->channels && (!live || live[2 * p + 1]);
+            const float *even = source->lines + 2 * p * channel, *odd = even + channel;
+            int has_odd = 2 * p + 1 < source->channels;
             for (size_t n = first; n < last; n++) {
-                pair_lines(
-                    has_even ? even + TK_LANES * n : NULL, has_odd ? odd + TK_LANES * n : NULL,
-                    (Words *)(pairs + TILE_PAIRS * (n * count + p)));
+                V second = has_odd ? v_load(odd + TK_LANES * n) : v_zero();
+                w_store(pairs + TILE_PAIRS * (n * count + p), w_rounded(v_load(even + TK_LANES * n), second));
             }
         }
     }
@@ -74,14 +70,10 @@ static INLINE size_t place(
     const tk_tile_product *p, const Grouping *g, size_t block, size_t index, Position at[TILE_POSITIONS]) {
     size_t row = index / g->across * g->rows, column = index % g->across * g->columns, count = 0;
     for (size_t r = row; r < smaller(row + g->rows, p->rows); r++) {
-        const uint32_t *runs[TILE_WINDOW_ROWS];
-        for (size_t n = 0; n < p->window_rows; n++) {
-            size_t slot = (p->first_row + r * p->row_stride + n) % p->slots;
-            runs[n] = p->pairs + TILE_PAIRS * (block * p->block_step + slot * p->row_step);
-        }
+        const uint32_t *line = p->pairs + TILE_PAIRS * (block * p->block_step + r * p->row_stride * p->row_step);
         for (size_t c = column; c < smaller(column + g->columns, p->columns); c++, count++) {
             for (size_t n = 0; n < p->window_rows; n++) {
-                at[count].runs[n] = runs[n] + TILE_PAIRS * c * p->column_step;
+                at[count].runs[n] = line + TILE_PAIRS * (n * p->row_step + c * p->column_step);
             }
             at[count].result = block * p->result_block + r * p->result_row + c * p->result_column;
         }
@@ -105,7 +97,7 @@ static INLINE float sum_of_lanes(const float *lanes) {
 enum { FINISHED_POSITIONS = 8 };
 
 // `count` positions for up to 32 outputs from `o` on; sums: [output / 16][position][16][16]. While they are made, the lines that
-// will be read and written are asked for, some outputs at each step: `asked` is the next of them.
+// will be read and written are asked for, some units of the result at each step: `asked` is the next of them.
 typedef struct {
     const tk_tile_product *p;
     Position at[FINISHED_POSITIONS];
@@ -113,70 +105,133 @@ typedef struct {
     float sums[2][FINISHED_POSITIONS][TILE_SUMS] __attribute__((aligned(64)));
 } Batch;
 
+// Lines of results at a position for outputs below `output`.
+static INLINE size_t units(const tk_tile_product *p, size_t output) { return p->features ? output : (output + 1) / 2; }
+
 static INLINE void ask_ahead(Batch *batch) {
     const tk_tile_product *p = batch->p;
-    size_t end = smaller(batch->asked + batch->asked_at_once, smaller(batch->o + 2 * TILE_ROWS, p->outputs));
+    size_t end = units(p, smaller(batch->o + 2 * TILE_ROWS, p->outputs));
+    end = smaller(batch->asked + batch->asked_at_once, end);
     for (; batch->asked < end; batch->asked++) {
-        size_t plane = batch->asked * p->result_plane;
+        size_t unit = batch->asked * p->result_unit;
         for (size_t n = 0; n < batch->count; n++) {
-            size_t line = plane + batch->at[n].result;
-            if (p->addend) __builtin_prefetch(p->addend + line, 0, 2);
-            if (p->gate) __builtin_prefetch(p->gate + line, 0, 2);
-            __builtin_prefetch(p->result + line, 1, 2);
+            size_t line = unit + batch->at[n].result;
+            if (p->addend) __builtin_prefetch((const uint32_t *)p->addend + line, 0, 2);
+            if (p->gate) __builtin_prefetch((const uint32_t *)p->gate + line, 0, 2);
+            __builtin_prefetch((uint32_t *)p->result + line, 1, 2);
         }
     }
 }
 
-// What follows the sums of 16 outputs from `o` on.
-static INLINE U finish_outputs(
-    const int rectify, const int summed, const int addend, const int gate, const Batch *batch, size_t o,
-    const float sums[][TILE_SUMS], U magnitude) {
+// The largest among results in f32 and among results in pairs.
+typedef struct {
+    U floats;
+    P pairs;
+} Magnitudes;
+
+// What follows the sums of 16 outputs from `o` on, in features.
+static INLINE void finish_features(
+    const int rectify, const int addend, const int gate, const Batch *batch, size_t o, const float sums[][TILE_SUMS],
+    Magnitudes *magnitudes) {
     const tk_tile_product *p = batch->p;
+    float *results = p->result;
     for (size_t r = 0; r < smaller(TILE_ROWS, p->outputs - o); r++) {
-        size_t plane = (o + r) * p->result_plane;
-        if (p->live && !p->live[o + r]) {
-            for (size_t n = 0; n < batch->count; n++) v_store(p->result + plane + batch->at[n].result, v_zero());
-            continue;
-        }
-        V bias = v_set1(p->bias ? p->bias[o + r] : 0.0f), first = v_zero(), second = v_zero();
-        float *lanes = summed ? p->lanes + 2 * TK_LANES * (o + r) : NULL;
-        if (summed) {
-            first = v_load(lanes);
-            second = v_load(lanes + TK_LANES);
-        }
+        size_t unit = (o + r) * p->result_unit;
+        int live = !p->live || p->live[o + r];
+        V bias = v_set1(p->bias ? p->bias[o + r] : 0.0f);
         for (size_t n = 0; n < batch->count; n++) {
-            size_t line = plane + batch->at[n].result;
+            size_t line = unit + batch->at[n].result;
             // Without a bias this adds +0, as what follows does.
             V v = v_add(v_load(sums[n] + TK_LANES * r), bias);
-            if (addend) v = v_add(v, v_load(p->addend + line));
+            if (addend) v = v_add(v, v_load((const float *)p->addend + line));
             v = rectify ? v_rectified(v) : v_add(v, v_zero());
-            if (gate) v = v_where_positive(v_load(p->gate + line), v);
-            magnitude = u_max(magnitude, v);
-            v_store(p->result + line, v);
+            if (gate) v = v_where_positive(v_load((const float *)p->gate + line), v);
+            if (!live) v = v_zero();
+            magnitudes->floats = u_max(magnitudes->floats, v);
+            v_store(results + line, v);
+        }
+    }
+}
+
+// The same in lines of pairs; the values that are summed are those that are stored.
+static INLINE void finish_pairs(
+    const int rectify, const int summed, const int addend, const int gate, const Batch *batch, size_t o,
+    const float sums[][TILE_SUMS], Magnitudes *magnitudes) {
+    const tk_tile_product *p = batch->p;
+    uint32_t *results = p->result;
+    P magnitude = magnitudes->pairs;
+    for (size_t r = 0; r < smaller(TILE_ROWS, p->outputs - o); r += 2) {
+        size_t even = o + r, odd = even + 1, unit = even / 2 * p->result_unit;
+        int has_odd = odd < p->outputs;
+        W keep = w_keeping(!p->live || p->live[even], has_odd && (!p->live || p->live[odd]));
+        V even_bias = v_set1(p->bias ? p->bias[even] : 0.0f);
+        V odd_bias = v_set1(p->bias && has_odd ? p->bias[odd] : 0.0f);
+        float *lanes = summed ? p->lanes + 2 * TK_LANES * even : NULL;
+        V even_first = v_zero(), even_second = v_zero(), odd_first = v_zero(), odd_second = v_zero();
+        if (summed) {
+            even_first = v_load(lanes);
+            even_second = v_load(lanes + TK_LANES);
+        }
+        if (summed && has_odd) {
+            odd_first = v_load(lanes + 2 * TK_LANES);
+            odd_second = v_load(lanes + 3 * TK_LANES);
+        }
+        for (size_t n = 0; n < batch->count; n++) {
+            size_t line = unit + batch->at[n].result;
+            // Without a bias this adds +0, as what follows does.
+            V v = v_add(v_load(sums[n] + TK_LANES * r), even_bias);
+            V w = v_add(v_load(sums[n] + TK_LANES * (r + 1)), odd_bias);
+            if (addend) {
+                W other = w_load((const uint32_t *)p->addend + line);
+                v = v_add(v, w_even(other));
+                w = v_add(w, w_odd(other));
+            }
+            v = rectify ? v_rectified(v) : v_add(v, v_zero());
+            w = rectify ? v_rectified(w) : v_add(w, v_zero());
+            if (gate) {
+                W input = w_load((const uint32_t *)p->gate + line);
+                v = v_where_positive(w_even(input), v);
+                w = v_where_positive(w_odd(input), w);
+            }
+            W stored = w_and(w_rounded(v, w), keep);
+            magnitude = p_max(magnitude, stored);
+            w_store(results + line, stored);
             if (summed) {
-                first = v_add(first, v);
-                second = v_fma(v, v, second);
+                v = w_even(stored);
+                w = w_odd(stored);
+                even_first = v_add(even_first, v);
+                even_second = v_fma(v, v, even_second);
+                odd_first = v_add(odd_first, w);
+                odd_second = v_fma(w, w, odd_second);
             }
         }
         if (summed) {
-            v_store(lanes, first);
-            v_store(lanes + TK_LANES, second);
+            v_store(lanes, even_first);
+            v_store(lanes + TK_LANES, even_second);
+        }
+        if (summed && has_odd) {
+            v_store(lanes + 2 * TK_LANES, odd_first);
+            v_store(lanes + 3 * TK_LANES, odd_second);
         }
     }
-    return magnitude;
+    magnitudes->pairs = magnitude;
 }
 
-static INLINE U finish(const Batch *batch, size_t o, const float sums[][TILE_SUMS], U magnitude) {
+static INLINE void finish(const Batch *batch, size_t o, const float sums[][TILE_SUMS], Magnitudes *magnitudes) {
     const tk_tile_product *p = batch->p;
-    if (p->addend) {
-        if (p->gate) return finish_outputs(0, 0, 1, 1, batch, o, sums, magnitude);
-        return finish_outputs(0, 0, 1, 0, batch, o, sums, magnitude);
+    if (p->features) {
+        if (p->rectify) finish_features(1, 0, 0, batch, o, sums, magnitudes);
+        else finish_features(0, p->addend != NULL, p->gate != NULL, batch, o, sums, magnitudes);
+        return;
     }
-    if (p->gate) return finish_outputs(0, 0, 0, 1, batch, o, sums, magnitude);
-    if (p->sums && p->rectify) return finish_outputs(1, 1, 0, 0, batch, o, sums, magnitude);
-    if (p->sums) return finish_outputs(0, 1, 0, 0, batch, o, sums, magnitude);
-    if (p->rectify) return finish_outputs(1, 0, 0, 0, batch, o, sums, magnitude);
-    return finish_outputs(0, 0, 0, 0, batch, o, sums, magnitude);
+    if (p->addend) {
+        if (p->gate) finish_pairs(0, 0, 1, 1, batch, o, sums, magnitudes);
+        else finish_pairs(0, 0, 1, 0, batch, o, sums, magnitudes);
+    } else if (p->gate) finish_pairs(0, 0, 0, 1, batch, o, sums, magnitudes);
+    else if (p->sums && p->rectify) finish_pairs(1, 1, 0, 0, batch, o, sums, magnitudes);
+    else if (p->sums) finish_pairs(0, 1, 0, 0, batch, o, sums, magnitudes);
+    else if (p->rectify) finish_pairs(1, 0, 0, 0, batch, o, sums, magnitudes);
+    else finish_pairs(0, 0, 0, 0, batch, o, sums, magnitudes);
 }
 
 // 32 outputs at two positions, `n` and n + 1: every operand that is loaded serves two sums.
@@ -251,7 +306,6 @@ static INLINE void sums_of_one_by_four(Tiles *tiles, Batch *batch, const uint16_
 
 // The lanes of up to 32 outputs from `o` on, when the last position of a block is done.
 static tk_magnitude store_lane_sums(const tk_tile_product *p, size_t block, size_t o, tk_magnitude magnitude) {
-    block += p->first_block;
     if (block * TK_LANES >= p->examples) return magnitude;
     size_t filled = smaller(TK_LANES, p->examples - block * TK_LANES);
     float *stored = p->sums + 2 * block * p->outputs;
@@ -265,38 +319,36 @@ static tk_magnitude store_lane_sums(const tk_tile_product *p, size_t block, size
 }
 
 // One group of positions of a block for up to 32 outputs from `o` on.
-static INLINE U product_of_group(
-    Tiles *tiles, const tk_tile_product *p, const Grouping *g, size_t block, size_t index, size_t o, U magnitude) {
+static INLINE void product_of_group(
+    Tiles *tiles, const tk_tile_product *p, const Grouping *g, size_t block, size_t index, size_t o,
+    Magnitudes *magnitudes) {
     Position at[TILE_POSITIONS];
     size_t count = place(p, g, block, index, at);
     const uint16_t *weights = p->weights + o / TILE_ROWS * p->window_rows * p->run_tiles * TILE_ELEMENTS;
     int two = p->outputs - o > TILE_ROWS;
     // Steps of a full batch over the outputs.
     size_t steps = FINISHED_POSITIONS / (two ? 2 : 4) * p->window_rows * p->run_tiles;
-    Batch batch = {.p = p, .o = o, .asked_at_once = (two ? 2 : 1) * TILE_ROWS / (steps + 1) + 1};
+    Batch batch = {.p = p, .o = o, .asked_at_once = units(p, (two ? 2 : 1) * TILE_ROWS) / (steps + 1) + 1};
     for (size_t first = 0; first < count; first += FINISHED_POSITIONS) {
         batch.count = smaller(FINISHED_POSITIONS, count - first);
-        batch.asked = o;
+        batch.asked = units(p, o);
         for (size_t n = 0; n < batch.count; n++) batch.at[n] = at[first + n];
         if (two) {
             for (size_t n = 0; n < batch.count; n += 2) sums_of_two_by_two(tiles, &batch, weights, n);
-            magnitude = finish(&batch, o, batch.sums[0], magnitude);
-            magnitude = finish(&batch, o + TILE_ROWS, batch.sums[1], magnitude);
+            finish(&batch, o, batch.sums[0], magnitudes);
+            finish(&batch, o + TILE_ROWS, batch.sums[1], magnitudes);
         } else {
             for (size_t n = 0; n < batch.count; n += 4) sums_of_one_by_four(tiles, &batch, weights, n);
-            magnitude = finish(&batch, o, batch.sums[0], magnitude);
+            finish(&batch, o, batch.sums[0], magnitudes);
         }
     }
-    return magnitude;
 }
 
 tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
-    U magnitude = u_zero();
+    Magnitudes magnitudes = {u_zero(), p_zero()};
     tk_magnitude of_sums = 0;
     Grouping g = grouping_of(p->rows, p->columns);
-    // Groups of a block in these rows, and before them.
-    size_t before = p->top / g.rows * g.across, end = smaller(g.down, (p->bottom + g.rows - 1) / g.rows) * g.across;
-    size_t groups = end - before;
+    size_t groups = g.down * g.across;
     TILES_OPEN;
     for (size_t first = 0; first < p->blocks * groups; first += p->near_tiles) {
         size_t last = smaller(first + p->near_tiles, p->blocks * groups);
@@ -304,15 +356,16 @@ tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
             float *lanes = p->sums ? p->lanes + 2 * TK_LANES * o : NULL;
             size_t lane_count = 2 * TK_LANES * smaller(2 * TILE_ROWS, p->outputs - o);
             for (size_t n = first; n < last; n++) {
-                size_t block = n / groups, index = before + n % groups;
+                size_t block = n / groups, index = n % groups;
                 if (lanes && index == 0) __builtin_memset(lanes, 0, lane_count * sizeof(float));
-                magnitude = product_of_group(tiles, p, &g, block, index, o, magnitude);
-                if (lanes && index == g.down * g.across - 1) of_sums = store_lane_sums(p, block, o, of_sums);
+                product_of_group(tiles, p, &g, block, index, o, &magnitudes);
+                if (lanes && index == groups - 1) of_sums = store_lane_sums(p, block, o, of_sums);
             }
         }
     }
     TILES_CLOSE;
-    tk_magnitude of_results = u_result(magnitude);
+    tk_magnitude of_floats = u_result(magnitudes.floats), of_pairs = p_result(magnitudes.pairs);
+    tk_magnitude of_results = of_floats > of_pairs ? of_floats : of_pairs;
     return of_results > of_sums ? of_results : of_sums;
 }
 

@@ -76,6 +76,16 @@ static INLINE uint16_t *row_of_weights(uint16_t *weights, const tk_tile_tap *tap
     return weights + tap->start + run * tap->run_tiles * TILE_ELEMENTS + row % TILE_ROWS * 32;
 }
 
+// A line of pairs of weights that two outputs have; NULL is a line of +0.
+static INLINE W pair_of(const float *even, const float *odd) {
+    return w_rounded(even ? v_load(even) : v_zero(), odd ? v_load(odd) : v_zero());
+}
+
+// NULL if the output takes no part.
+static INLINE const float *if_live(const tk_tile_weights *w, size_t output, const float *line) {
+    return w->live && output < w->mask.outputs && !w->live[output] ? NULL : line;
+}
+
 static INLINE void load_block(const int taps, const tk_tile_weights *w, size_t o, size_t i, const float *next[]) {
     float block[TILE_TAPS][SPREAD_OUTPUTS][TK_LANES] __attribute__((aligned(64)));
     const tk_tile_mask *mask = &w->mask;
@@ -93,7 +103,10 @@ static INLINE void load_block(const int taps, const tk_tile_weights *w, size_t o
         }
         tap = &w->backward[t];
         Words pairs[TILE_PAIRS];
-        UNROLL for (int n = 0; n < TILE_PAIRS; n++) pair_lines(block[t][2 * n], block[t][2 * n + 1], pairs + n);
+        for (size_t n = 0; n < TILE_PAIRS; n++) {
+            const float *even = if_live(w, o + 2 * n, block[t][2 * n]);
+            pairs[n] = pair_of(even, if_live(w, o + 2 * n + 1, block[t][2 * n + 1])).w;
+        }
         transpose(pairs);
         for (size_t n = 0; n < inputs; n++) {
             put_elements(

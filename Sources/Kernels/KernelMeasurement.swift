@@ -61,7 +61,9 @@ public struct KernelBench {
             tileConvolution(shape, found)
         }
         for (channels, side) in [(16, 32), (64, 8)] {
-            planes(PlanesShape(channels: channels, height: side, width: side), blocks: 8, found)
+            let shape = PlanesShape(channels: channels, height: side, width: side)
+            maps(shape, blocks: 8, inPairs: false, found)
+            maps(shape, blocks: 8, inPairs: true, found)
         }
     }
 
@@ -145,21 +147,22 @@ public struct KernelBench {
         let count = DenseShape.padded(convolution.survivorCount)
         let weights = random(count)
         let gradient = random(count)
-        let maps = ConvolutionMaps(shape)
+        let maps = ConvolutionMaps(shape, inPairs: false)
         let flops = maps.flops(survivors: convolution.survivorCount)
         convolution.load(weights: weights.pointer)
         report("convolution forward", maps.name, density, flops, found) {
             _ = convolution.forward(
-                x: maps.x.pointer, bias: nil, rectify: false, y: maps.y.pointer, blocks: Self.blocks,
+                x: maps.x.pointer.floats, bias: nil, rectify: false, y: maps.y.pointer.floats, blocks: Self.blocks,
                 examples: 16 * Self.blocks, sums: nil)
         }
         report("convolution input gradient", maps.name, density, flops, found) {
             _ = convolution.inputGradient(
-                dy: maps.dy.pointer, addend: nil, gate: maps.x.pointer, dx: maps.dx.pointer, blocks: Self.blocks)
+                dy: maps.dy.pointer.floats, addend: nil, gate: maps.x.pointer.floats, dx: maps.dx.pointer.floats,
+                blocks: Self.blocks)
         }
         report("convolution weight gradient", maps.name, density, flops, found) {
             _ = weightGradient.compute(
-                x: maps.x.pointer, dy: maps.dy.pointer, blocks: Self.blocks, gradient: gradient.pointer,
+                x: maps.x.pointer.floats, dy: maps.dy.pointer.floats, blocks: Self.blocks, gradient: gradient.pointer,
                 biasGradient: nil)
         }
     }
@@ -169,7 +172,7 @@ public struct KernelBench {
         let count = DenseShape.padded(shape.weightCount)
         let weights = random(count)
         let gradient = random(count)
-        let maps = ConvolutionMaps(shape)
+        let maps = ConvolutionMaps(shape, inPairs: true)
         let flops = maps.flops(survivors: shape.weightCount)
         convolution.load(weights: weights.pointer)
         report("bf16 convolution forward", maps.name, 1, flops, limit: tilePeak, found) {
@@ -188,25 +191,28 @@ public struct KernelBench {
         }
     }
 
-    // MARK: Planes
+    // MARK: Maps
 
-    private func planes(_ shape: PlanesShape, blocks: Int, _ found: (KernelMeasurement) -> Void) {
-        let kernels = PlanesKernels(instructionSet)
-        let z = maps(shape, blocks: blocks)
-        let y = maps(shape, blocks: blocks)
-        let dy = maps(shape, blocks: blocks)
-        let half = maps(shape.halved, blocks: blocks)
-        let dHalf = maps(shape.halved, blocks: blocks)
+    private func maps(_ shape: PlanesShape, blocks: Int, inPairs: Bool, _ found: (KernelMeasurement) -> Void) {
+        let kernels: any MapKernels = inPairs ? PairPlanesKernels(tiles) : PlanesKernels(instructionSet)
+        let z = Maps(shape, blocks: blocks, inPairs: inPairs)
+        let y = Maps(shape, blocks: blocks, inPairs: inPairs)
+        let dy = Maps(shape, blocks: blocks, inPairs: inPairs)
+        let half = Maps(shape.halved, blocks: blocks, inPairs: inPairs)
+        let dHalf = Maps(shape.halved, blocks: blocks, inPairs: inPairs)
         let channels = shape.channels
         let scale = random(channels)
         let shift = random(channels)
         let c = random(channels)
         let sums = random(2 * channels * blocks)
-        let bytes = Double(4 * shape.channels * shape.height * shape.width * 16 * blocks)
+        let bytes = Double((inPairs ? 2 : 4) * shape.channels * shape.height * shape.width * 16 * blocks)
         let name = "\(channels) × \(shape.height) × \(shape.width), \(16 * blocks) examples"
         let limit = MachinePeak.gigabytesPerSecond(copying: Int(bytes))
         func report(_ kernel: String, passes: Double, _ body: () -> Void) {
-            found(measure(kernel, name, 1, .gigabytes, work: passes * bytes * 1e-9, limit: limit, body))
+            found(
+                measure(
+                    (inPairs ? "bf16 " : "") + kernel, name, 1, .gigabytes, work: passes * bytes * 1e-9,
+                    limit: limit, body))
         }
         report("batch-norm apply", passes: 2) {
             _ = kernels.batchNormApply(
@@ -264,16 +270,57 @@ public struct KernelBench {
     }
 }
 
-private struct ConvolutionMaps: ~Copyable {
-    let shape: ConvolutionShape
-    let x, dx, y, dy: PlanesBuffer
+/// A batch of maps in f32 or in bf16, filled with values that repeat from run to run.
+private final class Maps {
+    let pointer: UnsafeMutableRawPointer
+    private let planes: PlanesBuffer?
+    private let pairs: PairPlanesBuffer?
 
-    init(_ shape: ConvolutionShape) {
+    init(_ shape: PlanesShape, blocks: Int, inPairs: Bool) {
+        var state: UInt32 = 1
+        func forEachValue(_ body: (_ example: Int, _ channel: Int, _ row: Int, _ column: Int, Float) -> Void) {
+            for example in 0..<16 * blocks {
+                for channel in 0..<shape.channels {
+                    for row in 0..<shape.height {
+                        for column in 0..<shape.width { body(example, channel, row, column, next(&state)) }
+                    }
+                }
+            }
+        }
+        if inPairs {
+            let buffer = PairPlanesBuffer(zeroed: shape, blocks: blocks)
+            let (layout, words) = (buffer.planes, buffer.pointer)
+            forEachValue { example, channel, row, column, value in
+                let bits = value.bitPattern
+                words[layout.index(example: example, channel: channel, row: row, column: column)] |=
+                    channel % 2 == 0 ? bits >> 16 : bits & 0xffff_0000
+            }
+            pointer = UnsafeMutableRawPointer(words)
+            planes = nil
+            pairs = consume buffer
+        } else {
+            let buffer = PlanesBuffer(zeroed: shape, blocks: blocks)
+            let floats = buffer.pointer
+            forEachValue { example, channel, row, column, value in
+                floats[shape.index(example: example, channel: channel, row: row, column: column)] = value
+            }
+            pointer = UnsafeMutableRawPointer(floats)
+            planes = consume buffer
+            pairs = nil
+        }
+    }
+}
+
+private struct ConvolutionMaps {
+    let shape: ConvolutionShape
+    let x, dx, y, dy: Maps
+
+    init(_ shape: ConvolutionShape, inPairs: Bool) {
         self.shape = shape
-        x = maps(shape.input, blocks: 4)
-        dx = maps(shape.input, blocks: 4)
-        y = maps(shape.output, blocks: 4)
-        dy = maps(shape.output, blocks: 4)
+        x = Maps(shape.input, blocks: 4, inPairs: inPairs)
+        dx = Maps(shape.input, blocks: 4, inPairs: inPairs)
+        y = Maps(shape.output, blocks: 4, inPairs: inPairs)
+        dy = Maps(shape.output, blocks: 4, inPairs: inPairs)
     }
 
     var name: String {
@@ -291,22 +338,6 @@ private func random(_ count: Int) -> AlignedBuffer<Float> {
     let buffer = AlignedBuffer<Float>(zeroed: max(16, count))
     var state: UInt32 = 1
     for index in 0..<count { buffer.pointer[index] = next(&state) }
-    return buffer
-}
-
-private func maps(_ shape: PlanesShape, blocks: Int) -> PlanesBuffer {
-    let buffer = PlanesBuffer(zeroed: shape, blocks: blocks)
-    var state: UInt32 = 1
-    for example in 0..<16 * blocks {
-        for channel in 0..<shape.channels {
-            for row in 0..<shape.height {
-                for column in 0..<shape.width {
-                    buffer.pointer[shape.index(example: example, channel: channel, row: row, column: column)] = next(
-                        &state)
-                }
-            }
-        }
-    }
     return buffer
 }
 

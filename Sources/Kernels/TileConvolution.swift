@@ -1,8 +1,8 @@
 import CKernels
 
-/// A convolution under one mask whose products are those of bf16 tiles: weights and activations are rounded to bf16, sums and all
-/// that is stored are f32. The order of every sum stands in `tile_kernels.h`; the backend changes no bit. Pruned weights cost
-/// as much as others.
+/// A convolution under one mask whose products are those of bf16 tiles: maps are stored in bf16 (`PairPlanes`), weights
+/// are rounded to it, sums and gradients of weights are f32. The order of every sum stands in `tile_kernels.h`; the
+/// backend changes no bit. Pruned weights cost as much as others.
 ///
 /// One thread at a time may use an object and its scratch memory.
 public final class TileConvolution {
@@ -17,13 +17,23 @@ public final class TileConvolution {
     ) {
         self.shape = shape
         layer = TileLayer(
-            tk_tile_layer(
-                inputs: shape.input.channels, outputs: shape.outputs, height: shape.input.height,
-                width: shape.input.width, kernel: shape.kernel, stride: shape.stride, features: 0),
-            survivors: survivors, backend: backend, scratch: scratch)
+            TileConvolution.code(shape), survivors: survivors, backend: backend, scratch: scratch)
+    }
+
+    /// Bytes of an object, and at most those of its scratch memory, for batches of `blocks` times 16 examples.
+    public static func byteCount(shape: ConvolutionShape) -> Int { TileLayer.byteCount(code(shape)) }
+    public static func scratchByteCount(shape: ConvolutionShape, blocks: Int) -> Int {
+        TileLayer.scratchByteCount(code(shape), blocks: blocks)
+    }
+
+    private static func code(_ shape: ConvolutionShape) -> tk_tile_layer {
+        tk_tile_layer(
+            inputs: shape.input.channels, outputs: shape.outputs, height: shape.input.height, width: shape.input.width,
+            kernel: shape.kernel, stride: shape.stride, features: 0)
     }
 
     /// Chooses the outputs that take part: the others become +0, and their gradients do not reach the input. At first all take part.
+    /// Weights are to be loaded after it.
     public func setLive(outputs: [Bool]) { layer.setLive(outputs: outputs) }
 
     /// Takes over compact weights; to be called after each change of theirs.
@@ -31,15 +41,15 @@ public final class TileConvolution {
 
     /// y = Σ W x + b, halo left as it is.
     /// - Parameters:
-    ///   - x: planes of `shape.input`.
+    ///   - x: pair planes of `shape.input`.
     ///   - bias: `shape.outputs` floats; nil for none.
     ///   - rectify: whether y ≤ 0 becomes +0.
-    ///   - y: planes of `shape.output`.
+    ///   - y: pair planes of `shape.output`.
     ///   - examples: lanes past these are left out of the sums.
     ///   - sums: becomes [block][output][2], Σ y and Σ y² over each block, if it is given.
     /// - Returns: the largest magnitude among results and sums.
     public func forward(
-        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
         blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
         layer.forward(x: x, bias: bias, rectify: rectify, y: y, blocks: blocks, examples: examples, sums: sums)
@@ -47,26 +57,26 @@ public final class TileConvolution {
 
     /// dx = Σ Wᵀ dy + addend where the gate is positive, else +0; halo left as it is.
     /// - Parameters:
-    ///   - dy: planes of `shape.output`; +0 in the halo.
-    ///   - addend: planes of `shape.input`, which may be `dx`; nil for none.
-    ///   - gate: planes of `shape.input`: x itself where it came from a ReLU; nil for none.
-    ///   - dx: planes of `shape.input`.
+    ///   - dy: pair planes of `shape.output`; finite in outputs that do not take part.
+    ///   - addend: pair planes of `shape.input`, which may be `dx`; nil for none.
+    ///   - gate: pair planes of `shape.input`: x itself where it came from a ReLU; nil for none.
+    ///   - dx: pair planes of `shape.input`.
     public func inputGradient(
-        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
-        dx: UnsafeMutablePointer<Float>, blocks: Int
+        dy: UnsafeRawPointer, addend: UnsafeRawPointer?, gate: UnsafeRawPointer?,
+        dx: UnsafeMutableRawPointer, blocks: Int
     ) -> Magnitude {
         layer.inputGradient(dy: dy, addend: addend, gate: gate, dx: dx, blocks: blocks)
     }
 
     /// dW = Σ dy x for the survivors, and db = Σ dy; both +0 in outputs that do not take part.
     /// - Parameters:
-    ///   - x: planes of `shape.input`.
-    ///   - dy: planes of `shape.output`; +0 in the halo and in padding examples.
+    ///   - x: pair planes of `shape.input`.
+    ///   - dy: pair planes of `shape.output`; +0 in the halo and in padding examples.
     ///   - gradient: compact, a multiple of 16 floats; the padding becomes +0.
     ///   - biasGradient: `shape.outputs` floats, if it is wanted.
     /// - Returns: the largest magnitude among both gradients.
     public func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, dy: UnsafeRawPointer, blocks: Int, gradient: UnsafeMutablePointer<Float>,
         biasGradient: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
         layer.weightGradient(x: x, dy: dy, blocks: blocks, gradient: gradient, biasGradient: biasGradient)

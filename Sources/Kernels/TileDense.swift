@@ -24,12 +24,24 @@ public final class TileDense {
         self.inputs = inputs
         self.outputs = outputs
         layer = TileLayer(
-            tk_tile_layer(inputs: inputs, outputs: outputs, height: 1, width: 1, kernel: 1, stride: 1, features: 1),
-            survivors: survivors, backend: backend, scratch: scratch)
+            TileDense.code(inputs: inputs, outputs: outputs), survivors: survivors, backend: backend, scratch: scratch)
         kernels = DenseKernels(backend.instructionSet)
     }
 
-    /// Chooses which outputs take part in the forward pass and in the input gradient; all do at first.
+    /// Bytes of an object, and at most those of its scratch memory, for batches of `blocks` times 16 examples.
+    public static func byteCount(inputs: Int, outputs: Int) -> Int {
+        TileLayer.byteCount(code(inputs: inputs, outputs: outputs))
+    }
+    public static func scratchByteCount(inputs: Int, outputs: Int, blocks: Int) -> Int {
+        TileLayer.scratchByteCount(code(inputs: inputs, outputs: outputs), blocks: blocks)
+    }
+
+    private static func code(inputs: Int, outputs: Int) -> tk_tile_layer {
+        tk_tile_layer(inputs: inputs, outputs: outputs, height: 1, width: 1, kernel: 1, stride: 1, features: 1)
+    }
+
+    /// Chooses which outputs take part in the forward pass and in the input gradient; all do at first. Weights are to
+    /// be loaded after it.
     public func setLive(outputs: [Bool]) { layer.setLive(outputs: outputs) }
 
     /// Takes over compact weights; to be called after each change of theirs.

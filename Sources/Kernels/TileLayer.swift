@@ -1,6 +1,7 @@
 import CKernels
 
-/// What convolutions and dense layers over bf16 tiles have in common.
+/// What convolutions and dense layers over bf16 tiles have in common. Tensors are pair planes or f32 features, as
+/// `tile_kernels.h` says.
 final class TileLayer {
     let survivorCount: Int
     let backend: TileBackend
@@ -38,17 +39,30 @@ final class TileLayer {
         self.mask = mask
     }
 
+    /// Bytes of an object: weights for either direction, and a mask.
+    static func byteCount(_ layer: tk_tile_layer) -> Int {
+        var layer = layer
+        return 2 * (tk_tile_forward_count(&layer) + tk_tile_backward_count(&layer) + tk_tile_mask_words(&layer))
+            + layer.outputs
+    }
+
+    static func scratchByteCount(_ layer: tk_tile_layer, blocks: Int) -> Int {
+        var layer = layer
+        return tk_tile_scratch_bytes(&layer, blocks)
+    }
+
+    /// Weights are to be loaded after it.
     func setLive(outputs: [Bool]) {
         precondition(outputs.count == layer.outputs, "\(outputs.count) of \(layer.outputs) outputs")
         live = outputs.allSatisfy { $0 } ? nil : outputs.map { $0 ? 1 : 0 }
     }
 
     func load(weights: UnsafePointer<Float>) {
-        tk_tile_load(backend.code, &layer, mask, weights, forwardWeights.pointer, backwardWeights.pointer)
+        tk_tile_load(backend.code, &layer, mask, live, weights, forwardWeights.pointer, backwardWeights.pointer)
     }
 
     func forward(
-        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
         blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
         Magnitude(
@@ -58,17 +72,16 @@ final class TileLayer {
     }
 
     func inputGradient(
-        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
-        dx: UnsafeMutablePointer<Float>, blocks: Int
+        dy: UnsafeRawPointer, addend: UnsafeRawPointer?, gate: UnsafeRawPointer?,
+        dx: UnsafeMutableRawPointer, blocks: Int
     ) -> Magnitude {
         Magnitude(
             bits: tk_tile_input_gradient(
-                backend.code, &layer, backwardWeights.pointer, live, dy, addend, gate, dx, blocks,
-                scratch(for: blocks)))
+                backend.code, &layer, backwardWeights.pointer, dy, addend, gate, dx, blocks, scratch(for: blocks)))
     }
 
     func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, dy: UnsafeRawPointer, blocks: Int, gradient: UnsafeMutablePointer<Float>,
         biasGradient: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
         let magnitude = Magnitude(

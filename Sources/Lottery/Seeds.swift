@@ -26,8 +26,9 @@ public struct NumericsID: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// f32, sums over the batch in 16 lanes then a tree, one fma chain elsewhere (Architecture, "Numerics").
     public static let f32Lanes16 = NumericsID("f32-lanes16-1")
-    /// Products of bf16 pairs summed in f32 as AMX tiles sum them; batch-norm, updates and master weights in f32.
-    public static let bf16Tiles16 = NumericsID("bf16-tiles16-1")
+    /// Maps stored in bf16, products of bf16 pairs summed in f32 as AMX tiles sum them; what is computed between,
+    /// updates and master weights in f32.
+    public static let bf16Tiles16 = NumericsID("bf16-tiles16-2")
 
     public var description: String { text }
     public init(from decoder: any Decoder) throws { text = try decoder.singleValueContainer().decode(String.self) }

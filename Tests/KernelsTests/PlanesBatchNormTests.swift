@@ -51,7 +51,7 @@ struct PlanesBatchNormTests {
         init(_ layer: Layer, _ kernels: PlanesKernels = PlanesKernels()) {
             var sums = [Float](repeating: .nan, count: layer.blocks * channels * 2)
             kernels.batchNormSums(layer.shape, z: layer.z.pointer, examples: layer.examples, sums: &sums)
-            kernels.batchNormStatistics(
+            BatchNorm.statistics(
                 channels: channels, blocks: layer.blocks, count: layer.count, sums: sums, gamma: layer.gamma,
                 beta: layer.beta, mean: &mean, inverseDeviation: &inverseDeviation, scale: &scale, shift: &shift,
                 runningMean: &runningMean, runningVariance: &runningVariance)
@@ -213,7 +213,7 @@ struct PlanesBatchNormTests {
 
         var scale = [Float](repeating: .nan, count: Self.channels)
         var shift = scale
-        kernels.batchNormRunning(
+        BatchNorm.running(
             channels: Self.channels, gamma: layer.gamma, beta: layer.beta, runningMean: statistics.runningMean,
             runningVariance: statistics.runningVariance, scale: &scale, shift: &shift)
         for channel in 0..<Self.channels {
@@ -241,7 +241,7 @@ struct PlanesBatchNormTests {
         var a = dGamma
         var b = dGamma
         var c = dGamma
-        let magnitude = kernels.batchNormGradientCoefficients(
+        let magnitude = BatchNorm.gradientCoefficients(
             channels: Self.channels, blocks: layer.blocks, count: layer.count, sums: sums, gamma: layer.gamma,
             mean: statistics.mean, inverseDeviation: statistics.inverseDeviation, dGamma: &dGamma, dBeta: &dBeta, a: &a,
             b: &b, c: &c)

@@ -1,3 +1,4 @@
+import Kernels
 import Lottery
 import Testing
 import Training
@@ -12,9 +13,10 @@ struct GoldenTests {
 
     /// Outputs in the order of their names, by the first digits of their digests.
     private func check(
-        _ task: TrainingTask, keep: [Int] = [], _ golden: [String], _ location: SourceLocation = #_sourceLocation
+        _ task: TrainingTask, keep: [Int] = [], engine: Engine = Engine(), _ golden: [String],
+        _ location: SourceLocation = #_sourceLocation
     ) throws {
-        let outputs = try bench.train(task, keep: keep).outputs
+        let outputs = try bench.train(task, keep: keep, engine: engine).outputs
         let found = outputs.keys.sorted().map { Digest.of(outputs[$0] ?? []).short }
         #expect(found == golden, sourceLocation: location)
     }
@@ -79,21 +81,44 @@ struct GoldenTests {
         }
     }
 
+    private func convolutional(_ family: String, _ shortcut: ShortcutKind) -> TrainingTask {
+        var task = dense("sgd", momentum: 0.9)
+        task.model = ModelSettings()
+        task.model.family = family
+        task.model.width = 0.25
+        task.model.depth = family == "resnet" ? 8 : nil
+        task.model.shortcut = shortcut
+        return task
+    }
+
     @Test("Convolutional networks, dense and pruned: plain, with batch-norm and either shortcut")
     func convolutional() throws {
         for (family, shortcut, golden) in [
-            ("conv-2", .projection, ["0f19ac63c10a", "89842b384518", "7fcb1ba886c6", "7eaf3ebb677e"]), ("resnet", .projection, ["a9ec32abf57e", "4751425292a1", "6be2d24c2efc", "a945ef0ce3f2"]),
+            ("conv-2", .projection, ["0f19ac63c10a", "89842b384518", "7fcb1ba886c6", "7eaf3ebb677e"]),
+            ("resnet", .projection, ["a9ec32abf57e", "4751425292a1", "6be2d24c2efc", "a945ef0ce3f2"]),
             ("resnet", .padding, ["8c75d2921a6c", "2893e3c87e9f", "5b95b0c8e09b", "9ebe20a93f31"]),
         ] as [(String, ShortcutKind, [String])] {
-            var task = dense("sgd", momentum: 0.9)
-            task.model = ModelSettings()
-            task.model.family = family
-            task.model.width = 0.25
-            task.model.depth = family == "resnet" ? 8 : nil
-            task.model.shortcut = shortcut
+            let task = convolutional(family, shortcut)
             try check(task, Array(golden[..<2]))
             try check(bench.pruned(task, parent: task, rate: "0.8") { $0.scope = .global }, Array(golden[2...]))
         }
+    }
+
+    @Test("The same in bf16, by the backend that runs on every machine")
+    func bf16() throws {
+        let engine = Engine(instructionSet: .portable, tiles: .portable)
+        var tasks = [convolutional("conv-2", .projection), convolutional("resnet", .padding)]
+        for index in tasks.indices {
+            tasks[index].training.precision = .bf16
+            // Emulated tiles take their time.
+            tasks[index].training.iterations = 10
+            tasks[index].training.decay = [Decay(at: 8, by: 0.3)]
+            tasks[index].numerics = .bf16Tiles16
+        }
+        try check(tasks[0], engine: engine, ["aac1076bafe6", "8f8b21a27099"])
+        try check(tasks[1], engine: engine, ["b5556d27c993", "eb1cddcf9915"])
+        let ticket = bench.pruned(tasks[1], parent: tasks[1], rate: "0.8") { $0.scope = .global }
+        try check(ticket, engine: engine, ["bac8b55935e7", "115fa022e0ef"])
     }
 
     @Test("Sparse training: pruned by layer and globally, by magnitude and at random, rewound, and the controls")

@@ -1,9 +1,15 @@
-// The kernels of `precision: bf16`: convolutions (3 × 3 with padding 1, or 1 × 1; stride 1 or 2) and dense layers, as programs
-// over tiles of TDPBF16PS (Intel AMX). Weights, activations, gradients and sums are f32 in memory; what is multiplied is rounded
-// to bf16 first. Every pruned weight takes part as +0.
+// Products of `precision: bf16`: convolutions (3 × 3 with padding 1, or 1 × 1; stride 1 or 2) and dense layers, as
+// programs over tiles of TDPBF16PS (Intel AMX). Weights, their gradients and all sums are f32; what is multiplied is
+// rounded to bf16 first. Every pruned weight takes part as +0.
+//
+// Maps lie in memory in bf16, in pair planes: [batch / 16][height + 2][width + 2][⌈channels / 2⌉][16] of 32-bit words.
+// A word holds two channels of one example (lane = example mod 16), the even one in its lower half; the partner of an
+// odd last channel is +0. The halo, one pixel all around each map, is +0: it is never written. Kernels may read 16
+// lines of 64 bytes past the end of a batch, which must be finite, as must all of its blocks. Features are f32:
+// [feature][16 · blocks].
 //
 // Rounding to bf16: x + 0.0 (which makes -0 and, on threads that flush denormals, denormals +0), then to nearest, ties to even;
-// NaN stays NaN.
+// NaN stays NaN. Results that go to pair planes are rounded when they are stored, after all that is said below.
 //
 // One step of a sum takes 32 products, as TDPBF16PS does (Intel SDM vol. 2):
 //   dot(sum, a, b) = sum + (even + odd)
@@ -14,21 +20,22 @@
 //
 // With pairs = inputs (or outputs) rounded up to even, and edge = (kernel - 1) / 2:
 // - Forward: y[o] at (row, column) is a sum from +0. For each row ky of the window, ascending, the elements are numbered
-//   kx · pairs + i (so inputs vary fastest, then kx; an odd number of inputs leaves one element +0 per kx) and taken 32 a step. Taps in the
-//   halo take part as +0. Then sum + bias (if there is one); then + 0.0, or +0 where that is <= 0 if `rectify`. Outputs that are
-//   not live are +0.
+//   kx · pairs + i (so inputs vary fastest, then kx; an odd number of inputs leaves one element +0 per kx) and taken 32
+//   a step. Taps in the halo take part as +0. Then sum + bias (if there is one); then + 0.0, or +0 where that is <= 0
+//   if `rectify`. Outputs that are not live are +0.
 // - Input gradient: dx[i] at (row, column) is a sum from +0. The pixels of dy that it met are visited by row, ascending; in each
-//   row the elements are numbered n · pairs + o for its n-th pixel, columns ascending, and taken 32 a step. Outputs that are not
-//   live take part as +0. Then sum + addend (if there is one; it may be dx); then + 0.0; then +0 where gate <= 0 or is NaN (if there is a gate).
+//   row the elements are numbered n · pairs + o for its n-th pixel, columns ascending, and taken 32 a step. Weights of
+//   outputs that are not live take part as +0. Then sum + addend (if there is one; it may be dx); then + 0.0; then +0
+//   where gate <= 0 or is NaN (if there is a gate).
 // - Weight gradient: a sum from +0. For each two blocks of 16 examples b, b + 1 (b even), each row and column of dy, all ascending,
-//   one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is none). a is dy (+0 in outputs that are not live), b is x. Then + 0.0.
-//
+//   one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is none). a is dy
+//   (+0 in outputs that are not live), b is x. Then + 0.0.
 // - Bias gradient of a convolution: in each lane one chain of adds from +0 in the same order: for each two blocks, row and column
 //   the lane of block b, then that of b + 1 (if there is one); then the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1). Then
 //   + 0.0. +0 in outputs that are not live.
 //
 // Batch-norm sums of the forward pass: those of tk_batch_norm_sums over the stored y; [block][output][2].
-// Magnitudes are those of results and of these sums.
+// Magnitudes are those of results as they are stored and of these sums.
 #ifndef TOMBOLA_TILE_KERNELS_H
 #define TOMBOLA_TILE_KERNELS_H
 
@@ -45,7 +52,7 @@ typedef struct {
     size_t inputs, outputs;
     size_t height, width;   // of the input map; 1 in a dense layer
     size_t kernel, stride;  // 1 or 3, 1 or 2; 1 in a dense layer
-    int features;           // 1 in a dense layer: tensors are [feature][16 · blocks]; 0: planes [block][channel][height + 2][width + 2][16]
+    int features;           // 1 in a dense layer: tensors are f32 features; 0: pair planes of uint32_t
 } tk_tile_layer;
 
 // How many elements the weights of the forward pass and of the input gradient have.
@@ -58,30 +65,31 @@ size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks);
 // bits past the last weight are 0. Compact arrays hold the weights whose bit is 1, in this order.
 size_t tk_tile_mask_words(const tk_tile_layer *layer);
 
-// `forward` and `backward` become the weights in bf16, pruned ones +0; elements that belong to no weight are left as they are, and
-// should be 0.
+// `forward` and `backward` become the weights in bf16, pruned ones +0, and in `backward` those of outputs that are not
+// live; elements that belong to no weight are left as they are, and should be 0.
 // - `mask`: NULL: all survive.
+// - `live`: [output], or NULL where all are.
 void tk_tile_load(
-    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const float *weights, uint16_t *forward,
-    uint16_t *backward);
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live,
+    const float *weights, uint16_t *forward, uint16_t *backward);
 
-// - `live`: [output], or NULL where all are; `bias` may be NULL.
-// - `sums`: [block][output][2] for the blocks that `examples` fill, or NULL.
+// - `bias` may be NULL.
+// - `sums`: [block][output][2] for the blocks that `examples` fill, or NULL; in a dense layer it must be.
 tk_magnitude tk_tile_forward(
     tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *forward, const float *bias,
-    const uint8_t *live, int rectify, const float *x, float *y, size_t blocks, size_t examples, float *sums,
+    const uint8_t *live, int rectify, const void *x, void *y, size_t blocks, size_t examples, float *sums,
     void *scratch);
 
 tk_magnitude tk_tile_input_gradient(
-    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *backward, const uint8_t *live,
-    const float *dy, const float *addend, const float *gate, float *dx, size_t blocks, void *scratch);
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *backward, const void *dy, const void *addend,
+    const void *gate, void *dx, size_t blocks, void *scratch);
 
 // - `mask`: NULL: all survive.
 // - `gradient`: compact.
 // - `bias_gradient`: NULL if it is not wanted; in a dense layer it must be.
 tk_magnitude tk_tile_weight_gradient(
-    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live, const float *x,
-    const float *dy, size_t blocks, float *gradient, float *bias_gradient, void *scratch);
+    tk_tile_backend backend, const tk_tile_layer *layer, const uint16_t *mask, const uint8_t *live, const void *x,
+    const void *dy, size_t blocks, float *gradient, float *bias_gradient, void *scratch);
 
 // sums [16][16] = dot(sums, a [16][32], b [16 pairs][16][2]) for each row and column.
 void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums);
@@ -91,13 +99,13 @@ void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, 
 uint16_t tk_reference_bf16(float x);
 void tk_reference_tile_dot(const uint16_t *a, const uint16_t *b, float *sums);
 tk_magnitude tk_reference_tile_forward(
-    const tk_tile_layer *layer, const float *weights, const float *bias, const uint8_t *live,
-    int rectify, const float *x, float *y, size_t blocks);
+    const tk_tile_layer *layer, const float *weights, const float *bias, const uint8_t *live, int rectify,
+    const void *x, void *y, size_t blocks);
 tk_magnitude tk_reference_tile_input_gradient(
-    const tk_tile_layer *layer, const float *weights, const uint8_t *live, const float *dy,
-    const float *addend, const float *gate, float *dx, size_t blocks);
+    const tk_tile_layer *layer, const float *weights, const uint8_t *live, const void *dy, const void *addend,
+    const void *gate, void *dx, size_t blocks);
 tk_magnitude tk_reference_tile_weight_gradient(
-    const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const float *x, const float *dy,
+    const tk_tile_layer *layer, const uint8_t *survives, const uint8_t *live, const void *x, const void *dy,
     size_t blocks, float *gradient, float *bias_gradient);
 
 #endif

@@ -1,4 +1,5 @@
 import Kernels
+import Lottery
 
 /// Where the gradients by each tensor are made and in which order their shares come, known when a network is built.
 ///
@@ -34,11 +35,12 @@ struct GradientPlan {
     }
 
     init(
-        _ description: NetworkDescription, layers: [any Layer], activations: [BatchMemory], blocks: Int
+        _ description: NetworkDescription, layers: [any Layer], activations: [BatchMemory], precision: Precision,
+        blocks: Int
     ) {
         let nodes = description.nodes
         segments = Segment.all(
-            nodes.indices.reversed(), needs: layers.map(\.backwardNeed), description: description)
+            nodes.indices.reversed(), needs: layers.map(\.backwardNeed), description: description, precision: precision)
         var segmentOf = Array(repeating: 0, count: nodes.count)
         for (number, segment) in segments.enumerated() {
             for layer in segment.layers { segmentOf[layer] = number }
@@ -92,7 +94,7 @@ struct GradientPlan {
             if let found = free.firstIndex(where: { $0.0.shape == shapes[number] && $0.from <= firstUse[number] }) {
                 memory[number] = free.remove(at: found).0
             }
-            let own = memory[number] ?? BatchMemory(shapes[number], blocks: blocks)
+            let own = memory[number] ?? BatchMemory(shapes[number], precision: precision, blocks: blocks)
             memory[number] = own
             free.append((own, from: lastUse[number] + 1))
         }

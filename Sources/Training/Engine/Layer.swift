@@ -43,6 +43,13 @@ public struct Engine: Sendable {
         self.tiles = tiles
         self.path = path
     }
+
+    var mapKernels: any MapKernels {
+        switch precision {
+        case .f32: PlanesKernels(instructionSet)
+        case .bf16: PairPlanesKernels(tiles)
+        }
+    }
 }
 
 /// What a layer is made from.

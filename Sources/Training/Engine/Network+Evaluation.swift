@@ -38,8 +38,11 @@ extension Network {
     ) -> Bool {
         let pass = Pass(examples: indices.count, isTraining: false)
         load(images: source, labels: from, indices: indices, pass)
-        guard forward(pass) != nil else { return false }
-        let logits = UnsafePointer(activations[layers.count].pointer)
+        guard forward(pass) != nil else {
+            clearBatch()
+            return false
+        }
+        let logits = UnsafePointer(activations[layers.count].rows)
         _ = kernels.softmaxCrossEntropy(
             classes: classes, batch: pass.width, count: indices.count, labels: labels.pointer, logits: logits,
             gradient: nil, lossSum: &lossSum)

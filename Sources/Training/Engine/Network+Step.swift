@@ -82,7 +82,7 @@ extension Network {
         }
         switch description.images.shape {
         case .planes(let shape):
-            planesKernels.loadImages(
+            mapKernels.loadImages(
                 source, indices: first, count: indices.count, shape: shape, blocks: pass.blocks,
                 means: pixelMean.pointer, deviations: pixelDeviation.pointer, y: activations[0].pointer)
         case .features(let count):
@@ -91,14 +91,28 @@ extension Network {
             kernels.loadImages(
                 source, indices: first, count: indices.count, batch: pass.width, channels: pixelMean.count,
                 featuresPerChannel: count / pixelMean.count, means: pixelMean.pointer,
-                deviations: pixelDeviation.pointer, x: activations[0].pointer, transposed: transposed)
+                deviations: pixelDeviation.pointer, x: activations[0].rows, transposed: transposed)
             reader?.inputIsTransposed = transposed != nil
         }
+    }
+
+    /// Forgets what a batch left that was not finite: kernels over pair planes multiply lines beside those that they
+    /// are to with +0.
+    func clearBatch() {
+        for memory in activations + gradientPlan.resultGradients { memory.clear() }
     }
 
     /// Runs a batch forward and back: afterwards every layer can take its step. Nil if an activation, the loss or any gradient, those of
     /// the parameters included, is not finite.
     private func backward(
+        images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>, stored: Bool
+    ) -> (loss: Float, pass: Pass)? {
+        let done = finiteBackward(images: images, labels: labels, indices: indices, stored: stored)
+        if done == nil { clearBatch() }
+        return done
+    }
+
+    private func finiteBackward(
         images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
         stored: Bool
     ) -> (loss: Float, pass: Pass)? {
@@ -114,7 +128,7 @@ extension Network {
         var gradientMagnitudes = Array(repeating: Magnitude.zero, count: layers.count + 1)
         gradientMagnitudes[last + 1] = kernels.softmaxCrossEntropy(
             classes: classes, batch: pass.width, count: indices.count, labels: labels.pointer,
-            logits: activations[last + 1].pointer, smoothing: labelSmoothing, gradient: top.pointer, lossSum: &lossSum)
+            logits: activations[last + 1].rows, smoothing: labelSmoothing, gradient: top.rows, lossSum: &lossSum)
         let loss = Float(lossSum / Double(indices.count))
         guard loss.isFinite, gradientMagnitudes[last + 1].isFinite else { return nil }
         layers[last].gradientArrived(pass, dy: top, blocks: 0..<pass.blocks)
@@ -155,7 +169,7 @@ extension Network {
             case .shared: magnitudes[shortcut] = max(magnitudes[shortcut], magnitudes[position + 1])
             case .added(let shape, let target):
                 let first = blocks.lowerBound
-                let magnitude = planesKernels.accumulate(
+                let magnitude = mapKernels.accumulate(
                     shape, dy: dy.block(first), addend: target.addend?.block(first), gate: target.gate?.block(first),
                     dx: target.memory.block(first), blocks: blocks.count)
                 guard magnitude.isFinite else { return false }

@@ -18,7 +18,7 @@ public final class Network {
     /// The layer that each parameter belongs to.
     private let layerOf: [Int]
     let kernels: DenseKernels
-    let planesKernels: PlanesKernels
+    let mapKernels: any MapKernels
     var optimizer: Optimizer
     let labelSmoothing: Float
     let clipping: GradientClipping?
@@ -59,14 +59,16 @@ public final class Network {
         self.description = description
         self.batch = batch
         kernels = DenseKernels(engine.instructionSet)
-        planesKernels = PlanesKernels(engine.instructionSet)
+        mapKernels = engine.mapKernels
         optimizer = Optimizer(settings)
         self.labelSmoothing = Float(labelSmoothing)
         self.clipping = clipping
 
         let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
         let stateCount = optimizer.slots.count
-        let activations = (0...description.nodes.count).map { BatchMemory(description.shape(of: $0), blocks: blocks) }
+        let activations = (0...description.nodes.count).map {
+            BatchMemory(description.shape(of: $0), precision: engine.precision, blocks: blocks)
+        }
         let tileScratch = TileScratch()
         var layers: [any Layer] = []
         var tensors: [ParameterTensor] = []
@@ -96,8 +98,10 @@ public final class Network {
         self.activations = activations
         parameters = tensors.map(\.parameter)
         forwardSegments = Segment.all(
-            Array(layers.indices), needs: layers.map(\.forwardNeed), description: description)
-        gradientPlan = GradientPlan(description, layers: layers, activations: activations, blocks: blocks)
+            Array(layers.indices), needs: layers.map(\.forwardNeed), description: description,
+            precision: engine.precision)
+        gradientPlan = GradientPlan(
+            description, layers: layers, activations: activations, precision: engine.precision, blocks: blocks)
 
         labels = AlignedBuffer(zeroed: blocks * 16)
         self.pixelMean = AlignedBuffer(copying: pixelMean)

@@ -14,10 +14,10 @@ protocol LayerDescription: Sendable {
     var passesValues: Bool { get }
     /// Multiply-adds that each surviving weight costs an image in one pass.
     func usesPerWeight(of input: FeatureShape) -> Int
-    /// Values that one image's training step reads and writes, each array as often as a kernel passes over it.
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int
-    /// Bytes of weights, lists and scratch memory beyond a value, a gradient and an optimizer's state per parameter.
-    func scratchBytes(of input: FeatureShape, survivors: Int, blocks: Int) -> Int
+    /// Bytes that one image's training step reads and writes, each array as often as a kernel passes over it.
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int
+    /// Memory beyond a value, a gradient and an optimizer's state per parameter, at most.
+    func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes
     func makeLayer(_ place: LayerPlace) -> any Layer
 }
 
@@ -26,7 +26,17 @@ extension LayerDescription {
     var rectifies: Bool { false }
     var passesValues: Bool { false }
     func usesPerWeight(of input: FeatureShape) -> Int { 0 }
-    func scratchBytes(of input: FeatureShape, survivors: Int, blocks: Int) -> Int { 0 }
+    func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
+        ScratchBytes(own: 0, shared: 0)
+    }
+}
+
+/// What the kernels of a layer keep beside its tensors.
+struct ScratchBytes {
+    /// Weights as they read them, lists, and memory that they work in.
+    var own: Int
+    /// Memory that they work in and that all layers of a network share, so that the largest counts.
+    var shared: Int
 }
 
 /// The layers of a network and what each reads: a graph without cycles, in the order of the forward pass.
@@ -123,30 +133,34 @@ extension NetworkDescription {
     /// Bytes that the kernels of one training step read and write, were nothing cached: activations, their gradients, parameters and
     /// their optimizer state.
     /// - Parameter stateCount: tensors of optimizer state per parameter.
-    public func bytesPerStep(batch: Int, stateCount: Int, survivors: [Int]? = nil) -> Double {
-        let values = nodes.reduce(0) {
-            $0 + $1.layer.valuesMoved(of: shape(of: $1.input), needsInputGradient: $1.input > 0)
+    public func bytesPerStep(batch: Int, precision: Precision, stateCount: Int, survivors: [Int]? = nil) -> Double {
+        let bytes = nodes.reduce(0) {
+            $0
+                + $1.layer.bytesMoved(
+                    of: shape(of: $1.input), precision: precision, needsInputGradient: $1.input > 0)
         }
         // Value twice forward and back, gradient written and read, value and state read and written by the update.
-        return 4 * (Double(values) * Double(batch) + Double(trained(survivors) * (6 + 2 * stateCount)))
+        return Double(bytes) * Double(batch) + 4 * Double(trained(survivors) * (6 + 2 * stateCount))
     }
 
     /// An upper bound of the bytes that a network in training holds, without the images of the data set.
-    public func memoryBytes(batch: Int, stateCount: Int, survivors: [Int]? = nil) -> Int {
+    public func memoryBytes(batch: Int, precision: Precision, stateCount: Int, survivors: [Int]? = nil) -> Int {
         let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
-        let activations = (0...nodes.count).reduce(0) { $0 + 4 * shape(of: $1).floatsPerBlock * blocks }
+        let activations = (0...nodes.count).reduce(0) { $0 + shape(of: $1).bytesPerBlock(precision) * blocks }
         let overwritten = nodes.filter { $0.layer is BatchNormDescription }.reduce(0) {
-            $0 + 4 * $1.output.floatsPerBlock * blocks
+            $0 + $1.output.bytesPerBlock(precision) * blocks
         }
         var weight = 0
-        let scratch = nodes.reduce(0) { sum, node in
-            guard let count = node.parameters.first(where: \.isWeight)?.count else { return sum }
-            let surviving = survivors?[weight] ?? count
+        var scratch = ScratchBytes(own: 0, shared: 0)
+        for node in nodes {
+            guard let count = node.parameters.first(where: \.isWeight)?.count else { continue }
+            let of = node.layer.scratch(
+                of: shape(of: node.input), precision: precision, survivors: survivors?[weight] ?? count, blocks: blocks)
+            scratch = ScratchBytes(own: scratch.own + of.own, shared: max(scratch.shared, of.shared))
             weight += 1
-            return sum + node.layer.scratchBytes(of: shape(of: node.input), survivors: surviving, blocks: blocks)
         }
         // The gradient by a tensor needs the tensor's own size, but for what a batch-norm reads, which it overwrites.
-        return 2 * activations - overwritten + scratch + 4 * trained(survivors) * (2 + stateCount)
+        return 2 * activations - overwritten + scratch.own + scratch.shared + 4 * trained(survivors) * (2 + stateCount)
     }
 
     /// Numbers that are trained.

@@ -1,4 +1,5 @@
 import Kernels
+import Lottery
 
 /// Layers that run one after the other on a few blocks of a batch before the next blocks follow, so that what one leaves is still in
 /// the cache when the next reads it.
@@ -14,7 +15,9 @@ struct Segment {
     /// - Parameters:
     ///   - order: layers in the order in which they run.
     ///   - needs: by layer.
-    static func all(_ order: [Int], needs: [BlockNeed], description: NetworkDescription) -> [Segment] {
+    static func all(
+        _ order: [Int], needs: [BlockNeed], description: NetworkDescription, precision: Precision
+    ) -> [Segment] {
         var groups: [[Int]] = []
         for layer in order {
             let follows = groups.last.map { needs[$0[0]] != .wholeBatch } ?? false
@@ -27,18 +30,20 @@ struct Segment {
         return groups.map { group in
             Segment(
                 layers: group,
-                blocks: needs[group[0]] == .wholeBatch ? nil : blocks(of: group, in: description))
+                blocks: needs[group[0]] == .wholeBatch ? nil : blocks(of: group, in: description, precision))
         }
     }
 
-    private static func blocks(of group: [Int], in description: NetworkDescription) -> Int? {
+    private static func blocks(
+        of group: [Int], in description: NetworkDescription, _ precision: Precision
+    ) -> Int? {
         var largest = 0
         for layer in group {
             for shape in [description.nodes[layer].output, description.shape(of: description.nodes[layer].input)] {
                 guard case .planes(let planes) = shape else { return nil }
                 // Kernels compute maps of few columns for several blocks at once.
                 if planes.width <= 4 { return nil }
-                largest = max(largest, 4 * shape.floatsPerBlock)
+                largest = max(largest, shape.bytesPerBlock(precision))
             }
         }
         return max(1, cachedBytes / max(1, largest))

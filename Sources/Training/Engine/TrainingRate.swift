@@ -86,8 +86,10 @@ public struct TrainingMeasurement {
         return TrainingRate(
             stepsPerSecond: median, slowest: rates[0], fastest: rates[windows - 1], windows: windows,
             gigaflopsPerSecond: median * network.flopsPerStep(batch: batch, survivors: survivors) * 1e-9,
-            bytesPerStep: network.bytesPerStep(batch: batch, stateCount: stateCount, survivors: survivors),
-            memoryBytes: network.memoryBytes(batch: batch, stateCount: stateCount, survivors: survivors),
+            bytesPerStep: network.bytesPerStep(
+                batch: batch, precision: engine.precision, stateCount: stateCount, survivors: survivors),
+            memoryBytes: network.memoryBytes(
+                batch: batch, precision: engine.precision, stateCount: stateCount, survivors: survivors),
             density: Double(survivors.reduce(0, +)) / Double(weights), precision: engine.precision,
             instructionSet: engine.precision == .bf16 ? engine.tiles.rawValue : engine.instructionSet.rawValue)
     }

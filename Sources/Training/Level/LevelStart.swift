@@ -56,7 +56,8 @@ struct LevelStart {
         do { description = try family.describe(task.model, data.shape) } catch { throw .impossible("model: \(error)") }
         // Before its masks are set the network is dense.
         try memory.require(
-            description, batch: task.training.batch, stateCount: Optimizer(task.training.optimizer).slots.count)
+            description, batch: task.training.batch, precision: task.training.precision,
+            stateCount: Optimizer(task.training.optimizer).slots.count)
         var engine = engine
         engine.precision = task.training.precision
         return Network(

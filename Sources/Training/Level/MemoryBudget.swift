@@ -1,4 +1,5 @@
 import Glibc
+import Lottery
 
 /// How much memory a training may take on this machine.
 public struct MemoryBudget: Sendable {
@@ -19,9 +20,9 @@ public struct MemoryBudget: Sendable {
 
     /// Throws if the network in training would need more than there is.
     func require(
-        _ network: NetworkDescription, batch: Int, stateCount: Int
+        _ network: NetworkDescription, batch: Int, precision: Precision, stateCount: Int
     ) throws(TrainingError) {
-        let needed = network.memoryBytes(batch: batch, stateCount: stateCount)
+        let needed = network.memoryBytes(batch: batch, precision: precision, stateCount: stateCount)
         guard let available = available(), needed > available else { return }
         throw .unsupported(
             "training takes about \(MemoryBudget.text(needed)) in batches of \(batch), and \(MemoryBudget.text(available)) are "

@@ -161,6 +161,17 @@ struct ConvolutionalNetworkTests {
         #expect(trained[0] != fixture.bits(full), "bf16 has the bits of f32")
     }
 
+    @Test("In bf16 a step moves half as much, and the network takes half the memory or less", arguments: families)
+    func sizes(family: String) {
+        let description = Fixture(family).description()
+        let moved = [Precision.f32, .bf16].map {
+            description.bytesPerStep(batch: 1_024, precision: $0, stateCount: 1)
+        }
+        #expect((0.45...0.62).contains(moved[1] / moved[0]), "\(moved)")
+        let held = [Precision.f32, .bf16].map { description.memoryBytes(batch: 1_024, precision: $0, stateCount: 1) }
+        #expect((0.3...0.75).contains(Double(held[1]) / Double(held[0])), "\(held)")
+    }
+
     @Test("A training continued elsewhere has the bits of one that was not stopped", arguments: families, [false, true])
     func continued(family: String, bf16: Bool) {
         let fixture = Fixture(family)
@@ -247,7 +258,7 @@ struct ConvolutionalNetworkTests {
         for (pruned, precision) in [(false, Precision.f32), (true, .f32), (false, .bf16)] {
             let network = fixture.network(Engine(precision: precision)) { $0.momentum = 0.9 }
             if pruned { prune(network, scale: 1.1) }
-            fixture.train(network, steps: 0..<120, rate: family.hasPrefix("conv") ? 0.05 : 0.02)
+            fixture.train(network, steps: 0..<120, rate: family.hasPrefix("conv") ? 0.03 : 0.02)
             let result = fixture.evaluate(network)
             #expect(result.correct > 50, "pruned \(pruned), \(precision): \(result)")
         }

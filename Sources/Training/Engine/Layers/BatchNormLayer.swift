@@ -22,9 +22,9 @@ struct BatchNormDescription: LayerDescription {
         ]
     }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
         // Forward z, y; sums dy, z; gradient dy, z, dz. The sums of z are made where it is stored.
-        7 * input.values
+        7 * input.bytes(precision)
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { BatchNormLayer(self, place) }
@@ -41,7 +41,7 @@ final class BatchNormLayer: Layer {
     private let beta: ParameterTensor
     private let runningMean: ParameterTensor
     private let runningVariance: ParameterTensor
-    private let kernels: PlanesKernels
+    private let kernels: any MapKernels
     private let updates: DenseKernels
 
     /// [block][channel][2]: Σ z and Σ z², and Σ dy and Σ dy·x̂.
@@ -65,7 +65,7 @@ final class BatchNormLayer: Layer {
         beta = place.tensors[1]
         runningMean = place.tensors[2]
         runningVariance = place.tensors[3]
-        kernels = PlanesKernels(place.engine.instructionSet)
+        kernels = place.engine.mapKernels
         updates = DenseKernels(place.engine.instructionSet)
         let channels = shape.channels
         sums = AlignedBuffer(zeroed: 2 * channels * place.blockCapacity)
@@ -96,13 +96,13 @@ final class BatchNormLayer: Layer {
 
     func beginForward(_ pass: Pass) {
         guard pass.isTraining else {
-            return kernels.batchNormRunning(
+            return BatchNorm.running(
                 channels: shape.channels, gamma: gamma.values, beta: beta.values, runningMean: runningMean.values,
                 runningVariance: runningVariance.values, scale: scale.pointer, shift: shift.pointer)
         }
         if !sumsAreMade { kernels.batchNormSums(shape, z: z.pointer, examples: pass.examples, sums: sums.pointer) }
         // The running statistics move once the step is known to be finite.
-        kernels.batchNormStatistics(
+        BatchNorm.statistics(
             channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: sums.pointer, gamma: gamma.values,
             beta: beta.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer, scale: scale.pointer,
             shift: shift.pointer, runningMean: nil, runningVariance: nil)
@@ -123,7 +123,7 @@ final class BatchNormLayer: Layer {
     }
 
     func beginBackward(_ pass: Pass) -> Magnitude {
-        kernels.batchNormGradientCoefficients(
+        BatchNorm.gradientCoefficients(
             channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: gradientSums.pointer,
             gamma: gamma.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer,
             dGamma: gamma.gradient, dBeta: beta.gradient, a: a.pointer, b: b.pointer, c: c.pointer)
@@ -139,7 +139,7 @@ final class BatchNormLayer: Layer {
 
     func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool) {
         // From the γ and β of this step, whose scale and shift nobody reads again.
-        kernels.batchNormStatistics(
+        BatchNorm.statistics(
             channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: sums.pointer, gamma: gamma.values,
             beta: beta.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer, scale: scale.pointer,
             shift: shift.pointer, runningMean: runningMean.values, runningVariance: runningVariance.values)

@@ -29,14 +29,21 @@ struct ConvolutionDescription: LayerDescription {
 
     func usesPerWeight(of input: FeatureShape) -> Int { shape(input).output.height * shape(input).output.width }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
-        let (x, y) = (input.values, output(of: input).values)
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
+        let (x, y) = (input.bytes(precision), output(of: input).bytes(precision))
         // Forward x, y; weight gradient x, dy; input gradient dy, gate, dx.
         return 2 * (x + y) + (needsInputGradient ? y + 2 * x : 0)
     }
 
-    func scratchBytes(of input: FeatureShape, survivors: Int, blocks: Int) -> Int {
-        Convolution.byteCount(shape: shape(input), survivorCount: survivors)
+    func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
+        let shape = shape(input)
+        return switch precision {
+        case .f32: ScratchBytes(own: Convolution.byteCount(shape: shape, survivorCount: survivors), shared: 0)
+        case .bf16:
+            ScratchBytes(
+                own: TileConvolution.byteCount(shape: shape),
+                shared: TileConvolution.scratchByteCount(shape: shape, blocks: blocks))
+        }
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { ConvolutionLayer(self, place) }
@@ -48,20 +55,20 @@ protocol SummingLayer: Layer {
     var sums: UnsafeMutablePointer<Float>? { get set }
 }
 
-/// The kernels of a convolution, for one mask.
+/// The kernels of a convolution, for one mask. Maps are those of the precision.
 protocol ConvolutionKernels: AnyObject {
     func setLive(outputs: [Bool])
     func load(weights: UnsafePointer<Float>)
     func forward(
-        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
         blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
     ) -> Magnitude
     func inputGradient(
-        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
-        dx: UnsafeMutablePointer<Float>, blocks: Int
+        dy: UnsafeRawPointer, addend: UnsafeRawPointer?, gate: UnsafeRawPointer?,
+        dx: UnsafeMutableRawPointer, blocks: Int
     ) -> Magnitude
     func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, dy: UnsafeRawPointer, blocks: Int, gradient: UnsafeMutablePointer<Float>,
         biasGradient: UnsafeMutablePointer<Float>?
     ) -> Magnitude
 }
@@ -88,22 +95,32 @@ private final class PlainConvolution: ConvolutionKernels {
     func load(weights: UnsafePointer<Float>) { convolution.load(weights: weights) }
 
     func forward(
-        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
         blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
-        convolution.forward(x: x, bias: bias, rectify: rectify, y: y, blocks: blocks, examples: examples, sums: sums)
+        convolution.forward(
+            x: floats(x), bias: bias, rectify: rectify, y: floats(y), blocks: blocks, examples: examples, sums: sums)
     }
 
     func inputGradient(
-        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>?, gate: UnsafePointer<Float>?,
-        dx: UnsafeMutablePointer<Float>, blocks: Int
-    ) -> Magnitude { convolution.inputGradient(dy: dy, addend: addend, gate: gate, dx: dx, blocks: blocks) }
+        dy: UnsafeRawPointer, addend: UnsafeRawPointer?, gate: UnsafeRawPointer?,
+        dx: UnsafeMutableRawPointer, blocks: Int
+    ) -> Magnitude {
+        convolution.inputGradient(
+            dy: floats(dy), addend: addend.map(floats), gate: gate.map(floats), dx: floats(dx), blocks: blocks)
+    }
 
     func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, blocks: Int, gradient: UnsafeMutablePointer<Float>,
+        x: UnsafeRawPointer, dy: UnsafeRawPointer, blocks: Int, gradient: UnsafeMutablePointer<Float>,
         biasGradient: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
-        self.gradient.compute(x: x, dy: dy, blocks: blocks, gradient: gradient, biasGradient: biasGradient)
+        self.gradient.compute(
+            x: floats(x), dy: floats(dy), blocks: blocks, gradient: gradient, biasGradient: biasGradient)
+    }
+
+    private func floats(_ maps: UnsafeRawPointer) -> UnsafePointer<Float> { maps.assumingMemoryBound(to: Float.self) }
+    private func floats(_ maps: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
+        maps.assumingMemoryBound(to: Float.self)
     }
 }
 

@@ -19,14 +19,20 @@ struct DenseDescription: LayerDescription {
 
     func usesPerWeight(of input: FeatureShape) -> Int { 1 }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
         // Forward x, y; weight gradient x, dy; input gradient dy, gate, dx.
-        2 * (input.values + outputs) + (needsInputGradient ? outputs + 2 * input.values : 0)
+        4 * (2 * (input.values + outputs) + (needsInputGradient ? outputs + 2 * input.values : 0))
     }
 
-    func scratchBytes(of input: FeatureShape, survivors: Int, blocks: Int) -> Int {
+    func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
+        switch precision {
         // The transposed input of dense kernels, or the lists of sparse ones.
-        4 * DenseShape.padded(input.values) * 16 * blocks + 16 * survivors
+        case .f32: ScratchBytes(own: 4 * DenseShape.padded(input.values) * 16 * blocks + 16 * survivors, shared: 0)
+        case .bf16:
+            ScratchBytes(
+                own: TileDense.byteCount(inputs: input.values, outputs: outputs),
+                shared: TileDense.scratchByteCount(inputs: input.values, outputs: outputs, blocks: blocks))
+        }
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { DenseLayer(self, place) }
@@ -260,6 +266,7 @@ final class DenseLayer: Layer {
         guard outputs != live else { return }
         live = outputs
         weights.setLive(outputs)
+        isLoaded = false
     }
 
     var inputsInUse: [Bool] {
@@ -281,29 +288,29 @@ final class DenseLayer: Layer {
 
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
         y.clearPadding(width: pass.width)
-        return weights.forward(x: x.pointer, y: y.pointer, width: pass.width)
+        return weights.forward(x: x.rows, y: y.rows, width: pass.width)
     }
 
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
         precondition(target.addend == nil, "what a dense layer reads is read by nothing else")
-        return weights.inputGradient(dy: dy.pointer, x: x.pointer, dx: target.memory.pointer, width: pass.width)
+        return weights.inputGradient(dy: dy.rows, x: x.rows, dx: target.memory.rows, width: pass.width)
     }
 
     func gradients(
         _ pass: Pass, dy: BatchMemory, inputMagnitude: Magnitude, gradientMagnitude: Magnitude, stored: Bool
     ) -> Magnitude {
-        if !inputIsTransposed { weights.prepareGradients(x: x.pointer, width: pass.width) }
+        if !inputIsTransposed { weights.prepareGradients(x: x.rows, width: pass.width) }
         inputIsTransposed = false
         // A fused update never stores the weights' gradient. Nearly always the sizes of its factors prove it finite; where
         // they do not, it is computed for this question.
         let bound = Double(gradientMagnitude.value) * max(Double(inputMagnitude.value), 1) * Double(pass.width)
         if !stored, weights.fusedUpdate != nil, bound < 1e38 { return .zero }
-        return weights.gradients(dy: dy.pointer, x: x.pointer, width: pass.width)
+        return weights.gradients(dy: dy.rows, x: x.rows, width: pass.width)
     }
 
     func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool) {
         if !stored, let fusedUpdate = weights.fusedUpdate {
-            fusedUpdate(dy.pointer, pass.width, rule)
+            fusedUpdate(dy.rows, pass.width, rule)
         } else {
             weight.update(rule, updates)
             bias.update(rule, updates)

@@ -1,4 +1,5 @@
 import Kernels
+import Lottery
 
 /// Maps as features in PyTorch's order: channel, row, column.
 struct FlattenDescription: LayerDescription {
@@ -6,25 +7,15 @@ struct FlattenDescription: LayerDescription {
 
     func output(of input: FeatureShape) -> FeatureShape { .features(input.values) }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int { 5 * input.values }
-
-    func makeLayer(_ place: LayerPlace) -> any Layer { FlattenLayer(planes(place.input), place) }
-}
-
-final class FlattenLayer: Layer {
-    private let shape: PlanesShape
-    private let x, y: BatchMemory
-    private let kernels: PlanesKernels
-    private(set) var inputsInUse: [Bool]
-
-    init(_ shape: PlanesShape, _ place: LayerPlace) {
-        self.shape = shape
-        x = place.x
-        y = place.y
-        kernels = PlanesKernels(place.engine.instructionSet)
-        inputsInUse = Array(repeating: true, count: shape.channels)
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
+        // Forward x, y; gradient dy, gate, dx.
+        3 * input.bytes(precision) + 2 * output(of: input).bytes(precision)
     }
 
+    func makeLayer(_ place: LayerPlace) -> any Layer { FlattenLayer(place) }
+}
+
+final class FlattenLayer: MapLayer, Layer {
     var forwardNeed: BlockNeed { .wholeBatch }
     var backwardNeed: BlockNeed { .wholeBatch }
 
@@ -36,13 +27,13 @@ final class FlattenLayer: Layer {
     /// It makes no values, so there is nothing new in them that might not be finite.
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
         y.clearPadding(width: pass.width)
-        kernels.flatten(shape, x: x.pointer, y: y.pointer, blocks: pass.blocks)
+        kernels.flatten(shape, x: x.pointer, y: y.rows, blocks: pass.blocks)
         return .zero
     }
 
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
         kernels.flattenGradient(
-            shape, dy: dy.pointer, addend: target.addend?.pointer, gate: target.gate?.pointer,
+            shape, dy: dy.rows, addend: target.addend?.pointer, gate: target.gate?.pointer,
             dx: target.memory.pointer, blocks: pass.blocks)
     }
 }

@@ -1,4 +1,5 @@
 import Kernels
+import Lottery
 
 /// A residual shortcut without weights to more channels and fewer pixels: option A of He et al. 2016, section 3.3.
 struct PadShortcutDescription: LayerDescription {
@@ -11,28 +12,20 @@ struct PadShortcutDescription: LayerDescription {
         .planes(planes(input).shortcut(outputs: outputs, stride: stride))
     }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
         // Forward a part of x, y; gradient dy, gate, dx.
-        2 * input.values + 3 * output(of: input).values
+        2 * input.bytes(precision) + 3 * output(of: input).bytes(precision)
     }
 
-    func makeLayer(_ place: LayerPlace) -> any Layer { PadShortcutLayer(self, planes(place.input), place) }
+    func makeLayer(_ place: LayerPlace) -> any Layer { PadShortcutLayer(self, place) }
 }
 
-final class PadShortcutLayer: Layer {
+final class PadShortcutLayer: MapLayer, Layer {
     private let description: PadShortcutDescription
-    private let shape: PlanesShape
-    private let x, y: BatchMemory
-    private let kernels: PlanesKernels
-    private(set) var inputsInUse: [Bool]
 
-    init(_ description: PadShortcutDescription, _ shape: PlanesShape, _ place: LayerPlace) {
+    init(_ description: PadShortcutDescription, _ place: LayerPlace) {
         self.description = description
-        self.shape = shape
-        x = place.x
-        y = place.y
-        kernels = PlanesKernels(place.engine.instructionSet)
-        inputsInUse = Array(repeating: true, count: shape.channels)
+        super.init(place)
     }
 
     func setLive(_ outputs: [Bool]) {

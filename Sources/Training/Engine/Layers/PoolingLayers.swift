@@ -1,4 +1,5 @@
 import Kernels
+import Lottery
 
 /// The largest of each 2 × 2 pixels, stride 2.
 struct MaxPoolDescription: LayerDescription {
@@ -6,28 +7,15 @@ struct MaxPoolDescription: LayerDescription {
 
     func output(of input: FeatureShape) -> FeatureShape { .planes(planes(input).halved) }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int {
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
         // Forward x, y; gradient x, dy, dx.
-        3 * input.values + 2 * output(of: input).values
+        3 * input.bytes(precision) + 2 * output(of: input).bytes(precision)
     }
 
-    func makeLayer(_ place: LayerPlace) -> any Layer { MaxPoolLayer(planes(place.input), place) }
+    func makeLayer(_ place: LayerPlace) -> any Layer { MaxPoolLayer(place) }
 }
 
-final class MaxPoolLayer: Layer {
-    private let shape: PlanesShape
-    private let x, y: BatchMemory
-    private let kernels: PlanesKernels
-    private(set) var inputsInUse: [Bool]
-
-    init(_ shape: PlanesShape, _ place: LayerPlace) {
-        self.shape = shape
-        x = place.x
-        y = place.y
-        kernels = PlanesKernels(place.engine.instructionSet)
-        inputsInUse = Array(repeating: true, count: shape.channels)
-    }
-
+final class MaxPoolLayer: MapLayer, Layer {
     func setLive(_ outputs: [Bool]) { inputsInUse = outputs }
 
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
@@ -48,25 +36,15 @@ struct AveragePoolDescription: LayerDescription {
 
     func output(of input: FeatureShape) -> FeatureShape { .features(planes(input).channels) }
 
-    func valuesMoved(of input: FeatureShape, needsInputGradient: Bool) -> Int { 3 * input.values }
-
-    func makeLayer(_ place: LayerPlace) -> any Layer { AveragePoolLayer(planes(place.input), place) }
-}
-
-final class AveragePoolLayer: Layer {
-    private let shape: PlanesShape
-    private let x, y: BatchMemory
-    private let kernels: PlanesKernels
-    private(set) var inputsInUse: [Bool]
-
-    init(_ shape: PlanesShape, _ place: LayerPlace) {
-        self.shape = shape
-        x = place.x
-        y = place.y
-        kernels = PlanesKernels(place.engine.instructionSet)
-        inputsInUse = Array(repeating: true, count: shape.channels)
+    func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int {
+        // Forward x; gradient gate, dx.
+        3 * input.bytes(precision)
     }
 
+    func makeLayer(_ place: LayerPlace) -> any Layer { AveragePoolLayer(place) }
+}
+
+final class AveragePoolLayer: MapLayer, Layer {
     var forwardNeed: BlockNeed { .wholeBatch }
     var backwardNeed: BlockNeed { .wholeBatch }
 
@@ -74,17 +52,12 @@ final class AveragePoolLayer: Layer {
 
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
         y.clearPadding(width: pass.width)
-        return kernels.averagePool(shape, x: x.pointer, y: y.pointer, blocks: pass.blocks)
+        return kernels.averagePool(shape, x: x.pointer, y: y.rows, blocks: pass.blocks)
     }
 
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
         kernels.averagePoolGradient(
-            shape, dy: dy.pointer, addend: target.addend?.pointer, gate: target.gate?.pointer,
+            shape, dy: dy.rows, addend: target.addend?.pointer, gate: target.gate?.pointer,
             dx: target.memory.pointer, blocks: pass.blocks)
     }
-}
-
-func planes(_ input: FeatureShape) -> PlanesShape {
-    guard case .planes(let shape) = input else { preconditionFailure("maps are wanted, not \(input)") }
-    return shape
 }
