@@ -33,12 +33,8 @@ static INLINE P store_gradient(
     }
     even = v_add(even, v_zero());
     odd = v_add(odd, v_zero());
-    if (gate) {
-        W input = w_load(gate + at);
-        even = v_where_positive(w_even(input), even);
-        odd = v_where_positive(w_odd(input), odd);
-    }
     W stored = w_rounded(even, odd);
+    if (gate) stored = w_where_positive(w_load(gate + at), stored);
     w_store(dx + at, stored);
     return p_max(magnitude, stored);
 }

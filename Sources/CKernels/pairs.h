@@ -41,6 +41,12 @@ static INLINE W w_of_lanes(uint16_t lanes) {
     return (W){(Words)(((Words)(uint32_t)lanes & bit) != (Words)0u)};
 }
 
+// Values where those of the gate are > 0, else +0: bits of normal numbers and infinity that have no sign.
+static INLINE W w_where_positive(W gate, W a) {
+    AllHalves above = (AllHalves)gate.w - (AllHalves)(uint16_t)0x0080;
+    return (W){(Words)((AllHalves)a.w & (AllHalves)(above <= (AllHalves)(uint16_t)0x7f00))};
+}
+
 // Of the words of two blocks of examples in the same pair of channels: pairs of examples of the even and of the odd
 // channel.
 static INLINE W w_evens(W a, W b) { return (W){(a.w & 0x0000ffffu) | (b.w << 16)}; }

@@ -192,7 +192,9 @@ static tk_tile_product product_over(
 
 // Bytes of features as lines of pairs, and 16 lines more: the last tile of a run may reach past them.
 static size_t pairs_bytes(const Grid *grid) { return (grid->block + TILE_SUMS) * sizeof(uint32_t); }
-static size_t lanes_bytes(const tk_tile_layer *layer) { return 2 * TK_LANES * layer->outputs * sizeof(float); }
+static size_t lanes_bytes(const tk_tile_layer *layer) {
+    return 2 * TK_LANES * 2 * half_of(layer->outputs) * sizeof(float);
+}
 
 // Where the lines of pairs of a tensor are: maps are stored so, and features are rounded into `scratch`.
 static const uint32_t *pairs_of(

@@ -66,7 +66,7 @@ typedef struct {
     size_t near_tiles;  // how many tiles of positions are read again from near for the next outputs
     // Batch-norm sums, or NULL: [block][output][2]; lanes from `examples` on are left out.
     float *sums;
-    float *lanes;  // [output][2][16]: kept from group to group of positions
+    float *lanes;  // [outputs rounded up to even][2][16]: kept from group to group of positions
     size_t examples;
 } tk_tile_product;
 

@@ -96,24 +96,31 @@ static INLINE float sum_of_lanes(const float *lanes) {
 // Positions whose sums are made before the lines of any are finished.
 enum { FINISHED_POSITIONS = 8 };
 
-// `count` positions for up to 32 outputs from `o` on; sums: [output / 16][position][16][16]. While they are made, the lines that
-// will be read and written are asked for, some units of the result at each step: `asked` is the next of them.
+// The largest among results in f32 and among results in pairs.
 typedef struct {
+    U floats;
+    P pairs;
+} Magnitudes;
+
+// `count` positions for up to 32 outputs from `o` on; sums: [output / 16][position][16][16]. A unit is the lines of one
+// result, or in pairs of two, at all positions. Units below `asked` have been asked for, those below `finished` are
+// finished.
+typedef struct Batch {
     const tk_tile_product *p;
+    void (*finish)(struct Batch *, size_t unit);
+    Magnitudes *magnitudes;
     Position at[FINISHED_POSITIONS];
-    size_t count, o, asked, asked_at_once;
+    size_t count, o, units, asked, asked_at_once, finished;
     float sums[2][FINISHED_POSITIONS][TILE_SUMS] __attribute__((aligned(64)));
 } Batch;
 
-// Lines of results at a position for outputs below `output`.
-static INLINE size_t units(const tk_tile_product *p, size_t output) { return p->features ? output : (output + 1) / 2; }
-
+// Asks for the next lines that are to be read and written, some at each step of the sums.
 static INLINE void ask_ahead(Batch *batch) {
     const tk_tile_product *p = batch->p;
-    size_t end = units(p, smaller(batch->o + 2 * TILE_ROWS, p->outputs));
-    end = smaller(batch->asked + batch->asked_at_once, end);
+    size_t first = p->features ? batch->o : batch->o / 2;
+    size_t end = smaller(batch->asked + batch->asked_at_once, batch->units);
     for (; batch->asked < end; batch->asked++) {
-        size_t unit = batch->asked * p->result_unit;
+        size_t unit = (first + batch->asked) * p->result_unit;
         for (size_t n = 0; n < batch->count; n++) {
             size_t line = unit + batch->at[n].result;
             if (p->addend) __builtin_prefetch((const uint32_t *)p->addend + line, 0, 2);
@@ -123,119 +130,122 @@ static INLINE void ask_ahead(Batch *batch) {
     }
 }
 
-// The largest among results in f32 and among results in pairs.
-typedef struct {
-    U floats;
-    P pairs;
-} Magnitudes;
+// Finishes the next unit of a batch whose sums are there. Tiles compute the sums of another meanwhile.
+static INLINE void finish_next(Batch *batch) {
+    if (batch->finished < batch->units) batch->finish(batch, batch->finished++);
+}
 
-// What follows the sums of 16 outputs from `o` on, in features.
-static INLINE void finish_features(
-    const int rectify, const int addend, const int gate, const Batch *batch, size_t o, const float sums[][TILE_SUMS],
-    Magnitudes *magnitudes) {
+// What follows the sums of an output in features.
+static INLINE void finish_features(const int rectify, const int addend, const int gate, Batch *batch, size_t unit) {
     const tk_tile_product *p = batch->p;
+    size_t o = batch->o + unit, start = o * p->result_unit;
+    int live = !p->live || p->live[o];
     float *results = p->result;
-    for (size_t r = 0; r < smaller(TILE_ROWS, p->outputs - o); r++) {
-        size_t unit = (o + r) * p->result_unit;
-        int live = !p->live || p->live[o + r];
-        V bias = v_set1(p->bias ? p->bias[o + r] : 0.0f);
-        for (size_t n = 0; n < batch->count; n++) {
-            size_t line = unit + batch->at[n].result;
-            // Without a bias this adds +0, as what follows does.
-            V v = v_add(v_load(sums[n] + TK_LANES * r), bias);
-            if (addend) v = v_add(v, v_load((const float *)p->addend + line));
-            v = rectify ? v_rectified(v) : v_add(v, v_zero());
-            if (gate) v = v_where_positive(v_load((const float *)p->gate + line), v);
-            if (!live) v = v_zero();
-            magnitudes->floats = u_max(magnitudes->floats, v);
-            v_store(results + line, v);
-        }
+    V bias = v_set1(p->bias ? p->bias[o] : 0.0f);
+    U magnitude = batch->magnitudes->floats;
+    for (size_t n = 0; n < batch->count; n++) {
+        size_t line = start + batch->at[n].result;
+        // Without a bias this adds +0, as what follows does.
+        V v = v_add(v_load(batch->sums[unit / TILE_ROWS][n] + TK_LANES * (unit % TILE_ROWS)), bias);
+        if (addend) v = v_add(v, v_load((const float *)p->addend + line));
+        v = rectify ? v_rectified(v) : v_add(v, v_zero());
+        if (gate) v = v_where_positive(v_load((const float *)p->gate + line), v);
+        if (!live) v = v_zero();
+        magnitude = u_max(magnitude, v);
+        v_store(results + line, v);
     }
+    batch->magnitudes->floats = magnitude;
 }
 
-// The same in lines of pairs; the values that are summed are those that are stored.
+// The same for two outputs in pairs; the values that are summed are those that are stored. There is no bias where there
+// is an addend.
 static INLINE void finish_pairs(
-    const int rectify, const int summed, const int addend, const int gate, const Batch *batch, size_t o,
-    const float sums[][TILE_SUMS], Magnitudes *magnitudes) {
+    const int biased, const int rectify, const int summed, const int addend, const int gate, Batch *batch,
+    size_t unit) {
     const tk_tile_product *p = batch->p;
+    size_t even = batch->o + 2 * unit, odd = even + 1, start = even / 2 * p->result_unit;
+    int has_odd = odd < p->outputs;
+    int all = has_odd && !p->live;
+    W keep = w_keeping(!p->live || p->live[even], has_odd && (!p->live || p->live[odd]));
+    V even_bias = v_zero(), odd_bias = v_zero();
+    if (biased && p->bias) {
+        even_bias = v_set1(p->bias[even]);
+        odd_bias = v_set1(has_odd ? p->bias[odd] : 0.0f);
+    }
     uint32_t *results = p->result;
-    P magnitude = magnitudes->pairs;
-    for (size_t r = 0; r < smaller(TILE_ROWS, p->outputs - o); r += 2) {
-        size_t even = o + r, odd = even + 1, unit = even / 2 * p->result_unit;
-        int has_odd = odd < p->outputs;
-        W keep = w_keeping(!p->live || p->live[even], has_odd && (!p->live || p->live[odd]));
-        V even_bias = v_set1(p->bias ? p->bias[even] : 0.0f);
-        V odd_bias = v_set1(p->bias && has_odd ? p->bias[odd] : 0.0f);
-        float *lanes = summed ? p->lanes + 2 * TK_LANES * even : NULL;
-        V even_first = v_zero(), even_second = v_zero(), odd_first = v_zero(), odd_second = v_zero();
+    float *lanes = summed ? p->lanes + 2 * TK_LANES * even : NULL;
+    V even_first = v_zero(), even_second = v_zero(), odd_first = v_zero(), odd_second = v_zero();
+    if (summed) {
+        even_first = v_load(lanes);
+        even_second = v_load(lanes + TK_LANES);
+        odd_first = v_load(lanes + 2 * TK_LANES);
+        odd_second = v_load(lanes + 3 * TK_LANES);
+    }
+    P magnitude = batch->magnitudes->pairs;
+    const float *sums = batch->sums[2 * unit / TILE_ROWS][0] + TK_LANES * (2 * unit % TILE_ROWS);
+    for (size_t n = 0; n < batch->count; n++, sums += TILE_SUMS) {
+        size_t line = start + batch->at[n].result;
+        V v = v_load(sums), w = v_load(sums + TK_LANES);
+        if (biased) {
+            v = v_add(v, even_bias);
+            w = v_add(w, odd_bias);
+        }
+        if (addend) {
+            W other = w_load((const uint32_t *)p->addend + line);
+            v = v_add(v, w_even(other));
+            w = v_add(w, w_odd(other));
+        }
+        v = rectify ? v_rectified(v) : v_add(v, v_zero());
+        w = rectify ? v_rectified(w) : v_add(w, v_zero());
+        W stored = w_rounded(v, w);
+        if (gate) stored = w_where_positive(w_load((const uint32_t *)p->gate + line), stored);
+        if (!all) stored = w_and(stored, keep);
+        magnitude = p_max(magnitude, stored);
+        w_store(results + line, stored);
         if (summed) {
-            even_first = v_load(lanes);
-            even_second = v_load(lanes + TK_LANES);
-        }
-        if (summed && has_odd) {
-            odd_first = v_load(lanes + 2 * TK_LANES);
-            odd_second = v_load(lanes + 3 * TK_LANES);
-        }
-        for (size_t n = 0; n < batch->count; n++) {
-            size_t line = unit + batch->at[n].result;
-            // Without a bias this adds +0, as what follows does.
-            V v = v_add(v_load(sums[n] + TK_LANES * r), even_bias);
-            V w = v_add(v_load(sums[n] + TK_LANES * (r + 1)), odd_bias);
-            if (addend) {
-                W other = w_load((const uint32_t *)p->addend + line);
-                v = v_add(v, w_even(other));
-                w = v_add(w, w_odd(other));
-            }
-            v = rectify ? v_rectified(v) : v_add(v, v_zero());
-            w = rectify ? v_rectified(w) : v_add(w, v_zero());
-            if (gate) {
-                W input = w_load((const uint32_t *)p->gate + line);
-                v = v_where_positive(w_even(input), v);
-                w = v_where_positive(w_odd(input), w);
-            }
-            W stored = w_and(w_rounded(v, w), keep);
-            magnitude = p_max(magnitude, stored);
-            w_store(results + line, stored);
-            if (summed) {
-                v = w_even(stored);
-                w = w_odd(stored);
-                even_first = v_add(even_first, v);
-                even_second = v_fma(v, v, even_second);
-                odd_first = v_add(odd_first, w);
-                odd_second = v_fma(w, w, odd_second);
-            }
-        }
-        if (summed) {
-            v_store(lanes, even_first);
-            v_store(lanes + TK_LANES, even_second);
-        }
-        if (summed && has_odd) {
-            v_store(lanes + 2 * TK_LANES, odd_first);
-            v_store(lanes + 3 * TK_LANES, odd_second);
+            v = w_even(stored);
+            w = w_odd(stored);
+            even_first = v_add(even_first, v);
+            even_second = v_fma(v, v, even_second);
+            odd_first = v_add(odd_first, w);
+            odd_second = v_fma(w, w, odd_second);
         }
     }
-    magnitudes->pairs = magnitude;
-}
-
-static INLINE void finish(const Batch *batch, size_t o, const float sums[][TILE_SUMS], Magnitudes *magnitudes) {
-    const tk_tile_product *p = batch->p;
-    if (p->features) {
-        if (p->rectify) finish_features(1, 0, 0, batch, o, sums, magnitudes);
-        else finish_features(0, p->addend != NULL, p->gate != NULL, batch, o, sums, magnitudes);
-        return;
+    batch->magnitudes->pairs = magnitude;
+    if (summed) {
+        v_store(lanes, even_first);
+        v_store(lanes + TK_LANES, even_second);
+        v_store(lanes + 2 * TK_LANES, odd_first);
+        v_store(lanes + 3 * TK_LANES, odd_second);
     }
-    if (p->addend) {
-        if (p->gate) finish_pairs(0, 0, 1, 1, batch, o, sums, magnitudes);
-        else finish_pairs(0, 0, 1, 0, batch, o, sums, magnitudes);
-    } else if (p->gate) finish_pairs(0, 0, 0, 1, batch, o, sums, magnitudes);
-    else if (p->sums && p->rectify) finish_pairs(1, 1, 0, 0, batch, o, sums, magnitudes);
-    else if (p->sums) finish_pairs(0, 1, 0, 0, batch, o, sums, magnitudes);
-    else if (p->rectify) finish_pairs(1, 0, 0, 0, batch, o, sums, magnitudes);
-    else finish_pairs(0, 0, 0, 0, batch, o, sums, magnitudes);
 }
 
-// 32 outputs at two positions, `n` and n + 1: every operand that is loaded serves two sums.
-static INLINE void sums_of_two_by_two(Tiles *tiles, Batch *batch, const uint16_t *weights, size_t n) {
+// One function for each way to finish a unit, none of which is inlined where sums are made.
+static void finish_rectified_feature(Batch *batch, size_t unit) { finish_features(1, 0, 0, batch, unit); }
+static void finish_feature(Batch *batch, size_t unit) {
+    finish_features(0, batch->p->addend != NULL, batch->p->gate != NULL, batch, unit);
+}
+static void finish_plain(Batch *batch, size_t unit) { finish_pairs(1, 0, 0, 0, 0, batch, unit); }
+static void finish_rectified(Batch *batch, size_t unit) { finish_pairs(1, 1, 0, 0, 0, batch, unit); }
+static void finish_summed(Batch *batch, size_t unit) { finish_pairs(0, 0, 1, 0, 0, batch, unit); }
+static void finish_biased_summed(Batch *batch, size_t unit) { finish_pairs(1, 0, 1, 0, 0, batch, unit); }
+static void finish_rectified_summed(Batch *batch, size_t unit) { finish_pairs(1, 1, 1, 0, 0, batch, unit); }
+static void finish_gated(Batch *batch, size_t unit) { finish_pairs(0, 0, 0, 0, 1, batch, unit); }
+static void finish_added(Batch *batch, size_t unit) { finish_pairs(0, 0, 0, 1, 0, batch, unit); }
+static void finish_added_gated(Batch *batch, size_t unit) { finish_pairs(0, 0, 0, 1, 1, batch, unit); }
+
+static void (*finish_of(const tk_tile_product *p))(Batch *, size_t) {
+    if (p->features) return p->rectify ? finish_rectified_feature : finish_feature;
+    if (p->addend) return p->gate ? finish_added_gated : finish_added;
+    if (p->gate) return finish_gated;
+    if (p->sums && p->rectify) return finish_rectified_summed;
+    if (p->sums) return p->bias ? finish_biased_summed : finish_summed;
+    return p->rectify ? finish_rectified : finish_plain;
+}
+
+// 32 outputs at two positions, `n` and n + 1: every operand that is loaded serves two sums. `before`: the batch that is
+// finished meanwhile.
+static INLINE void sums_of_two_by_two(Tiles *tiles, Batch *batch, Batch *before, const uint16_t *weights, size_t n) {
     const tk_tile_product *p = batch->p;
     const uint16_t *next = weights + p->window_rows * p->run_tiles * TILE_ELEMENTS;
     // Past the end the last position is summed again.
@@ -260,6 +270,7 @@ static INLINE void sums_of_two_by_two(Tiles *tiles, Batch *batch, const uint16_t
             run0 += TILE_SUMS;
             run1 += TILE_SUMS;
             ask_ahead(batch);
+            finish_next(before);
         }
     }
     TILE_STORE_SUMS(0, batch->sums[0][n]);
@@ -269,7 +280,7 @@ static INLINE void sums_of_two_by_two(Tiles *tiles, Batch *batch, const uint16_t
 }
 
 // 16 outputs at four positions.
-static INLINE void sums_of_one_by_four(Tiles *tiles, Batch *batch, const uint16_t *weights, size_t n) {
+static INLINE void sums_of_one_by_four(Tiles *tiles, Batch *batch, Batch *before, const uint16_t *weights, size_t n) {
     const tk_tile_product *p = batch->p;
     const Position *at[4];
     for (size_t m = 0; m < 4; m++) at[m] = batch->at + smaller(n + m, batch->count - 1);
@@ -296,6 +307,7 @@ static INLINE void sums_of_one_by_four(Tiles *tiles, Batch *batch, const uint16_
             run2 += TILE_SUMS;
             run3 += TILE_SUMS;
             ask_ahead(batch);
+            finish_next(before);
         }
     }
     TILE_STORE_SUMS(0, batch->sums[0][n]);
@@ -318,53 +330,83 @@ static tk_magnitude store_lane_sums(const tk_tile_product *p, size_t block, size
     return magnitude;
 }
 
+// Two batches, of which one is finished while the other's sums are made.
+typedef struct {
+    Batch batches[2];
+    Magnitudes magnitudes;
+    size_t now;
+} Progress;
+
+static void begin_progress(Progress *progress, const tk_tile_product *p) {
+    progress->magnitudes = (Magnitudes){u_zero(), p_zero()};
+    progress->now = 0;
+    for (int n = 0; n < 2; n++) {
+        Batch *batch = progress->batches + n;
+        batch->p = p;
+        batch->finish = finish_of(p);
+        batch->magnitudes = &progress->magnitudes;
+        batch->units = batch->finished = 0;
+    }
+}
+
+static void finish_all(Progress *progress) {
+    Batch *batch = progress->batches + (1 - progress->now);
+    while (batch->finished < batch->units) finish_next(batch);
+}
+
 // One group of positions of a block for up to 32 outputs from `o` on.
 static INLINE void product_of_group(
-    Tiles *tiles, const tk_tile_product *p, const Grouping *g, size_t block, size_t index, size_t o,
-    Magnitudes *magnitudes) {
+    Tiles *tiles, Progress *progress, const tk_tile_product *p, const Grouping *g, size_t block, size_t index,
+    size_t o) {
     Position at[TILE_POSITIONS];
     size_t count = place(p, g, block, index, at);
     const uint16_t *weights = p->weights + o / TILE_ROWS * p->window_rows * p->run_tiles * TILE_ELEMENTS;
-    int two = p->outputs - o > TILE_ROWS;
+    size_t outputs = smaller(2 * TILE_ROWS, p->outputs - o);
+    int two = outputs > TILE_ROWS;
     // Steps of a full batch over the outputs.
     size_t steps = FINISHED_POSITIONS / (two ? 2 : 4) * p->window_rows * p->run_tiles;
-    Batch batch = {.p = p, .o = o, .asked_at_once = units(p, (two ? 2 : 1) * TILE_ROWS) / (steps + 1) + 1};
     for (size_t first = 0; first < count; first += FINISHED_POSITIONS) {
-        batch.count = smaller(FINISHED_POSITIONS, count - first);
-        batch.asked = units(p, o);
-        for (size_t n = 0; n < batch.count; n++) batch.at[n] = at[first + n];
-        if (two) {
-            for (size_t n = 0; n < batch.count; n += 2) sums_of_two_by_two(tiles, &batch, weights, n);
-            finish(&batch, o, batch.sums[0], magnitudes);
-            finish(&batch, o + TILE_ROWS, batch.sums[1], magnitudes);
-        } else {
-            for (size_t n = 0; n < batch.count; n += 4) sums_of_one_by_four(tiles, &batch, weights, n);
-            finish(&batch, o, batch.sums[0], magnitudes);
-        }
+        Batch *batch = progress->batches + progress->now, *before = progress->batches + (1 - progress->now);
+        batch->count = smaller(FINISHED_POSITIONS, count - first);
+        batch->o = o;
+        batch->units = p->features ? outputs : (outputs + 1) / 2;
+        batch->asked = 0;
+        batch->asked_at_once = batch->units / (steps + 1) + 1;
+        for (size_t n = 0; n < batch->count; n++) batch->at[n] = at[first + n];
+        for (size_t n = 0; two && n < batch->count; n += 2) sums_of_two_by_two(tiles, batch, before, weights, n);
+        for (size_t n = 0; !two && n < batch->count; n += 4) sums_of_one_by_four(tiles, batch, before, weights, n);
+        while (before->finished < before->units) finish_next(before);
+        batch->finished = 0;
+        progress->now = 1 - progress->now;
     }
 }
 
 tk_magnitude NAME(tile_product)(const tk_tile_product *p) {
-    Magnitudes magnitudes = {u_zero(), p_zero()};
+    Progress progress;
     tk_magnitude of_sums = 0;
     Grouping g = grouping_of(p->rows, p->columns);
     size_t groups = g.down * g.across;
+    begin_progress(&progress, p);
     TILES_OPEN;
     for (size_t first = 0; first < p->blocks * groups; first += p->near_tiles) {
         size_t last = smaller(first + p->near_tiles, p->blocks * groups);
         for (size_t o = 0; o < p->outputs; o += 2 * TILE_ROWS) {
             float *lanes = p->sums ? p->lanes + 2 * TK_LANES * o : NULL;
-            size_t lane_count = 2 * TK_LANES * smaller(2 * TILE_ROWS, p->outputs - o);
+            size_t lane_count = 2 * TK_LANES * smaller(2 * TILE_ROWS, p->outputs + p->outputs % 2 - o);
             for (size_t n = first; n < last; n++) {
                 size_t block = n / groups, index = n % groups;
                 if (lanes && index == 0) __builtin_memset(lanes, 0, lane_count * sizeof(float));
-                product_of_group(tiles, p, &g, block, index, o, &magnitudes);
-                if (lanes && index == groups - 1) of_sums = store_lane_sums(p, block, o, of_sums);
+                product_of_group(tiles, &progress, p, &g, block, index, o);
+                if (lanes && index == groups - 1) {
+                    finish_all(&progress);
+                    of_sums = store_lane_sums(p, block, o, of_sums);
+                }
             }
         }
     }
     TILES_CLOSE;
-    tk_magnitude of_floats = u_result(magnitudes.floats), of_pairs = p_result(magnitudes.pairs);
+    finish_all(&progress);
+    tk_magnitude of_floats = u_result(progress.magnitudes.floats), of_pairs = p_result(progress.magnitudes.pairs);
     tk_magnitude of_results = of_floats > of_pairs ? of_floats : of_pairs;
     return of_results > of_sums ? of_results : of_sums;
 }
