@@ -103,32 +103,15 @@ typedef struct {
 } Magnitudes;
 
 // `count` positions for up to 32 outputs from `o` on; sums: [output / 16][position][16][16]. A unit is the lines of one
-// result, or in pairs of two, at all positions. Units below `asked` have been asked for, those below `finished` are
-// finished.
+// result, or in pairs of two, at all positions; those below `finished` are finished.
 typedef struct Batch {
     const tk_tile_product *p;
     void (*finish)(struct Batch *, size_t unit);
     Magnitudes *magnitudes;
     Position at[FINISHED_POSITIONS];
-    size_t count, o, units, asked, asked_at_once, finished;
+    size_t count, o, units, finished;
     float sums[2][FINISHED_POSITIONS][TILE_SUMS] __attribute__((aligned(64)));
 } Batch;
-
-// Asks for the next lines that are to be read and written, some at each step of the sums.
-static INLINE void ask_ahead(Batch *batch) {
-    const tk_tile_product *p = batch->p;
-    size_t first = p->features ? batch->o : batch->o / 2;
-    size_t end = smaller(batch->asked + batch->asked_at_once, batch->units);
-    for (; batch->asked < end; batch->asked++) {
-        size_t unit = (first + batch->asked) * p->result_unit;
-        for (size_t n = 0; n < batch->count; n++) {
-            size_t line = unit + batch->at[n].result;
-            if (p->addend) __builtin_prefetch((const uint32_t *)p->addend + line, 0, 2);
-            if (p->gate) __builtin_prefetch((const uint32_t *)p->gate + line, 0, 2);
-            __builtin_prefetch((uint32_t *)p->result + line, 1, 2);
-        }
-    }
-}
 
 // Finishes the next unit of a batch whose sums are there. Tiles compute the sums of another meanwhile.
 static INLINE void finish_next(Batch *batch) {
@@ -269,7 +252,6 @@ static INLINE void sums_of_two_by_two(Tiles *tiles, Batch *batch, Batch *before,
             next += TILE_ELEMENTS;
             run0 += TILE_SUMS;
             run1 += TILE_SUMS;
-            ask_ahead(batch);
             finish_next(before);
         }
     }
@@ -306,7 +288,6 @@ static INLINE void sums_of_one_by_four(Tiles *tiles, Batch *batch, Batch *before
             run1 += TILE_SUMS;
             run2 += TILE_SUMS;
             run3 += TILE_SUMS;
-            ask_ahead(batch);
             finish_next(before);
         }
     }
@@ -363,15 +344,11 @@ static INLINE void product_of_group(
     const uint16_t *weights = p->weights + o / TILE_ROWS * p->window_rows * p->run_tiles * TILE_ELEMENTS;
     size_t outputs = smaller(2 * TILE_ROWS, p->outputs - o);
     int two = outputs > TILE_ROWS;
-    // Steps of a full batch over the outputs.
-    size_t steps = FINISHED_POSITIONS / (two ? 2 : 4) * p->window_rows * p->run_tiles;
     for (size_t first = 0; first < count; first += FINISHED_POSITIONS) {
         Batch *batch = progress->batches + progress->now, *before = progress->batches + (1 - progress->now);
         batch->count = smaller(FINISHED_POSITIONS, count - first);
         batch->o = o;
         batch->units = p->features ? outputs : (outputs + 1) / 2;
-        batch->asked = 0;
-        batch->asked_at_once = batch->units / (steps + 1) + 1;
         for (size_t n = 0; n < batch->count; n++) batch->at[n] = at[first + n];
         for (size_t n = 0; two && n < batch->count; n += 2) sums_of_two_by_two(tiles, batch, before, weights, n);
         for (size_t n = 0; !two && n < batch->count; n += 4) sums_of_one_by_four(tiles, batch, before, weights, n);
