@@ -24,6 +24,10 @@ public struct Message: ~Copyable {
     /// Whether another frame of the same message follows.
     public var hasMore: Bool { mutating get { zmq_msg_more(&raw) != 0 } }
 
+    /// What libzmq knows of the connection a received frame came by, such as its `User-Id`; nil for what it does not
+    /// know.
+    mutating func property(_ name: String) -> String? { zmq_msg_gets(&raw, name).map { String(cString: $0) } }
+
     /// Calls `body` with its bytes, which are valid until `body` returns: libzmq keeps up to 33 bytes inside the
     /// message itself, so that their address moves with the variable.
     public mutating func withBytes<Value>(_ body: (UnsafeRawBufferPointer) throws -> Value) rethrows -> Value {

@@ -19,6 +19,13 @@ public struct Poller {
         return Item(index: items.count - 1)
     }
 
+    /// Watches for handshakes that have ended.
+    /// - Precondition: `monitor` outlives the next `wait`.
+    public mutating func watch(_ monitor: borrowing HandshakeMonitor) -> Item {
+        items.append(zmq_pollitem_t(socket: monitor.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0))
+        return Item(index: items.count - 1)
+    }
+
     /// Watches a pipe, eventfd or the like for bytes or the end of them.
     public mutating func watch(readable descriptor: Int32) -> Item {
         items.append(zmq_pollitem_t(socket: nil, fd: descriptor, events: Int16(ZMQ_POLLIN | ZMQ_POLLERR), revents: 0))

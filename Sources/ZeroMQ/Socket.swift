@@ -11,8 +11,11 @@ public struct Socket: ~Copyable {
         case dealer
     }
 
+    /// More frames than any message of ours has.
+    public static let frameLimit = 8
+
     let handle: UnsafeMutableRawPointer
-    private let context: ZMQContext
+    let context: ZMQContext
 
     public init(_ kind: Kind, options: SocketOptions = SocketOptions(), context: ZMQContext) throws(ZMQError) {
         handle = try Socket.open(kind, options, context)
@@ -73,13 +76,28 @@ public struct Socket: ~Copyable {
     ///
     /// At most `limit` + 1 frames are returned; the rest of a longer message is dropped, and its count shows that it
     /// was too long.
-    public borrowing func receive(limit: Int = 8) throws(ZMQError) -> [[UInt8]]? {
+    public borrowing func receive(limit: Int = Socket.frameLimit) throws(ZMQError) -> [[UInt8]]? {
         var message = Message()
-        guard try receive(&message) else { return nil }
+        return try receive(into: &message, limit)
+    }
+
+    /// As `receive`, and the key that the sender's connection was let in with; nil where the socket is no CURVE server.
+    public borrowing func receiveWithSender(
+        limit: Int = Socket.frameLimit
+    ) throws(ZMQError) -> (frames: [[UInt8]], sender: CurvePublicKey?)? {
+        var message = Message()
+        guard let frames = try receive(into: &message, limit) else { return nil }
+        // Every frame carries what the authentication handler said of its connection.
+        return (frames, message.property("User-Id").flatMap { CurvePublicKey($0) })
+    }
+
+    /// The frames of the next message, whose last one is left in `message`.
+    private borrowing func receive(into message: inout Message, _ limit: Int) throws(ZMQError) -> [[UInt8]]? {
+        guard try receiveNow(&message, from: handle) else { return nil }
         var frames = [message.bytes]
         while message.hasMore {
             // The frames of a message arrive together.
-            guard try receive(&message) else { break }
+            guard try receiveNow(&message, from: handle) else { break }
             if frames.count <= limit { frames.append(message.bytes) }
         }
         return frames
@@ -87,18 +105,6 @@ public struct Socket: ~Copyable {
 
     private borrowing func send(_ message: inout Message, more: Bool) throws(ZMQError) -> Bool {
         while zmq_msg_send(&message.raw, handle, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) == -1 {
-            let error = ZMQError.last
-            switch error.code {
-            case EINTR: continue
-            case EAGAIN: return false
-            default: throw error
-            }
-        }
-        return true
-    }
-
-    private borrowing func receive(_ message: inout Message) throws(ZMQError) -> Bool {
-        while zmq_msg_recv(&message.raw, handle, ZMQ_DONTWAIT) == -1 {
             let error = ZMQError.last
             switch error.code {
             case EINTR: continue
@@ -121,7 +127,7 @@ public struct Socket: ~Copyable {
         var settings = [
             (ZMQ_LINGER, 0),
             (ZMQ_SNDHWM, options.queuedMessages),
-            (ZMQ_RCVHWM, options.queuedMessages),
+            (ZMQ_RCVHWM, options.unreadMessages),
             (ZMQ_HANDSHAKE_IVL, options.handshakeMilliseconds),
             (ZMQ_TCP_KEEPALIVE, 1),
             (ZMQ_TCP_KEEPALIVE_IDLE, options.keepAliveSeconds),
@@ -137,6 +143,7 @@ public struct Socket: ~Copyable {
             }
             var maximum = Int64(options.maximumFrameBytes)
             try check(zmq_setsockopt(handle, ZMQ_MAXMSGSIZE, &maximum, MemoryLayout<Int64>.size))
+            try options.security.apply(to: handle)
         } catch {
             zmq_close(handle)
             throw error
@@ -148,8 +155,10 @@ public struct Socket: ~Copyable {
 /// What differs between sockets. Always so: routing ids are drawn by the router, sends to a lost peer fail
 /// (ROUTER_MANDATORY), closing drops what was not sent (LINGER 0: leases and resends repair that).
 public struct SocketOptions: Sendable {
-    /// Messages that may wait in each direction, per peer.
+    /// Messages that may wait to be sent, per peer.
     public var queuedMessages = 1_000
+    /// Messages that may have come and wait to be received, per peer.
+    public var unreadMessages = 1_000
     /// A peer that sends a larger frame is disconnected.
     public var maximumFrameBytes = 2 * 1024 * 1024
     /// A peer that has not finished ZeroMQ's greeting by then is disconnected.
@@ -158,6 +167,20 @@ public struct SocketOptions: Sendable {
     public var keepAliveSeconds = 30
     /// Waits between attempts to connect: the first, doubled up to the last.
     public var reconnectMilliseconds = 100...2_000
+    public var security = SocketSecurity.plain
 
     public init() {}
+}
+
+/// Receives one frame into `message`. False if none is here.
+func receiveNow(_ message: inout Message, from handle: UnsafeMutableRawPointer) throws(ZMQError) -> Bool {
+    while zmq_msg_recv(&message.raw, handle, ZMQ_DONTWAIT) == -1 {
+        let error = ZMQError.last
+        switch error.code {
+        case EINTR: continue
+        case EAGAIN: return false
+        default: throw error
+        }
+    }
+    return true
 }

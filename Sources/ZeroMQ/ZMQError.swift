@@ -20,6 +20,8 @@ public struct ZMQError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let invalid = ZMQError(code: EINVAL)
     /// No more file descriptors, or more sockets than the context allows.
     public static let tooManyOpen = ZMQError(code: EMFILE)
+    /// This libzmq was built without what is asked for.
+    public static let notSupported = ZMQError(code: ENOTSUP)
     /// The context is being closed.
     public static let terminated = ZMQError(code: ETERM)
 

@@ -80,6 +80,7 @@ struct SocketTests {
         let context = try ZMQContext()
         var options = SocketOptions()
         options.queuedMessages = 10
+        options.unreadMessages = 10
         let router = try Socket(.router, options: options, context: context)
         let endpoint = try router.bind("tcp://127.0.0.1:*")
         let dealer = try Socket(.dealer, options: options, context: context)

@@ -1,0 +1,101 @@
+import CZeroMQ
+import Synchronization
+
+/// How an attempt of a connecting socket to be let in ended.
+public enum Handshake: Hashable, Sendable {
+    case succeeded
+    /// The other end's authentication handler refused the key, or could not decide.
+    case refused(status: Int)
+    /// One end wants keys and the other does not use any.
+    case mechanismMismatch
+    /// The other end closed the connection amid the handshake: so ends a key that is for another server.
+    case closed
+    /// There was no handshake to speak of: the other end did not answer in time, or speaks something else.
+    case unanswered
+}
+
+/// Tells how the handshakes of a connecting socket end, which the socket itself only tries again. It belongs to the
+/// thread of the socket, and is watched by a `Poller`.
+public struct HandshakeMonitor: ~Copyable {
+    /// Names of the in-process addresses over which libzmq tells.
+    private static let count = Atomic<Int>(0)
+
+    let handle: UnsafeMutableRawPointer
+    // Sockets must close before their context.
+    private let context: ZMQContext
+    private let answerMilliseconds: Int64
+    private var connectedAt: Int64 = 0
+
+    /// - Parameter options: those of the socket.
+    /// - Precondition: `socket` does not connect yet, or its first handshakes go untold.
+    public init(of socket: borrowing Socket, options: SocketOptions) throws(ZMQError) {
+        let number = HandshakeMonitor.count.wrappingAdd(1, ordering: .relaxed).newValue
+        let endpoint = "inproc://handshakes-\(number)"
+        let events =
+            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+            | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        try check(zmq_socket_monitor(socket.handle, endpoint, Int32(events)))
+        handle = try HandshakeMonitor.open(endpoint, socket.context)
+        context = socket.context
+        // What ends by time ends after this; half leaves room for a busy machine on either side.
+        answerMilliseconds = Int64(options.handshakeMilliseconds) / 2
+    }
+
+    deinit { zmq_close(handle) }
+
+    /// The next handshake that has ended, or nil if none has since the last call. Does not wait.
+    public mutating func next() throws(ZMQError) -> Handshake? {
+        while let event = try receive() {
+            if event.kind == ZMQ_EVENT_CONNECTED {
+                connectedAt = MonotonicClock.milliseconds
+            } else if let handshake = handshake(event) {
+                return handshake
+            }
+        }
+        return nil
+    }
+
+    private static func open(_ endpoint: String, _ context: ZMQContext) throws(ZMQError) -> UnsafeMutableRawPointer {
+        guard let handle = zmq_socket(context.handle, ZMQ_PAIR) else { throw ZMQError.last }
+        do throws(ZMQError) {
+            var linger: Int32 = 0
+            try check(zmq_setsockopt(handle, ZMQ_LINGER, &linger, MemoryLayout<Int32>.size))
+            try check(zmq_connect(handle, endpoint))
+        } catch {
+            zmq_close(handle)
+            throw error
+        }
+        return handle
+    }
+
+    private func handshake(_ event: Event) -> Handshake? {
+        switch Int(event.kind) {
+        case Int(ZMQ_EVENT_HANDSHAKE_SUCCEEDED): .succeeded
+        case Int(ZMQ_EVENT_HANDSHAKE_FAILED_AUTH): .refused(status: Int(event.value))
+        case Int(ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL):
+            event.value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH ? .mechanismMismatch : .unanswered
+        case Int(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL):
+            MonotonicClock.milliseconds - connectedAt < answerMilliseconds ? .closed : .unanswered
+        default: nil
+        }
+    }
+
+    private struct Event {
+        var kind: Int32
+        var value: Int
+    }
+
+    /// An event is two frames: a number of 16 bits and a value of 32 in this machine's order, and the endpoint.
+    private func receive() throws(ZMQError) -> Event? {
+        var first = Message()
+        guard try receiveNow(&first, from: handle) else { return nil }
+        let event = first.withBytes { bytes in
+            Event(
+                kind: Int32(bytes.loadUnaligned(as: UInt16.self)),
+                value: Int(bytes.loadUnaligned(fromByteOffset: 2, as: UInt32.self)))
+        }
+        var rest = Message()
+        while first.hasMore, try receiveNow(&rest, from: handle), rest.hasMore {}
+        return event
+    }
+}
