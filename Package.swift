@@ -55,16 +55,21 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         house("ZeroMQ", ["CZeroMQ", "CLinux"]),
         house("Artifacts", ["Lottery"]),
+        house("Keys", ["Artifacts", "ZeroMQ"]),
         house("Blobs", ["Lottery", "Coordination", "Artifacts"]),
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
-        house("CoordinatorService", ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "ZeroMQ", logging]),
-        house("WorkerService", ["Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "ZeroMQ", "CLinux", logging]),
-        house("Client", ["Lottery", "Coordination", "Wire", "ZeroMQ"]),
+        house(
+            "CoordinatorService",
+            ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ", logging]),
+        house(
+            "WorkerService",
+            ["Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", logging]),
+        house("Client", ["Lottery", "Coordination", "Wire", "Keys", "ZeroMQ"]),
         .executableTarget(
             name: "tombola",
             dependencies: [
                 "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
-                "CoordinatorService", "WorkerService", "Client", "Simulation", "ZeroMQ", "CLinux", logging,
+                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "ZeroMQ", "CLinux", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -79,6 +84,7 @@ let package = Package(
         tests("KernelsTests", ["Kernels", "CKernels"]),
         tests("TrainingTests", ["Training", "Kernels", "Lottery"]),
         tests("ZeroMQTests", ["ZeroMQ"]),
+        tests("KeysTests", ["Keys", "ZeroMQ"]),
         tests("ArtifactsTests", ["Artifacts", "Lottery"]),
         tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery"]),
         // A worker and its slots' children for tests: it sleeps, copies and dies on command.
@@ -89,7 +95,7 @@ let package = Package(
             "ServiceTests",
             [
                 "CoordinatorService", "WorkerService", "Client", "Sweeps", "Store", "Blobs", "Artifacts", "Coordination", "Wire",
-                "ZeroMQ", "Lottery", "SlotFixture", logging,
+                "Keys", "ZeroMQ", "Lottery", "SlotFixture", logging,
             ]),
         tests("TombolaTests", ["tombola", "Store", "Coordination", "Lottery"]),
     ],
