@@ -1,4 +1,5 @@
 import Coordination
+import Keys
 import Lottery
 import Wire
 import ZeroMQ
@@ -10,23 +11,31 @@ public final class Client {
 
     public let endpoint: String
     private let socket: Socket
+    private var handshakes: HandshakeMonitor
+    private var judge: ConnectionJudge
     private var lastID: UInt64 = 0
 
     /// Begins to connect; whether somebody is there shows with the first request.
-    /// - Parameter endpoint: `tcp://host:port`, as `tombola serve` prints it.
-    public init(endpoint: String) throws(ClientError) {
+    /// - Parameters:
+    ///   - endpoint: `tcp://host:port`, as `tombola serve` prints it.
+    ///   - security: a coordinator that listens to other machines wants a key (`Keys.KeyFile.security`).
+    public init(endpoint: String, security: SocketSecurity = .plain) throws(ClientError) {
         self.endpoint = endpoint
         var options = SocketOptions()
         options.maximumFrameBytes = Limits.clientBodyBytes + Limits.headerBytes
-        do { socket = try Socket(.dealer, options: options, context: try ZMQContext()) } catch {
-            throw .socket(error.description)
-        }
+        options.security = security
+        judge = ConnectionJudge(security)
+        do {
+            socket = try Socket(.dealer, options: options, context: try ZMQContext())
+            handshakes = try HandshakeMonitor(of: socket, options: options)
+        } catch { throw .socket(error.description) }
         do { try socket.connect(endpoint) } catch { throw .badEndpoint(endpoint, reason: error.description) }
     }
 
     /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
     ///
-    /// - Throws: `noAnswer` after that time; `refused` for an answer whose status is not 0, with its body.
+    /// - Throws: `noAnswer` after that time; `notLetIn` where the key is at fault; `refused` for an answer whose
+    ///   status is not 0, with its body.
     public func request(
         _ verb: String, body: [UInt8] = [], timeoutMilliseconds milliseconds: Int64 = 5_000
     ) throws(ClientError) -> [UInt8] {
@@ -48,16 +57,29 @@ public final class Client {
     }
 
     private func receive(until deadline: Int64) throws(ClientError) -> [[UInt8]]? {
-        do throws(ZMQError) {
-            while true {
+        while true {
+            do throws(ZMQError) {
                 if let frames = try socket.receive() { return frames }
-                let left = deadline - MonotonicClock.milliseconds
-                guard left > 0 else { return nil }
+            } catch { throw .socket(error.description) }
+            try judgeHandshakes()
+            let left = deadline - MonotonicClock.milliseconds
+            guard left > 0 else { return nil }
+            do throws(ZMQError) {
                 var poller = Poller()
                 _ = poller.watch(socket)
+                _ = poller.watch(handshakes)
                 _ = try poller.wait(milliseconds: left)
-            }
-        } catch { throw .socket(error.description) }
+            } catch { throw .socket(error.description) }
+        }
+    }
+
+    private func judgeHandshakes() throws(ClientError) {
+        while true {
+            let handshake: Handshake?
+            do { handshake = try handshakes.next() } catch { throw .socket(error.description) }
+            guard let handshake else { return }
+            if let refusal = judge.judge(handshake) { throw .notLetIn(refusal, endpoint) }
+        }
     }
 
     /// The answer to the last request; nil for one to an earlier, which nobody waits for any more.
@@ -85,6 +107,8 @@ public final class Client {
 public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case badEndpoint(String, reason: String)
     case noAnswer(String, seconds: Double)
+    /// The coordinator does not let this client's key in.
+    case notLetIn(ConnectionRefusal, String)
     /// The coordinator refused to talk.
     case notServed(String, reason: String)
     /// The coordinator answered with an exit status other than 0; the body says why.
@@ -98,6 +122,7 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
             "“\(endpoint)” is no coordinator's address (\(reason)); write it as tcp://127.0.0.1:5570, as `tombola serve` prints it"
         case .noAnswer(let endpoint, let seconds):
             "no coordinator answers at \(endpoint) within \(Client.text(ofSeconds: seconds)) s: is `tombola serve` running there?"
+        case .notLetIn(let refusal, let endpoint): refusal.sentence(about: endpoint)
         case .notServed(let endpoint, let reason): "the coordinator at \(endpoint) cannot be used: \(reason)"
         case .refused(_, let body): String(decoding: body, as: UTF8.self)
         case .tooLarge(let byteCount):

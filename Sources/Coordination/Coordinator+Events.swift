@@ -7,6 +7,8 @@ extension Coordinator {
         case worker(RouteID, WorkerMessage)
         /// A message could not be sent because nobody is at the end of the route.
         case unreachable(RouteID)
+        /// Whoever is at the end of the route may not take part any more, and was told so.
+        case expelled(RouteID)
         /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`.
         case tasksAdded([Work])
         /// The blob is durable here.

@@ -205,6 +205,16 @@ extension Coordinator {
         rankFree(worker)
     }
 
+    /// What its worker holds may be given to others at once, and what it has announced does not count.
+    mutating func onExpelled(_ route: RouteID, _ outcome: inout Outcome) {
+        guard let worker = routes[route] else { return }
+        outcome.notices.append(.workerLost(worker, reason: "its key is not authorised any more"))
+        endSession(worker, .released, &outcome)
+    }
+
+    /// Whether a worker's session is at the end of the route.
+    public func hasSession(_ route: RouteID) -> Bool { routes[route] != nil }
+
     mutating func endSession(_ worker: WorkerID, _ end: AttemptEnd, _ outcome: inout Outcome) {
         for key in sessions[worker]!.assigned.sorted() { endAttempt(key, end, &outcome) }
         if let route = sessions[worker]!.route { routes[route] = nil }

@@ -72,6 +72,7 @@ public struct Coordinator: Sendable {
         case .worker(let route, .failure(let report)): onFailure(report, from: route, &outcome)
         case .worker(let route, .goodbye(let worker)): onGoodbye(worker, from: route, &outcome)
         case .unreachable(let route): onUnreachable(route)
+        case .expelled(let route): onExpelled(route, &outcome)
         case .tasksAdded(let works): onTasksAdded(works, &outcome)
         case .blobStored(let digest): onBlobStored(digest, &outcome)
         case .blobUnavailable(let digest, let worker): onBlobUnavailable(digest, worker, &outcome)

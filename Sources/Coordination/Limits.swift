@@ -16,10 +16,15 @@ public enum Limits {
     /// Highest training step that a beat can say.
     public static let step = Int(Int32.max)
     public static let chunkBytes = 1024 * 1024
+    /// Of one blob, asked for and not here yet.
     public static let chunksInFlight = 4
+    /// Chunks that wait to be sent to one peer; what it asks for beyond them is dropped, and it asks again.
+    public static let chunksQueuedPerPeer = 64
     public static let blobBytes = 64 << 30
     /// Body of a client's request or reply: a spec, a leaderboard.
     public static let clientBodyBytes = 64 << 20
+    /// Messages of one peer that have come to the coordinator and wait to be read; TCP holds the peer back meanwhile.
+    public static let messagesUnreadPerPeer = 64
     public static let slotsPerWorker = 1024
     public static let workers = 10_000
     /// Results of one task whose blobs are being pulled at the same time.

@@ -1,6 +1,8 @@
-/// An address to listen at, which other machines cannot reach.
+import ZeroMQ
+
+/// An address to listen at.
 struct BindAddress: Hashable, Sendable {
-    /// `127.0.0.1` or `[::1]`, as ZeroMQ writes it.
+    /// As ZeroMQ writes it: `127.0.0.1`, `[::1]`, `*` for every address of this machine.
     var host: String
     /// Nil for any free port.
     var port: Int?
@@ -24,8 +26,10 @@ struct BindAddress: Hashable, Sendable {
         }
         // ZeroMQ binds to numbers and interfaces only.
         host = rest[..<colon] == "localhost" ? "127.0.0.1" : String(rest[..<colon])
-        guard BindAddress.isLoopback(host) else { throw .notLoopback(text) }
     }
+
+    /// Whether only this machine can reach it.
+    var isLoopback: Bool { Loopback.contains(host: host) }
 
     private init(host: String, port: Int?) {
         self.host = host
@@ -36,12 +40,6 @@ struct BindAddress: Hashable, Sendable {
     func blob(besideBound port: Int) -> BindAddress {
         // A port that was free to choose says nothing of the one after it.
         BindAddress(host: host, port: self.port == nil || port == 65_535 ? nil : port + 1)
-    }
-
-    private static func isLoopback(_ host: String) -> Bool {
-        if host == "[::1]" { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 
     /// The port at the end of an endpoint that ZeroMQ has bound.

@@ -2,6 +2,7 @@ import Artifacts
 import Blobs
 import Coordination
 import Foundation
+import Keys
 import Lottery
 import Wire
 import ZeroMQ
@@ -32,7 +33,7 @@ final class BlobServer: Sendable {
     private let thread: LoopThread
 
     /// - Throws: `ZMQError` if `endpoint` cannot be listened at.
-    init(endpoint: String, folder: ArtifactFolder, context: ZMQContext) throws(ZMQError) {
+    init(endpoint: String, folder: ArtifactFolder, gate: Gate, context: ZMQContext) throws(ZMQError) {
         let events = try Mailbox<Event>()
         let commands = try Mailbox<Command>()
         self.events = events
@@ -43,9 +44,13 @@ final class BlobServer: Sendable {
             do throws(ZMQError) {
                 var options = SocketOptions()
                 options.maximumFrameBytes = Limits.chunkBytes + Limits.headerBytes
+                // A peer that asks and does not read holds no more of the coordinator's memory than this.
+                options.queuedMessages = Limits.chunksQueuedPerPeer
+                options.unreadMessages = Limits.chunksQueuedPerPeer
+                options.security = gate.security
                 let socket = try Socket(.router, options: options, context: context)
                 bound.set(.success(try socket.bind(endpoint)))
-                Loop(socket: socket, folder: folder, commands: commands, events: events).run()
+                Loop(socket: socket, folder: folder, gate: gate, commands: commands, events: events).run()
             } catch {
                 bound.set(.failure(error))
             }
@@ -79,6 +84,7 @@ private final class Loop {
 
     private let socket: Socket
     private let folder: ArtifactFolder
+    private let gate: Gate
     private let commands: Mailbox<BlobServer.Command>
     private let events: Mailbox<BlobServer.Event>
     /// The connection of each worker; a worker says hello on each, and again every few seconds.
@@ -90,11 +96,12 @@ private final class Loop {
     private var isStopping = false
 
     init(
-        socket: consuming Socket, folder: ArtifactFolder, commands: Mailbox<BlobServer.Command>,
+        socket: consuming Socket, folder: ArtifactFolder, gate: Gate, commands: Mailbox<BlobServer.Command>,
         events: Mailbox<BlobServer.Event>
     ) {
         self.socket = socket
         self.folder = folder
+        self.gate = gate
         self.commands = commands
         self.events = events
     }
@@ -117,7 +124,9 @@ private final class Loop {
         _ = try poller.wait(milliseconds: wakeUpAt.map { max(0, $0.since(now)) })
         for command in commands.takeAll() { handle(command) }
         for _ in 0..<Loop.messagesPerTurn {
-            guard let frames = try socket.receive() else { break }
+            guard let (frames, sender) = try socket.receiveWithSender() else { break }
+            // Who has no business here was told so on the control socket.
+            do { try gate.check(sender, mayActAs: .worker) } catch { continue }
             receive(Array(frames.dropFirst()), from: frames[0])
         }
         for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.wakeUpAt.map({ $0 <= now }) ?? false {

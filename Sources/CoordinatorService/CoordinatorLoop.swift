@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Keys
 import Logging
 import Lottery
 import Store
@@ -27,6 +28,9 @@ final class CoordinatorLoop {
     let logger: Logger
     let desk: Desk
     let blobs: BlobServer
+    let gate: Gate
+    let hangup: HangupSignal?
+    private let authentication: AuthenticationHandler?
     let endpoint: String
 
     var coordinator: Coordinator
@@ -40,26 +44,34 @@ final class CoordinatorLoop {
     /// When sockets were last read.
     var readAt: Instant
     var malformed = RateLimit()
+    var refused = RateLimit()
+    /// The keys by which workers' messages came, by route, to tell those whose key is revoked.
+    var senders: [RouteID: CurvePublicKey] = [:]
     var submissions = Submissions()
     var reporting = Reporting()
 
     init(
         _ configuration: CoordinatorServiceConfiguration, store: Store, control address: BindAddress,
-        blob blobAddress: BindAddress?,
-        shared: SharedState, signals: StopSignals?
+        blob blobAddress: BindAddress?, gate: Gate, shared: SharedState, signals: StopSignals?, hangup: HangupSignal?
     ) throws(CoordinatorServiceError) {
         self.configuration = configuration
         self.store = store
         self.shared = shared
         self.signals = signals
+        self.hangup = hangup
+        self.gate = gate
         logger = configuration.logger
         let context: ZMQContext
-        do { context = try ZMQContext() } catch { throw .socket(error.description) }
-        let socket = try CoordinatorLoop.listen(at: address, context)
+        do {
+            context = try ZMQContext()
+            // Before any socket listens: it decides about the first connection, too.
+            authentication = try gate.makeHandler(context)
+        } catch { throw .socket(error.description) }
+        let socket = try CoordinatorLoop.listen(at: address, gate, context)
         endpoint = socket.endpoint
         let blobs = blobAddress ?? address.blob(besideBound: BindAddress.port(ofBound: socket.endpoint))
         do {
-            self.blobs = try BlobServer(endpoint: blobs.text, folder: store.artifacts, context: context)
+            self.blobs = try BlobServer(endpoint: blobs.text, folder: store.artifacts, gate: gate, context: context)
         } catch {
             throw CoordinatorServiceError(error, listeningAt: blobs, isDerived: blobAddress == nil)
         }
@@ -99,6 +111,7 @@ final class CoordinatorLoop {
         shared.close()
         control.take()?.close(lingerMilliseconds: CoordinatorLoop.goodbyeMilliseconds)
         blobs.stop()
+        authentication?.stop()
         // The desk may be amid a data set, which nobody waits for any more: it ends by itself.
         desk.post(.stop)
         return ending!
@@ -112,6 +125,7 @@ final class CoordinatorLoop {
         let polledAt = CoordinatorLoop.now
         let wait = max(0, nextDeadline.since(polledAt))
         let shouldStop: Bool
+        let shouldReload: Bool
         do throws(ZMQError) {
             var poller = Poller()
             _ = poller.watch(control!)
@@ -119,7 +133,9 @@ final class CoordinatorLoop {
                 _ = poller.watch(readable: bell.descriptor)
             }
             let signal = signals.map { poller.watch(readable: $0.doorbell.descriptor) }
+            let hangup = hangup.map { poller.watch(readable: $0.doorbell.descriptor) }
             _ = try poller.wait(milliseconds: wait)
+            shouldReload = hangup.map { poller.isReady($0) } ?? false
             shouldStop = signal.map { poller.isReady($0) } ?? false
         } catch { throw .socket(error.description) }
 
@@ -133,6 +149,8 @@ final class CoordinatorLoop {
         }
         readAt = now
 
+        // Before what has come is looked at.
+        if shouldReload { try reloadKeys() }
         try receiveFrames()
         for event in blobs.events.takeAll() { receive(event) }
         try flush()
@@ -208,18 +226,35 @@ final class CoordinatorLoop {
 
     private func receiveFrames() throws(CoordinatorServiceError) {
         for _ in 0..<CoordinatorLoop.messagesPerTurn {
-            let message: [[UInt8]]?
-            do { message = try control!.receive() } catch { throw .socket(error.description) }
+            let message: (frames: [[UInt8]], sender: CurvePublicKey?)?
+            do { message = try control!.receiveWithSender() } catch { throw .socket(error.description) }
             guard let message else { return }
-            let route = RouteID(bytes: message[0])
-            do throws(WireError) {
-                switch try Wire.decodeRequest(Array(message.dropFirst())) {
-                case .worker(let said): apply(.worker(route, said))
-                case .client(let request): try answer(request, from: route)
-                }
-            } catch {
+            let route = RouteID(bytes: message.frames[0])
+            do {
+                let request = try Wire.decodeRequest(Array(message.frames.dropFirst()))
+                try receive(request, from: route, message.sender)
+            } catch let refusal as Gate.Refusal {
+                try receive(refusal, from: route)
+            } catch let error as WireError {
                 try receive(unreadable: error, from: route)
+            } catch let error as CoordinatorServiceError {
+                throw error
+            } catch {
+                preconditionFailure("reading a message threw \(error)")
             }
+        }
+    }
+
+    /// - Throws: `Gate.Refusal`, `WireError`.
+    private func receive(_ request: Wire.Request, from route: RouteID, _ sender: CurvePublicKey?) throws {
+        switch request {
+        case .worker(let said):
+            try gate.check(sender, mayActAs: .worker)
+            if let sender { remember(sender, of: route) }
+            apply(.worker(route, said))
+        case .client(let request):
+            try gate.check(sender, mayActAs: .client)
+            try answer(request, from: route)
         }
     }
 
@@ -254,6 +289,7 @@ final class CoordinatorLoop {
             try flush()
             submissions.tasksWereAdded = true
             answer.set(.success(()))
+        case .reloadKeys: try reloadKeys()
         case .stop: beginStop()
         }
     }
@@ -276,11 +312,13 @@ final class CoordinatorLoop {
     }
 
     private static func listen(
-        at address: BindAddress, _ context: ZMQContext
+        at address: BindAddress, _ gate: Gate, _ context: ZMQContext
     ) throws(CoordinatorServiceError) -> Listener {
         do throws(ZMQError) {
             var options = SocketOptions()
             options.maximumFrameBytes = maximumFrameBytes
+            options.unreadMessages = Limits.messagesUnreadPerPeer
+            options.security = gate.security
             let socket = try Socket(.router, options: options, context: context)
             let endpoint = try socket.bind(address.text)
             return Listener(socket: socket, endpoint: endpoint)

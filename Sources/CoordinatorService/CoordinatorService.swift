@@ -21,12 +21,16 @@ public final class CoordinatorService: Sendable {
 
     /// Opens the store, listens, and goes on with what the store holds.
     ///
-    /// - Parameter signals: SIGINT and SIGTERM, where they are to stop the coordinator.
-    public init(_ configuration: CoordinatorServiceConfiguration, signals: StopSignals? = nil)
-        throws(CoordinatorServiceError)
-    {
+    /// - Parameters:
+    ///   - signals: SIGINT and SIGTERM, where they are to stop the coordinator.
+    ///   - hangup: SIGHUP, where it is to have the allow-list read again.
+    public init(
+        _ configuration: CoordinatorServiceConfiguration, signals: StopSignals? = nil, hangup: HangupSignal? = nil
+    ) throws(CoordinatorServiceError) {
         let control = try BindAddress(configuration.bind)
         let blob: BindAddress? = if let text = configuration.blobBind { try BindAddress(text) } else { nil }
+        let gate = try Gate(
+            configuration.protection, for: [control, blob].compactMap(\.self), logger: configuration.logger)
         let store: Store
         let shared: SharedState
         do { store = try Store.open(directory: configuration.storeDirectory, mode: .coordinator) } catch {
@@ -42,7 +46,8 @@ public final class CoordinatorService: Sendable {
         _ = LoopThread(name: "coordinator") {
             do throws(CoordinatorServiceError) {
                 let loop = try CoordinatorLoop(
-                    configuration, store: store, control: control, blob: blob, shared: shared, signals: signals)
+                    configuration, store: store, control: control, blob: blob, gate: gate, shared: shared,
+                    signals: signals, hangup: hangup)
                 begun.set(.success(loop.endpoint))
                 end.set(loop.run())
             } catch {
@@ -61,6 +66,9 @@ public final class CoordinatorService: Sendable {
 
     /// Has it end soon; nothing that was done is lost, and workers go on until they find a coordinator again.
     public func stop() { shared.commands.post(.stop) }
+
+    /// Has it read the allow-list again, as SIGHUP does.
+    public func reloadKeys() { shared.commands.post(.reloadKeys) }
 
     /// What it is doing, a quarter of a second old at most.
     public var status: ServiceStatus? { shared.status.withLock { $0 } }
@@ -81,6 +89,7 @@ final class SharedState: Sendable {
     enum Command: Sendable {
         case submit(SubmitRequest, Outcome<SubmitReply, SubmissionError>)
         case add([Work], Outcome<Void, SubmissionError>)
+        case reloadKeys
         case stop
     }
 

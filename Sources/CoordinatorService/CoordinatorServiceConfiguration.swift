@@ -1,4 +1,5 @@
 import Coordination
+import Keys
 import Logging
 import Lottery
 
@@ -6,10 +7,11 @@ import Lottery
 public struct CoordinatorServiceConfiguration: Sendable {
     /// The store's folder; made where it lacks.
     public var storeDirectory: String
-    /// Where workers and clients connect: `tcp://127.0.0.1:5570`, or `…:*` for any free port. Loopback only.
+    /// Where workers and clients connect: `tcp://127.0.0.1:5570`, or `…:*` for any free port.
     public var bind = "tcp://127.0.0.1:*"
     /// Where blobs go; nil: the port after that of `bind`, or any free one if that is free to choose too.
     public var blobBind: String?
+    public var protection = Protection.loopback
     public var settings = CoordinatorSettings()
     /// What this build can train.
     public var vocabulary: Vocabulary
@@ -29,6 +31,16 @@ public struct CoordinatorServiceConfiguration: Sendable {
         self.data = data
         self.logger = logger
     }
+}
+
+/// How a coordinator's sockets are protected from those who can reach them.
+public enum Protection: Sendable {
+    /// By listening at addresses of this machine only.
+    case loopback
+    /// By CURVE: only keys on the folder's allow-list come in, and only for what their role is for.
+    case keys(KeyFolder)
+    /// Not at all: whoever can reach it may do everything.
+    case none
 }
 
 /// How the coordinator gets at data sets, which it hands to workers without knowing what they are.

@@ -1,10 +1,13 @@
+import Keys
 import Store
 import Sweeps
 
 /// Why a coordinator cannot start or go on: one sentence each, with the remedy.
 public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConvertible {
     case badAddress(String, reason: String)
-    case notLoopback(String)
+    /// Other machines could reach it, and there are no keys.
+    case unprotected(String)
+    case keys(KeyError)
     /// `isDerived`: the port was not named but follows from that of the control socket.
     case portInUse(String, isDerived: Bool)
     case socket(String)
@@ -16,9 +19,11 @@ public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConv
         switch self {
         case .badAddress(let address, let reason):
             "“\(address)” is no address to listen at (\(reason)); write it as tcp://127.0.0.1:5570, or tcp://127.0.0.1:* for any free port"
-        case .notLoopback(let address):
-            "\(address) could be reached from other machines, which this version does not secure yet: "
-                + "bind to 127.0.0.1 or [::1], and reach it from elsewhere through ssh -L"
+        case .unprotected(let address):
+            "\(address) can be reached from other machines, and there are no keys to tell whom to let in: make "
+                + "some with `tombola keys generate NAME --role worker`, bind to 127.0.0.1, or say --insecure where "
+                + "every machine that can reach it is trusted"
+        case .keys(let error): error.description
         case .portInUse(let address, isDerived: false):
             "the port of \(address) is in use by another program: choose another, or tcp://127.0.0.1:* for any free one"
         case .portInUse(let address, isDerived: true):

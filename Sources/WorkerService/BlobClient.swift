@@ -46,7 +46,7 @@ final class BlobClient: Sendable {
     /// - Parameter finished: what the outbox holds.
     init(
         worker: WorkerID, folder: ArtifactFolder, outbox: Outbox, finished: [ResultReport], cacheByteCount: Int,
-        context: ZMQContext
+        security: SocketSecurity, context: ZMQContext
     ) throws {
         let events = try Mailbox<Event>()
         let commands = try Mailbox<Command>()
@@ -55,7 +55,8 @@ final class BlobClient: Sendable {
         var cache = try ArtifactCache(folder: folder, byteCount: cacheByteCount)
         for report in finished { cache.pin(outputs: report.result.outputs.map(\.digest), of: report.id) }
         let loop = Loop.Start(
-            worker: worker, folder: folder, outbox: outbox, cache: cache, context: context, commands: commands,
+            worker: worker, folder: folder, outbox: outbox, cache: cache, security: security, context: context,
+            commands: commands,
             events: events)
         let ended = ended
         Thread.detachNewThread {
@@ -80,6 +81,7 @@ private final class Loop {
         var folder: ArtifactFolder
         var outbox: Outbox
         var cache: ArtifactCache
+        var security: SocketSecurity
         var context: ZMQContext
         var commands: Mailbox<BlobClient.Command>
         var events: Mailbox<BlobClient.Event>
@@ -146,6 +148,9 @@ private final class Loop {
             socket = nil
             var options = SocketOptions()
             options.maximumFrameBytes = Limits.chunkBytes + Limits.headerBytes
+            options.queuedMessages = Limits.chunksQueuedPerPeer
+            options.unreadMessages = Limits.chunksQueuedPerPeer
+            options.security = start.security
             let fresh = try Socket(.dealer, options: options, context: start.context)
             try fresh.connect(endpoint)
             socket = consume fresh

@@ -2,6 +2,7 @@ import Artifacts
 import Coordination
 import Foundation
 import Glibc
+import Keys
 import Logging
 import Lottery
 import Wire
@@ -24,6 +25,9 @@ final class WorkerLoop {
     let logger: Logger
     var worker: Worker
     var control: Socket?
+    /// Of the control socket.
+    private var handshakes: HandshakeMonitor?
+    private var judge: ConnectionJudge
     var slots: [Slot]
     /// Children that were replaced and are not reaped yet.
     var graveyard: [SlotProcess] = []
@@ -38,13 +42,14 @@ final class WorkerLoop {
         self.service = service
         self.signals = signals
         logger = configuration.logger
+        judge = ConnectionJudge(configuration.security)
         slots = (0..<configuration.slots).map { _ in Slot() }
         do {
             let finished = try service.directory.outbox.reports(artifacts: service.directory.artifacts)
             blobs = try BlobClient(
                 worker: service.worker, folder: service.directory.artifacts, outbox: service.directory.outbox,
                 finished: finished,
-                cacheByteCount: configuration.cacheByteCount,
+                cacheByteCount: configuration.cacheByteCount, security: configuration.security,
                 context: service.context)
             let held = try service.directory.artifacts.digests()
             let identity = Worker.Identity(
@@ -84,7 +89,7 @@ final class WorkerLoop {
             guard control != nil, worker.load.isConnected else { return }
             // If it cannot be sent, the session ends by its silence.
             _ = try? control!.send(Wire.encode(.goodbye(service.worker)))
-        case .badEndpoint, .badSlots, .badName, .refused, .socket: break
+        case .badEndpoint, .badSlots, .badName, .refused, .notLetIn, .socket: break
         }
     }
 
@@ -98,6 +103,7 @@ final class WorkerLoop {
         let signal = signals.map { poller.watch(readable: $0.doorbell.descriptor) }
         _ = poller.watch(readable: blobs.events.doorbell.descriptor)
         if control != nil { _ = poller.watch(control!) }
+        if handshakes != nil { _ = poller.watch(handshakes!) }
         for slot in slots {
             guard let process = slot.process, !slot.isDying else { continue }
             _ = poller.watch(readable: process.output)
@@ -115,12 +121,20 @@ final class WorkerLoop {
             logger.info("worker \(service.worker) stops")
             handle(.stop)
         }
+        try judgeHandshakes()
         try receiveFromCoordinator()
         for event in blobs.events.takeAll() { receive(event) }
         for index in slots.indices { attend(to: index) }
         graveyard.removeAll { $0.reap() != nil }
         // Last, so that what waited in a buffer is never too late.
         if let wakeUpAt, wakeUpAt <= WorkerLoop.now { handle(.wake) }
+    }
+
+    private func judgeHandshakes() throws(ZMQError) {
+        while ending == nil, handshakes != nil, let handshake = try handshakes!.next() {
+            guard let refusal = judge.judge(handshake) else { continue }
+            end(.failure(.notLetIn(refusal, service.endpoint.control)))
+        }
     }
 
     private func receiveFromCoordinator() throws(ZMQError) {
@@ -216,11 +230,14 @@ final class WorkerLoop {
 
     private func openSocket() {
         control = nil
+        handshakes = nil
         blobs.post(.disconnect)
         do throws(ZMQError) {
             var options = SocketOptions()
             options.maximumFrameBytes = Limits.payloadBytes + Limits.headerBytes
+            options.security = service.configuration.security
             let socket = try Socket(.dealer, options: options, context: service.context)
+            handshakes = try HandshakeMonitor(of: socket, options: options)
             try socket.connect(service.endpoint.control)
             control = consume socket
         } catch {

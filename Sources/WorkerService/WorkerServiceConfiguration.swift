@@ -1,11 +1,15 @@
 import Coordination
+import Keys
 import Logging
 import Lottery
+import ZeroMQ
 
 /// What a worker process is told at its start.
 public struct WorkerServiceConfiguration: Sendable {
     /// The coordinator's control socket: `tcp://host:port`.
     public var endpoint: String
+    /// How it connects; a coordinator that listens to other machines wants a key (`Keys.KeyFile.security`).
+    public var security = SocketSecurity.plain
     /// Holds the worker's id, fetched inputs, results not yet delivered, and what interrupted tasks have reached. Local
     /// disk only.
     public var directory: String
@@ -49,6 +53,8 @@ public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertib
     case slotCommand(String)
     /// The coordinator does not want this worker.
     case refused(String)
+    /// The coordinator does not let this worker's key in.
+    case notLetIn(ConnectionRefusal, String)
     case socket(String)
 
     public var description: String {
@@ -61,6 +67,7 @@ public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertib
         case .directory(let sentence): sentence
         case .slotCommand(let sentence): sentence
         case .refused(let reason): "the coordinator refused this worker: \(reason)"
+        case .notLetIn(let refusal, let endpoint): refusal.sentence(about: endpoint)
         case .socket(let sentence): sentence
         }
     }

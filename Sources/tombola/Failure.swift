@@ -2,6 +2,7 @@ import ArgumentParser
 import Client
 import CoordinatorService
 import Glibc
+import Keys
 import Store
 import Sweeps
 import Training
@@ -43,14 +44,15 @@ struct Failure: Error {
         case let error as DataError: self.init(error.kind == .unknown ? .usage : .infrastructure, error.description)
         case let error as CoordinatorServiceError:
             switch error {
-            case .badAddress, .notLoopback: self.init(.usage, error.description)
+            case .badAddress, .unprotected: self.init(.usage, error.description)
+            case .keys(let error): self.init(error)
             case .store(let error): self.init(Failure.status(of: error), error.description)
             case .portInUse, .socket, .blobs: self.init(.infrastructure, error.description)
             }
         case let error as WorkerServiceError:
             switch error {
             case .badEndpoint, .badSlots, .badName: self.init(.usage, error.description)
-            case .directory, .slotCommand, .refused, .socket: self.init(.infrastructure, error.description)
+            case .directory, .slotCommand, .refused, .notLetIn, .socket: self.init(.infrastructure, error.description)
             }
         case let error as ClientError:
             if case .badEndpoint = error {
@@ -58,6 +60,7 @@ struct Failure: Error {
             } else {
                 self.init(.infrastructure, error.description)
             }
+        case let error as KeyError: self.init(error.isUsage ? .usage : .infrastructure, error.description)
         case let error as TrainingError: self.init(.infrastructure, error.description)
         case let error as ZMQError: self.init(.infrastructure, error.description)
         default:

@@ -1,6 +1,7 @@
 import Client
 import CoordinatorService
 import Foundation
+import Keys
 import Sweeps
 
 /// A coordinator of another process, asked over its control socket.
@@ -11,7 +12,9 @@ struct RemoteCoordinator {
 
     private let client: Client
 
-    init(_ endpoint: String) throws { client = try Client(endpoint: endpoint) }
+    init(_ endpoint: String, _ peer: PeerOptions) throws {
+        client = try Client(endpoint: endpoint, security: peer.security(for: endpoint, as: .client))
+    }
 
     func status() throws -> ServiceStatus { try ask(.status, Self.shortMilliseconds) }
 

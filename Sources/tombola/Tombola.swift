@@ -18,6 +18,7 @@ struct Tombola: ParsableCommand {
                 name: "Many machines",
                 subcommands: [
                     ServeCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
+                    KeysCommand.self,
                 ]),
             CommandGroup(name: "Results", subcommands: [LeaderboardCommand.self, TicketCommand.self]),
             CommandGroup(
@@ -37,6 +38,7 @@ enum Main {
         sigemptyset(&stops)
         sigaddset(&stops, SIGINT)
         sigaddset(&stops, SIGTERM)
+        sigaddset(&stops, SIGHUP)
         pthread_sigmask(SIG_UNBLOCK, &stops, nil)
         do {
             var command = try Tombola.parseAsRoot()

@@ -94,13 +94,13 @@ struct RefusalTests {
     }
 
     @Test(
-        "Only loopback addresses are listened at",
+        "Without keys, only loopback addresses are listened at",
         arguments: [
             "tcp://0.0.0.0:5570", "tcp://*:5570", "tcp://192.168.1.1:*", "tcp://[::]:5570", "tcp://eth0:*",
             "tcp://127.0.0.1.evil:1",
         ])
-    func notLoopback(_ address: String) throws {
-        #expect(throws: CoordinatorServiceError.notLoopback(address)) {
+    func unprotected(_ address: String) throws {
+        #expect(throws: CoordinatorServiceError.unprotected(address)) {
             _ = try bench.startCoordinator { $0.bind = address }
         }
     }

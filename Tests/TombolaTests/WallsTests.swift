@@ -19,17 +19,21 @@ import Testing
         "CZlib": [],
         "ZeroMQ": ["CZeroMQ", "CLinux"],
         "Artifacts": ["Lottery"],
+        "Keys": ["Artifacts", "ZeroMQ"],
         "Blobs": ["Lottery", "Coordination", "Artifacts"],
         "Store": ["Lottery", "Coordination", "Artifacts", "GRDB"],
         "CoordinatorService": [
-            "Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "ZeroMQ", "Logging",
+            "Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ",
+            "Logging",
         ],
-        "WorkerService": ["Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "ZeroMQ", "CLinux", "Logging"],
-        "Client": ["Lottery", "Coordination", "Wire", "ZeroMQ"],
+        "WorkerService": [
+            "Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", "Logging",
+        ],
+        "Client": ["Lottery", "Coordination", "Wire", "Keys", "ZeroMQ"],
         "tombola": [
             "Lottery", "Verdicts", "Sweeps", "Coordination", "Kernels", "Training", "ZeroMQ", "Artifacts", "Store",
             "CoordinatorService",
-            "WorkerService", "Client", "Simulation", "CLinux", "Logging", "ArgumentParser",
+            "WorkerService", "Client", "Keys", "Simulation", "CLinux", "Logging", "ArgumentParser",
         ],
     ]
 

@@ -18,13 +18,14 @@ struct LeaderboardCommand: ParsableCommand {
 
     @OptionGroup var store: StoreOption
     @OptionGroup var connect: ConnectOption
+    @OptionGroup var peer: PeerOptions
     @OptionGroup var data: DataOption
     @OptionGroup var output: TableOptions
 
     func run() throws {
         let boards: [Leaderboard]
         if let endpoint = try connect.endpoint(besides: store) {
-            boards = try RemoteCoordinator(endpoint).leaderboards(of: sweep)
+            boards = try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep)
         } else {
             let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
             boards = try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }

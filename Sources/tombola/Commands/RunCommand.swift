@@ -47,7 +47,8 @@ struct RunCommand: ParsableCommand {
             // A finished sweep needs no workers.
             workers: (0..<min(count, submitted.plan.tasks - submitted.plan.tasksDone)).map { number in
                 [
-                    "worker", "--connect", coordinator.endpoint, "--directory",
+                    // Without a key that the environment may name for another coordinator.
+                    "worker", "--connect", coordinator.endpoint, "--insecure", "--directory",
                     "\(store.directory)/workers/\(number + 1)",
                     "--name", "local-\(number + 1)", "--slots", "1",
                     "--log-level", logLevel.rawValue,

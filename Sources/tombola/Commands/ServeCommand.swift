@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoordinatorService
+import Keys
 import Logging
 import Training
 import ZeroMQ
@@ -8,23 +9,36 @@ struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Coordinate workers on many machines, from a store on this one.",
         discussion:
-            "Sweeps come by `tombola submit`. Ctrl-C or SIGTERM ends it in order; workers go on training until it is back."
+            """
+            Sweeps come by `tombola submit`. Ctrl-C or SIGTERM ends it in order; workers go on training until it is \
+            back. On an address that other machines can reach it lets in only those with a key: see `tombola keys`. \
+            SIGHUP has it read the allow-list again.
+            """
     )
 
     static let defaultAddress = "tcp://127.0.0.1:5570"
 
-    @Option(
-        help:
-            "Address for workers and clients, on this machine only (TOMBOLA_BIND; default: \(ServeCommand.defaultAddress))."
-    )
+    @Option(help: "Address for workers and clients (TOMBOLA_BIND; default: \(ServeCommand.defaultAddress)).")
     var bind: String?
 
     @Option(help: "Address for blobs (TOMBOLA_BLOB_BIND; default: the next port).")
     var blobBind: String?
 
-    @OptionGroup var store: StoreOption
+    @Flag(help: "Let in keys only, also on this machine. So it is anyway on addresses that others can reach.")
+    var curve = false
+
+    @Flag(help: "Let in everyone who can reach the address, in the clear, with all rights.")
+    var insecure = false
+
+    @OptionGroup var keyFolder: KeyFolderOption
     @OptionGroup var data: DataOption
     @OptionGroup var log: LogOptions
+
+    private var store: StoreOption { keyFolder.store }
+
+    func validate() throws {
+        if curve, insecure { throw ValidationError("give either --curve or --insecure, not both") }
+    }
 
     func run() throws {
         try log.start(default: .info)
@@ -35,9 +49,27 @@ struct ServeCommand: ParsableCommand {
             logger: Logger(label: "coordinator"))
         configuration.bind = Environment.setting(bind, "BIND") ?? ServeCommand.defaultAddress
         configuration.blobBind = Environment.setting(blobBind, "BLOB_BIND")
-        let service = try CoordinatorService(configuration, signals: signals)
+        configuration.protection = try protection(
+            of: [configuration.bind] + [configuration.blobBind].compactMap(\.self))
+        let hangup = try HangupSignal()
+        let service = try CoordinatorService(configuration, signals: signals, hangup: hangup)
         Console.shared.say("coordinator at \(service.endpoint), store \(store.directory)")
         _ = try service.run()
+    }
+
+    private func protection(of addresses: [String]) throws -> Protection {
+        let isOpen = !addresses.allSatisfy(Loopback.contains)
+        if insecure {
+            if isOpen { Insecure.warn("whoever can reach this coordinator may do everything") }
+            return .none
+        }
+        let folder = keyFolder.folder
+        guard curve || isOpen && folder.hasServerKey else { return .loopback }
+        if try folder.allowList().entries.isEmpty {
+            Console.shared.say(
+                "no key is authorised yet, so nobody will come in: `tombola keys generate NAME --role worker`")
+        }
+        return .keys(folder)
     }
 }
 

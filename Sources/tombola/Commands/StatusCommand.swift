@@ -10,12 +10,13 @@ struct StatusCommand: ParsableCommand {
 
     @OptionGroup var store: StoreOption
     @OptionGroup var connect: ConnectOption
+    @OptionGroup var peer: PeerOptions
     @OptionGroup var data: DataOption
     @OptionGroup var output: OutputOptions
 
     func run() throws {
         if let endpoint = try connect.endpoint(besides: store) {
-            let status = try RemoteCoordinator(endpoint).status()
+            let status = try RemoteCoordinator(endpoint, peer).status()
             return output.json ? try Output.json(status) : StatusText.print(status)
         }
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))

@@ -13,11 +13,13 @@ struct SubmitCommand: ParsableCommand {
     @Flag(help: "Go on with more than a million runs.")
     var yes = false
 
+    @OptionGroup var peer: PeerOptions
     @OptionGroup var output: OutputOptions
 
     func run() throws {
         let text = try SpecFile.read(spec)
-        let coordinator = try RemoteCoordinator(Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress)
+        let endpoint = Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress
+        let coordinator = try RemoteCoordinator(endpoint, peer)
         let reply = try coordinator.submit(SubmitRequest(file: spec, spec: text, consents: yes))
         if output.json { return try Output.json(reply) }
         Output.facts(PlanText.facts(reply.plan))

@@ -11,12 +11,14 @@ struct WatchCommand: ParsableCommand {
     @Option(help: "The coordinator's address (TOMBOLA_CONNECT; default: \(ServeCommand.defaultAddress)).")
     var connect: String?
 
+    @OptionGroup var peer: PeerOptions
     @OptionGroup var output: OutputOptions
 
     private static let lookMilliseconds: Int64 = 500
 
     func run() throws {
-        let coordinator = try RemoteCoordinator(Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress)
+        let endpoint = Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress
+        let coordinator = try RemoteCoordinator(endpoint, peer)
         let signals = try StopSignals()
         var reporter = ProgressReporter()
         defer { reporter.end() }

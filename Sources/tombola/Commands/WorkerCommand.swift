@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordination
 import Foundation
+import Keys
 import Logging
 import WorkerService
 import ZeroMQ
@@ -31,6 +32,7 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: "End after this many seconds without work (TOMBOLA_IDLE_EXIT; default: never).")
     var idleExit: Int?
 
+    @OptionGroup var peer: PeerOptions
     @OptionGroup var log: LogOptions
 
     func run() throws {
@@ -44,6 +46,7 @@ struct WorkerCommand: ParsableCommand {
             name: Environment.setting(name, "NAME") ?? WorkerCommand.hostName,
             slots: try Environment.setting(slots, "SLOTS", in: 1...1_024) ?? UsableCores.count,
             slotCommand: [ChildProcess.executable, "slot"], logger: Logger(label: "worker"))
+        configuration.security = try peer.security(for: endpoint, as: .worker)
         if let seconds = try Environment.setting(idleExit, "IDLE_EXIT", in: 1...31_536_000) {
             configuration.settings.idleExitMilliseconds = Int64(seconds) * 1_000
         }
