@@ -178,7 +178,7 @@ import Testing
             #expect(coordinator.errors.contains("store/keys/authorized:1:"), "\(coordinator.errors)")
             try Data(good.utf8).write(to: list)
 
-            let spec = try TestSweep.write(TestSweep.tiny(branches: "[]"), in: folder)
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 40, branches: "[]"), in: folder)
             let submitted = try await Program.run(["submit", spec] + client, in: folder)
             #expect(submitted.status == 0, "\(submitted.errors)")
             let good1 = try worker("gpu")
@@ -194,7 +194,7 @@ import Testing
     func runBesideKeys() async throws {
         try await withFolder { folder in
             _ = try await run("keys", "generate", "gpu", "--role", "worker", "--store", "elsewhere", in: folder)
-            let spec = try TestSweep.write(TestSweep.tiny(branches: "[]"), in: folder)
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 40, branches: "[]"), in: folder)
             let result = try await Program.run(
                 ["run", spec, "--json"], in: folder,
                 environment: ["TOMBOLA_KEY": folder.appending(path: "elsewhere/keys/gpu.key").path()])
