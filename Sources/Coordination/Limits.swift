@@ -18,6 +18,9 @@ public enum Limits {
     public static let chunkBytes = 1024 * 1024
     /// Of one blob, asked for and not here yet.
     public static let chunksInFlight = 4
+    /// Blobs that the coordinator pulls at once, from all workers and from one.
+    public static let pulls = 16
+    public static let pullsPerWorker = 8
     /// Chunks that wait to be sent to one peer; what it asks for beyond them is dropped, and it asks again.
     public static let chunksQueuedPerPeer = 64
     public static let blobBytes = 64 << 30
@@ -25,8 +28,12 @@ public enum Limits {
     public static let clientBodyBytes = 64 << 20
     /// Messages of one peer that have come to the coordinator and wait to be read; TCP holds the peer back meanwhile.
     public static let messagesUnreadPerPeer = 64
+    /// Requests of clients that wait for an answer that takes long; more are refused, to be made again later.
+    public static let requestsWaiting = 64
     public static let slotsPerWorker = 1024
     public static let workers = 10_000
+    /// File descriptors that the coordinator keeps for its own files: with fewer left it listens to nobody new.
+    public static let descriptorsKept = 128
     /// Results of one task whose blobs are being pulled at the same time.
     public static let claimsPerTask = 8
     /// Results a worker keeps until they are acknowledged; with more it takes no new task.

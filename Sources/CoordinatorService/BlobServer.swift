@@ -49,8 +49,10 @@ final class BlobServer: Sendable {
                 options.unreadMessages = Limits.chunksQueuedPerPeer
                 options.security = gate.security
                 let socket = try Socket(.router, options: options, context: context)
-                bound.set(.success(try socket.bind(endpoint)))
-                Loop(socket: socket, folder: folder, gate: gate, commands: commands, events: events).run()
+                let endpoint = try socket.bind(endpoint)
+                bound.set(.success(endpoint))
+                Loop(socket: socket, endpoint: endpoint, folder: folder, gate: gate, commands: commands, events: events)
+                    .run()
             } catch {
                 bound.set(.failure(error))
             }
@@ -69,8 +71,6 @@ final class BlobServer: Sendable {
 
 /// What the blob thread owns.
 private final class Loop {
-    /// Blobs pulled at once, over all workers; each has `Limits.chunksInFlight` chunks on their way.
-    static let maximumDownloads = 16
     static let messagesPerTurn = 256
     /// Several of a worker's hellos.
     static let silenceMilliseconds: Int64 = 60_000
@@ -83,6 +83,7 @@ private final class Loop {
     }
 
     private let socket: Socket
+    private var door: Door
     private let folder: ArtifactFolder
     private let gate: Gate
     private let commands: Mailbox<BlobServer.Command>
@@ -91,15 +92,17 @@ private final class Loop {
     private var routes: [WorkerID: [UInt8]] = [:]
     private var heardAt: [WorkerID: Instant] = [:]
     private var active: [Digest: Active] = [:]
-    /// Waits for its turn: `maximumDownloads` are under way, or one of the same blob from another worker.
+    /// Waits for its turn: as many as may be are under way, or one of the same blob from another worker.
     private var waiting: [BlobPull] = []
     private var isStopping = false
 
     init(
-        socket: consuming Socket, folder: ArtifactFolder, gate: Gate, commands: Mailbox<BlobServer.Command>,
+        socket: consuming Socket, endpoint: String, folder: ArtifactFolder, gate: Gate,
+        commands: Mailbox<BlobServer.Command>,
         events: Mailbox<BlobServer.Event>
     ) {
         self.socket = socket
+        door = Door(endpoint, at: Instant(milliseconds: MonotonicClock.milliseconds))
         self.folder = folder
         self.gate = gate
         self.commands = commands
@@ -120,8 +123,10 @@ private final class Loop {
         var poller = Poller()
         _ = poller.watch(readable: commands.doorbell.descriptor)
         _ = poller.watch(socket)
-        let wakeUpAt = active.values.compactMap(\.wakeUpAt).min()
-        _ = try poller.wait(milliseconds: wakeUpAt.map { max(0, $0.since(now)) })
+        let wakeUpAt = active.values.compactMap(\.wakeUpAt).reduce(door.nextLook, min)
+        _ = try poller.wait(milliseconds: max(0, wakeUpAt.since(now)))
+        // The control socket is short of them at the same time, and says so.
+        _ = door.tend(socket, at: now)
         for command in commands.takeAll() { handle(command) }
         for _ in 0..<Loop.messagesPerTurn {
             guard let (frames, sender) = try socket.receiveWithSender() else { break }
@@ -150,10 +155,13 @@ private final class Loop {
 
     private func beginWaiting() {
         var index = 0
-        while active.count < Loop.maximumDownloads, index < waiting.count {
+        while active.count < Limits.pulls, index < waiting.count {
             let pull = waiting[index]
-            // The same blob from another worker: if that pull succeeds, this one is answered at once.
-            if active[pull.digest] != nil {
+            // The same blob from another worker: if that pull succeeds, this one is answered at once. And a slow worker with
+            // much to deliver must not keep the others waiting.
+            if active[pull.digest] != nil
+                || active.values.count(where: { $0.worker == pull.worker }) >= Limits.pullsPerWorker
+            {
                 index += 1
                 continue
             }

@@ -16,6 +16,8 @@ struct Submissions {
     var tasksWereAdded = false
     /// At the desk.
     var underWay = 0
+    /// Answers that clients wait for from the desk.
+    var clientsWaiting = 0
     /// Tasks given out while something is planned: the plan may believe that they can still be asked for more.
     var startedMeanwhile: Set<TaskKey> = []
 
@@ -55,14 +57,22 @@ extension CoordinatorLoop {
                 asker, status: 2,
                 "this coordinator does not know “\(request.verb)”, only \(known): use the same version of tombola")
         }
-        switch verb {
-        case .status:
-            reply(currentStatus(at: CoordinatorLoop.now), to: asker)
-        case .submit:
-            beginSubmission(try decode(SubmitRequest.self, request), asker)
-        case .leaderboard:
-            desk.post(.leaderboard(try decode(LeaderboardRequest.self, request), asker))
+        if verb == .status { return reply(currentStatus(at: CoordinatorLoop.now), to: asker) }
+        guard submissions.clientsWaiting < Limits.requestsWaiting else {
+            return refuse(
+                asker, status: 1, "\(Limits.requestsWaiting) requests wait for their answers already: try again later")
         }
+        switch verb {
+        case .status: break
+        case .submit: beginSubmission(try decode(SubmitRequest.self, request), asker)
+        case .leaderboard: ask(.leaderboard(try decode(LeaderboardRequest.self, request), asker), for: asker)
+        }
+    }
+
+    /// Gives the desk a job whose answer `asker` waits for.
+    private func ask(_ job: Desk.Job, for asker: Asker) {
+        if case .client = asker { submissions.clientsWaiting += 1 }
+        desk.post(job)
     }
 
     private func decode<Body: Decodable>(_ type: Body.Type, _ request: ClientRequest) throws(WireError) -> Body {
@@ -73,10 +83,11 @@ extension CoordinatorLoop {
 
     func beginSubmission(_ request: SubmitRequest, _ asker: Asker, tries: Int = 0) {
         submissions.underWay += 1
-        desk.post(.submit(request, asker, tries: tries))
+        ask(.submit(request, asker, tries: tries), for: asker)
     }
 
     func receive(_ event: Desk.Event) throws(CoordinatorServiceError) {
+        if case .client = event.asker { submissions.clientsWaiting -= 1 }
         switch event {
         case .restored(var progress):
             progress.note(coordinator.state)

@@ -35,6 +35,7 @@ final class CoordinatorLoop {
 
     var coordinator: Coordinator
     var control: Socket?
+    private var door: Door
     /// What this turn has decided and not done yet.
     var batch = Coordinator.Outcome()
     var wakeUpAt: Instant?
@@ -69,6 +70,7 @@ final class CoordinatorLoop {
         } catch { throw .socket(error.description) }
         let socket = try CoordinatorLoop.listen(at: address, gate, context)
         endpoint = socket.endpoint
+        door = Door(endpoint, at: CoordinatorLoop.now)
         let blobs = blobAddress ?? address.blob(besideBound: BindAddress.port(ofBound: socket.endpoint))
         do {
             self.blobs = try BlobServer(endpoint: blobs.text, folder: store.artifacts, gate: gate, context: context)
@@ -161,13 +163,26 @@ final class CoordinatorLoop {
         if let wakeUpAt, wakeUpAt <= CoordinatorLoop.now { apply(.wake) }
         try flush()
         report()
+        tendDoor()
         endIfDone()
         try flush()
     }
 
     private var nextDeadline: Instant {
-        let deadlines = [wakeUpAt, stopDeadline, reporting.nextAt].compactMap { $0 }
-        return deadlines.min() ?? CoordinatorLoop.now.advanced(byMilliseconds: 60_000)
+        [wakeUpAt, stopDeadline, reporting.nextAt].compactMap { $0 }.reduce(door.nextLook, min)
+    }
+
+    private func tendDoor() {
+        switch door.tend(control!, at: CoordinatorLoop.now) {
+        case .closed(let free):
+            logger.error(
+                """
+                the coordinator has only \(free) file descriptors left and listens to nobody new until connections end; \
+                raise its limit (ulimit -n), or see who connects
+                """)
+        case .opened: logger.notice("the coordinator listens again")
+        case nil: break
+        }
     }
 
     /// Lets the coordinator decide; `flush` does what it decided.

@@ -2,6 +2,7 @@ import Coordination
 import Keys
 import Logging
 import Lottery
+import Sweeps
 
 /// What a coordinator process is told at its start.
 public struct CoordinatorServiceConfiguration: Sendable {
@@ -13,6 +14,8 @@ public struct CoordinatorServiceConfiguration: Sendable {
     public var blobBind: String?
     public var protection = Protection.loopback
     public var settings = CoordinatorSettings()
+    /// Tasks that one sweep may have.
+    public var tasksPerSubmission = Plan.tasksAtMost
     /// What this build can train.
     public var vocabulary: Vocabulary
     public var data: DataAccess

@@ -39,6 +39,7 @@ public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConv
 /// Why a sweep was not taken on; nothing of it was stored.
 public enum SubmissionError: Error, Sendable, CustomStringConvertible {
     case spec(SpecError)
+    case tooManyTasks(PlanLimitError)
     /// The store has a sweep of this name with another spec.
     case changedSpec(name: String)
     /// A data set is missing or damaged; the sentence is the data catalog's.
@@ -52,6 +53,7 @@ public enum SubmissionError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .spec(let error): error.description
+        case .tooManyTasks(let error): error.description
         case .changedSpec(let name):
             "the sweep “\(name)” is in this store with another spec, and what was begun is not changed: give the changed spec a new name "
                 + "(or, once this version knows it, add to the sweep with `extend`)"
@@ -65,7 +67,7 @@ public enum SubmissionError: Error, Sendable, CustomStringConvertible {
     /// 2 where the user's spec is at fault, 1 where the machine is.
     public var exitStatus: Int {
         switch self {
-        case .spec, .changedSpec: 2
+        case .spec, .tooManyTasks, .changedSpec: 2
         case .data, .store, .stopped, .failed: 1
         }
     }

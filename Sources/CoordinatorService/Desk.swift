@@ -35,6 +35,17 @@ final class Desk: Sendable {
         case failed(reason: String, Asker)
         /// A sweep of an earlier start cannot be planned by this version; its tasks go on all the same.
         case unplannable(sweep: String, reason: String)
+
+        /// Whose request this answers; nil for the coordinator's own.
+        var asker: Asker? {
+            switch self {
+            case .planned(let submission): submission.asker
+            case .refused(_, let asker), .leaderboards(_, let asker), .noSuchSweep(_, _, let asker),
+                .failed(_, let asker):
+                asker
+            case .restored, .ranked, .unranked, .unplannable: nil
+            }
+        }
     }
 
     let events: Mailbox<Event>
@@ -189,7 +200,7 @@ private final class DeskLoop {
         var failure: SubmissionError?
         do {
             let plan = try Plan(
-                sweep: sweep, vocabulary: configuration.vocabulary,
+                sweep: sweep, vocabulary: configuration.vocabulary, maximumTasks: configuration.tasksPerSubmission,
                 dataDigest: { name in
                     do {
                         let digest = try configuration.data.digest(name)
@@ -214,6 +225,8 @@ private final class DeskLoop {
             throw error
         } catch let error as SpecError {
             throw .spec(error)
+        } catch let error as PlanLimitError {
+            throw .tooManyTasks(error)
         } catch {
             throw .failed(String(describing: error))
         }

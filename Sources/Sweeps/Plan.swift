@@ -24,15 +24,19 @@ public struct Plan: Sendable {
         var forecast: PruningForecast
     }
 
+    /// Tasks above which a sweep is refused before the rest of it is planned: it would not fit in memory.
+    public static let tasksAtMost = 50_000_000
+
     /// - Parameters:
+    ///   - maximumTasks: with more it throws `PlanLimitError`.
     ///   - dataDigest: content digest of a data set by name; what it throws is thrown on.
     ///   - known: what the store holds of a task, nil if nothing. A checkpoint that nobody kept gets a replay task.
     public init(
-        sweep: Sweep, vocabulary: Vocabulary, dataDigest: (String) throws -> Digest,
-        known: (TaskKey) -> KnownTask? = { _ in nil }
+        sweep: Sweep, vocabulary: Vocabulary, maximumTasks: Int = Plan.tasksAtMost,
+        dataDigest: (String) throws -> Digest, known: (TaskKey) -> KnownTask? = { _ in nil }
     ) throws {
         var builder = PlanBuilder(sweep: sweep, vocabulary: vocabulary)
-        try builder.addAllRuns(dataDigest: dataDigest, known: known)
+        try builder.addAllRuns(maximumTasks: maximumTasks, dataDigest: dataDigest, known: known)
         builder.setPriorities()
         self.sweep = sweep
         tasks = builder.tasks
@@ -55,6 +59,17 @@ public struct Plan: Sendable {
 
     /// Survivors that each level of a point will have.
     public func forecast(point: Int) -> PruningForecast { chains[Int(chainOfRun[point * sweep.replicates])].forecast }
+}
+
+/// A sweep has more tasks than a plan may have.
+public struct PlanLimitError: Error, Hashable, Sendable, CustomStringConvertible {
+    public var sweep: String
+    public var maximumTasks: Int
+
+    public var description: String {
+        "the sweep “\(sweep)” has more than \(maximumTasks.grouped) tasks; shorten an axis or the chains, or make several "
+            + "sweeps"
+    }
 }
 
 /// One run as indices into `Plan.tasks`.

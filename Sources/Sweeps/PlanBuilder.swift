@@ -53,7 +53,9 @@ struct PlanBuilder {
         }
     }
 
-    mutating func addAllRuns(dataDigest: (String) throws -> Digest, known: (TaskKey) -> KnownTask?) throws {
+    mutating func addAllRuns(
+        maximumTasks: Int, dataDigest: (String) throws -> Digest, known: (TaskKey) -> KnownTask?
+    ) throws {
         var digests: [String: Digest] = [:]
         chainOfRun.reserveCapacity(sweep.runCount)
         for point in sweep.points {
@@ -71,6 +73,9 @@ struct PlanBuilder {
                     addChain(
                         settings.pruning, recipe: pruned, dense: denseIndex, seeds: seeds, forecast: forecast,
                         known: known))
+                guard tasks.count <= maximumTasks else {
+                    throw PlanLimitError(sweep: sweep.name, maximumTasks: maximumTasks)
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ extension Wire {
         guard envelope.kind == .clientRequest else { return .worker(try workerMessage(envelope)) }
         var reader = ByteReader(envelope.header)
         let id = try reader.integer(UInt64.self)
-        let verb = try reader.text(limit: Limits.nameBytes)
+        let verb = try reader.name("a verb")
         try reader.finish()
         return .client(ClientRequest(id: id, verb: verb, body: envelope.payload))
     }

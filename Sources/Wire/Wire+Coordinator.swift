@@ -44,7 +44,7 @@ extension Wire {
 
     private static func welcome(_ header: [UInt8]) throws(WireError) -> Welcome {
         let welcome = try fromJSON(Welcome.self, header)
-        guard welcome.store.text.utf8.count <= Limits.nameBytes else { throw .malformed("the store's id is too long") }
+        try check(name: welcome.store.text, "the store's id")
         guard (0...65_535).contains(welcome.blobEndpointPort) else {
             throw .malformed("\(welcome.blobEndpointPort) is no port")
         }
@@ -72,7 +72,7 @@ extension Wire {
         let id = try reader.attemptID()
         let sequence = try reader.integer(UInt64.self)
         let inputs = try reader.list(limit: Limits.inputsPerTask) { reader throws(WireError) in
-            ResolvedInput(name: try reader.text(limit: Limits.nameBytes), digest: try reader.digest())
+            ResolvedInput(name: try reader.name("an input's name"), digest: try reader.digest())
         }
         try reader.finish()
         return Assignment(id: id, sequence: sequence, inputs: inputs, payload: envelope.payload)
@@ -89,7 +89,7 @@ extension Wire {
 
     private static func beatAck(_ header: [UInt8]) throws(WireError) -> BeatAck {
         var reader = ByteReader(header)
-        let store = StoreID(try reader.text(limit: Limits.nameBytes))
+        let store = StoreID(try reader.name("the store's id"))
         let generation = Generation(nonce: try reader.integer(UInt64.self))
         let revoked = try reader.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in
             try reader.attemptID()
@@ -112,7 +112,7 @@ extension Wire {
 
     private static func resultAck(_ header: [UInt8]) throws(WireError) -> ResultAck {
         var reader = ByteReader(header)
-        let store = StoreID(try reader.text(limit: Limits.nameBytes))
+        let store = StoreID(try reader.name("the store's id"))
         let id = try reader.attemptID()
         let verdict: ResultAck.Verdict
         switch try reader.integer(UInt8.self) {

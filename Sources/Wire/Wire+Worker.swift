@@ -33,7 +33,8 @@ extension Wire {
             guard header.reason.utf8.count <= Limits.reasonBytes else { throw .malformed("the reason is too long") }
             try check(header.id)
             return .failure(
-                FailureReport(worker: header.worker, id: header.id, reason: header.reason, isFinal: header.isFinal))
+                FailureReport(
+                    worker: header.worker, id: header.id, reason: printable(header.reason), isFinal: header.isFinal))
         case .goodbye:
             let worker = try fromJSON(WorkerID.self, envelope.header)
             try check(worker)
@@ -90,7 +91,8 @@ extension Wire {
         try lists.finish()
         return Hello(
             worker: header.worker, incarnation: header.incarnation, counter: header.counter, slots: header.slots,
-            running: running, finished: finished, datasets: datasets, host: header.host, processID: header.processID)
+            running: running, finished: finished, datasets: datasets, host: printable(header.host),
+            processID: header.processID)
     }
 
     /// worker, incarnation u64, last sequence u64, slots u16, attempts with steps (52 bytes each).
@@ -141,7 +143,7 @@ extension Wire {
         guard seconds.isFinite, seconds >= 0 else { throw .malformed("\(seconds) seconds") }
         let outputs = try reader.list(limit: Limits.outputsPerTask) { reader throws(WireError) in
             TaskOutput(
-                name: OutputName(try reader.text(limit: Limits.nameBytes)), digest: try reader.digest(),
+                name: OutputName(try reader.name("an output's name")), digest: try reader.digest(),
                 byteCount: try reader.count(in: 0...Limits.blobBytes, "a blob's size"))
         }
         try reader.finish()
@@ -180,9 +182,11 @@ extension ByteReader {
         RunningAttempt(id: try attemptID(), step: try count(in: 0...Limits.step, "a step"))
     }
 
-    mutating func workerID() throws(WireError) -> WorkerID {
-        let worker = WorkerID(try text(limit: Limits.nameBytes))
-        try Wire.check(worker)
-        return worker
+    mutating func workerID() throws(WireError) -> WorkerID { WorkerID(try name("a worker's name")) }
+
+    mutating func name(_ what: StaticString) throws(WireError) -> String {
+        let name = try text(limit: Limits.nameBytes)
+        try Wire.check(name: name, what)
+        return name
     }
 }

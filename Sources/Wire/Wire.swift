@@ -90,7 +90,7 @@ public enum Wire {
     /// The reason of a `refused` of any version.
     static func reason(in frames: [[UInt8]]) -> String {
         guard frames.count > 1 else { return "no reason given" }
-        return String(decoding: frames[1].prefix(Limits.reasonBytes), as: UTF8.self)
+        return printable(String(decoding: frames[1].prefix(Limits.reasonBytes), as: UTF8.self))
     }
 
     /// The `refused` that a peer of any version can read, worker or client.

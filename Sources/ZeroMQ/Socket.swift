@@ -36,6 +36,9 @@ public struct Socket: ~Copyable {
         return String(decoding: text.prefix(while: { $0 != 0 }).map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
+    /// Stops listening at what `bind` returned. Connections that are there stay.
+    public borrowing func unbind(_ endpoint: String) throws(ZMQError) { try check(zmq_unbind(handle, endpoint)) }
+
     /// Begins to connect, in the background and again after each loss. Throws only if `endpoint` cannot be read.
     public borrowing func connect(_ endpoint: String) throws(ZMQError) {
         try allowIPv6(for: endpoint)

@@ -273,6 +273,39 @@ struct CoordinatorSessionTests {
         #expect(bench.disk.records[key(1)]?.losses == 0)
     }
 
+    @Test("Who is expelled is sent nothing more, its task goes to another at once, and its results do not count")
+    func expelled() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.join("b")
+        let outcome = bench.handle(.expelled(RouteID("a")))
+        #expect(outcome.ended == [.released] && outcome.started == [attempt(1, 2)])
+        #expect(outcome.messages.allSatisfy { $0.to == RouteID("b") })
+        #expect(!bench.coordinator.hasSession(RouteID("a")) && bench.coordinator.hasSession(RouteID("b")))
+        #expect(bench.disk.records[key(1)]?.losses == 0)
+        // Nobody was there: nothing happens.
+        #expect(bench.handle(.expelled(RouteID("c"))).notices.isEmpty)
+    }
+
+    @Test("A worker beyond the limit is refused with a sentence, and has room once another has left")
+    func tooManyWorkers() {
+        var bench = Bench()
+        func hello(_ number: Int) -> [CoordinatorMessage] {
+            let worker = WorkerID("w\(number)")
+            let hello = Hello(
+                worker: worker, incarnation: 1, counter: 1, slots: 1, running: [], finished: [], datasets: [],
+                host: "h",
+                processID: 1)
+            return bench.coordinator.handle(.worker(RouteID(worker), .hello(hello)), at: bench.now).messages.map(
+                \.message)
+        }
+        for number in 0..<Limits.workers { _ = hello(number) }
+        #expect(hello(-1) == [.refused(reason: "the coordinator has its \(Limits.workers) workers already")])
+        bench.handle(.worker(RouteID("w7"), .goodbye("w7")))
+        guard case .welcome? = hello(-1).first else { return #expect(Bool(false), "no room") }
+    }
+
     @Test("A route without anybody gets no tasks, and its worker resumes on another")
     func unreachable() {
         var bench = Bench()

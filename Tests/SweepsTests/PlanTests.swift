@@ -48,6 +48,16 @@ import Testing
         #expect(plan.tasks.map(\.priority) == [300, 200, 100, 100, 100, 100, 100, 160 + 20, 80, 80, 100, 80])
     }
 
+    @Test("A sweep of more tasks than a plan may have is refused; one of just as many is not")
+    func tooManyTasks() throws {
+        let small = try sweep("name: a\npruning: {levels: 3}\nreplicates: 2")
+        func planned(_ maximum: Int) throws -> Plan {
+            try Plan(sweep: small, vocabulary: testVocabulary, maximumTasks: maximum, dataDigest: { Digest.of($0.utf8) })
+        }
+        #expect(try planned(8).tasks.count == 8)
+        #expect(throws: PlanLimitError.self) { _ = try planned(7) }
+    }
+
     @Test("Keys of a plan stay what they were; a changed key orphans every stored result")
     func goldenKeys() throws {
         let plan = try plan("name: a\npruning: {levels: 1}\nbranches: [random-reinit, random-mask]")

@@ -190,6 +190,60 @@ import Testing
         }
     }
 
+    @Test(
+        "Those who only knock cannot take the coordinator's file descriptors, and once they are gone it listens again")
+    func descriptors() async throws {
+        try await withFolder { folder in
+            let shell = Process()
+            shell.executableURL = URL(filePath: "/bin/sh")
+            shell.arguments = [
+                "-c",
+                "ulimit -n 256; exec '\(Program.path)' serve --store store --bind 'tcp://127.0.0.1:*' 2>serve.err",
+            ]
+            shell.currentDirectoryURL = folder
+            try shell.run()
+            defer { kill(shell.processIdentifier, SIGKILL) }
+            func errors() -> String {
+                FileManager.default.contents(atPath: folder.appending(path: "serve.err").path())
+                    .map { String(decoding: $0, as: UTF8.self) } ?? ""
+            }
+            try await until("it serves") { errors().contains("coordinator at tcp://") }
+            let port = try #require(
+                errors().firstMatch(of: #/coordinator at tcp:\/\/127.0.0.1:(\d+),/#).flatMap { UInt16($0.1) })
+            var knocks: [Int32] = []
+            defer { for knock in knocks { close(knock) } }
+            // New ones all the time, since those that do not greet are dropped after seconds.
+            try await until("it listens to nobody new") {
+                for _ in 0..<20 where knocks.count < 800 {
+                    if let knock = self.knock(at: port) { knocks.append(knock) }
+                }
+                return errors().contains("listens to nobody new")
+            }
+            for knock in knocks { close(knock) }
+            knocks = []
+            try await until("it listens again") { errors().contains("listens again") }
+            let status = try await run("status", "--connect", "tcp://127.0.0.1:\(port)", in: folder)
+            #expect(status.status == 0, "\(status.errors)")
+            #expect(shell.isRunning)
+        }
+    }
+
+    /// A TCP connection that says nothing.
+    private func knock(at port: UInt16) -> Int32? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
+        }
+        if status == 0 { return descriptor }
+        close(descriptor)
+        return nil
+    }
+
     @Test("tombola run goes on without keys where the environment names one for another coordinator")
     func runBesideKeys() async throws {
         try await withFolder { folder in

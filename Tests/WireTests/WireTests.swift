@@ -118,6 +118,82 @@ struct WireTests {
         #expect(throws: WireError.foreign) { try Wire.decodeRequest([]) }
     }
 
+    @Test(
+        "A name that could be a path or steer a terminal is refused, wherever it stands",
+        arguments: [
+            "../x", "/etc/passwd", "a/b", ".", "..", "", "a\u{0}b", "a\nb", "\u{1B}[2J", "\u{9B}2J", "\u{7F}",
+        ])
+    func hostileNames(_ name: String) throws {
+        // The name stands where a harmless one of its length was encoded.
+        let count = name.utf8.count
+        let harmless = String(repeating: "N", count: count)
+        func expectRefused(_ frames: [[UInt8]], _ decode: ([[UInt8]]) throws -> Void) throws {
+            var frames = frames
+            if count > 0 {
+                let range = try #require(frames[1].firstRange(of: Array(harmless.utf8)))
+                frames[1].replaceSubrange(range, with: Array(name.utf8))
+            }
+            #expect(throws: WireError.self) { try decode(frames) }
+        }
+        let named = WorkerID(harmless)
+        let output = TaskOutput(name: OutputName(harmless), digest: key.digest, byteCount: 1)
+        try expectRefused(
+            Wire.encode(.beat(Beat(worker: named, incarnation: 1, holding: [], lastSequence: 0, slots: 1)))
+        ) { _ = try Wire.decodeWorkerMessage($0) }
+        try expectRefused(
+            Wire.encode(
+                .result(
+                    ResultReport(
+                        worker: worker, id: id, result: WorkResult(outputs: [output], summary: [], seconds: 1))))
+        ) { _ = try Wire.decodeWorkerMessage($0) }
+        try expectRefused(Wire.encode(BlobMessage.hello(named))) { _ = try Wire.decodeBlobMessage($0) }
+        try expectRefused(
+            Wire.encode(
+                .task(
+                    Assignment(
+                        id: id, sequence: 1, inputs: [ResolvedInput(name: harmless, digest: key.digest)], payload: [])))
+        ) { _ = try Wire.decodeCoordinatorMessage($0) }
+        try expectRefused(Wire.encode(ClientRequest(id: 1, verb: harmless, body: []))) {
+            _ = try Wire.decodeRequest($0)
+        }
+        // In JSON, where the name is written with its escapes.
+        #expect(throws: WireError.self) { try Wire.decodeWorkerMessage(Wire.encode(.goodbye(WorkerID(name)))) }
+    }
+
+    @Test("A name above the limit is refused")
+    func longNames() {
+        let long = WorkerID(String(repeating: "n", count: Limits.nameBytes + 1))
+        #expect(throws: WireError.self) { try Wire.decodeWorkerMessage(Wire.encode(.goodbye(long))) }
+    }
+
+    @Test("Reasons and hosts keep their words and lose what steers a terminal")
+    func steering() throws {
+        let said = "line 1\nline 2\t\u{1B}[31mred\u{9B}0m"
+        let report = FailureReport(worker: worker, id: id, reason: said, isFinal: false)
+        guard case .failure(let failure) = try Wire.decodeWorkerMessage(Wire.encode(.failure(report))) else {
+            return #expect(Bool(false))
+        }
+        #expect(failure.reason == "line 1\nline 2\t?[31mred?0m")
+        #expect(
+            try Wire.decodeCoordinatorMessage(Wire.encodeRefusal(reason: said))
+                == .refused(reason: "line 1\nline 2\t?[31mred?0m"))
+    }
+
+    @Test("Frames above their limits are refused: header, payload, chunk, count of frames")
+    func frameLimits() {
+        let long = [UInt8](repeating: 7, count: Limits.headerBytes + 1)
+        var beat = Wire.encode(
+            .beat(Beat(worker: worker, incarnation: 1, holding: [], lastSequence: 0, slots: 1)) as WorkerMessage)
+        beat[1] = long
+        var result = Wire.encode(workerMessages[2])
+        result[2] = [UInt8](repeating: 7, count: Limits.summaryBytes + 1)
+        var chunk = Wire.encode(blobMessages[2])
+        chunk[2] = [UInt8](repeating: 7, count: Limits.chunkBytes + 1)
+        let many = Wire.encode(workerMessages[4]) + [[1]]
+        for frames in [beat, result, many] { #expect(throws: WireError.self) { try Wire.decodeRequest(frames) } }
+        #expect(throws: WireError.self) { try Wire.decodeBlobMessage(chunk) }
+    }
+
     @Test("Flipped bits and cut frames never trap, and what decodes can be encoded again")
     func mutations() throws {
         var all = workerMessages.map { Wire.encode($0) } + coordinatorMessages.map { Wire.encode($0) }
