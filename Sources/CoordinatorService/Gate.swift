@@ -81,7 +81,7 @@ final class Gate: Sendable {
     private static func unknown(_ sender: CurvePublicKey?) -> Refusal {
         Refusal(
             reason:
-                "the key \(sender.map { "\($0) " } ?? "")is not authorised (any more); `tombola keys authorize` at the "
+                "the key \(sender.map { "\($0) " } ?? "")is not authorised any more; `tombola keys authorize` at the "
                 + "coordinator lets it in")
     }
 

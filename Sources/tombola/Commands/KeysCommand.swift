@@ -53,7 +53,7 @@ struct KeysCommand: ParsableCommand {
             }
             Output.facts([("key file", path), ("role", role.rawValue), ("public key", key.text)])
             Console.shared.say("authorised; bring the file to \(name) by a safe way and name it there with --key")
-            KeysCommand.remindOfSIGHUP()
+            KeysCommand.remindOfSIGHUP(folder)
         }
 
         private struct Made: Encodable {
@@ -91,7 +91,7 @@ struct KeysCommand: ParsableCommand {
             }
             try folder.folder.authorize(AllowList.Entry(role: role, name: name, publicKey: file.publicKey))
             Console.shared.say("\(name) is authorised as \(role.rawValue)")
-            KeysCommand.remindOfSIGHUP()
+            KeysCommand.remindOfSIGHUP(folder)
         }
     }
 
@@ -109,7 +109,7 @@ struct KeysCommand: ParsableCommand {
             let name = try KeyName(name)
             try folder.folder.revoke(name)
             Console.shared.say("\(name) is revoked")
-            KeysCommand.remindOfSIGHUP()
+            KeysCommand.remindOfSIGHUP(folder)
         }
     }
 
@@ -154,8 +154,10 @@ struct KeysCommand: ParsableCommand {
         return try PublicKeyFile(path: argument)
     }
 
-    private static func remindOfSIGHUP() {
-        Console.shared.say("a coordinator that is running takes this up on SIGHUP: kill -HUP its process")
+    private static func remindOfSIGHUP(_ folder: KeyFolderOption) {
+        let store = folder.store.directory
+        guard FileManager.default.fileExists(atPath: "\(store)/lock") else { return }
+        Console.shared.say("a coordinator that is running takes this up on SIGHUP: kill -HUP $(cat \(store)/lock)")
     }
 }
 
