@@ -31,6 +31,8 @@ final class WorkerLoop {
     var slots: [Slot]
     /// Children that were replaced and are not reaped yet.
     var graveyard: [SlotProcess] = []
+    /// Slots whose tasks come to an empty result in this turn: see `WorkerServiceConfiguration.answersAtOnce`.
+    var answered: [Int] = []
     /// The inputs of every task that was given and may still be held.
     var inputs: [AttemptID: Set<Digest>] = [:]
     var wakeUpAt: Instant?
@@ -123,6 +125,7 @@ final class WorkerLoop {
         }
         try judgeHandshakes()
         try receiveFromCoordinator()
+        answerAtOnce()
         for event in blobs.events.takeAll() { receive(event) }
         for index in slots.indices { attend(to: index) }
         graveyard.removeAll { $0.reap() != nil }
@@ -134,6 +137,14 @@ final class WorkerLoop {
         while ending == nil, handshakes != nil, let handshake = try handshakes!.next() {
             guard let refusal = judge.judge(handshake) else { continue }
             end(.failure(.notLetIn(refusal, service.endpoint.control)))
+        }
+    }
+
+    private func answerAtOnce() {
+        while !answered.isEmpty {
+            let slots = answered
+            answered = []
+            for slot in slots { handle(.finished(slot: slot, WorkResult(outputs: [], summary: [], seconds: 0))) }
         }
     }
 
@@ -218,9 +229,11 @@ final class WorkerLoop {
             blobs.post(.connect(endpoint: service.endpoint.blob(port: welcome.blobEndpointPort)))
         case .fetch(let digest): blobs.post(.fetch(digest))
         case .dropFetch(let digest): blobs.post(.dropFetch(digest))
+        case .start(let slot, _) where service.configuration.answersAtOnce: answered.append(slot)
         case .start(let slot, let assignment): start(assignment, in: slot)
         case .kill(let slot): kill(slot)
         case .stop(let slot): stop(slot)
+        case .dropOutputs where service.configuration.answersAtOnce: break
         case .dropOutputs(let attempt, _):
             blobs.post(.release(attempt))
             forget(attempt.task)

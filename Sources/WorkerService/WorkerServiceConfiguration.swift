@@ -19,6 +19,8 @@ public struct WorkerServiceConfiguration: Sendable {
     public var slots: Int
     /// Program and arguments of a slot's child process, which speaks `SlotProtocol` on standard input and output.
     public var slotCommand: [String]
+    /// For measuring coordination: every task comes to an empty result at once, without a child process.
+    public var answersAtOnce = false
     public var settings = WorkerSettings()
     /// Artifacts that are kept beyond their use, so that they need not be fetched again.
     public var cacheByteCount = 4 << 30

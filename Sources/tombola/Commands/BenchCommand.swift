@@ -2,5 +2,8 @@ import ArgumentParser
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure this machine.", subcommands: [BenchTrainCommand.self, BenchKernelsCommand.self])
+        commandName: "bench", abstract: "Measure this machine.",
+        subcommands: [
+            BenchTrainCommand.self, BenchKernelsCommand.self, BenchTasksCommand.self, BenchTasksWorkerCommand.self,
+        ])
 }
