@@ -131,7 +131,7 @@ private final class Loop {
         for _ in 0..<Loop.messagesPerTurn {
             guard let (frames, sender) = try socket.receiveWithSender() else { break }
             // Who has no business here was told so on the control socket.
-            do { try gate.check(sender, mayActAs: .worker) } catch { continue }
+            guard gate.refusal(of: sender, actingAs: .worker) == nil else { continue }
             receive(Array(frames.dropFirst()), from: frames[0])
         }
         for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.wakeUpAt.map({ $0 <= now }) ?? false {

@@ -12,7 +12,7 @@ extension CoordinatorLoop {
         gate.reload()
         forgetOldRoutes()
         for (route, sender) in senders.sorted(by: { $0.key < $1.key }) {
-            do { try gate.check(sender, mayActAs: .worker) } catch { try receive(error, from: route) }
+            if let refusal = gate.refusal(of: sender, actingAs: .worker) { try receive(refusal, from: route) }
         }
     }
 

@@ -101,6 +101,7 @@ final class CoordinatorLoop {
 
     func run() -> Result<CoordinatorExit, CoordinatorServiceError> {
         logger.info("coordinator of store \(store.id) listens at \(endpoint), for blobs at \(blobs.endpoint)")
+        if let count = gate.keyCount { logger.info("it lets in authorised keys only, of which there are \(count)") }
         do {
             // What restoring decided goes out with the first event.
             apply(.wake)
@@ -245,31 +246,26 @@ final class CoordinatorLoop {
             do { message = try control!.receiveWithSender() } catch { throw .socket(error.description) }
             guard let message else { return }
             let route = RouteID(bytes: message.frames[0])
-            do {
-                let request = try Wire.decodeRequest(Array(message.frames.dropFirst()))
-                try receive(request, from: route, message.sender)
-            } catch let refusal as Gate.Refusal {
-                try receive(refusal, from: route)
-            } catch let error as WireError {
+            let request: Wire.Request
+            do { request = try Wire.decodeRequest(Array(message.frames.dropFirst())) } catch {
                 try receive(unreadable: error, from: route)
-            } catch let error as CoordinatorServiceError {
-                throw error
-            } catch {
-                preconditionFailure("reading a message threw \(error)")
+                continue
             }
+            try receive(request, from: route, message.sender)
         }
     }
 
-    /// - Throws: `Gate.Refusal`, `WireError`.
-    private func receive(_ request: Wire.Request, from route: RouteID, _ sender: CurvePublicKey?) throws {
+    private func receive(
+        _ request: Wire.Request, from route: RouteID, _ sender: CurvePublicKey?
+    ) throws(CoordinatorServiceError) {
         switch request {
         case .worker(let said):
-            try gate.check(sender, mayActAs: .worker)
+            if let refusal = gate.refusal(of: sender, actingAs: .worker) { return try receive(refusal, from: route) }
             if let sender { remember(sender, of: route) }
             apply(.worker(route, said))
         case .client(let request):
-            try gate.check(sender, mayActAs: .client)
-            try answer(request, from: route)
+            if let refusal = gate.refusal(of: sender, actingAs: .client) { return try receive(refusal, from: route) }
+            do { try answer(request, from: route) } catch { try receive(unreadable: error, from: route) }
         }
     }
 

@@ -10,7 +10,7 @@ import ZeroMQ
 /// on the list.
 final class Gate: Sendable {
     /// What a sender may not do, in a sentence for it.
-    struct Refusal: Error {
+    struct Refusal {
         var reason: String
     }
 
@@ -65,17 +65,15 @@ final class Gate: Sendable {
     /// How many keys may come in; nil without keys.
     var keyCount: Int? { folder == nil ? nil : list.withLock { $0.entries.count } }
 
-    /// Lets a message pass whose sender may send what only `role` may.
+    /// Why a sender may not say what only `role` may; nil if it may.
     /// - Parameter sender: nil where the connection was not asked for a key.
-    func check(_ sender: CurvePublicKey?, mayActAs role: Role) throws(Refusal) {
-        guard folder != nil else { return }
-        guard let sender, let entry = list.withLock({ $0[sender] }) else { throw Gate.unknown(sender) }
-        guard entry.role == role else {
-            throw Refusal(
-                reason:
-                    "the key “\(entry.name)” has the role \(entry.role.rawValue), and this takes a \(role.rawValue)'s: "
-                    + "make one at the coordinator with `tombola keys generate NAME --role \(role.rawValue)`")
-        }
+    func refusal(of sender: CurvePublicKey?, actingAs role: Role) -> Refusal? {
+        guard folder != nil else { return nil }
+        guard let sender, let entry = list.withLock({ $0[sender] }) else { return Gate.unknown(sender) }
+        guard entry.role != role else { return nil }
+        return Refusal(
+            reason: "the key “\(entry.name)” has the role \(entry.role.rawValue), and this takes a \(role.rawValue)'s: "
+                + "make one at the coordinator with `tombola keys generate NAME --role \(role.rawValue)`")
     }
 
     private static func unknown(_ sender: CurvePublicKey?) -> Refusal {

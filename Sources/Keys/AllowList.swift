@@ -6,6 +6,8 @@ import ZeroMQ
 /// `#` are comments. The key is last because its characters may include `#`.
 public struct AllowList: Hashable, Sendable {
     public static let maximumKeys = 20_000
+    /// What a new list's file begins with.
+    static let heading = "# Whose keys the coordinator lets in: ROLE NAME PUBLICKEY"
 
     public struct Entry: Hashable, Sendable {
         public var role: Role
@@ -19,8 +21,13 @@ public struct AllowList: Hashable, Sendable {
         }
     }
 
-    /// In the order of the file.
-    public private(set) var entries: [Entry] = []
+    /// Lines of the file, so that whoever keeps comments there finds them again.
+    private enum Line: Hashable {
+        case entry(Entry)
+        case comment(String)
+    }
+
+    private var lines: [Line] = []
     private var byKey: [CurvePublicKey: Entry] = [:]
     private var names: Set<KeyName> = []
 
@@ -30,9 +37,14 @@ public struct AllowList: Hashable, Sendable {
     /// - Parameter file: what errors call it.
     /// - Throws: `badLine`.
     public init(_ text: String, file: String) throws(KeyError) {
-        let lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }
+        var lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }
+        // What follows the last line's end is no line.
+        if lines.last?.isEmpty ?? false { lines.removeLast() }
         for (index, line) in lines.enumerated() {
-            guard !line.hasPrefix("#"), !line.allSatisfy(\.isWhitespace) else { continue }
+            if line.hasPrefix("#") || line.allSatisfy(\.isWhitespace) {
+                self.lines.append(.comment(String(line)))
+                continue
+            }
             do {
                 try add(AllowList.entry(line))
             } catch {
@@ -40,6 +52,9 @@ public struct AllowList: Hashable, Sendable {
             }
         }
     }
+
+    /// In the order of the file.
+    public var entries: [Entry] { lines.compactMap { if case .entry(let entry) = $0 { entry } else { nil } } }
 
     /// Who may come in with this key; nil: nobody.
     public subscript(key: CurvePublicKey) -> Entry? { byKey[key] }
@@ -53,8 +68,8 @@ public struct AllowList: Hashable, Sendable {
             throw .keyTaken(held.name, held.role)
         }
         guard !names.contains(entry.name) else { throw .nameTaken(entry.name) }
-        guard entries.count < AllowList.maximumKeys else { throw .tooManyKeys }
-        entries.append(entry)
+        guard byKey.count < AllowList.maximumKeys else { throw .tooManyKeys }
+        lines.append(.entry(entry))
         byKey[entry.publicKey] = entry
         names.insert(entry.name)
     }
@@ -62,16 +77,20 @@ public struct AllowList: Hashable, Sendable {
     /// The list without this name.
     /// - Throws: `unknownName`.
     public mutating func remove(_ name: KeyName) throws(KeyError) {
-        guard let index = entries.firstIndex(where: { $0.name == name }) else { throw .unknownName(name) }
-        let entry = entries.remove(at: index)
+        guard let entry = self[name] else { throw .unknownName(name) }
+        lines.removeAll { $0 == .entry(entry) }
         byKey[entry.publicKey] = nil
         names.remove(name)
     }
 
-    /// As a file, without the comments that it may have been read with.
-    public var text: String {
-        let lines = entries.map { "\($0.role.rawValue) \($0.name) \($0.publicKey)" }
-        return "# Whose keys the coordinator lets in: ROLE NAME PUBLICKEY\n" + lines.map { $0 + "\n" }.joined()
+    /// As a file.
+    public var text: String { lines.map { AllowList.text($0) + "\n" }.joined() }
+
+    private static func text(_ line: Line) -> String {
+        switch line {
+        case .entry(let entry): "\(entry.role.rawValue) \(entry.name) \(entry.publicKey)"
+        case .comment(let text): text
+        }
     }
 
     private static func entry(_ line: Substring) throws(KeyError) -> Entry {

@@ -26,7 +26,7 @@ public struct KeyFolder: Sendable {
     /// Whom the coordinator lets in. Without the file, nobody.
     /// - Throws: `badLine`; `exposed` if others could write to it.
     public func allowList() throws(KeyError) -> AllowList {
-        guard Folder.exists(allowListFile) else { return AllowList() }
+        guard Folder.exists(allowListFile) else { return try AllowList(AllowList.heading, file: allowListFile) }
         return try AllowList(SecretFile.readTrusted(allowListFile), file: allowListFile)
     }
 

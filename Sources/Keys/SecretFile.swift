@@ -74,6 +74,8 @@ enum SecretFile {
         } catch let error as KeyError {
             throw error
         } catch let error as ArtifactError {
+            // What this user may not even read is another's.
+            if case .notWritable = error { throw .foreign(path) }
             throw .disk(error)
         } catch {
             preconditionFailure("reading \(path) threw \(error)")

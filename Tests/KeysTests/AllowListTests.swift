@@ -14,6 +14,10 @@ struct AllowListTests {
         #expect(list.entries.map(\.name.text) == ["gpu-1", "laptop"])
         #expect(list[keys[0]]?.role == .worker && list[hash]?.role == .client && list[keys[2]] == nil)
         #expect(try AllowList(list.text, file: "f") == list)
+        var edited = list
+        try edited.remove(KeyName("gpu-1"))
+        try edited.add(AllowList.Entry(role: .worker, name: KeyName("new"), publicKey: keys[0]))
+        #expect(edited.text == "# mine\n\n  \nclient laptop \(hash)\n#worker no \(keys[2])\nworker new \(keys[0])\n")
         #expect(try AllowList("", file: "f") == AllowList())
     }
 
