@@ -160,13 +160,16 @@ static INLINE P apply_to_line(
 static INLINE P apply_to_block(
     const int has_shortcut, const int rectify, const int masked, const tk_planes_shape *shape, const Steps *steps,
     size_t block, const Applied *a, P magnitude) {
-    for (size_t n = 0; n < shape->height * shape->width; n++) {
-        size_t at = block * steps->block + pixel_at(steps, n / shape->width, n % shape->width), p = 0;
-        for (; 2 * p + 1 < shape->channels; p++) {
-            magnitude = apply_to_line(has_shortcut, rectify, masked, 1, a, p, at + TK_LANES * p, magnitude);
-        }
-        if (p < steps->pairs) {
-            magnitude = apply_to_line(has_shortcut, rectify, masked, 0, a, p, at + TK_LANES * p, magnitude);
+    for (size_t row = 0; row < shape->height; row++) {
+        size_t at = block * steps->block + pixel_at(steps, row, 0), end = at + shape->width * steps->pixel;
+        while (at < end) {
+            size_t p = 0;
+            for (; 2 * p + 1 < shape->channels; p++, at += TK_LANES) {
+                magnitude = apply_to_line(has_shortcut, rectify, masked, 1, a, p, at, magnitude);
+            }
+            for (; p < steps->pairs; p++, at += TK_LANES) {
+                magnitude = apply_to_line(has_shortcut, rectify, masked, 0, a, p, at, magnitude);
+            }
         }
     }
     return magnitude;
@@ -211,12 +214,17 @@ static INLINE P gradient_of_line(
 static INLINE P gradient_of_block(
     const int masked, const tk_planes_shape *shape, const Steps *steps, size_t block, const Derived *d, W lanes,
     P magnitude) {
-    for (size_t n = 0; n < shape->height * shape->width; n++) {
-        size_t at = block * steps->block + pixel_at(steps, n / shape->width, n % shape->width), p = 0;
-        for (; 2 * p + 1 < shape->channels; p++) {
-            magnitude = gradient_of_line(masked, 1, d, p, lanes, at + TK_LANES * p, magnitude);
+    for (size_t row = 0; row < shape->height; row++) {
+        size_t at = block * steps->block + pixel_at(steps, row, 0), end = at + shape->width * steps->pixel;
+        while (at < end) {
+            size_t p = 0;
+            for (; 2 * p + 1 < shape->channels; p++, at += TK_LANES) {
+                magnitude = gradient_of_line(masked, 1, d, p, lanes, at, magnitude);
+            }
+            for (; p < steps->pairs; p++, at += TK_LANES) {
+                magnitude = gradient_of_line(masked, 0, d, p, lanes, at, magnitude);
+            }
         }
-        if (p < steps->pairs) magnitude = gradient_of_line(masked, 0, d, p, lanes, at + TK_LANES * p, magnitude);
     }
     return magnitude;
 }

@@ -96,8 +96,8 @@ extension Network {
         }
     }
 
-    /// Forgets what a batch left that was not finite: kernels over pair planes multiply lines beside those that they
-    /// are to with +0.
+    /// Forgets a batch that was not finite. The last tile of a product over pair planes reaches into the block that
+    /// follows, which may be of the batch before: with weights of +0, but +0 times infinity is NaN.
     func clearBatch() {
         for memory in activations + gradientPlan.resultGradients { memory.clear() }
     }
