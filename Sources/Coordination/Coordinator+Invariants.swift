@@ -1,4 +1,5 @@
 import Lottery
+import OrderedCollections
 
 extension Coordinator {
     /// Stops the process, with the state in the message, if the indexes contradict each other. For tests and

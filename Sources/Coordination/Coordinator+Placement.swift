@@ -1,4 +1,5 @@
 import Lottery
+import OrderedCollections
 
 /// Which task goes to which worker.
 ///

@@ -1,4 +1,5 @@
 import Lottery
+import OrderedCollections
 
 /// Workers and whether they live.
 extension Coordinator {

@@ -1,4 +1,5 @@
 import Lottery
+import OrderedCollections
 
 extension Coordinator {
     /// - Complexity: O(workers + running attempts).

@@ -1,4 +1,5 @@
 import Lottery
+import OrderedCollections
 
 /// What happens because nothing happened.
 extension Coordinator {

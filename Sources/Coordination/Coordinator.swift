@@ -14,7 +14,8 @@ public struct Coordinator: Sendable {
     public let generation: Generation
     public let settings: CoordinatorSettings
 
-    var tasks: [TaskKey: Task] = [:]
+    /// In the order in which they were added; ordered because a million tasks so take half the memory.
+    var tasks: OrderedDictionary<TaskKey, Task> = [:]
     var counts = CoordinatorStatus.Counts()
     var incidents = CoordinatorStatus.Incidents()
     var ready = RankedQueue<TaskKey, ReadyRank>()
