@@ -273,6 +273,26 @@ struct KeysTests {
         return try Wire.decodeCoordinatorMessage(try #require(answer))
     }
 
+    @Test("A client whose key is revoked while it is connected gets no more answers")
+    func revokedClient() throws {
+        let key = try key("laptop", .client)
+        let coordinator = try startCoordinator()
+        let client = try Client(endpoint: coordinator.endpoint, security: key.security)
+        _ = try client.request("status", timeoutMilliseconds: 20_000)
+        try folder.revoke(KeyName("laptop"))
+        coordinator.reloadKeys()
+        // The reload is a command, which may be taken just after a request that came with it.
+        #expect(
+            try eventually {
+                do {
+                    _ = try client.request("status", timeoutMilliseconds: 20_000)
+                    return false
+                } catch ClientError.notServed(_, let reason) {
+                    return reason.contains("not authorised any more")
+                }
+            })
+    }
+
     @Test("A list that does not parse leaves the old one in force; one that cannot be read at the start is refused")
     func badList() throws {
         let key = try key("gpu", .worker)
