@@ -67,7 +67,7 @@ extension Settings {
             "steps between evaluations"),
         .choice(
             "training.test", nil, \.training.test, .training,
-            "always, or best: only where validation loss is the least so far, and at the end"),
+            "always, or best: only the weights of least validation loss, and those at the end"),
 
         .name("pruning.criterion", "criterion", \.pruning.criterion, .pruning, "a registered pruning criterion"),
         .choice("pruning.scope", "scope", \.pruning.scope, .pruning, "layer or global"),

@@ -112,7 +112,8 @@ public enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
 /// Which evaluations of a level are of the test set as well. Both give the same early-stop step and the same accuracies there and at the end.
 public enum TestEvaluations: String, Hashable, Sendable, Codable, CaseIterable {
     case always
-    /// Those of least validation loss so far, and the one after the last step: the others' test losses are not known.
+    /// That of least validation loss, whose weights are kept for it, and the one after the last step: the others' test losses are
+    /// not known.
     case best
 }
 

@@ -14,6 +14,9 @@ struct LevelInTraining {
     private var step: Int
     private var metrics = Metrics()
     private var divergedAt: Int?
+    /// With `test: best`: the weights of least validation loss so far and the index of their evaluation, until the test set has
+    /// seen them.
+    private var untested: (evaluation: Int, values: [[Float]])?
     private var network: Network { start.network }
 
     init(
@@ -92,32 +95,43 @@ struct LevelInTraining {
             network.evaluate(images: data.trainImages, labels: data.trainLabels, indices: $0)
         }
         let validationLoss = validation.lossSum / Double(order.validation.count)
-        let test =
-            wantsTest(validationLoss: validationLoss)
-            ? network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
-            : Metrics.untested
+        let isLast = step == task.lastStep
+        let test = task.training.test == .always || isLast ? testOutcome : Metrics.untested
+        if task.training.test == .best, step > task.firstStep,
+            validationLoss < metrics.leastValidationLoss(firstStep: task.firstStep)
+        {
+            // What was the best before is so no more, whether or not the test set has seen it.
+            metrics.forgetTests()
+            untested = isLast ? nil : (metrics.evaluations.count, network.parameters.indices.map(network.values))
+        }
         metrics.evaluated(
             Evaluation(
                 step: step, validationLoss: validationLoss, validationCorrect: validation.correct,
                 validationCount: order.validation.count, testLoss: test.lossSum / Double(data.shape.testCount),
                 testCorrect: test.correct, testCount: data.shape.testCount))
         // Before the last step only training decides, so that a replay, which does not evaluate, comes to the same checkpoints.
-        if step == task.lastStep && !(validation.lossSum.isFinite && test.lossSum.isFinite) { divergedAt = step }
+        if isLast && !(validation.lossSum.isFinite && test.lossSum.isFinite) { divergedAt = step }
     }
 
-    private func wantsTest(validationLoss: Double) -> Bool {
-        switch task.training.test {
-        case .always: return true
-        case .best:
-            guard step != task.lastStep else { return true }
-            let least = metrics.earlyStop(firstStep: task.firstStep)?.validationLoss ?? .infinity
-            return step > task.firstStep && validationLoss < least
-        }
+    private var testOutcome: (lossSum: Double, correct: Int) {
+        network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
+    }
+
+    /// Shows the test set to the weights that are kept for it.
+    private mutating func testBest() {
+        guard let best = untested else { return }
+        let present = network.parameters.indices.map(network.values)
+        for (index, values) in best.values.enumerated() { network.setValues(values, of: index) }
+        let test = testOutcome
+        for (index, values) in present.enumerated() { network.setValues(values, of: index) }
+        metrics.tested(best.evaluation, loss: test.lossSum / Double(data.shape.testCount), correct: test.correct)
+        untested = nil
     }
 
     /// Writes what is left to write and says what the level came to.
-    func finish() throws(TrainingError) -> LevelResult {
+    mutating func finish() throws(TrainingError) -> LevelResult {
         precondition(isDone, "finished at step \(step) of \(task.lastStep)")
+        testBest()
         var names = keepSteps.sorted().map { OutputName.step($0) }
         // None are missed but by a divergence; one that the rewind checkpoint brought along misses them all.
         for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
@@ -174,7 +188,9 @@ struct LevelInTraining {
 extension LevelInTraining {
     private static let format = "tombola resume 1"
 
-    func save(to path: String) throws(TrainingError) {
+    mutating func save(to path: String) throws(TrainingError) {
+        // A resume file holds one set of weights.
+        testBest()
         let tensors = Checkpoint(of: network, step: step).tensors(network.parameters) + metrics.resumeTensors
         let bytes = Safetensors.encode(tensors, metadata: ["format": LevelInTraining.format, "task": task.key.hex])
         do { try DurableFile.write(bytes, to: path) } catch { throw .unwritable(error.description) }

@@ -29,6 +29,24 @@ struct Metrics {
         lossCount = 0
     }
 
+    /// Sets what the test set said of evaluation `index`.
+    mutating func tested(_ index: Int, loss: Double, correct: Int) {
+        evaluations[index].testLoss = loss
+        evaluations[index].testCorrect = correct
+    }
+
+    /// As if the test set had seen none.
+    mutating func forgetTests() {
+        for index in evaluations.indices {
+            tested(index, loss: Metrics.untested.lossSum, correct: Metrics.untested.correct)
+        }
+    }
+
+    /// Of the evaluations after at least one step of training; infinity if there are none.
+    func leastValidationLoss(firstStep: Int) -> Double {
+        evaluations.filter { $0.step > firstStep && $0.validationLoss.isFinite }.map(\.validationLoss).min() ?? .infinity
+    }
+
     /// The evaluation of least validation loss after at least one step of training, the earliest on ties.
     func earlyStop(firstStep: Int) -> Evaluation? {
         evaluations.filter { $0.step > firstStep && $0.validationLoss.isFinite && $0.testLoss.isFinite }
