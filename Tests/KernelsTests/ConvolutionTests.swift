@@ -167,7 +167,9 @@ struct ConvolutionTests {
 
     @Test("chains that are computed in pieces give the reference's bits", arguments: [0.02, 0.3, 1])
     func pieces(density: Double) {
-        for (n, (channels, outputs, size)) in [(70, 7, 6), (61, 5, 3), (140, 6, 2), (80, 4, 1), (26, 5, 19)].enumerated() {
+        for (n, (channels, outputs, size)) in [(70, 7, 6), (61, 5, 3), (140, 6, 2), (80, 4, 1), (26, 5, 19)]
+            .enumerated()
+        {
             for (kind, (kernel, stride)) in Self.kinds.enumerated() {
                 let shape = ConvolutionShape(
                     input: PlanesShape(channels: channels, height: size, width: size), outputs: outputs, kernel: kernel,

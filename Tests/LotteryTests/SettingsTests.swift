@@ -30,7 +30,8 @@ struct SettingsTests {
             "training.decay": .list([
                 .map([.init(key: "at", value: .scalar("10")), .init(key: "by", value: .scalar("0.1"))])
             ]),
-            "training.evaluate_every": .scalar("7"), "training.test": .scalar("best"), "pruning.criterion": .scalar("random"),
+            "training.evaluate_every": .scalar("7"), "training.test": .scalar("best"),
+            "pruning.criterion": .scalar("random"),
             "pruning.scope": .scalar("global"),
             "pruning.rate": .scalar("0.3"), "pruning.rate.conv": .scalar("0.1"), "pruning.rate.fc": .scalar("0.1"),
             "pruning.rate.output": .scalar("0.1"), "pruning.levels": .scalar("3"),

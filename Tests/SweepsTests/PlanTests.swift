@@ -52,7 +52,8 @@ import Testing
     func tooManyTasks() throws {
         let small = try sweep("name: a\npruning: {levels: 3}\nreplicates: 2")
         func planned(_ maximum: Int) throws -> Plan {
-            try Plan(sweep: small, vocabulary: testVocabulary, maximumTasks: maximum, dataDigest: { Digest.of($0.utf8) })
+            try Plan(
+                sweep: small, vocabulary: testVocabulary, maximumTasks: maximum, dataDigest: { Digest.of($0.utf8) })
         }
         #expect(try planned(8).tasks.count == 8)
         #expect(throws: PlanLimitError.self) { _ = try planned(7) }

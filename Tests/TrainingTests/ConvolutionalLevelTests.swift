@@ -11,7 +11,8 @@ struct ConvolutionalLevelTests {
     init() throws { bench = try TrainingBench() }
 
     /// On 6×6 images: three stages of 6, 3 and 2 pixels.
-    private func dense(_ precision: Precision = .f32, _ change: (inout TrainingTask) -> Void = { _ in }) -> TrainingTask {
+    private func dense(_ precision: Precision = .f32, _ change: (inout TrainingTask) -> Void = { _ in }) -> TrainingTask
+    {
         bench.dense {
             $0.model = ModelSettings()
             $0.model.family = "resnet"
@@ -29,7 +30,9 @@ struct ConvolutionalLevelTests {
         }
     }
 
-    @Test("Stopped at any step and continued it leaves the same bytes, dense and rewound", arguments: [Precision.f32, .bf16])
+    @Test(
+        "Stopped at any step and continued it leaves the same bytes, dense and rewound",
+        arguments: [Precision.f32, .bf16])
     func interrupted(precision: Precision) throws {
         let task = dense(precision)
         let whole = try bench.train(task, keep: [5])
@@ -107,7 +110,9 @@ struct ConvolutionalLevelTests {
             ) { _ in .goOn }
         }
         let sentence = error?.description ?? ""
-        #expect(sentence.contains("in batches of 16, and 1 MiB are left") && sentence.contains("smaller batch"), "\(sentence)")
+        #expect(
+            sentence.contains("in batches of 16, and 1 MiB are left") && sentence.contains("smaller batch"),
+            "\(sentence)")
         #expect(error?.isFinal == false)
         // Where the system does not tell, nothing is refused.
         #expect(

@@ -44,7 +44,8 @@ public final class Network {
     ///   - labelSmoothing: of the training loss, in 0..<1.
     public init(
         _ description: NetworkDescription, optimizer settings: OptimizerSettings, batch: Int, pixelMean: [Float],
-        pixelDeviation: [Float], labelSmoothing: Double = 0, clipping: GradientClipping? = nil, engine: Engine = Engine()
+        pixelDeviation: [Float], labelSmoothing: Double = 0, clipping: GradientClipping? = nil,
+        engine: Engine = Engine()
     ) {
         precondition(FloatingPointMode.flushesDenormals, "denormals are not flushed on the training thread")
         classes = description.classes

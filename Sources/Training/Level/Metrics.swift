@@ -44,7 +44,8 @@ struct Metrics {
 
     /// Of the evaluations after at least one step of training; infinity if there are none.
     func leastValidationLoss(firstStep: Int) -> Double {
-        evaluations.filter { $0.step > firstStep && $0.validationLoss.isFinite }.map(\.validationLoss).min() ?? .infinity
+        evaluations.filter { $0.step > firstStep && $0.validationLoss.isFinite }.map(\.validationLoss).min()
+            ?? .infinity
     }
 
     /// The evaluation of least validation loss after at least one step of training, the earliest on ties.

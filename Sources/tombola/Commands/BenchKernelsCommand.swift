@@ -19,7 +19,9 @@ struct BenchKernelsCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        guard (1...1_000).contains(windows) else { throw Failure(.usage, "--windows must be in 1…1000, not \(windows)") }
+        guard (1...1_000).contains(windows) else {
+            throw Failure(.usage, "--windows must be in 1…1000, not \(windows)")
+        }
         var found: [KernelMeasurement] = []
         KernelBench(windows: windows).run { if only.map($0.kernel.contains) ?? true { found.append($0) } }
         guard !found.isEmpty else { throw Failure(.usage, "no kernel's name contains “\(only ?? "")”") }

@@ -22,7 +22,10 @@ struct BenchTrainCommand: ParsableCommand {
     @Option(help: "Units of each hidden layer of an mlp; a factor on the layers of a convolutional network.")
     var width: Double?
 
-    @Option(help: "Data set whose image size and classes are used; default: mnist for networks of dense layers, else cifar10.")
+    @Option(
+        help:
+            "Data set whose image size and classes are used; default: mnist for networks of dense layers, else cifar10."
+    )
     var dataset: String?
 
     @Option(help: "Examples per step.")
@@ -66,7 +69,8 @@ struct BenchTrainCommand: ParsableCommand {
         let peak =
             precision == .bf16
             ? MachinePeak.gigaflopsPerSecond(engine.tiles) : MachinePeak.gigaflopsPerSecond(engine.instructionSet)
-        let report = Report(model: model, batch: batch, rate: measurement.rate(), peakGigaflopsPerSecond: peak,
+        let report = Report(
+            model: model, batch: batch, rate: measurement.rate(), peakGigaflopsPerSecond: peak,
             peakMemoryBytes: ProcessMemory.peakBytes())
         if output.json { return try Output.json(report) }
         show(report)
@@ -107,8 +111,12 @@ struct BenchTrainCommand: ParsableCommand {
         guard density == nil || like == nil else {
             throw Failure(.usage, "--density and --like both say which weights survive; leave one out")
         }
-        guard (1...1_000).contains(windows) else { throw Failure(.usage, "--windows must be in 1…1000, not \(windows)") }
-        guard (1...100).contains(prunings) else { throw Failure(.usage, "--prunings must be in 1…100, not \(prunings)") }
+        guard (1...1_000).contains(windows) else {
+            throw Failure(.usage, "--windows must be in 1…1000, not \(windows)")
+        }
+        guard (1...100).contains(prunings) else {
+            throw Failure(.usage, "--prunings must be in 1…100, not \(prunings)")
+        }
         guard registry.optimizers.contains(where: { $0.name == optimizer }) else {
             let known = registry.optimizers.map(\.name).joined(separator: ", ")
             throw Failure(.usage, "unknown optimizer “\(optimizer)”; it is one of \(known)")

@@ -172,7 +172,8 @@ struct ConvolutionalNetworkTests {
         #expect((0.3...0.75).contains(Double(held[1]) / Double(held[0])), "\(held)")
     }
 
-    @Test("A training continued elsewhere has the bits of one that was not stopped", arguments: families, [false, true])
+    @Test(
+        "A training continued elsewhere has the bits of one that was not stopped", arguments: families, [false, true])
     func continued(family: String, bf16: Bool) {
         let fixture = Fixture(family)
         let engine = Engine(precision: bf16 ? .bf16 : .f32)
