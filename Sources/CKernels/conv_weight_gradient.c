@@ -13,13 +13,12 @@ tk_magnitude tk_conv_dense_gradient(
 }
 
 tk_magnitude tk_conv_sparse_gradient(
-    tk_isa isa, const tk_conv_strips *strips, const tk_conv_sparse_block *block, const float *x, const float *dy,
-    float *sums, float *gradient) {
-    DISPATCH(isa, conv_sparse_gradient, strips, block, x, dy, sums, gradient);
+    tk_isa isa, const tk_conv_strips *strips, const tk_conv_sparse_block *block, const tk_conv_bias *bias,
+    const float *x, const float *dy, float *sums, float *gradient) {
+    DISPATCH(isa, conv_sparse_gradient, strips, block, bias, x, dy, sums, gradient);
 }
 
 tk_magnitude tk_conv_bias_gradient(
-    tk_isa isa, const tk_conv_strips *strips, const uint32_t *outputs, size_t count, const float *dy, float *sums,
-    float *gradient) {
-    DISPATCH(isa, conv_bias_gradient, strips, outputs, count, dy, sums, gradient);
+    tk_isa isa, const tk_conv_strips *strips, const tk_conv_bias *bias, const float *dy) {
+    DISPATCH(isa, conv_bias_gradient, strips, bias, dy);
 }

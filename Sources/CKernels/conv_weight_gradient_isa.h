@@ -12,9 +12,9 @@
     tk_magnitude tk_##isa##_conv_dense_gradient(                                                                   \
         const tk_conv_strips *, const tk_conv_dense_block *, const float *, const float *, float *, float *);      \
     tk_magnitude tk_##isa##_conv_sparse_gradient(                                                                  \
-        const tk_conv_strips *, const tk_conv_sparse_block *, const float *, const float *, float *, float *);     \
-    tk_magnitude tk_##isa##_conv_bias_gradient(                                                                    \
-        const tk_conv_strips *, const uint32_t *, size_t, const float *, float *, float *);
+        const tk_conv_strips *, const tk_conv_sparse_block *, const tk_conv_bias *, const float *, const float *,  \
+        float *, float *);                                                                                         \
+    tk_magnitude tk_##isa##_conv_bias_gradient(const tk_conv_strips *, const tk_conv_bias *, const float *);
 
 DECLARE(portable)
 #if defined(__x86_64__)

@@ -165,13 +165,38 @@ static void add_row(
     }
 }
 
+static void clear_lines(float *sums, size_t count) {
+    for (size_t n = 0; n < count; n++) v_store(sums + TK_LANES * n, v_zero());
+}
+
+// The sums of dy over the positions of a strip.
+static void add_terms(
+    const tk_conv_strips *strips, const tk_conv_strip *strip, const tk_conv_bias *bias, const float *dy) {
+    const tk_conv_position *positions = strips->positions + strips->bounds[strip->list];
+    const tk_conv_position *end = strips->positions + strips->bounds[strip->list + 1];
+    for (size_t n = 0; n < bias->count; n += OUTPUTS) {
+        const float *terms[OUTPUTS];
+        V sum[OUTPUTS];
+        UNROLL for (int o = 0; o < OUTPUTS; o++) {
+            terms[o] = dy + strip->dy + strips->dy_plane * bias->outputs[n + o];
+            sum[o] = v_load(bias->sums + TK_LANES * (n + o));
+        }
+        for (const tk_conv_position *p = positions; p < end; p++) {
+            UNROLL for (int o = 0; o < OUTPUTS; o++) sum[o] = v_add(sum[o], v_load(at_byte(terms[o], p->dy)));
+        }
+        UNROLL for (int o = 0; o < OUTPUTS; o++) v_store(bias->sums + TK_LANES * (n + o), sum[o]);
+    }
+}
+
 tk_magnitude NAME(conv_sparse_gradient)(
-    const tk_conv_strips *strips, const tk_conv_sparse_block *block, const float *x, const float *dy, float *sums,
-    float *gradient) {
-    for (size_t w = 0; w < block->weight_count; w++) v_store(sums + TK_LANES * w, v_zero());
+    const tk_conv_strips *strips, const tk_conv_sparse_block *block, const tk_conv_bias *bias, const float *x,
+    const float *dy, float *sums, float *gradient) {
+    clear_lines(sums, block->weight_count);
+    if (bias) clear_lines(bias->sums, bias->count);
     for (size_t s = 0; s < strips->count; s++) {
         const tk_conv_strip *strip = &strips->strips[s];
         const uint32_t *bounds = strips->bounds + strip->list;
+        if (bias) add_terms(strips, strip, bias, dy);
         for (size_t r = 0; r < block->row_count; r++) {
             const tk_conv_row *row = &block->rows[r];
             add_row(
@@ -180,29 +205,12 @@ tk_magnitude NAME(conv_sparse_gradient)(
                 sums + TK_LANES * row->first);
         }
     }
-    return finish(sums, block->places, block->weight_count, gradient, 0);
+    tk_magnitude magnitude = finish(sums, block->places, block->weight_count, gradient, 0);
+    return bias ? finish(bias->sums, bias->outputs, bias->count, bias->gradient, magnitude) : magnitude;
 }
 
-tk_magnitude NAME(conv_bias_gradient)(
-    const tk_conv_strips *strips, const uint32_t *outputs, size_t count, const float *dy, float *sums,
-    float *gradient) {
-    for (size_t n = 0; n < count; n++) v_store(sums + TK_LANES * n, v_zero());
-    for (size_t s = 0; s < strips->count; s++) {
-        const tk_conv_strip *strip = &strips->strips[s];
-        const tk_conv_position *positions = strips->positions + strips->bounds[strip->list];
-        const tk_conv_position *end = strips->positions + strips->bounds[strip->list + 1];
-        for (size_t n = 0; n < count; n += OUTPUTS) {
-            const float *terms[OUTPUTS];
-            V sum[OUTPUTS];
-            UNROLL for (int o = 0; o < OUTPUTS; o++) {
-                terms[o] = dy + strip->dy + strips->dy_plane * outputs[n + o];
-                sum[o] = v_load(sums + TK_LANES * (n + o));
-            }
-            for (const tk_conv_position *p = positions; p < end; p++) {
-                UNROLL for (int o = 0; o < OUTPUTS; o++) sum[o] = v_add(sum[o], v_load(at_byte(terms[o], p->dy)));
-            }
-            UNROLL for (int o = 0; o < OUTPUTS; o++) v_store(sums + TK_LANES * (n + o), sum[o]);
-        }
-    }
-    return finish(sums, outputs, count, gradient, 0);
+tk_magnitude NAME(conv_bias_gradient)(const tk_conv_strips *strips, const tk_conv_bias *bias, const float *dy) {
+    clear_lines(bias->sums, bias->count);
+    for (size_t s = 0; s < strips->count; s++) add_terms(strips, strips->strips + s, bias, dy);
+    return finish(bias->sums, bias->outputs, bias->count, bias->gradient, 0);
 }

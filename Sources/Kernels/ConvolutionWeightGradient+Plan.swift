@@ -7,6 +7,7 @@ extension ConvolutionWeightGradient {
         /// The live ones; the last is repeated to fill a group.
         let outputs: AlignedBuffer<UInt32>
         let sums: AlignedBuffer<Float>
+        let biasSums: AlignedBuffer<Float>
         private let shape: ConvolutionShape
         private let length: Int
         private let windows: [TapWindow]
@@ -46,6 +47,7 @@ extension ConvolutionWeightGradient {
             let groupCount = (live.count + groupSize - 1) / groupSize
             let outputs = (0..<groupCount * groupSize).map { live[min($0, live.count - 1)] }
             self.outputs = AlignedBuffer(copying: outputs.map { UInt32($0) })
+            biasSums = AlignedBuffer(zeroed: 16 * (outputs.count + 8))
             let isLive = Set(live)
             deadOutputs = (0..<shape.outputs).filter { !isLive.contains($0) }
             if dense {
@@ -69,7 +71,7 @@ extension ConvolutionWeightGradient {
                             ))
                     }
                 }
-                sums = AlignedBuffer(zeroed: 16 * (max(width * height * panelWeights, outputs.count) + 8))
+                sums = AlignedBuffer(zeroed: 16 * (width * height * panelWeights + 8))
             } else {
                 length = Plan.sparseLength
                 windows = [.all]
@@ -87,7 +89,7 @@ extension ConvolutionWeightGradient {
                 lines = AlignedBuffer(copying: order.lines)
                 places = AlignedBuffer(copying: order.places)
                 sparseBlocks = order.blocks
-                sums = AlignedBuffer(zeroed: 16 * (max(order.largestBlock, outputs.count) + 8))
+                sums = AlignedBuffer(zeroed: 16 * (order.largestBlock + 8))
             }
         }
 

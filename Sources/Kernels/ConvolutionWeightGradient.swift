@@ -72,18 +72,22 @@ public final class ConvolutionWeightGradient {
                 bits,
                 tk_conv_dense_gradient(instructionSet.code, &positions, block, x, dy, plan.sums.pointer, gradient))
         }
+        // Whoever reads dy first sums it as well.
+        var bias = tk_conv_bias(
+            outputs: plan.outputs.pointer, count: plan.outputs.count, sums: plan.biasSums.pointer,
+            gradient: biasGradient)
+        var isBiasWanted = biasGradient != nil
         plan.forEachSparseBlock { block in
             bits = max(
                 bits,
-                tk_conv_sparse_gradient(instructionSet.code, &positions, block, x, dy, plan.sums.pointer, gradient))
+                withUnsafePointer(to: bias) {
+                    tk_conv_sparse_gradient(
+                        instructionSet.code, &positions, block, isBiasWanted ? $0 : nil, x, dy, plan.sums.pointer,
+                        gradient)
+                })
+            isBiasWanted = false
         }
-        if let biasGradient {
-            bits = max(
-                bits,
-                tk_conv_bias_gradient(
-                    instructionSet.code, &positions, plan.outputs.pointer, plan.outputs.count, dy, plan.sums.pointer,
-                    biasGradient))
-        }
+        if isBiasWanted { bits = max(bits, tk_conv_bias_gradient(instructionSet.code, &positions, &bias, dy)) }
         return Magnitude(bits: bits)
     }
 }

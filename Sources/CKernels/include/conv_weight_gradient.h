@@ -73,23 +73,30 @@ typedef struct {
     size_t weight_count;
 } tk_conv_sparse_block;
 
+// Bias gradients that are wanted.
+typedef struct {
+    const uint32_t *outputs;  // `count` of them, a multiple of tk_conv_outputs_at_once
+    size_t count;
+    float *sums;  // scratch of as many lines, rounded up to a multiple of 8
+    float *gradient;
+} tk_conv_bias;
+
 size_t tk_conv_outputs_at_once(tk_isa isa);
 // The most weights of a row.
 size_t tk_conv_weights_at_once(tk_isa isa);
 
-// The gradients of the weights of a block.
+// The gradients of the weights of a block; of a sparse one also those of biases, if `bias` is not NULL: they read each strip of dy
+// that the weights are going to read.
 // - `sums`: scratch of as many lines as the block has weights (a dense one: places), rounded up to a multiple of 8.
 tk_magnitude tk_conv_dense_gradient(
     tk_isa isa, const tk_conv_strips *strips, const tk_conv_dense_block *block, const float *x, const float *dy,
     float *sums, float *gradient);
 tk_magnitude tk_conv_sparse_gradient(
-    tk_isa isa, const tk_conv_strips *strips, const tk_conv_sparse_block *block, const float *x, const float *dy,
-    float *sums, float *gradient);
+    tk_isa isa, const tk_conv_strips *strips, const tk_conv_sparse_block *block, const tk_conv_bias *bias,
+    const float *x, const float *dy, float *sums, float *gradient);
 
-// - `outputs`: `count` of them, a multiple of tk_conv_outputs_at_once.
 tk_magnitude tk_conv_bias_gradient(
-    tk_isa isa, const tk_conv_strips *strips, const uint32_t *outputs, size_t count, const float *dy, float *sums,
-    float *gradient);
+    tk_isa isa, const tk_conv_strips *strips, const tk_conv_bias *bias, const float *dy);
 
 typedef struct {
     size_t inputs, height, width;  // of the input planes
