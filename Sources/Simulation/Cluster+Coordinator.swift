@@ -252,6 +252,7 @@ extension Cluster {
         let inbox = coordinator.blobInbox
         coordinator.blobInbox = []
         for (route, frames) in inbox {
+            // Junk is dropped, as the service does.
             guard let message = try? Wire.decodeBlobMessage(frames) else { continue }
             switch message {
             case .hello(let worker):

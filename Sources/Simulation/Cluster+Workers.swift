@@ -121,6 +121,7 @@ extension Cluster {
     private func instant(_ index: Int) -> Instant { workers[index].clock!.instant(at: now) }
 
     mutating func receive(_ frames: [[UInt8]], on index: Int) throws(Violation) {
+        // Junk is dropped, as the service does.
         guard let message = try? Wire.decodeCoordinatorMessage(frames) else { return }
         try tell(index, .message(message))
     }
@@ -289,6 +290,7 @@ extension Cluster {
     }
 
     mutating func receiveBlob(_ frames: [[UInt8]], on index: Int) throws(Violation) {
+        // Junk is dropped, as the service does.
         guard workers[index].value != nil, let message = try? Wire.decodeBlobMessage(frames) else { return }
         switch message {
         case .get(let digest, let offset, let count):

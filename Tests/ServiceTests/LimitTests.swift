@@ -39,10 +39,7 @@ struct LimitTests {
             $0.data = DataAccess(
                 digest: { name in
                     // Holds the desk up until all requests are there.
-                    let deadline = ContinuousClock.now + .seconds(60)
-                    while !FileManager.default.fileExists(atPath: release), ContinuousClock.now < deadline {
-                        Thread.sleep(forTimeInterval: 0.005)
-                    }
+                    _ = eventually(seconds: 60) { FileManager.default.fileExists(atPath: release) }
                     return try access.digest(name)
                 }, materialise: access.materialise)
         }
