@@ -6,6 +6,8 @@
 //   WIDE_ROWS        rows of 8 neighbouring positions of the accumulators of one channel, at most 2; 0 if it takes POSITIONS instead
 //   NAME(f)          the name of f for this instruction set
 
+#include "pooling.h"
+
 size_t NAME(conv_group)(void) { return GROUP; }
 
 // Positions of some blocks that are computed together, and how far their chains are.
@@ -22,6 +24,10 @@ typedef struct {
     size_t wide_rows;
     // Where the positions lie, in floats from the first halo corner of channel 0 of block 0.
     size_t source_at[TK_CONV_PANEL], target_at[TK_CONV_PANEL];
+    // Pooling: results go to `target` line by line, [channel of a group][position], and of each four among them, whose first two
+    // are quad[q], the largest goes to line pooled_at[q] of channel 0 of the pooled planes.
+    size_t quads, below;  // the latter from a position to the one below it
+    size_t quad[TK_CONV_PANEL / 4], pooled_at[TK_CONV_PANEL / 4];
     int begins, ends;
     float *waiting;  // [n-th channel][position]: sums between two pieces of a chain, which changes no bit
     U magnitude;
@@ -43,6 +49,30 @@ static INLINE void expect_finish(const Panel *panel, size_t plane, size_t p) {
     size_t at = panel->target_at[p] + plane;
     if (finish->addend) __builtin_prefetch(finish->addend + at);
     if (finish->gate) __builtin_prefetch(finish->gate + at);
+}
+
+// Where the results of the r-th of some channels from the n-th on go, in floats from where those of channel 0 would.
+static INLINE size_t result_plane(const Panel *panel, size_t n, size_t r) {
+    if (panel->finish->pool) return TK_LANES * TK_CONV_PANEL * r;
+    return TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
+}
+
+// Keeps the largest of each four results of `channels` channels from the n-th on.
+static INLINE void pool_results(const Panel *panel, size_t n, size_t channels) {
+    const tk_conv_pool *pool = panel->finish->pool;
+    for (size_t r = 0; r < channels; r++) {
+        size_t plane = pool->plane * panel->plan->channel[n + r];
+        for (size_t q = 0; q < panel->quads; q++) {
+            const float *above = panel->target + result_plane(panel, n, r) + TK_LANES * panel->quad[q];
+            const float *below = above + TK_LANES * panel->below;
+            Winners winners;
+            V best = v_largest(
+                v_load(above), v_load(above + TK_LANES), v_load(below), v_load(below + TK_LANES), &winners);
+            size_t line = plane + panel->pooled_at[q];
+            v_store(pool->target + TK_LANES * line, v_add(best, v_zero()));
+            pool->winners[line] = winners_word(&winners);
+        }
+    }
 }
 
 // A piece of the chains of `channels` channels from the n-th on, at `rows` · `columns` positions from the p-th on. `step`: floats
@@ -95,7 +125,7 @@ static INLINE void gather(
     float *target = panel->target;
     U magnitude = panel->magnitude;
     UNROLL for (int r = 0; r < channels; r++) {
-        size_t plane = TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
+        size_t plane = result_plane(panel, n, r);
         UNROLL for (int c = 0; c < positions; c++) {
             size_t place = panel->target_at[p + c] + plane;
             V result = finished(&finish, place, sum[r][c]);
@@ -205,6 +235,7 @@ static void gather_panel(Panel *panel, const tk_conv_class *class, const float *
             for (size_t g = 0; g < groups; g++) {
                 size_t first = plan->channels * g / groups, last = plan->channels * (g + 1) / groups;
                 gather_group(panel, first, last - first, link, end, weights + g * plan->group_weights);
+                if (panel->ends && panel->finish->pool) pool_results(panel, first, last - first);
                 fetch_part(&fetch, plan, class);
             }
         } else {
@@ -212,6 +243,7 @@ static void gather_panel(Panel *panel, const tk_conv_class *class, const float *
             const uint32_t *order = class->order + k * plan->channels;
             for (size_t n = 0; n < plan->channels; n++) {
                 gather_one(panel, order[n], class->links + segments[n], class->links + segments[n + 1], weights);
+                if (panel->ends && panel->finish->pool) pool_results(panel, order[n], 1);
                 fetch_part(&fetch, plan, class);
             }
         }
@@ -277,14 +309,22 @@ static void place_panel(
     size_t count = panel->count;
     size_t last_row = least(row + class->panel_rows, class->rows);
     size_t last_column = least(column + class->panel_columns, class->columns);
-    panel->count = 0;
+    const tk_conv_pool *pool = panel->finish->pool;
+    panel->count = panel->quads = 0;
+    panel->below = last_column - column;
     for (size_t b = block; b < last_block; b++) {
         for (size_t r = row; r < last_row; r++) {
             for (size_t c = column; c < last_column; c++) {
                 panel->source_at[panel->count] = TK_LANES
                     * (class->source + b * plan->source_block + r * plan->source_row + c * plan->source_column);
-                panel->target_at[panel->count++] = TK_LANES
-                    * (class->target + b * plan->target_block + r * plan->target_row + c * plan->target_column);
+                if (pool && (r - row) % 2 == 0 && (c - column) % 2 == 0) {
+                    panel->quad[panel->quads] = panel->count;
+                    panel->pooled_at[panel->quads++] = b * pool->block + (r / 2 + 1) * pool->row + c / 2 + 1;
+                }
+                panel->target_at[panel->count] = TK_LANES
+                    * (pool ? panel->count
+                            : class->target + b * plan->target_block + r * plan->target_row + c * plan->target_column);
+                panel->count++;
             }
         }
     }
@@ -325,8 +365,9 @@ tk_magnitude NAME(conv_gather)(
     size_t tile_rows = plan->width <= 2 || plan->width > 4 ? 2 : 4;
     size_t tile_columns = plan->width > 4 ? 8 : plan->width > 2 ? 4 : 2;
     float *lanes = waiting;
+    _Alignas(64) float pooling[TK_LANES * TK_CONV_PANEL * GROUP];
     Panel panel = {
-        .plan = plan, .finish = finish, .source = source, .target = target,
+        .plan = plan, .finish = finish, .source = source, .target = finish->pool ? pooling : target,
         .waiting = waiting + TK_LANES * 2 * plan->channels, .magnitude = u_zero(),
     };
     // Where panels are the tiles and come in their order, a panel is added to the sums while it is near.

@@ -18,6 +18,12 @@ tk_magnitude tk_max_pool_gradient(
     DISPATCH(isa, max_pool_gradient, shape, x, dy, addend, gate, dx, blocks);
 }
 
+tk_magnitude tk_max_pool_winners_gradient(
+    tk_isa isa, const tk_planes_shape *shape, const tk_pool_winners *winners, const float *y, const float *dy, float *dx,
+    size_t blocks) {
+    DISPATCH(isa, max_pool_winners_gradient, shape, winners, y, dy, dx, blocks);
+}
+
 tk_magnitude tk_average_pool(tk_isa isa, const tk_planes_shape *shape, const float *x, float *y, size_t blocks) {
     DISPATCH(isa, average_pool, shape, x, y, blocks);
 }

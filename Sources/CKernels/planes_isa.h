@@ -12,6 +12,8 @@
     tk_magnitude tk_##isa##_max_pool(const tk_planes_shape *, const float *, float *, size_t);                        \
     tk_magnitude tk_##isa##_max_pool_gradient(                                                                        \
         const tk_planes_shape *, const float *, const float *, const float *, const float *, float *, size_t);        \
+    tk_magnitude tk_##isa##_max_pool_winners_gradient(                                                                \
+        const tk_planes_shape *, const tk_pool_winners *, const float *, const float *, float *, size_t);             \
     tk_magnitude tk_##isa##_average_pool(const tk_planes_shape *, const float *, float *, size_t);                    \
     tk_magnitude tk_##isa##_average_pool_gradient(                                                                    \
         const tk_planes_shape *, const float *, const float *, const float *, float *, size_t);                       \

@@ -1,11 +1,12 @@
 // Loading, pooling, flattening and shortcuts over vectors of 16 lanes. A file that includes this one has defined the vectors of one
 // instruction set as in dense_template.h, NAME(f), and beside them
-//   M                   a choice of lanes
-//   m_wins(x, best)     lanes where x > best or x is NaN
-//   v_select(m, a, b)   a in the lanes of m, else b
+//   M                   a choice of lanes, as in pooling.h
 //   v_where(m, x)       x in the lanes of m, else +0
 //   v_unless(m, x)      +0 in the lanes of m, else x
+//   v_masked(word, x)   x in the lanes of a word's bits, else +0
 // Every kernel passes over its tensors once, row by row; halos are left out.
+
+#include "pooling.h"
 
 // Maps whose averages are summed side by side, so that no add waits for the one before it.
 enum { AVERAGED_MAPS = 4 };
@@ -89,12 +90,11 @@ tk_magnitude NAME(max_pool)(const tk_planes_shape *shape, const float *x, float 
             const float *ahead = above + 2 * in.row;
             for (size_t column = 0; column < halved.width; column++, ahead += 4 * TK_LANES) {
                 ask_for_lines(ahead, 4);
-                V best = v_load(above), next = v_load(above + TK_LANES);
-                best = v_select(m_wins(next, best), next, best);
-                next = v_load(below);
-                best = v_select(m_wins(next, best), next, best);
-                next = v_load(below + TK_LANES);
-                best = v_add(v_select(m_wins(next, best), next, best), v_zero());
+                Winners winners;
+                V best = v_add(
+                    v_largest(
+                        v_load(above), v_load(above + TK_LANES), v_load(below), v_load(below + TK_LANES), &winners),
+                    v_zero());
                 v_store(result, best);
                 magnitude = u_max(magnitude, best);
                 above += 2 * TK_LANES;
@@ -121,21 +121,18 @@ tk_magnitude NAME(max_pool_gradient)(
             for (size_t column = 0; column < halved.width; column++, ahead += 4 * TK_LANES) {
                 ask_for_lines(x + ahead, 4);
                 ask_for_lines(dx + ahead, 4);
-                V best = v_load(x + above), second = v_load(x + above + TK_LANES);
-                M second_wins = m_wins(second, best);
-                best = v_select(second_wins, second, best);
-                V third = v_load(x + below);
-                M third_wins = m_wins(third, best);
-                best = v_select(third_wins, third, best);
-                M fourth_wins = m_wins(v_load(x + below + TK_LANES), best);
+                Winners winners;
+                v_largest(
+                    v_load(x + above), v_load(x + above + TK_LANES), v_load(x + below), v_load(x + below + TK_LANES),
+                    &winners);
                 // The last to win takes all; each hands on what it does not take.
                 V rest = v_load(term);
-                V fourth_share = v_where(fourth_wins, rest);
-                rest = v_unless(fourth_wins, rest);
-                V third_share = v_where(third_wins, rest);
-                rest = v_unless(third_wins, rest);
-                V second_share = v_where(second_wins, rest);
-                rest = v_unless(second_wins, rest);
+                V fourth_share = v_where(winners.fourth, rest);
+                rest = v_unless(winners.fourth, rest);
+                V third_share = v_where(winners.third, rest);
+                rest = v_unless(winners.third, rest);
+                V second_share = v_where(winners.second, rest);
+                rest = v_unless(winners.second, rest);
                 magnitude = store_gradient(rest, addend, gate, dx, above, magnitude);
                 magnitude = store_gradient(second_share, addend, gate, dx, above + TK_LANES, magnitude);
                 magnitude = store_gradient(third_share, addend, gate, dx, below, magnitude);
@@ -152,6 +149,36 @@ tk_magnitude NAME(max_pool_gradient)(
         size_t last = map * in.plane + row_start(&in, shape->height - 1);
         for (size_t column = 0; column < shape->width; column++) {
             magnitude = store_gradient(v_zero(), addend, gate, dx, last + TK_LANES * column, magnitude);
+        }
+    }
+    return u_result(magnitude);
+}
+
+tk_magnitude NAME(max_pool_winners_gradient)(
+    const tk_planes_shape *shape, const tk_pool_winners *winners, const float *y, const float *dy, float *dx,
+    size_t blocks) {
+    tk_planes_shape halved = {shape->channels, shape->height / 2, shape->width / 2};
+    Strides in = strides_of(shape), out = strides_of(&halved);
+    U magnitude = u_zero();
+    for (size_t map = 0; map < blocks * shape->channels; map++) {
+        for (size_t row = 0; row < halved.height; row++) {
+            float *above = dx + map * in.plane + row_start(&in, 2 * row), *below = above + in.row;
+            size_t at = map * out.plane + row_start(&out, row);
+            for (size_t column = 0; column < halved.width; column++, at += TK_LANES) {
+                ask_for_lines(above + 2 * in.row, 2);
+                ask_for_lines(below + 2 * in.row, 2);
+                tk_pool_winners word = winners[at / TK_LANES];
+                uint16_t second = (uint16_t)word, third = (uint16_t)(word >> 16), fourth = (uint16_t)(word >> 32);
+                V value = v_where_positive(v_load(y + at), v_add(v_load(dy + at), v_zero()));
+                // The last to win takes all.
+                v_store(above, v_masked((uint16_t)~(second | third | fourth), value));
+                v_store(above + TK_LANES, v_masked(second & (uint16_t)~(third | fourth), value));
+                v_store(below, v_masked(third & (uint16_t)~fourth, value));
+                v_store(below + TK_LANES, v_masked(fourth, value));
+                magnitude = u_max(magnitude, value);
+                above += 2 * TK_LANES;
+                below += 2 * TK_LANES;
+            }
         }
     }
     return u_result(magnitude);

@@ -32,6 +32,9 @@ static INLINE M m_wins(V x, V best) {
     V greater = COMPARED(x, best, _CMP_GT_OQ), nan = COMPARED(x, x, _CMP_UNORD_Q);
     return (M){_mm256_or_ps(greater.low, nan.low), _mm256_or_ps(greater.high, nan.high)};
 }
+static INLINE uint16_t m_word(M m) {
+    return (uint16_t)(_mm256_movemask_ps(m.low) | _mm256_movemask_ps(m.high) << 8);
+}
 static INLINE V v_select(M m, V a, V b) {
     return (V){_mm256_blendv_ps(b.low, a.low, m.low), _mm256_blendv_ps(b.high, a.high, m.high)};
 }

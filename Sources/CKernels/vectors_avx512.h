@@ -30,6 +30,7 @@ typedef __mmask16 M;
 static INLINE M m_wins(V x, V best) {
     return (M)(_mm512_cmp_ps_mask(x, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
 }
+static INLINE uint16_t m_word(M m) { return m; }
 static INLINE V v_select(M m, V a, V b) { return _mm512_mask_blend_ps(m, b, a); }
 static INLINE V v_where(M m, V x) { return _mm512_maskz_mov_ps(m, x); }
 static INLINE V v_unless(M m, V x) { return _mm512_maskz_mov_ps((M)~m, x); }

@@ -51,6 +51,11 @@ static INLINE V v_where_positive(V y, V x) { return OF_BITS((y.f > (F)0.0f) & BI
 static INLINE V v_zero_below(V limit, V y, V x) { return OF_BITS(~(y.f < limit.f) & BITS(x)); }
 typedef struct { I i; } M;
 static INLINE M m_wins(V x, V best) { return (M){(x.f > best.f) | (x.f != x.f)}; }
+static INLINE uint16_t m_word(M m) {
+    uint16_t word = 0;
+    for (int l = 0; l < TK_LANES; l++) word |= (uint16_t)((m.i[l] & 1) << l);
+    return word;
+}
 static INLINE V v_select(M m, V a, V b) { return OF_BITS((m.i & BITS(a)) | (~m.i & BITS(b))); }
 static INLINE V v_where(M m, V x) { return OF_BITS(m.i & BITS(x)); }
 static INLINE V v_unless(M m, V x) { return OF_BITS(~m.i & BITS(x)); }

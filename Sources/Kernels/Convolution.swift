@@ -101,7 +101,7 @@ public final class Convolution {
         x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
         blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
-        clearDead(y, blocks: blocks, sums: sums)
+        clearDead(y, shape.output, blocks: blocks, sums: sums)
         var finish = tk_conv_finish()
         finish.bias = bias
         finish.rectify = rectify ? 1 : 0
@@ -109,6 +109,32 @@ public final class Convolution {
         finish.examples = examples
         return plan(.forward, &forwardPlan).run(
             compact: weights.pointer, source: x, blocks: blocks, finish: finish, target: y)
+    }
+
+    /// The largest of each 2 × 2 of the results of `forward`, bit for bit as `PlanesKernels.maxPool` finds it. The results themselves are not
+    /// stored, which spares the memory more than anything else at low densities.
+    /// - Parameters:
+    ///   - y: planes of `shape.output.halved`, halo left as it is.
+    ///   - winners: one for each line of y: which of the four pixels won, as `PlanesKernels.maxPoolGradient` reads them.
+    /// - Returns: the largest magnitude among the results.
+    /// - Precondition: `shape.canPool`.
+    public func forwardPooled(
+        x: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutablePointer<Float>,
+        winners: UnsafeMutablePointer<UInt64>, blocks: Int
+    ) -> Magnitude {
+        precondition(shape.canPool, "pooling of the results of \(shape)")
+        let halved = shape.output.halved
+        clearDead(y, halved, blocks: blocks, sums: nil)
+        var pool = tk_conv_pool(
+            target: y, winners: winners, block: halved.blockLines, plane: halved.planeLines, row: halved.rowLines)
+        return withUnsafePointer(to: &pool) { pool in
+            var finish = tk_conv_finish()
+            finish.bias = bias
+            finish.rectify = rectify ? 1 : 0
+            finish.pool = pool
+            return plan(.forward, &forwardPlan).run(
+                compact: weights.pointer, source: x, blocks: blocks, finish: finish, target: nil)
+        }
     }
 
     /// dx = Σ Wᵀ dy + addend where the gate is positive, else +0; halo left as it is.
@@ -140,8 +166,9 @@ public final class Convolution {
         return now.plan
     }
 
-    private func clearDead(_ y: UnsafeMutablePointer<Float>, blocks: Int, sums: UnsafeMutablePointer<Float>?) {
-        let planes = shape.output
+    private func clearDead(
+        _ y: UnsafeMutablePointer<Float>, _ planes: PlanesShape, blocks: Int, sums: UnsafeMutablePointer<Float>?
+    ) {
         for output in 0..<shape.outputs where !live[output] {
             for block in 0..<blocks {
                 for row in 0..<planes.height {

@@ -178,10 +178,10 @@ final class ConvolutionPlan {
     /// - Parameters:
     ///   - compact: the weights that were loaded.
     ///   - x: planes of the source.
-    ///   - y: planes of the target.
+    ///   - y: planes of the target; nil where `finish` pools.
     func run(
         compact: UnsafePointer<Float>, source x: UnsafePointer<Float>, blocks: Int, finish: tk_conv_finish,
-        target y: UnsafeMutablePointer<Float>
+        target y: UnsafeMutablePointer<Float>?
     ) -> Magnitude {
         var plan = tk_conv_plan()
         plan.source_block = roles.source.blockLines

@@ -21,6 +21,11 @@ public struct ConvolutionShape: Sendable, Hashable {
             channels: outputs, height: (input.height - 1) / stride + 1, width: (input.width - 1) / stride + 1)
     }
 
+    /// Whether `Convolution.forwardPooled` can pool the results.
+    public var canPool: Bool {
+        stride == 1 && output.width > 4 && output.width.isMultiple(of: 2) && output.height.isMultiple(of: 2)
+    }
+
     public var weightCount: Int { outputs * input.channels * kernel * kernel }
 }
 

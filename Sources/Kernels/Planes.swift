@@ -42,7 +42,7 @@ public struct PlanesBuffer: ~Copyable {
     private let memory: AlignedBuffer<Float>
 
     public init(zeroed shape: PlanesShape, blocks: Int) {
-        precondition(blocks > 0, "\(blocks) blocks of 16 examples")
+        precondition(blocks >= 0, "\(blocks) blocks of 16 examples")
         self.shape = shape
         self.blocks = blocks
         memory = AlignedBuffer(zeroed: shape.floats(blocks: blocks) + 2 * PlanesBuffer.slackLines * 16)

@@ -37,6 +37,22 @@ public struct PlanesKernels: MapKernels {
                 code, &shape, x.floats, dy.floats, addend?.floats, gate?.floats, dx.floats, blocks))
     }
 
+    /// The gradient of a `maxPool` whose x came out of a ReLU and was never stored, gate applied: dy where the element of x won and is
+    /// positive, else +0.
+    /// - Parameters:
+    ///   - shape: that of x and dx, with even height and width.
+    ///   - winners: one for each line of y; see `Convolution.forwardPooled`.
+    ///   - y: the maxima, planes of `shape.halved`, as is dy.
+    public func maxPoolGradient(
+        _ shape: PlanesShape, winners: UnsafePointer<UInt64>, y: UnsafeRawPointer, dy: UnsafeRawPointer,
+        dx: UnsafeMutableRawPointer, blocks: Int
+    ) -> Magnitude {
+        precondition(shape.height.isMultiple(of: 2) && shape.width.isMultiple(of: 2), "pooling of \(shape)")
+        var shape = shape.code
+        return Magnitude(
+            bits: tk_max_pool_winners_gradient(code, &shape, winners, y.floats, dy.floats, dx.floats, blocks))
+    }
+
     public func averagePool(
         _ shape: PlanesShape, x: UnsafeRawPointer, y: UnsafeMutablePointer<Float>, blocks: Int
     ) -> Magnitude {

@@ -12,6 +12,7 @@
 
 #include "conv_weight_gradient.h"
 #include "kernels.h"
+#include "planes.h"
 
 // A link of a chain. Low half: the source line that it meets, counted in floats from the first halo corner of the block for a
 // position at (0, 0). High half: where its weight is, counted from the first weight of the group of channels. In one word,
@@ -59,6 +60,14 @@ typedef struct {
     const tk_conv_class *classes;
 } tk_conv_plan;
 
+// Where the largest of each 2 × 2 results goes, as tk_max_pool finds it, and which one won. Strides are in lines of `target`,
+// [block][channel][height / 2 + 2][width / 2 + 2], and `winners` has one for each of those lines.
+typedef struct {
+    float *target;
+    tk_pool_winners *winners;
+    size_t block, plane, row;
+} tk_conv_pool;
+
 // What becomes of a chain; NULL where a step is not wanted.
 typedef struct {
     const float *bias;           // [channel of the target]
@@ -68,12 +77,16 @@ typedef struct {
     // In each lane one chain from +0 over the positions in the order of conv_weight_gradient.h's tiles; then the tree.
     float *sums;
     size_t examples;
+    // Pools the results, which are not stored themselves; without addend, gate and sums. Height and width of the target are even,
+    // and so are the rows and columns of the panels of every class and where it starts.
+    const tk_conv_pool *pool;
 } tk_conv_finish;
 
 // How many channels share a look at a source line on the dense path.
 size_t tk_conv_group(tk_isa isa);
 
 // - `waiting`: scratch, plan->channels · (TK_CONV_PANEL + 2) lines.
+// - `target`: NULL where results are pooled.
 // Returns the largest magnitude of a result or a sum.
 tk_magnitude tk_conv_gather(
     tk_isa isa, const tk_conv_plan *plan, const tk_conv_finish *finish, const float *weights, const float *source,

@@ -26,10 +26,20 @@ void tk_load_planes(
 // The largest of each 2 × 2 pixels, stride 2; an odd last row or column is left out. In row-major order a value takes the place of
 // the best so far if it is greater or NaN. `shape` is that of x; y has height / 2 rows and width / 2 columns.
 tk_magnitude tk_max_pool(tk_isa isa, const tk_planes_shape *shape, const float *x, float *y, size_t blocks);
+// For 16 maxima which pixels won, lane by lane: bits 0 ..< 16 say where the second, in row-major order, won over the first, 16 ..< 32
+// where the third won over those, 32 ..< 48 where the fourth did. The last to win is the largest.
+typedef uint64_t tk_pool_winners;
+
 // v = dy where the element of x won, else +0.
 tk_magnitude tk_max_pool_gradient(
     tk_isa isa, const tk_planes_shape *shape, const float *x, const float *dy, const float *addend, const float *gate,
     float *dx, size_t blocks);
+
+// The same for an x that came out of a ReLU and was never stored: dx = dy + 0.0 where the element won and is positive, else +0. `shape` is
+// that of dx, with even height and width; `winners` has one for each line of y, which are the maxima.
+tk_magnitude tk_max_pool_winners_gradient(
+    tk_isa isa, const tk_planes_shape *shape, const tk_pool_winners *winners, const float *y, const float *dy, float *dx,
+    size_t blocks);
 
 // y [channel][16 · blocks] = one chain of adds from +0 over the map in row-major order, times 1 / (height · width) rounded to f32.
 tk_magnitude tk_average_pool(tk_isa isa, const tk_planes_shape *shape, const float *x, float *y, size_t blocks);

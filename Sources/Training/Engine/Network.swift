@@ -67,8 +67,10 @@ public final class Network {
 
         let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
         let stateCount = optimizer.slots.count
+        let pooled = description.pooledAtOnce(engine.precision)
         let activations = (0...description.nodes.count).map {
-            BatchMemory(description.shape(of: $0), precision: engine.precision, blocks: blocks)
+            BatchMemory(
+                description.shape(of: $0), precision: engine.precision, blocks: pooled[$0] == nil ? blocks : 0)
         }
         let tileScratch = TileScratch()
         var layers: [any Layer] = []
@@ -91,6 +93,14 @@ public final class Network {
             {
                 maker.sums = norm.sums.pointer
                 norm.sumsAreMade = true
+            }
+            // It pools what it computes if only a max-pooling after it reads that.
+            if let pooling = layers[position] as? MaxPoolLayer, pooled[node.input] == position + 1,
+                let maker = layers[node.input - 1] as? ConvolutionLayer
+            {
+                let winners = PoolWinners(planes(node.output), blocks: blocks)
+                maker.pool = (activations[position + 1], winners)
+                pooling.winners = winners
             }
         }
         self.layers = layers

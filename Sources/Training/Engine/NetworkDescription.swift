@@ -12,6 +12,8 @@ protocol LayerDescription: Sendable {
     var rectifies: Bool { get }
     /// Whether each result is a value of the input, the mean of some, or 0.
     var passesValues: Bool { get }
+    /// Whether the layer can pool its results as it computes them, so that they need not be stored.
+    func canPool(_ input: FeatureShape, precision: Precision) -> Bool
     /// Multiply-adds that each surviving weight costs an image in one pass.
     func usesPerWeight(of input: FeatureShape) -> Int
     /// Bytes that one image's training step reads and writes, each array as often as a kernel passes over it.
@@ -25,6 +27,7 @@ extension LayerDescription {
     func parameters(of input: FeatureShape) -> [Network.Parameter] { [] }
     var rectifies: Bool { false }
     var passesValues: Bool { false }
+    func canPool(_ input: FeatureShape, precision: Precision) -> Bool { false }
     func usesPerWeight(of input: FeatureShape) -> Int { 0 }
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
         ScratchBytes(own: 0, shared: 0)
@@ -95,6 +98,18 @@ public struct NetworkDescription: Sendable {
         return node.layer.rectifies || node.layer.passesValues && isNotNegative(node.input)
     }
 
+    /// Tensors that only a max-pooling reads and that are pooled as they are made: they are never stored. Each with its maxima.
+    func pooledAtOnce(_ precision: Precision) -> [Int: Int] {
+        var pooled: [Int: Int] = [:]
+        for (position, node) in nodes.enumerated() where node.layer is MaxPoolDescription && node.input > 0 {
+            let maker = nodes[node.input - 1]
+            let readers = nodes.count { $0.input == node.input || $0.shortcut == node.input }
+            guard readers == 1, maker.layer.canPool(shape(of: maker.input), precision: precision) else { continue }
+            pooled[node.input] = position + 1
+        }
+        return pooled
+    }
+
     /// Layers with weights, as plans need to know them.
     var layerShapes: [LayerShape] {
         var shapes: [LayerShape] = []
@@ -139,14 +154,23 @@ extension NetworkDescription {
                 + $1.layer.bytesMoved(
                     of: shape(of: $1.input), precision: precision, needsInputGradient: $1.input > 0)
         }
+        // A tensor that is pooled at once is neither written nor read twice; its maxima are not written by another pass, but read by one.
+        let spared = pooledAtOnce(precision).reduce(0) { sum, tensor in
+            sum + 3 * shape(of: tensor.key).bytes(precision) - shape(of: tensor.value).bytes(precision)
+        }
         // Value twice forward and back, gradient written and read, value and state read and written by the update.
-        return Double(bytes) * Double(batch) + 4 * Double(trained(survivors) * (6 + 2 * stateCount))
+        return Double(bytes - spared) * Double(batch) + 4 * Double(trained(survivors) * (6 + 2 * stateCount))
     }
 
     /// An upper bound of the bytes that a network in training holds, without the images of the data set.
     public func memoryBytes(batch: Int, precision: Precision, stateCount: Int, survivors: [Int]? = nil) -> Int {
         let blocks = DenseShape.padded(max(batch, Network.evaluationBatch)) / 16
-        let activations = (0...nodes.count).reduce(0) { $0 + shape(of: $1).bytesPerBlock(precision) * blocks }
+        let gradients = (0...nodes.count).reduce(0) { $0 + shape(of: $1).bytesPerBlock(precision) * blocks }
+        let activations = pooledAtOnce(precision).reduce(gradients) { sum, tensor in
+            guard case .planes(let maxima) = shape(of: tensor.value) else { return sum }
+            let winners = PoolWinners.bytesPerBlock(maxima)
+            return sum + (winners - shape(of: tensor.key).bytesPerBlock(precision)) * blocks
+        }
         let overwritten = nodes.filter { $0.layer is BatchNormDescription }.reduce(0) {
             $0 + $1.output.bytesPerBlock(precision) * blocks
         }
@@ -160,7 +184,7 @@ extension NetworkDescription {
             weight += 1
         }
         // The gradient by a tensor needs the tensor's own size, but for what a batch-norm reads, which it overwrites.
-        return 2 * activations - overwritten + scratch.own + scratch.shared + 4 * trained(survivors) * (2 + stateCount)
+        return activations + gradients - overwritten + scratch.own + scratch.shared + 4 * trained(survivors) * (2 + stateCount)
     }
 
     /// Numbers that are trained.

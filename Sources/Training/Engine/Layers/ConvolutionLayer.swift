@@ -35,6 +35,10 @@ struct ConvolutionDescription: LayerDescription {
         return 2 * (x + y) + (needsInputGradient ? y + 2 * x : 0)
     }
 
+    func canPool(_ input: FeatureShape, precision: Precision) -> Bool {
+        rectifies && precision == .f32 && shape(input).canPool
+    }
+
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
         let shape = shape(input)
         return switch precision {
@@ -63,6 +67,10 @@ protocol ConvolutionKernels: AnyObject {
         x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
         blocks: Int, examples: Int, sums: UnsafeMutablePointer<Float>?
     ) -> Magnitude
+    func forwardPooled(
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
+        winners: UnsafeMutablePointer<UInt64>, blocks: Int
+    ) -> Magnitude
     func inputGradient(
         dy: UnsafeRawPointer, addend: UnsafeRawPointer?, gate: UnsafeRawPointer?,
         dx: UnsafeMutableRawPointer, blocks: Int
@@ -73,7 +81,14 @@ protocol ConvolutionKernels: AnyObject {
     ) -> Magnitude
 }
 
-extension TileConvolution: ConvolutionKernels {}
+extension TileConvolution: ConvolutionKernels {
+    func forwardPooled(
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
+        winners: UnsafeMutablePointer<UInt64>, blocks: Int
+    ) -> Magnitude {
+        preconditionFailure("products of tiles are stored before they are pooled")
+    }
+}
 
 /// A convolution in f32.
 private final class PlainConvolution: ConvolutionKernels {
@@ -100,6 +115,14 @@ private final class PlainConvolution: ConvolutionKernels {
     ) -> Magnitude {
         convolution.forward(
             x: floats(x), bias: bias, rectify: rectify, y: floats(y), blocks: blocks, examples: examples, sums: sums)
+    }
+
+    func forwardPooled(
+        x: UnsafeRawPointer, bias: UnsafePointer<Float>?, rectify: Bool, y: UnsafeMutableRawPointer,
+        winners: UnsafeMutablePointer<UInt64>, blocks: Int
+    ) -> Magnitude {
+        convolution.forwardPooled(
+            x: floats(x), bias: bias, rectify: rectify, y: floats(y), winners: winners, blocks: blocks)
     }
 
     func inputGradient(
@@ -139,6 +162,8 @@ final class ConvolutionLayer: SummingLayer {
     /// Whether the kernels have the present weights.
     private var isLoaded = false
     var sums: UnsafeMutablePointer<Float>?
+    /// Where the layer pools its results, which it then does not store; nil where it stores them.
+    var pool: (y: BatchMemory, winners: PoolWinners)?
 
     init(_ description: ConvolutionDescription, _ place: LayerPlace) {
         shape = description.shape(place.input)
@@ -197,7 +222,12 @@ final class ConvolutionLayer: SummingLayer {
     }
 
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
-        kernels.forward(
+        if let pool {
+            return kernels.forwardPooled(
+                x: x.block(blocks.lowerBound), bias: bias?.values, rectify: rectifies,
+                y: pool.y.block(blocks.lowerBound), winners: pool.winners.block(blocks.lowerBound), blocks: blocks.count)
+        }
+        return kernels.forward(
             x: x.block(blocks.lowerBound), bias: bias?.values, rectify: rectifies, y: y.block(blocks.lowerBound),
             blocks: blocks.count, examples: pass.examples(in: blocks),
             sums: sums.map { $0 + 2 * shape.outputs * blocks.lowerBound })

@@ -15,15 +15,46 @@ struct MaxPoolDescription: LayerDescription {
     func makeLayer(_ place: LayerPlace) -> any Layer { MaxPoolLayer(place) }
 }
 
+/// Which pixels won in a batch that a convolution pooled as it computed it.
+final class PoolWinners {
+    private let shape: PlanesShape
+    private let buffer: AlignedBuffer<UInt64>
+
+    /// - Parameter shape: the maxima's.
+    init(_ shape: PlanesShape, blocks: Int) {
+        self.shape = shape
+        buffer = AlignedBuffer(zeroed: shape.blockLines * blocks)
+    }
+
+    func block(_ block: Int) -> UnsafeMutablePointer<UInt64> { buffer.pointer + block * shape.blockLines }
+
+    static func bytesPerBlock(_ shape: PlanesShape) -> Int { 8 * shape.blockLines }
+}
+
 final class MaxPoolLayer: MapLayer, Layer {
+    private let planesKernels: PlanesKernels
+    /// What the convolution before it leaves, if it pools at once: then x is not stored.
+    var winners: PoolWinners?
+
+    override init(_ place: LayerPlace) {
+        planesKernels = PlanesKernels(place.engine.instructionSet)
+        super.init(place)
+    }
+
     func setLive(_ outputs: [Bool]) { inputsInUse = outputs }
 
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
-        kernels.maxPool(shape, x: x.block(blocks.lowerBound), y: y.block(blocks.lowerBound), blocks: blocks.count)
+        guard winners == nil else { return .zero }
+        return kernels.maxPool(shape, x: x.block(blocks.lowerBound), y: y.block(blocks.lowerBound), blocks: blocks.count)
     }
 
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
         let first = blocks.lowerBound
+        if let winners {
+            return planesKernels.maxPoolGradient(
+                shape, winners: winners.block(first), y: y.block(first), dy: dy.block(first),
+                dx: target.memory.block(first), blocks: blocks.count)
+        }
         return kernels.maxPoolGradient(
             shape, x: x.block(first), dy: dy.block(first), addend: target.addend?.block(first),
             gate: target.gate?.block(first), dx: target.memory.block(first), blocks: blocks.count)
