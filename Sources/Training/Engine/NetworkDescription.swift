@@ -184,7 +184,8 @@ extension NetworkDescription {
             weight += 1
         }
         // The gradient by a tensor needs the tensor's own size, but for what a batch-norm reads, which it overwrites.
-        return activations + gradients - overwritten + scratch.own + scratch.shared + 4 * trained(survivors) * (2 + stateCount)
+        return activations + gradients - overwritten + scratch.own + scratch.shared + 4 * trained(survivors)
+            * (2 + stateCount)
     }
 
     /// Numbers that are trained.

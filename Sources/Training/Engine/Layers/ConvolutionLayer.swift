@@ -225,7 +225,8 @@ final class ConvolutionLayer: SummingLayer {
         if let pool {
             return kernels.forwardPooled(
                 x: x.block(blocks.lowerBound), bias: bias?.values, rectify: rectifies,
-                y: pool.y.block(blocks.lowerBound), winners: pool.winners.block(blocks.lowerBound), blocks: blocks.count)
+                y: pool.y.block(blocks.lowerBound), winners: pool.winners.block(blocks.lowerBound), blocks: blocks.count
+            )
         }
         return kernels.forward(
             x: x.block(blocks.lowerBound), bias: bias?.values, rectify: rectifies, y: y.block(blocks.lowerBound),

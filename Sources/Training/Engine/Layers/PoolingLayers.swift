@@ -45,7 +45,8 @@ final class MaxPoolLayer: MapLayer, Layer {
 
     func forward(_ pass: Pass, blocks: Range<Int>) -> Magnitude {
         guard winners == nil else { return .zero }
-        return kernels.maxPool(shape, x: x.block(blocks.lowerBound), y: y.block(blocks.lowerBound), blocks: blocks.count)
+        return kernels.maxPool(
+            shape, x: x.block(blocks.lowerBound), y: y.block(blocks.lowerBound), blocks: blocks.count)
     }
 
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {
