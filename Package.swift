@@ -86,7 +86,7 @@ let package = Package(
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("KeysTests", ["Keys", "ZeroMQ"]),
         tests("ArtifactsTests", ["Artifacts", "Lottery"]),
-        tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery"]),
+        tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery", grdb]),
         // A worker and its slots' children for tests: it sleeps, copies and dies on command.
         .executableTarget(
             name: "SlotFixture", dependencies: ["WorkerService", "Coordination", "Lottery", logging], path: "Tests/SlotFixture",

@@ -13,9 +13,9 @@ public enum Change: Hashable, Sendable {
     /// The task has its result; whatever attempt was running is over. It may follow `taskFailed`: late results count.
     case taskDone(TaskKey, attempt: AttemptID?, WorkResult)
     /// No further attempt will be made.
-    case taskFailed(TaskKey, reason: String)
-    /// A failed task is tried anew, with its failures and losses forgotten: it, or what it waits for, was submitted
-    /// again or came to a result after all.
+    case taskFailed(TaskKey, TaskFailure)
+    /// A task that was given up is tried anew, with its failures and losses forgotten: it, or what it waits for, was
+    /// submitted again, is to be retried, or came to a result after all.
     case taskRevived(TaskKey)
     /// Two results of one task differ: a bug or broken hardware, kept for people to see.
     case nondeterminism(TaskKey, kept: [TaskOutput], other: [TaskOutput], worker: WorkerID)
@@ -23,8 +23,8 @@ public enum Change: Hashable, Sendable {
 
 /// How an attempt ended without a result.
 public enum AttemptEnd: Hashable, Sendable, Codable {
-    /// The slot's child died or reported an error.
-    case childFailed(reason: String)
+    /// The slot's child died or reported an error. `log` is the end of what it wrote to standard error.
+    case childFailed(reason: String, log: String)
     /// The worker fell silent or started anew without it.
     case lost
     /// Its training step stood still past the limit.
@@ -34,6 +34,15 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
     /// Given back without fault: its worker said goodbye, or did not come back with it after the coordinator was
     /// restarted.
     case released
+
+    /// What it is called.
+    public var name: FailureName {
+        switch self {
+        case .childFailed, .stalled: .failed
+        case .lost: .lost
+        case .revoked, .released: .preempted
+        }
+    }
 
     /// Whether it counts towards `CoordinatorSettings.childFailureLimit`.
     public var isChildFailure: Bool {
@@ -64,18 +73,21 @@ public struct Snapshot: Sendable {
         public var attempts: Int
         public var childFailures: Int
         public var losses: Int
+        /// Workers on which its child failed, sorted.
+        public var failedOn: [WorkerID]
         /// The attempt that was given out when the coordinator stopped, and to whom.
         public var running: Running?
 
         public init(
             work: Work, state: State, attempts: Int = 0, childFailures: Int = 0, losses: Int = 0,
-            running: Running? = nil
+            failedOn: [WorkerID] = [], running: Running? = nil
         ) {
             self.work = work
             self.state = state
             self.attempts = attempts
             self.childFailures = childFailures
             self.losses = losses
+            self.failedOn = failedOn
             self.running = running
         }
     }
@@ -93,7 +105,7 @@ public struct Snapshot: Sendable {
     public enum State: Hashable, Sendable {
         case pending
         case done(WorkResult)
-        case failed(reason: String)
+        case failed(TaskFailure)
     }
 }
 

@@ -49,8 +49,8 @@ extension Coordinator {
         case workerLost(WorkerID, reason: String)
         case workerLeft(WorkerID)
         case workerRefused(WorkerID, reason: String)
-        /// So many of its children in a row have failed that it gets nothing for a while.
-        case workerRests(WorkerID, failures: Int, milliseconds: Int64)
+        /// So many different tasks have failed there in a row that it gets nothing for a while.
+        case workerQuarantined(WorkerID, tasks: Int, milliseconds: Int64)
     }
 }
 

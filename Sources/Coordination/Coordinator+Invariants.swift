@@ -21,7 +21,11 @@ extension Coordinator {
             case .running: seen.running += 1
             case .delivering: seen.delivering += 1
             case .done: seen.done += 1
-            case .failed: seen.failed += 1
+            case .failed(.failed): seen.failed += 1
+            case .failed(.quarantined): seen.quarantined += 1
+            case .failed(.lost): seen.lost += 1
+            case .failed(.cancelled): seen.cancelled += 1
+            case .failed(let name): preconditionFailure("a task is \(name): \(task)")
             }
             precondition(key == task.work.key, "task \(key) is filed wrongly: \(task)")
             let rank = ReadyRank(priority: task.work.priority, order: task.order)
@@ -43,7 +47,7 @@ extension Coordinator {
                 let missing = task.parents.count { if case .done = tasks[$0]?.settled { false } else { true } }
                 precondition(missing == task.missingParents, "\(missing) parents are missing: \(task)")
                 precondition(
-                    task.parents.allSatisfy { tasks[$0]!.phase != .failed }, "waits for a failed task: \(task)")
+                    task.parents.allSatisfy { !tasks[$0]!.phase.hasFailed }, "waits for a failed task: \(task)")
             }
             if let running = task.running {
                 precondition(running.id.attempt.number <= task.attempts, "an attempt that was not counted: \(task)")

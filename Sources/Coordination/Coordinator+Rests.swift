@@ -1,16 +1,18 @@
 import Lottery
 
-/// Workers that fail what they are given.
+/// Workers that fail what they are given, which are quarantined: they rest.
 ///
 /// A machine on which every child dies at once (a broken disk, a missing library, no memory) is always free, and without
-/// this would draw all ready tasks and fail them. So after a few failures in a row a worker gets nothing for a while, ever
-/// longer, until one of its tasks comes to a result. The last worker left never rests: then it is the tasks that fail.
+/// this would draw all ready tasks and fail them. So after a few different tasks have failed in a row a worker gets
+/// nothing for a while, ever longer, until one of its tasks comes to a result. The last worker left never rests: then it is the tasks that fail.
 extension Coordinator {
-    mutating func noteFailure(on worker: WorkerID, _ outcome: inout Outcome) {
+    mutating func noteFailure(of key: TaskKey, on worker: WorkerID, _ outcome: inout Outcome) {
         guard sessions[worker] != nil else { return }
-        sessions[worker]!.failuresInARow += 1
+        if sessions[worker]!.failedTasks.count < settings.restAfterFailures {
+            sessions[worker]!.failedTasks.insert(key)
+        }
         let session = sessions[worker]!
-        guard session.failuresInARow >= settings.restAfterFailures, resting[worker] == nil,
+        guard session.failedTasks.count >= settings.restAfterFailures, resting[worker] == nil,
             isAnotherAtWork(than: worker)
         else { return }
         let wait = min(settings.restCapMilliseconds, settings.restMilliseconds << Int64(min(session.rests, 20)))
@@ -19,12 +21,12 @@ extension Coordinator {
         expect(resting[worker]!)
         rankFree(worker)
         outcome.notices.append(
-            .workerRests(worker, failures: session.failuresInARow, milliseconds: wait))
+            .workerQuarantined(worker, tasks: session.failedTasks.count, milliseconds: wait))
     }
 
     mutating func noteResult(of worker: WorkerID) {
         guard sessions[worker] != nil else { return }
-        sessions[worker]!.failuresInARow = 0
+        sessions[worker]!.failedTasks = []
         sessions[worker]!.rests = 0
         endRest(of: worker)
     }

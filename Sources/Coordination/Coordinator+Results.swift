@@ -95,11 +95,10 @@ extension Coordinator {
             return
         }
         incidents.childFailures += 1
-        tasks[key]!.avoided.insert(report.worker)
         // What can be tried nowhere with success says nothing of the worker.
-        if !report.isFinal { noteFailure(on: report.worker, &outcome) }
-        endAttempt(key, .childFailed(reason: report.reason), &outcome)
-        if report.isFinal, tasks[key]!.settled == nil { fail(key, report.reason, &outcome) }
+        if !report.isFinal { noteFailure(of: key, on: report.worker, &outcome) }
+        endAttempt(key, .childFailed(reason: report.reason, log: report.log), &outcome)
+        if report.isFinal, tasks[key]!.settled == nil { fail(key, TaskFailure(.failed, report.reason), &outcome) }
     }
 
     mutating func onBlobStored(_ digest: Digest, _ outcome: inout Outcome) {
@@ -167,6 +166,7 @@ extension Coordinator {
         update(key) {
             $0.running = nil
             $0.count(end)
+            if end.isChildFailure { $0.avoided.insert(running.worker) }
         }
         failIfExhausted(key, end, &outcome)
     }
@@ -187,18 +187,25 @@ extension Coordinator {
         let task = tasks[key]!
         guard task.settled == nil, task.running == nil else { return }
         switch end {
-        case .childFailed(let reason) where task.childFailures >= settings.childFailureLimit:
-            fail(key, "failed \(task.childFailures) times, at last with: \(reason)", &outcome)
+        case .childFailed(let reason, log: _) where task.childFailures >= settings.childFailureLimit:
+            failAsExhausted(key, ", at last with: \(reason)", &outcome)
         case .stalled where task.childFailures >= settings.childFailureLimit:
-            fail(
-                key,
-                "failed \(task.childFailures) times; at last its step stood still for \(settings.stallMilliseconds / 1000) s",
-                &outcome)
+            failAsExhausted(
+                key, "; at last its step stood still for \(settings.stallMilliseconds / 1000) s", &outcome)
         case .lost where task.losses >= settings.lossLimit:
-            fail(key, "was lost \(task.losses) times with the worker that ran it", &outcome)
+            fail(
+                key, TaskFailure(.lost, "was lost \(task.losses) times with the worker that ran it"), &outcome)
         case .childFailed, .stalled, .lost, .revoked, .released:
             break
         }
+    }
+
+    /// On one worker alone it may be that worker's fault; on several it is the task's.
+    private mutating func failAsExhausted(_ key: TaskKey, _ last: String, _ outcome: inout Outcome) {
+        let (times, workers) = (tasks[key]!.childFailures, tasks[key]!.avoided.count)
+        let name: FailureName = workers > 1 ? .quarantined : .failed
+        let places = workers > 1 ? " on \(workers) workers" : ""
+        fail(key, TaskFailure(name, "failed \(times) times\(places)\(last)"), &outcome)
     }
 }
 

@@ -76,7 +76,7 @@ extension Coordinator {
         if session.incarnation != hello.incarnation {
             session.hasBeaten = false
             session.lastSequence = 0
-            session.failuresInARow = 0
+            session.failedTasks = []
             session.rests = 0
             resting[hello.worker] = nil
         }

@@ -26,7 +26,7 @@ extension Coordinator {
         var phase: Phase {
             switch settled {
             case .done: .done
-            case .failed: .failed
+            case .failed(let failure): .failed(failure.name)
             case nil:
                 if running != nil {
                     .running
@@ -47,13 +47,16 @@ extension Coordinator {
     /// `waiting` → `ready` → `running` → `delivering` → `done`; `running` and `delivering` go back to `ready` when
     /// their attempt or claim is lost; any but `done` may become `failed`; `failed` becomes `waiting`, `ready`
     /// (revived) or `done` (a late result).
-    enum Phase: Sendable {
-        case waiting, ready, running, delivering, done, failed
+    enum Phase: Hashable, Sendable {
+        case waiting, ready, running, delivering, done
+        case failed(FailureName)
+
+        var hasFailed: Bool { if case .failed = self { true } else { false } }
     }
 
     enum Settled: Sendable {
         case done(WorkResult, by: AttemptID?, finisher: WorkerID?)
-        case failed(reason: String)
+        case failed(TaskFailure)
     }
 
     /// The attempt that is given out.
@@ -110,8 +113,9 @@ extension Coordinator {
         var lastSequence: UInt64 = 0
         /// A beat after its HELLO proved that this process lives.
         var hasBeaten = false
-        /// Child failures since its last result, and rests they have led to.
-        var failuresInARow = 0
+        /// Tasks whose children have failed here since the last result, of which there may be more than the few that are
+        /// kept, and rests they have led to.
+        var failedTasks: Set<TaskKey> = []
         var rests = 0
 
         var free: Int { route == nil ? 0 : max(0, slots - assigned.count) }

@@ -17,7 +17,8 @@ extension Coordinator {
             CoordinatorStatus.WorkerLine(
                 worker: session.worker, host: session.host, processID: session.processID, slots: session.slots,
                 running: session.assigned.count, silentMilliseconds: latest.since(session.lastHeard),
-                isReachable: session.route != nil)
+                isReachable: session.route != nil,
+                quarantinedMilliseconds: resting[session.worker].map { max(0, $0.since(latest)) })
         }
         return CoordinatorStatus(
             counts: counts, workers: workers.sorted { $0.worker < $1.worker },
@@ -28,7 +29,7 @@ extension Coordinator {
     public func state(of key: TaskKey) -> Snapshot.State? {
         switch tasks[key]?.settled {
         case .done(let result, _, _): .done(result)
-        case .failed(let reason): .failed(reason: reason)
+        case .failed(let failure): .failed(failure)
         case nil: tasks[key] == nil ? nil : .pending
         }
     }

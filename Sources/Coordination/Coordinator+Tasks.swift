@@ -68,21 +68,22 @@ extension Coordinator {
             // A restored attempt: what its parents came to was seen when it was given out.
             return update(key) { $0.missingParents = 0 }
         }
-        if let reason = Coordinator.objection(to: task.work) { return fail(key, reason, &outcome) }
+        if let reason = Coordinator.objection(to: task.work) { return fail(key, TaskFailure(.failed, reason), &outcome) }
         var missing = 0
         for parent in task.parents {
             switch tasks[parent]?.settled {
             case .done: break
-            case .failed(let reason): return fail(key, Coordinator.inherited(reason, from: parent), &outcome)
+            case .failed(let failure): return fail(key, failure.inherited(from: parent), &outcome)
             case nil:
                 guard tasks[parent] != nil else {
-                    return fail(key, "waits for \(parent), which nobody submitted; submit the sweep again", &outcome)
+                    let reason = "waits for \(parent), which nobody submitted; submit the sweep again"
+                    return fail(key, TaskFailure(.failed, reason), &outcome)
                 }
                 missing += 1
             }
         }
         if missing == 0, case .failure(let absent) = resolveInputs(of: task.work) {
-            return fail(key, absent.reason, &outcome)
+            return fail(key, TaskFailure(.failed, absent.reason), &outcome)
         }
         update(key) { $0.missingParents = missing }
     }
@@ -124,23 +125,16 @@ extension Coordinator {
         return .success(inputs)
     }
 
-    private static let inheritance = "waits for "
-
-    /// A dependent's reason names the task at fault, however many generations lie between.
-    private static func inherited(_ reason: String, from parent: TaskKey) -> String {
-        reason.hasPrefix(inheritance) ? reason : "\(inheritance)\(parent), which failed: \(reason)"
-    }
-
-    /// Fails a pending task that is not given out, and everything that waits for it.
-    mutating func fail(_ key: TaskKey, _ reason: String, _ outcome: inout Outcome) {
-        var pending: Deque = [(key: key, reason: reason)]
-        while let (key, reason) = pending.popFirst() {
+    /// Gives up a pending task that is not given out, and everything that waits for it.
+    mutating func fail(_ key: TaskKey, _ failure: TaskFailure, _ outcome: inout Outcome) {
+        var pending: Deque = [(key: key, failure: failure)]
+        while let (key, failure) = pending.popFirst() {
             guard tasks[key]!.settled == nil else { continue }
             precondition(tasks[key]!.running == nil, "task \(key) fails while an attempt runs")
-            update(key) { $0.settled = .failed(reason: reason) }
-            outcome.changes.append(.taskFailed(key, reason: reason))
-            let passedOn = Coordinator.inherited(reason, from: key)
-            pending.append(contentsOf: tasks[key]!.dependents.map { (key: $0, reason: passedOn) })
+            update(key) { $0.settled = .failed(failure) }
+            outcome.changes.append(.taskFailed(key, failure))
+            let passedOn = failure.inherited(from: key)
+            pending.append(contentsOf: tasks[key]!.dependents.map { (key: $0, failure: passedOn) })
         }
     }
 
@@ -163,7 +157,7 @@ extension Coordinator {
     mutating func reviveDependents(of key: TaskKey, _ outcome: inout Outcome) {
         var pending = Deque(tasks[key]!.dependents)
         while let dependent = pending.popFirst() {
-            guard tasks[dependent]!.phase == .failed, !hasFailedParent(dependent) else { continue }
+            guard tasks[dependent]!.phase.hasFailed, !hasFailedParent(dependent) else { continue }
             revive(dependent, &outcome)
             settle(dependent, &outcome)
             pending.append(contentsOf: tasks[dependent]!.dependents)
@@ -173,7 +167,7 @@ extension Coordinator {
     private func hasFailedParent(_ key: TaskKey) -> Bool {
         tasks[key]!.parents.contains { parent in
             guard let parent = tasks[parent] else { return true }
-            return parent.phase == .failed
+            return parent.phase.hasFailed
         }
     }
 
@@ -187,7 +181,7 @@ extension Coordinator {
                     .beatAck(BeatAck(store: store, generation: generation, revoked: [running.id])), to: route, &outcome)
             }
         }
-        let wasFailed = tasks[key]!.phase == .failed
+        let wasFailed = tasks[key]!.phase.hasFailed
         let others = tasks[key]!.claims.filter { $0.reference != claim.reference }
         for claim in tasks[key]!.claims { forget(claim, &outcome) }
         update(key) {
@@ -203,5 +197,13 @@ extension Coordinator {
         }
         for dependent in tasks[key]!.dependents { settle(dependent, &outcome) }
         if wasFailed { reviveDependents(of: key, &outcome) }
+    }
+}
+
+extension TaskFailure {
+    /// That of a task which waits for `parent`: it names the task at fault, however many generations lie between.
+    func inherited(from parent: TaskKey) -> TaskFailure {
+        let verb = name == .failed ? "which failed" : "which is \(name)"
+        return isInherited ? self : TaskFailure(name, "\(TaskFailure.inheritance)\(parent), \(verb): \(reason)")
     }
 }

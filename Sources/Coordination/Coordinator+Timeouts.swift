@@ -13,7 +13,7 @@ extension Coordinator {
         }
         for (key, _) in runningWithSession().filter({ stallDeadline($0.running) <= latest }) {
             incidents.stalls += 1
-            tasks[key]!.avoided.insert(tasks[key]!.running!.worker)
+            noteFailure(of: key, on: tasks[key]!.running!.worker, &outcome)
             endAttempt(key, .stalled, &outcome)
         }
         if adoptionDeadline <= latest {

@@ -107,7 +107,11 @@ public struct Coordinator: Sendable {
         case .running: counts.running += difference
         case .delivering: counts.delivering += difference
         case .done: counts.done += difference
-        case .failed: counts.failed += difference
+        case .failed(.failed): counts.failed += difference
+        case .failed(.quarantined): counts.quarantined += difference
+        case .failed(.lost): counts.lost += difference
+        case .failed(.cancelled): counts.cancelled += difference
+        case .failed(.preempted), .failed(.diverged): preconditionFailure("\(phase) is no state of a task")
         }
     }
 
@@ -124,12 +128,13 @@ public struct Coordinator: Sendable {
         task.attempts = max(record.attempts, record.running?.attempt.attempt.number ?? 0)
         task.childFailures = record.childFailures
         task.losses = record.losses
+        task.avoided = Set(record.failedOn)
         switch record.state {
         case .done(let result):
             task.settled = .done(result, by: nil, finisher: nil)
             task.work.payload = []
-        case .failed(let reason):
-            task.settled = .failed(reason: reason)
+        case .failed(let failure):
+            task.settled = .failed(failure)
         case .pending:
             if let running = record.running {
                 task.running = Running(

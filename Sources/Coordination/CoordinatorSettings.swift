@@ -10,14 +10,14 @@ public struct CoordinatorSettings: Hashable, Sendable {
     public var stallMilliseconds: Int64 = 15 * 60_000
     /// A gap in the loop of more than this extends every deadline by the gap: what was not read is not silence.
     public var loopStallMilliseconds: Int64 = 2_000
-    /// Child deaths and stalls after which a task is failed.
+    /// Child deaths, errors and stalls after which a task is given up.
     public var childFailureLimit = 3
-    /// Child failures in a row after which a worker gets nothing for a while, if there is another.
+    /// Different tasks that fail on a worker in a row before it gets nothing for a while, if there is another.
     public var restAfterFailures = 3
     /// How long it rests at first; the time doubles up to the cap until one of its tasks comes to a result.
     public var restMilliseconds: Int64 = 30_000
     public var restCapMilliseconds: Int64 = 10 * 60_000
-    /// Lost workers after which a task is failed.
+    /// Lost workers after which a task is given up.
     public var lossLimit = 10
     /// Told in WELCOME.
     public var blobEndpointPort = 0

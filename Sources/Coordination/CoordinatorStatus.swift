@@ -18,12 +18,18 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         /// Finished by a worker, its blobs on their way.
         public var delivering = 0
         public var done = 0
+        /// Given up, by the `FailureName` under which they were.
         public var failed = 0
+        public var quarantined = 0
+        public var lost = 0
+        public var cancelled = 0
 
         public init() {}
 
-        public var total: Int { waiting + ready + running + delivering + done + failed }
-        /// Whether nothing is left to do: every task is done or failed.
+        /// Given up through a fault.
+        public var faulty: Int { failed + quarantined + lost }
+        public var total: Int { waiting + ready + running + delivering + done + faulty + cancelled }
+        /// Whether nothing is left to do: every task is done or given up.
         public var isSettled: Bool { waiting + ready + running + delivering == 0 }
     }
 
@@ -36,6 +42,8 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         public var silentMilliseconds: Int64
         /// Whether there is a connection; without one it has until the session's end to come back.
         public var isReachable: Bool
+        /// For how long it gets nothing, because different tasks have failed there in a row; nil if it may get some.
+        public var quarantinedMilliseconds: Int64?
     }
 
     public struct RunningLine: Hashable, Sendable, Codable {

@@ -10,6 +10,8 @@ public enum Limits {
     public static let nameBytes = 128
     /// Reasons are cut to this before they are sent.
     public static let reasonBytes = 4 * 1024
+    /// Of what a failed child wrote to standard error, its end of this length is kept and sent.
+    public static let logTailBytes = 4 * 1024
     /// Attempts or data sets that one message lists.
     public static let attemptsPerMessage = 1024
     public static let datasetsPerWorker = 1024

@@ -169,13 +169,16 @@ public struct FailureReport: Hashable, Sendable {
     public var worker: WorkerID
     public var id: AttemptID
     public var reason: String
+    /// The end of what its child wrote to standard error, of at most `Limits.logTailBytes`; empty if it wrote nothing.
+    public var log: String
     /// The task itself is at fault (a bad payload), so that no other attempt can help.
     public var isFinal: Bool
 
-    public init(worker: WorkerID, id: AttemptID, reason: String, isFinal: Bool) {
+    public init(worker: WorkerID, id: AttemptID, reason: String, log: String = "", isFinal: Bool) {
         self.worker = worker
         self.id = id
         self.reason = reason
+        self.log = log
         self.isFinal = isFinal
     }
 }

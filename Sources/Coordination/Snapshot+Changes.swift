@@ -30,19 +30,25 @@ extension Snapshot.TaskRecord {
             record.attempts = max(record.attempts, id.attempt.number)
             record.running = Snapshot.Running(attempt: id, worker: worker)
         case .attemptEnded(let id, let end):
+            if end.isChildFailure {
+                record.childFailures += 1
+                if let running = record.running, running.attempt == id, !record.failedOn.contains(running.worker) {
+                    record.failedOn = (record.failedOn + [running.worker]).sorted()
+                }
+            }
             if record.running?.attempt == id { record.running = nil }
-            if end.isChildFailure { record.childFailures += 1 }
             if end.isLoss { record.losses += 1 }
         case .taskDone(_, _, let result):
             record.state = .done(result)
             record.running = nil
-        case .taskFailed(_, let reason):
-            record.state = .failed(reason: reason)
+        case .taskFailed(_, let failure):
+            record.state = .failed(failure)
             record.running = nil
         case .taskRevived:
             record.state = .pending
             record.childFailures = 0
             record.losses = 0
+            record.failedOn = []
         case .nondeterminism: break
         }
         return record

@@ -11,8 +11,9 @@ extension Worker {
         case progress(slot: Int, step: Int)
         /// The outputs are in the worker's artifact folder and the result in its outbox, both durable.
         case finished(slot: Int, WorkResult)
-        /// The child died or reported an error. `isFinal`: the task itself is at fault.
-        case failed(slot: Int, reason: String, isFinal: Bool)
+        /// The child died or reported an error. `log` is the end of what it wrote to standard error; `isFinal`: the task
+        /// itself is at fault.
+        case failed(slot: Int, reason: String, log: String, isFinal: Bool)
         /// The child ended its task because of `kill` or `stop`, with nothing to report.
         case stopped(slot: Int)
         /// The input is in the worker's artifact folder.

@@ -120,17 +120,20 @@ extension Worker {
     }
 
     /// A child that dies is no reason to stop, however often: the task counts its failures, and others may fare better.
-    mutating func onFailed(_ slot: Int, _ reason: String, isFinal: Bool, _ outcome: inout Outcome) {
+    mutating func onFailed(_ slot: Int, _ reason: String, log: String, isFinal: Bool, _ outcome: inout Outcome) {
         defer { slots[slot] = .free }
         switch slots[slot] {
         case .free: preconditionFailure("slot \(slot) failed without a task: \(reason)")
         case .ending: break
-        case .running(let assignment, _): report(assignment, reason, isFinal: isFinal, &outcome)
+        case .running(let assignment, _): report(assignment, reason, log: log, isFinal: isFinal, &outcome)
         }
     }
 
-    private mutating func report(_ assignment: Assignment, _ reason: String, isFinal: Bool, _ outcome: inout Outcome) {
-        let report = FailureReport(worker: identity.worker, id: assignment.id, reason: reason, isFinal: isFinal)
+    private mutating func report(
+        _ assignment: Assignment, _ reason: String, log: String = "", isFinal: Bool, _ outcome: inout Outcome
+    ) {
+        let report = FailureReport(
+            worker: identity.worker, id: assignment.id, reason: reason, log: log, isFinal: isFinal)
         if connection == .joined {
             outcome.messages.append(.failure(report))
         } else if unsaidFailures.count < Limits.attemptsPerMessage {

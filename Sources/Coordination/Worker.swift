@@ -86,7 +86,8 @@ public struct Worker: Sendable {
         case .message(let message): onMessage(message, &outcome)
         case .progress(let slot, let step): onProgress(slot, step)
         case .finished(let slot, let result): onFinished(slot, result, &outcome)
-        case .failed(let slot, let reason, let isFinal): onFailed(slot, reason, isFinal: isFinal, &outcome)
+        case .failed(let slot, let reason, let log, let isFinal):
+            onFailed(slot, reason, log: log, isFinal: isFinal, &outcome)
         case .stopped(let slot): slots[slot] = .free
         case .inputReady(let digest): onInputReady(digest)
         case .inputFailed(let digest, let reason): onInputFailed(digest, reason, &outcome)

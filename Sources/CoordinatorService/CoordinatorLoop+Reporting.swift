@@ -45,13 +45,14 @@ extension CoordinatorLoop {
             logger.debug("task \(id.task), attempt \(id.attempt), goes to \(worker)")
         case .attemptEnded(let id, let end):
             reporting.rate.noteEnded(id.task)
-            logger.info("attempt \(id.attempt) of task \(id.task) ended: \(end)")
+            logger.info("attempt \(id.attempt) of task \(id.task) was \(end.name): \(end.sentence)")
         case .taskDone(let key, attempt: _, let result):
             reporting.rate.noteDone(key, cost: submissions.sweeps.lazy.compactMap { $0.cost(of: key) }.first ?? 0)
             for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }
             logger.debug("task \(key) is done after \(result.seconds) s")
-        case .taskFailed(let key, let reason):
-            logger.error("task \(key) failed: \(reason)")
+        case .taskFailed(let key, let failure):
+            logger.log(
+                level: failure.name == .cancelled ? .notice : .error, "task \(key) is \(failure.name): \(failure.reason)")
         case .nondeterminism(let key, _, _, let worker):
             logger.critical(
                 "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; both are kept in the store"
@@ -61,13 +62,14 @@ extension CoordinatorLoop {
         }
     }
 
-    func note(best row: LeaderboardRow?, of sweep: String) {
+    func note(best row: LeaderboardRow?, diverged: Int, of sweep: String) {
         let now = CoordinatorLoop.now
         reporting.isRanking = false
         let took = reporting.rankAskedAt.map { now.since($0) } ?? 0
         reporting.nextRankAt = now.advanced(byMilliseconds: max(Reporting.rankMilliseconds, 10 * took))
         if let index = submissions.sweeps.firstIndex(where: { $0.name == sweep }) {
             submissions.sweeps[index].best = row
+            submissions.sweeps[index].diverged = diverged
         }
     }
 
@@ -79,9 +81,9 @@ extension CoordinatorLoop {
         case .workerLost(let worker, let reason): logger.warning("\(worker) is lost: \(reason)")
         case .workerLeft(let worker): logger.info("\(worker) has left")
         case .workerRefused(let worker, let reason): logger.warning("\(worker) was refused: \(reason)")
-        case .workerRests(let worker, let failures, let milliseconds):
+        case .workerQuarantined(let worker, let tasks, let milliseconds):
             logger.warning(
-                "\(failures) tasks in a row failed on \(worker); it gets none for \(milliseconds / 1_000) s: see its log"
+                "\(worker) is quarantined: \(tasks) different tasks failed there in a row; it gets none for \(milliseconds / 1_000) s; see its log"
             )
         }
     }
@@ -118,7 +120,7 @@ extension CoordinatorLoop {
         let workers = status.workers.map { line in
             ServiceStatus.WorkerStatus(
                 id: line.worker, host: line.host, processID: line.processID, slots: line.slots,
-                isReachable: line.isReachable,
+                isReachable: line.isReachable, quarantinedMilliseconds: line.quarantinedMilliseconds,
                 silentMilliseconds: line.silentMilliseconds, running: (running[line.worker] ?? []).map(describe))
         }
         let done = sweeps.reduce(0) { $0 + $1.stepsDone }

@@ -25,6 +25,7 @@ struct Submissions {
         if let index = sweeps.firstIndex(where: { $0.name == progress.name }) {
             var progress = progress
             progress.best = sweeps[index].best
+            progress.diverged = sweeps[index].diverged
             sweeps[index] = progress
         } else {
             sweeps.append(progress)
@@ -39,7 +40,7 @@ struct Submissions {
     }
 
     func failedTasks(_ counts: CoordinatorStatus.Counts) -> Int {
-        tasksWereAdded ? counts.failed : watched.reduce(0) { $0 + $1.failedCount }
+        tasksWereAdded ? counts.faulty : watched.reduce(0) { $0 + $1.failedCount }
     }
 }
 
@@ -106,10 +107,10 @@ extension CoordinatorLoop {
             let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
             refuse(asker, status: 2, "there is no sweep “\(name)” in this store; \(list)")
         case .failed(let reason, let asker): refuse(asker, status: 1, reason)
-        case .ranked(let sweep, let row): note(best: row, of: sweep)
+        case .ranked(let sweep, let row, let diverged): note(best: row, diverged: diverged, of: sweep)
         case .unranked(let sweep, let reason):
             logger.warning("the tickets of sweep \(sweep) could not be ranked: \(reason)")
-            note(best: nil, of: sweep)
+            note(best: nil, diverged: 0, of: sweep)
         }
         reporting.isDue = true
     }

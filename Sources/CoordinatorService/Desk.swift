@@ -30,7 +30,8 @@ final class Desk: Sendable {
         case refused(SubmissionError, Asker)
         case leaderboards([Leaderboard], Asker)
         case noSuchSweep(String, known: [String], Asker)
-        case ranked(sweep: String, LeaderboardRow?)
+        /// With how many of its levels have diverged.
+        case ranked(sweep: String, LeaderboardRow?, diverged: Int)
         case unranked(sweep: String, reason: String)
         case failed(reason: String, Asker)
         /// A sweep of an earlier start cannot be planned by this version; its tasks go on all the same.
@@ -276,7 +277,9 @@ private final class DeskLoop {
     private func rank(_ sweep: String) {
         guard let plan = plans.first(where: { $0.sweep.name == sweep }) else { return }
         do {
-            events.post(.ranked(sweep: sweep, try leaderboard(plan).rows.first))
+            let best = try leaderboard(plan).rows.first
+            let diverged = plan.tasks.count { summaries[$0.key]?.divergedAt != nil }
+            events.post(.ranked(sweep: sweep, best, diverged: diverged))
         } catch {
             events.post(.unranked(sweep: sweep, reason: String(describing: error)))
         }
@@ -284,16 +287,16 @@ private final class DeskLoop {
 
     private func leaderboard(_ plan: Plan) throws -> Leaderboard {
         let unread = plan.tasks.map(\.key).filter { summaries[$0] == nil }
-        var failed: [TaskKey: String] = [:]
+        var failed: [TaskKey: TaskFailure] = [:]
         for (key, result) in try store.results(of: unread) {
             summaries[key] = try JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
         }
         for (key, task) in try store.tasks(unread.filter { summaries[$0] == nil }) {
-            if case .failed(let reason) = task.state { failed[key] = reason }
+            if case .failed(let failure) = task.state { failed[key] = failure }
         }
         return Leaderboard(plan: plan) { key in
             if let summary = summaries[key] { return .done(summary) }
-            return failed[key].map { .failed(reason: $0) } ?? .pending
+            return failed[key].map(CellResult.init) ?? .pending
         }
     }
 }
@@ -313,6 +316,13 @@ extension Work {
         self.init(
             key: task.key, inputs: inputs, cost: task.cost, priority: task.priority,
             payload: Array(try encoder.encode(task.request)))
+    }
+}
+
+extension CellResult {
+    /// What the leaderboard makes of a task that was given up.
+    package init(_ failure: TaskFailure) {
+        self = failure.name == .cancelled ? .stopped : .failed(reason: failure.reason)
     }
 }
 

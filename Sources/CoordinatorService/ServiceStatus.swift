@@ -28,13 +28,16 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public struct Tally: Hashable, Sendable, Codable {
         public var done = 0
         public var running = 0
+        /// Failed, quarantined or lost for good.
         public var failed = 0
+        public var cancelled = 0
         public var total = 0
 
-        public init(done: Int = 0, running: Int = 0, failed: Int = 0, total: Int = 0) {
+        public init(done: Int = 0, running: Int = 0, failed: Int = 0, cancelled: Int = 0, total: Int = 0) {
             self.done = done
             self.running = running
             self.failed = failed
+            self.cancelled = cancelled
             self.total = total
         }
     }
@@ -42,7 +45,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public struct SweepStatus: Hashable, Sendable, Codable {
         public var name: String
         public var points: Int
-        /// A run is done when all its tasks are, failed when one of them is.
+        /// A run is done when all its tasks are, failed when one of them is, else cancelled when one is.
         public var runs: Tally
         /// Trainings: levels of chains and of branches, and replays. What runs share counts once.
         public var levels: Tally
@@ -50,11 +53,16 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         public var stepsDone: Int
         /// The leaderboard's first row, a few seconds old at most; nil before any level is done.
         public var best: LeaderboardRow?
-        /// Why tasks failed, the first few; those that only waited for a failed one are left out.
+        /// Levels among the done whose training diverged; a few seconds old at most.
+        public var diverged: Int
+        /// Why tasks were given up, the first few; those that only waited for one of them are left out, and so are
+        /// cancelled ones.
         public var failures: [Failure]
 
         public struct Failure: Hashable, Sendable, Codable {
             public var task: TaskKey
+            /// `failed`, `quarantined` or `lost`.
+            public var name: FailureName
             public var reason: String
         }
     }
@@ -65,6 +73,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         public var processID: Int32
         public var slots: Int
         public var isReachable: Bool
+        /// How long it will get nothing, because different tasks failed there in a row; nil if it may get some.
+        public var quarantinedMilliseconds: Int64?
         public var silentMilliseconds: Int64
         public var running: [RunningTask]
 
@@ -72,6 +82,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
             case id, host, slots, running
             case processID = "process_id"
             case isReachable = "is_reachable"
+            case quarantinedMilliseconds = "quarantined_milliseconds"
             case silentMilliseconds = "silent_milliseconds"
         }
     }
@@ -105,7 +116,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
 
 extension ServiceStatus.SweepStatus {
     private enum CodingKeys: String, CodingKey {
-        case name, points, runs, levels, best, failures
+        case name, points, runs, levels, best, diverged, failures
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"
     }

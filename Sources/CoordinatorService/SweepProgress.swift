@@ -4,22 +4,24 @@ import Sweeps
 
 /// How far one sweep is: the states of its tasks and runs, kept up with each change.
 struct SweepProgress: Sendable {
-    private enum State: UInt8 { case pending, done, failed }
+    private enum State: UInt8 { case pending, done, failed, cancelled }
 
     let plan: Plan
     private let indexByKey: [TaskKey: Int32]
     /// Runs that a task is part of.
     private let runsOfTask: [[Int32]]
     private var states: [State]
-    /// Per run: tasks neither done nor failed, and tasks failed.
+    /// Per run: tasks neither done nor given up, tasks failed, and tasks cancelled.
     private var openTasks: [Int32]
     private var failedTasks: [Int32]
+    private var cancelledTasks: [Int32]
     private var levels = ServiceStatus.Tally()
     private var runs = ServiceStatus.Tally()
     private var stepsDone = 0
     private let stepsTotal: Int
     private var failures: [ServiceStatus.SweepStatus.Failure] = []
     var best: LeaderboardRow?
+    var diverged = 0
 
     static let failuresShown = 5
 
@@ -32,6 +34,7 @@ struct SweepProgress: Sendable {
         var runsOfTask = [[Int32]](repeating: [], count: plan.tasks.count)
         openTasks = Array(repeating: 0, count: runCount)
         failedTasks = Array(repeating: 0, count: runCount)
+        cancelledTasks = Array(repeating: 0, count: runCount)
         for point in plan.sweep.points.indices {
             for replicate in 0..<plan.sweep.replicates {
                 let run = point * plan.sweep.replicates + replicate
@@ -48,8 +51,9 @@ struct SweepProgress: Sendable {
     }
 
     var name: String { plan.sweep.name }
-    var isSettled: Bool { levels.done + levels.failed == levels.total }
+    var isSettled: Bool { levels.done + levels.failed + levels.cancelled == levels.total }
     var failedCount: Int { levels.failed }
+    var cancelledCount: Int { levels.cancelled }
     var doneCount: Int { levels.done }
 
     func contains(_ key: TaskKey) -> Bool { indexByKey[key] != nil }
@@ -71,7 +75,7 @@ struct SweepProgress: Sendable {
     mutating func note(_ change: Change) {
         switch change {
         case .taskDone(let key, _, _): set(key, .done)
-        case .taskFailed(let key, let reason): set(key, .failed, reason: reason)
+        case .taskFailed(let key, let failure): set(key, failure)
         case .taskRevived(let key): set(key, .pending)
         case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .nondeterminism: break
         }
@@ -82,22 +86,27 @@ struct SweepProgress: Sendable {
         for task in plan.tasks {
             switch state(task.key) {
             case .done: set(task.key, .done)
-            case .failed(let reason): set(task.key, .failed, reason: reason)
+            case .failed(let failure): set(task.key, failure)
             case .pending, nil: set(task.key, .pending)
             }
         }
     }
 
-    private mutating func set(_ key: TaskKey, _ state: State, reason: String = "") {
-        guard let index = indexByKey[key].map(Int.init), states[index] != state else { return }
+    private mutating func set(_ key: TaskKey, _ failure: TaskFailure) {
+        set(key, failure.name == .cancelled ? .cancelled : .failed)
+        // Those that waited for a failed one say so, and would only hide the task at fault.
+        guard contains(key), failure.isShown, failures.count < SweepProgress.failuresShown else { return }
+        failures.append(
+            ServiceStatus.SweepStatus.Failure(task: key, name: failure.name, reason: failure.reason))
+    }
+
+    private mutating func set(_ key: TaskKey, _ state: State) {
+        guard let index = indexByKey[key].map(Int.init) else { return }
+        failures.removeAll { $0.task == key }
+        guard states[index] != state else { return }
         count(index, by: -1)
         states[index] = state
         count(index, by: 1)
-        failures.removeAll { $0.task == key }
-        // Those that waited for a failed one say so, and would only hide the task at fault.
-        if state == .failed, !reason.hasPrefix("waits for"), failures.count < SweepProgress.failuresShown {
-            failures.append(ServiceStatus.SweepStatus.Failure(task: key, reason: reason))
-        }
     }
 
     private mutating func count(_ index: Int, by difference: Int) {
@@ -107,6 +116,7 @@ struct SweepProgress: Sendable {
             switch state {
             case .pending: openTasks[run] += Int32(difference)
             case .failed: failedTasks[run] += Int32(difference)
+            case .cancelled: cancelledTasks[run] += Int32(difference)
             case .done: break
             }
             tallyRun(run, by: 1)
@@ -117,12 +127,15 @@ struct SweepProgress: Sendable {
             levels.done += difference
             stepsDone += difference * plan.tasks[index].cost
         case .failed: levels.failed += difference
+        case .cancelled: levels.cancelled += difference
         }
     }
 
     private mutating func tallyRun(_ run: Int, by difference: Int) {
         if failedTasks[run] > 0 {
             runs.failed += difference
+        } else if cancelledTasks[run] > 0 {
+            runs.cancelled += difference
         } else if openTasks[run] == 0 {
             runs.done += difference
         }
@@ -133,7 +146,7 @@ struct SweepProgress: Sendable {
         var status = ServiceStatus.SweepStatus(
             name: name, points: plan.sweep.points.count, runs: runs, levels: levels, stepsTotal: stepsTotal,
             stepsDone: stepsDone,
-            best: best, failures: failures)
+            best: best, diverged: diverged, failures: failures)
         var runningRuns: Set<Int32> = []
         for (key, steps) in running {
             guard let index = indexByKey[key].map(Int.init), states[index] == .pending else { continue }
@@ -141,7 +154,12 @@ struct SweepProgress: Sendable {
             status.stepsDone += min(steps, plan.tasks[index].cost)
             runningRuns.formUnion(runsOfTask[index])
         }
-        status.runs.running = runningRuns.count { failedTasks[Int($0)] == 0 }
+        status.runs.running = runningRuns.count { failedTasks[Int($0)] == 0 && cancelledTasks[Int($0)] == 0 }
         return status
     }
+}
+
+extension TaskFailure {
+    /// Whether it is worth a line of its own: it is a fault, and the task's own.
+    package var isShown: Bool { name != .cancelled && !isInherited }
 }

@@ -45,8 +45,8 @@ struct Checker: Sendable {
                 if end.isLoss { counts.losses += 1 }
                 if end.isChildFailure { counts.childFailures += 1 }
             case .taskDone(let key, _, let result): try finished(key, result, store)
-            case .taskFailed(let key, let reason):
-                try demand(!done.contains(key), "task \(key) was done and fails: \(reason)")
+            case .taskFailed(let key, let failure):
+                try demand(!done.contains(key), "task \(key) was done and fails: \(failure.reason)")
                 try demand(open[key] == nil, "task \(key) fails while it is given out")
             case .nondeterminism(let key, _, _, let worker):
                 try demand(mayMiscompute, "\(worker) is said to have computed something else for task \(key)")

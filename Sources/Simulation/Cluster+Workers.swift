@@ -271,7 +271,7 @@ extension Cluster {
             let id = child.assignment.id
             workers[index].outbox[id] = ResultReport(worker: workers[index].id, id: id, result: result)
             try tell(index, .finished(slot: child.slot, result))
-        case .died: try tell(index, .failed(slot: child.slot, reason: "killed by signal 9", isFinal: false))
+        case .died: try tell(index, .failed(slot: child.slot, reason: "killed by signal 9", log: "", isFinal: false))
         case .stopped: try tell(index, .stopped(slot: child.slot))
         }
     }

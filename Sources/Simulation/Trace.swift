@@ -23,7 +23,7 @@ struct Trace: Sendable {
         case .attemptStarted(let id, let worker): "\(text(of: id)) begins on \(worker)"
         case .attemptEnded(let id, let end): "\(text(of: id)) ends: \(end)"
         case .taskDone(let key, _, _): "task \(key) done"
-        case .taskFailed(let key, let reason): "task \(key) failed: \(reason)"
+        case .taskFailed(let key, let failure): "task \(key) is \(failure.name): \(failure.reason)"
         case .taskRevived(let key): "task \(key) is tried anew"
         case .nondeterminism(let key, _, _, let worker): "\(worker) computed something else for task \(key)"
         }

@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import GRDB
 
@@ -5,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 1
+    static let version = 2
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -17,6 +18,10 @@ enum Schema {
             try database.execute(sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = 1")
             try database.execute(
                 sql: "INSERT INTO store (id) VALUES (?)", arguments: [UUID().uuidString.lowercased()])
+        }
+        migrator.registerMigration("2 names of failures, logs, times of attempts") { database in
+            try database.execute(sql: failures)
+            try database.execute(sql: "PRAGMA user_version = 2")
         }
         return migrator
     }
@@ -101,6 +106,15 @@ enum Schema {
             UNIQUE (task, worker, other)
         );
         """
+
+    private static let failures = """
+        ALTER TABLE tasks ADD COLUMN failure TEXT;    -- its FailureName, while state is 2
+        ALTER TABLE tasks ADD COLUMN failed_on TEXT;  -- names of the workers on which its child failed, a line each
+        UPDATE tasks SET failure = 'failed' WHERE state = 2;
+        ALTER TABLE attempts ADD COLUMN log TEXT;     -- the end of what its child wrote to standard error
+        ALTER TABLE attempts ADD COLUMN started REAL; -- seconds since 1970
+        ALTER TABLE attempts ADD COLUMN ended REAL;
+        """
 }
 
 /// `tasks.state`.
@@ -110,8 +124,8 @@ enum StoredState: Int {
     case failed = 2
 }
 
-/// `attempts.ending`.
-enum AttemptEnding: String {
+/// `attempts.ending`: how an attempt came to its end.
+public enum AttemptEnding: String, Hashable, Sendable, Codable {
     case childFailed = "child failed"
     case lost
     case stalled
@@ -121,4 +135,14 @@ enum AttemptEnding: String {
     case succeeded
     /// The task came to an end while this attempt was open.
     case superseded
+
+    /// What is wrong with it, by the name that it has everywhere; nil if its result counted.
+    public var failure: FailureName? {
+        switch self {
+        case .childFailed, .stalled: .failed
+        case .lost: .lost
+        case .revoked, .released, .superseded: .preempted
+        case .succeeded: nil
+        }
+    }
 }

@@ -44,6 +44,8 @@ extension Store {
 /// Writes changes within a transaction. Statements are compiled once per connection.
 struct ChangeWriter {
     private let database: Database
+    /// When the changes happened, near enough: seconds since 1970, for people.
+    private let time = Date().timeIntervalSince1970
 
     init(_ database: Database) { self.database = database }
 
@@ -58,7 +60,7 @@ struct ChangeWriter {
         case .attemptStarted(let id, let worker): try start(id, worker)
         case .attemptEnded(let id, let end): try close(id, end)
         case .taskDone(let key, let attempt, let result): try finish(key, attempt, result)
-        case .taskFailed(let key, let reason): try fail(key, reason)
+        case .taskFailed(let key, let failure): try fail(key, failure)
         case .taskRevived(let key): try revive(key)
         case .nondeterminism(let key, let kept, let other, let worker): try log(key, kept, other, worker)
         }
@@ -100,9 +102,10 @@ struct ChangeWriter {
         // The same attempt may start again: it was given up for lost, and its worker came back with it.
         let isItsOwn = try run(
             """
-            INSERT INTO attempts (task, number, generation, worker) VALUES (?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET ending = NULL, reason = NULL WHERE worker = excluded.worker
-            """, [task, id.attempt.number, id.generation.stored, worker.text])
+            INSERT INTO attempts (task, number, generation, worker, started) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET ending = NULL, reason = NULL, log = NULL, ended = NULL
+            WHERE worker = excluded.worker
+            """, [task, id.attempt.number, id.generation.stored, worker.text, time])
         guard isItsOwn else {
             throw StoreError.contradiction("attempt \(id.attempt) of task \(id.task) was given to two workers")
         }
@@ -115,24 +118,42 @@ struct ChangeWriter {
 
     private func close(_ id: AttemptID, _ end: AttemptEnd) throws {
         let task = try row(of: id.task, "the end of an attempt of")
-        let (ending, reason): (AttemptEnding, String?) =
+        let (ending, reason, log): (AttemptEnding, String?, String?) =
             switch end {
-            case .childFailed(let reason): (.childFailed, reason)
-            case .lost: (.lost, nil)
-            case .stalled: (.stalled, nil)
-            case .revoked: (.revoked, nil)
-            case .released: (.released, nil)
+            case .childFailed(let reason, let log): (.childFailed, reason, log.isEmpty ? nil : log)
+            case .lost: (.lost, nil, nil)
+            case .stalled: (.stalled, nil, nil)
+            case .revoked: (.revoked, nil, nil)
+            case .released: (.released, nil, nil)
             }
         try run(
-            "UPDATE attempts SET ending = ?, reason = ? WHERE task = ? AND number = ? AND generation = ?",
-            [ending.rawValue, reason, task, id.attempt.number, id.generation.stored])
-        if end.isChildFailure { try run("UPDATE tasks SET child_failures = child_failures + 1 WHERE id = ?", [task]) }
+            """
+            UPDATE attempts SET ending = ?, reason = ?, log = ?, ended = ?
+            WHERE task = ? AND number = ? AND generation = ?
+            """, [ending.rawValue, reason, log, time, task, id.attempt.number, id.generation.stored])
+        if end.isChildFailure {
+            try run("UPDATE tasks SET child_failures = child_failures + 1 WHERE id = ?", [task])
+            try noteFailure(of: task, id)
+        }
         if end.isLoss { try run("UPDATE tasks SET losses = losses + 1 WHERE id = ?", [task]) }
         try run(
             """
             UPDATE tasks SET running_number = NULL, running_generation = NULL, running_worker = NULL
             WHERE id = ? AND running_number = ? AND running_generation = ?
             """, [task, id.attempt.number, id.generation.stored])
+    }
+
+    /// Adds the worker of the attempt that is given out to those on which the task's child failed.
+    private func noteFailure(of task: Int64, _ id: AttemptID) throws {
+        let statement = try database.cachedStatement(
+            sql: "SELECT running_number, running_generation, running_worker, failed_on FROM tasks WHERE id = ?")
+        guard let row = try Row.fetchOne(statement, arguments: [task]), let running = row.running(of: id.task, at: 0),
+            running.attempt == id
+        else { return }
+        let workers = Set(row.workers(at: 3) + [running.worker]).sorted()
+        try run(
+            "UPDATE tasks SET failed_on = ? WHERE id = ?",
+            [workers.map(\.text).joined(separator: "\n"), task])
     }
 
     private func finish(_ key: TaskKey, _ attempt: AttemptID?, _ result: WorkResult) throws {
@@ -147,32 +168,36 @@ struct ChangeWriter {
                 "INSERT INTO outputs (task, name, digest, byte_count) VALUES (?, ?, ?, ?)",
                 [task, output.name.text, output.digest.data, output.byteCount])
         }
-        try settle(task, .done, reason: nil)
+        try settle(task, .done, nil)
         guard let attempt else { return }
         try run(
-            "UPDATE attempts SET ending = ? WHERE task = ? AND number = ? AND generation = ?",
-            [AttemptEnding.succeeded.rawValue, task, attempt.attempt.number, attempt.generation.stored])
+            "UPDATE attempts SET ending = ?, ended = ? WHERE task = ? AND number = ? AND generation = ?",
+            [AttemptEnding.succeeded.rawValue, time, task, attempt.attempt.number, attempt.generation.stored])
     }
 
-    private func fail(_ key: TaskKey, _ reason: String) throws {
-        try settle(try row(of: key, "the failure of"), .failed, reason: reason)
+    private func fail(_ key: TaskKey, _ failure: TaskFailure) throws {
+        try settle(try row(of: key, "the failure of"), .failed, failure)
     }
 
     /// Ends a task and whatever attempts of it are open. One that is done stays done.
-    private func settle(_ task: Int64, _ state: StoredState, reason: String?) throws {
+    private func settle(_ task: Int64, _ state: StoredState, _ failure: TaskFailure?) throws {
         try run(
             """
-            UPDATE tasks SET state = ?, reason = ?, running_number = NULL, running_generation = NULL, running_worker = NULL
+            UPDATE tasks SET state = ?, failure = ?, reason = ?,
+                running_number = NULL, running_generation = NULL, running_worker = NULL
             WHERE id = ? AND state <> ?
-            """, [state.rawValue, reason, task, StoredState.done.rawValue])
+            """, [state.rawValue, failure?.name.rawValue, failure?.reason, task, StoredState.done.rawValue])
         try run(
-            "UPDATE attempts SET ending = ? WHERE task = ? AND ending IS NULL",
-            [AttemptEnding.superseded.rawValue, task])
+            "UPDATE attempts SET ending = ?, ended = ? WHERE task = ? AND ending IS NULL",
+            [AttemptEnding.superseded.rawValue, time, task])
     }
 
     private func revive(_ key: TaskKey) throws {
         try run(
-            "UPDATE tasks SET state = ?, reason = NULL, child_failures = 0, losses = 0 WHERE id = ? AND state = ?",
+            """
+            UPDATE tasks SET state = ?, failure = NULL, reason = NULL, child_failures = 0, losses = 0, failed_on = NULL
+            WHERE id = ? AND state = ?
+            """,
             [StoredState.pending.rawValue, try row(of: key, "the revival of"), StoredState.failed.rawValue])
     }
 
@@ -206,6 +231,7 @@ extension [Change] {
             case .taskAdded(let work), .taskRequested(let work):
                 sum + 256 + work.payload.count + 128 * work.inputs.count
             case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
+            case .attemptEnded(_, .childFailed(let reason, let log)): sum + 256 + reason.utf8.count + log.utf8.count
             case .attemptStarted, .attemptEnded, .taskFailed, .taskRevived, .nondeterminism: sum + 256
             }
         }

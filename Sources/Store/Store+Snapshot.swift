@@ -24,7 +24,7 @@ extension Store {
                 database,
                 sql: """
                     SELECT id, key, cost, priority, payload, state, reason, attempts, child_failures, losses,
-                        running_number, running_generation, running_worker
+                        running_number, running_generation, running_worker, failure, failed_on
                     FROM tasks JOIN payloads ON payloads.task = tasks.id ORDER BY id
                     """)
             var tasks: [Snapshot.TaskRecord] = []
@@ -37,7 +37,7 @@ extension Store {
                 let state: Snapshot.State
                 switch try row.state(at: 5) {
                 case .pending: state = .pending
-                case .failed: state = .failed(reason: row[6] ?? "")
+                case .failed: state = .failed(try row.failure(nameAt: 13, reasonAt: 6))
                 case .done:
                     guard let result = try results.values(of: task).first else {
                         throw StoreError.damaged(directory: directory, reason: "task \(key) is done and has no result")
@@ -49,7 +49,7 @@ extension Store {
                 tasks.append(
                     Snapshot.TaskRecord(
                         work: work, state: state, attempts: row[7], childFailures: row[8], losses: row[9],
-                        running: row.running(of: key, at: 10)))
+                        failedOn: row.workers(at: 14), running: row.running(of: key, at: 10)))
             }
             return Snapshot(store: id, tasks: tasks)
         }
@@ -105,8 +105,21 @@ extension Row {
         return state
     }
 
+    func failure(nameAt index: Int, reasonAt reason: Int) throws -> TaskFailure {
+        guard let name = FailureName(rawValue: self[index] ?? "") else {
+            throw DatabaseError(
+                resultCode: .SQLITE_CORRUPT, message: "a task has failed under the name “\(self[index] ?? "")”")
+        }
+        return TaskFailure(name, self[reason] ?? "")
+    }
+
+    /// Names of workers, a line each.
+    func workers(at index: Int) -> [WorkerID] {
+        (self[index] as String?)?.split(separator: "\n").map { WorkerID(String($0)) } ?? []
+    }
+
     /// The attempt that is given out, from the columns running_number, running_generation, running_worker.
-    fileprivate func running(of key: TaskKey, at index: Int) -> Snapshot.Running? {
+    func running(of key: TaskKey, at index: Int) -> Snapshot.Running? {
         guard let number: Int = self[index] else { return nil }
         return Snapshot.Running(
             attempt: AttemptID(task: key, attempt: Attempt(number), generation: Generation(stored: self[index + 1])),

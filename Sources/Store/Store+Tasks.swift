@@ -25,7 +25,7 @@ public struct StoredTask: Hashable, Sendable {
         /// An attempt is given out, as far as the store knows.
         case running
         case done
-        case failed(reason: String)
+        case failed(TaskFailure)
     }
 }
 
@@ -66,7 +66,7 @@ extension Store {
         try read { database in
             let find = try database.cachedStatement(
                 sql: """
-                    SELECT id, state, reason, payload, running_number IS NOT NULL
+                    SELECT id, state, reason, payload, running_number IS NOT NULL, failure
                     FROM tasks JOIN payloads ON payloads.task = tasks.id WHERE key = ?
                     """)
             var found: [TaskKey: StoredTask] = Dictionary(minimumCapacity: keys.count)
@@ -76,7 +76,7 @@ extension Store {
                 switch try row.state(at: 1) {
                 case .pending: state = row[4] ? .running : .pending
                 case .done: state = .done
-                case .failed: state = .failed(reason: row[2] ?? "")
+                case .failed: state = .failed(try row.failure(nameAt: 5, reasonAt: 2))
                 }
                 found[key] = StoredTask(
                     key: key, state: state, payload: try row.bytes(at: 3),

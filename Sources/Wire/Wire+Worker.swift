@@ -13,7 +13,8 @@ extension Wire {
                 .failure,
                 json(
                     FailureHeader(
-                        worker: report.worker, id: report.id, reason: cut(report.reason), isFinal: report.isFinal)))
+                        worker: report.worker, id: report.id, reason: cut(report.reason), log: tail(of: report.log),
+                        isFinal: report.isFinal)))
         case .goodbye(let worker): frames(.goodbye, json(worker))
         }
     }
@@ -31,10 +32,13 @@ extension Wire {
             let header = try fromJSON(FailureHeader.self, envelope.header)
             try check(header.worker)
             guard header.reason.utf8.count <= Limits.reasonBytes else { throw .malformed("the reason is too long") }
+            let log = header.log ?? ""
+            guard log.utf8.count <= Limits.logTailBytes else { throw .malformed("the end of the log is too long") }
             try check(header.id)
             return .failure(
                 FailureReport(
-                    worker: header.worker, id: header.id, reason: printable(header.reason), isFinal: header.isFinal))
+                    worker: header.worker, id: header.id, reason: printable(header.reason), log: printable(log),
+                    isFinal: header.isFinal))
         case .goodbye:
             let worker = try fromJSON(WorkerID.self, envelope.header)
             try check(worker)
@@ -49,6 +53,8 @@ extension Wire {
         var worker: WorkerID
         var id: AttemptID
         var reason: String
+        /// Workers of before there was one do not send it.
+        var log: String?
         var isFinal: Bool
     }
 

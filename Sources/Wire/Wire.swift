@@ -106,6 +106,15 @@ public enum Wire {
         while cut.utf8.count > Limits.reasonBytes - 3 { cut.removeLast() }
         return cut + "…"
     }
+
+    /// The end of a log, of at most `Limits.logTailBytes` bytes.
+    static func tail(of log: String) -> String {
+        guard log.utf8.count > Limits.logTailBytes else { return log }
+        var tail = Substring(String(decoding: log.utf8.suffix(Limits.logTailBytes - 3), as: UTF8.self))
+        // The cut may have split a character, whose replacements are longer than its bytes were.
+        while tail.utf8.count > Limits.logTailBytes - 3 { tail.removeFirst() }
+        return "…" + tail
+    }
 }
 
 public enum WireError: Error, Hashable, Sendable {

@@ -8,6 +8,8 @@ final class SlotProcess {
     let processID: pid_t
     /// Becomes readable when the child says something or ends.
     let output: Int32
+    /// What it writes to standard error, and anything it prints.
+    let errors: SlotErrors
     private let input: Int32
     private var unsent: [UInt8] = []
     private var reader = SlotFrameReader()
@@ -18,15 +20,18 @@ final class SlotProcess {
     init(command: [String]) throws(SlotProcessError) {
         var toChild: [Int32] = [-1, -1]
         var fromChild: [Int32] = [-1, -1]
-        guard linux_pipe(&toChild) == 0 else { throw SlotProcessError(command, errno) }
-        guard linux_pipe(&fromChild) == 0 else {
+        var errorsOfChild: [Int32] = [-1, -1]
+        guard linux_pipe(&toChild) == 0, linux_pipe(&fromChild) == 0, linux_pipe(&errorsOfChild) == 0 else {
             let code = errno
-            toChild.forEach { close($0) }
+            for end in toChild + fromChild + errorsOfChild where end >= 0 { close(end) }
             throw SlotProcessError(command, code)
         }
-        let status = SlotProcess.spawn(command, input: toChild[0], output: fromChild[1])
+        let status = SlotProcess.spawn(
+            command, input: toChild[0], output: fromChild[1], errors: errorsOfChild[1])
         close(toChild[0])
         close(fromChild[1])
+        close(errorsOfChild[1])
+        errors = SlotErrors(errorsOfChild[0])
         switch status {
         case .success(let processID):
             self.processID = processID
@@ -114,12 +119,15 @@ final class SlotProcess {
 
     private struct SystemError: Error { var code: Int32 }
 
-    private static func spawn(_ command: [String], input: Int32, output: Int32) -> Result<pid_t, SystemError> {
+    private static func spawn(
+        _ command: [String], input: Int32, output: Int32, errors: Int32
+    ) -> Result<pid_t, SystemError> {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
         posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

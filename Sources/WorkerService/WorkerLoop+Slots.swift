@@ -45,6 +45,7 @@ extension WorkerLoop {
             if slots[index].process == nil {
                 slots[index].process = try SlotProcess(command: service.configuration.slotCommand)
             }
+            slots[index].process!.errors.begin()
             let paths = assignment.inputs.map { ($0.name, artifacts.path(of: $0.digest)) }
             try slots[index].process!.send(
                 .run(
@@ -84,8 +85,11 @@ extension WorkerLoop {
     func attend(to index: Int) {
         guard let process = slots[index].process else { return }
         process.flush()
+        process.errors.pass()
         if !slots[index].isDying { listen(to: process, index) }
         guard slots[index].isDying, let cause = process.reap() else { return }
+        process.errors.pass()
+        let log = process.errors.text
         slots[index].process = nil
         slots[index].isDying = false
         guard case .ending(let attempt, let ending) = slots[index].phase else {
@@ -97,11 +101,11 @@ extension WorkerLoop {
         switch ending {
         case .died:
             logger.warning("task \(attempt.task) failed in slot \(index): \(cause)")
-            handle(.failed(slot: index, reason: cause, isFinal: false))
+            handle(.failed(slot: index, reason: cause, log: log, isFinal: false))
         case .failed(let reason, let isFinal):
             logger.warning("task \(attempt.task) failed in slot \(index): \(reason)")
             if isFinal { forget(attempt.task) }
-            handle(.failed(slot: index, reason: reason, isFinal: isFinal))
+            handle(.failed(slot: index, reason: reason, log: log, isFinal: isFinal))
         case .killed:
             // Its folder stays: the task may come back here, say from its own coordinator after another one sat at the
             // address for a while, and then goes on from its resume file.
@@ -169,7 +173,8 @@ extension WorkerLoop {
         }
         slots[index].phase = .idle
         releaseInputs(of: attempt)
-        handle(.failed(slot: index, reason: reason, isFinal: false))
+        handle(
+            .failed(slot: index, reason: reason, log: slots[index].process?.errors.text ?? "", isFinal: false))
     }
 
     func forget(_ task: TaskKey) {

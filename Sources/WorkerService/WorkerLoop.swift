@@ -109,6 +109,7 @@ final class WorkerLoop {
         for slot in slots {
             guard let process = slot.process, !slot.isDying else { continue }
             _ = poller.watch(readable: process.output)
+            if process.errors.descriptor >= 0 { _ = poller.watch(readable: process.errors.descriptor) }
             if let input = process.blockedInput { _ = poller.watch(writable: input) }
         }
         var wait = wakeUpAt.map { max(0, $0.since(WorkerLoop.now)) }

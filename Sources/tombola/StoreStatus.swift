@@ -1,5 +1,6 @@
 import Coordination
 import CoordinatorService
+import Foundation
 import Lottery
 import Store
 import Sweeps
@@ -17,11 +18,13 @@ struct StoreStatus: Encodable {
         var stepsTotal = 0
         var stepsDone = 0
         var best: LeaderboardRow?
+        var diverged = 0
         var failures: [Failure] = []
     }
 
     struct Failure: Encodable {
         var task: TaskKey
+        var name: FailureName
         var reason: String
     }
 
@@ -41,21 +44,27 @@ extension StoreStatus.SweepStatus {
         self.init(name: plan.sweep.name, points: plan.sweep.points.count, best: best)
         var done: Set<Int> = []
         var failed: Set<Int> = []
+        var cancelled: Set<Int> = []
         levels.total = plan.tasks.count
         for (index, task) in plan.tasks.enumerated() {
             stepsTotal += task.cost
             switch stored.record(of: task.key)?.state {
-            case .done:
+            case .done(let result):
                 done.insert(index)
                 stepsDone += task.cost
-            case .failed(let reason):
-                failed.insert(index)
-                if failures.count < Self.failuresShown { failures.append(.init(task: task.key, reason: reason)) }
+                // One that this version cannot read is told by the leaderboard.
+                let summary = try? JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
+                if summary?.divergedAt != nil { diverged += 1 }
+            case .failed(let failure):
+                if failure.name == .cancelled { cancelled.insert(index) } else { failed.insert(index) }
+                guard failure.isShown, failures.count < Self.failuresShown else { continue }
+                failures.append(.init(task: task.key, name: failure.name, reason: failure.reason))
             case .pending, nil: break
             }
         }
         levels.done = done.count
         levels.failed = failed.count
+        levels.cancelled = cancelled.count
         for point in plan.sweep.points.indices {
             for replicate in 0..<plan.sweep.replicates {
                 let run = plan.run(point: point, replicate: replicate)
@@ -63,6 +72,8 @@ extension StoreStatus.SweepStatus {
                 runs.total += 1
                 if !failed.isDisjoint(with: tasks) {
                     runs.failed += 1
+                } else if !cancelled.isDisjoint(with: tasks) {
+                    runs.cancelled += 1
                 } else if done.isSuperset(of: tasks) {
                     runs.done += 1
                 }

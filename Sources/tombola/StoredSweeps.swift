@@ -1,5 +1,6 @@
 import Artifacts
 import Coordination
+import CoordinatorService
 import Foundation
 import Lottery
 import Store
@@ -50,7 +51,7 @@ struct StoredSweeps {
             switch tasks[task.key]?.state {
             case .done(let result):
                 results[task.key] = .done(try decoder.decode(LevelSummary.self, from: Data(result.summary)))
-            case .failed(let reason): results[task.key] = .failed(reason: reason)
+            case .failed(let failure): results[task.key] = CellResult(failure)
             case .pending, nil: break
             }
         }

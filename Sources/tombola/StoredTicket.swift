@@ -29,7 +29,8 @@ struct StoredTicket {
         guard let record = stored.record(of: key) else { preconditionFailure("\(key) was found and is not there") }
         switch record.state {
         case .pending: throw Failure(.usage, "\(key) is not done yet; `tombola status` says how far its sweep is")
-        case .failed(let reason): throw Failure(.usage, "\(key) failed and left no ticket: \(reason)")
+        case .failed(let failure):
+            throw Failure(.usage, "\(key) is \(failure.name) and left no ticket: \(failure.reason)")
         case .done(let result):
             let decoder = JSONDecoder()
             request = try decoder.decode(TrainingRequest.self, from: Data(record.work.payload))

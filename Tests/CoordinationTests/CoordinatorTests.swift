@@ -56,8 +56,9 @@ struct CoordinatorTaskTests {
         let last = bench.failure(attempt(1, 3), from: "a")
         #expect(last.failed == [key(1), key(2), key(3)])
         #expect(last.tasks.map(\.id.task) == [key(4)])
-        guard case .failed(let reason) = bench.coordinator.state(of: key(3)) else { return #expect(Bool(false)) }
-        #expect(reason == "waits for \(key(1)), which failed: failed 3 times, at last with: it broke")
+        guard case .failed(let failure) = bench.coordinator.state(of: key(3)) else { return #expect(Bool(false)) }
+        #expect(failure.name == .failed)
+        #expect(failure.reason == "waits for \(key(1)), which failed: failed 3 times, at last with: it broke")
         bench.finish(attempt(4, 1), from: "a")
         #expect(bench.status.counts.isSettled)
     }
@@ -407,7 +408,7 @@ struct CoordinatorResultTests {
         bench.join("bad")
         var rests: [Int64] = []
         func note(_ outcome: Coordinator.Outcome) {
-            for case .workerRests("bad", _, let milliseconds) in outcome.notices { rests.append(milliseconds) }
+            for case .workerQuarantined("bad", _, let milliseconds) in outcome.notices { rests.append(milliseconds) }
         }
         bench.add((1...20).map { work($0) })
         for number in 1...3 { note(bench.failure(attempt(number, 1), from: "bad")) }

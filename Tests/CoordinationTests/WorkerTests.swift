@@ -159,12 +159,12 @@ struct WorkerTests {
         bench.join()
         for task in 1...4 {
             #expect(bench.hear(bench.assignment(task)).startedSlots == [0])
-            #expect(bench.handle(.failed(slot: 0, reason: "killed", isFinal: false)).failures == [attempt(task, 1)])
+            #expect(bench.handle(.failed(slot: 0, reason: "killed", log: "", isFinal: false)).failures == [attempt(task, 1)])
         }
         bench.hear(bench.assignment(5))
         let again = bench.hear(.sayHello)
         #expect(again.hellos.count == 1)
-        #expect(bench.handle(.failed(slot: 0, reason: "killed", isFinal: false)).failures.isEmpty)
+        #expect(bench.handle(.failed(slot: 0, reason: "killed", log: "", isFinal: false)).failures.isEmpty)
         #expect(bench.join().failures == [attempt(5, 1)])
     }
 
@@ -198,7 +198,7 @@ struct WorkerTests {
         bench.join()
         bench.hear(bench.assignment(1), after: 30_000)
         bench.hear(bench.ack(), after: 40_000)
-        bench.handle(.failed(slot: 0, reason: "no", isFinal: true))
+        bench.handle(.failed(slot: 0, reason: "no", log: "", isFinal: true))
         #expect(bench.handle(.wake, after: 59_999).actions.isEmpty)
         #expect(bench.handle(.wake, after: 1).actions == [.exit(.idle)])
     }

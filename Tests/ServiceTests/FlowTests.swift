@@ -109,11 +109,63 @@ struct FlowTests {
         #expect(try coordinator.run() == .done(failedTasks: 2))
         #expect(bench.lines("deaths").count == 3)
         #expect(bench.lines("log").count == 2)
-        guard case .failed(let reason) = try coordinator.store.task(key("deadly"))?.state else {
+        guard case .failed(let failure) = try coordinator.store.task(key("deadly"))?.state else {
             Issue.record("the deadly task is not failed")
             return
         }
-        #expect(reason.contains("signal 9"), "\(reason)")
+        // On one worker alone it may be the worker's fault.
+        #expect(failure.name == .failed)
+        #expect(failure.reason.contains("signal 9"), "\(failure.reason)")
+    }
+
+    @Test("The end of what a child wrote before it failed is kept with its attempt, with worker and times")
+    func logTail() throws {
+        let coordinator = try bench.startCoordinator {
+            $0.exitWhenDone = true
+            $0.settings.childFailureLimit = 2
+        }
+        _ = try bench.startWorker(at: coordinator.endpoint)
+        let long = String(repeating: "x", count: 3 * Limits.logTailBytes)
+        let began = Date().timeIntervalSince1970
+        try coordinator.add([
+            work("quiet", "output final 1 1", cost: 9),
+            work("loud", "complain \(long) complain layer-3:NaN print no-memory die", cost: 1),
+        ])
+        #expect(try coordinator.run() == .done(failedTasks: 1))
+        let attempts = try coordinator.store.attempts(of: key("loud"))
+        #expect(attempts.map(\.number) == [1, 2])
+        for attempt in attempts {
+            #expect(attempt.worker.text.hasPrefix("a"))
+            #expect(attempt.ending == .childFailed && attempt.ending?.failure == .failed)
+            #expect(attempt.reason?.contains("signal 9") == true)
+            let log = try #require(attempt.log)
+            #expect(log.hasSuffix("xxx\nlayer-3:NaN\nno-memory\n"), "\(log.suffix(100))")
+            #expect(log.utf8.count <= Limits.logTailBytes && log.utf8.count > Limits.logTailBytes / 2)
+            let (start, end) = (try #require(attempt.startedAt), try #require(attempt.endedAt))
+            #expect(began - 1 <= start && start <= end && end <= Date().timeIntervalSince1970 + 1)
+        }
+        let quiet = try coordinator.store.attempts(of: key("quiet"))
+        #expect(quiet.map(\.ending) == [.succeeded] && quiet[0].log == nil)
+    }
+
+    @Test("A training whose step stands still is killed by its worker and done anew, in another process")
+    func hang() throws {
+        let coordinator = try bench.startCoordinator {
+            $0.exitWhenDone = true
+            $0.settings.stallMilliseconds = 700
+        }
+        _ = try bench.startWorker(at: coordinator.endpoint)
+        let log = bench.path("log")
+        try coordinator.add([
+            work("hangs", "note \(log) hang-unless \(bench.path("hung")) output final 3 1"),
+            work("next", "note \(log) output final 4 1", cost: 0),
+        ])
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        #expect(try coordinator.store.attempts(of: key("hangs")).map(\.ending) == [.stalled, .succeeded])
+        let processes = bench.lines("log").map { $0.split(separator: " ")[0] }
+        #expect(processes.count == 3 && processes[0] != processes[1])
+        let hung = try #require(Int32(processes[0]))
+        #expect(eventually { kill(hung, 0) != 0 }, "the child that hung still runs")
     }
 
     @Test("A failure that the task itself is at fault for is final at once")
@@ -123,7 +175,7 @@ struct FlowTests {
         try coordinator.add([work("bad", "note \(bench.path("log")) reject nonsense")])
         #expect(try coordinator.run() == .done(failedTasks: 1))
         #expect(bench.lines("log").count == 1)
-        #expect(try coordinator.store.task(key("bad"))?.state == .failed(reason: "nonsense"))
+        #expect(try coordinator.store.task(key("bad"))?.state == .failed(TaskFailure(.failed, "nonsense")))
     }
 
     @Test("What a child prints does not disturb its talk with the worker")

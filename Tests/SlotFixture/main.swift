@@ -9,12 +9,17 @@ import WorkerService
 //
 // A training request is answered with made-up results. Any other payload is a list of words, done in order:
 //
-//   steps N MS       report N steps, MS milliseconds apart; the resume file holds the step, so a later try goes on from
-//   there wait FILE        report steps until the file is there output NAME N B  leave N bytes of value B under NAME
-//   copy INPUT NAME  leave the content of an input under NAME note FILE        append a line to a file: the process id
-//   and the step that the resume file holds die              end by a signal, as an out-of-memory kill does die-unless
-//   FILE  the same, but only while the file is not there, which is made then fail TEXT        report a failure;  reject
-//   TEXT: a final one unable TEXT      say that nothing can be done here print TEXT       write to standard output, as a careless library might
+//   steps N MS         report N steps, MS milliseconds apart; the resume file holds the step, so a later try goes on
+//   wait FILE          report steps until the file is there
+//   output NAME N B    leave N bytes of value B under NAME
+//   copy INPUT NAME    leave the content of an input under NAME
+//   note FILE          append a line to a file: the process id and the step that the resume file holds
+//   die                end by a signal, as an out-of-memory kill does
+//   die-unless FILE    the same, but only while the file is not there, which is made then
+//   hang-unless FILE   stand still for ever, but only while the file is not there, which is made then
+//   fail TEXT          report a failure; reject TEXT: a final one
+//   unable TEXT        say that nothing can be done here
+//   print TEXT         write to standard output, as a careless library might; complain TEXT: to standard error
 
 struct Step: Error {
     var answer: SlotChild.Answer
@@ -80,6 +85,14 @@ func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answ
         case "fail": return .failed(reason: take(), isFinal: false)
         case "unable": return .unable(reason: take())
         case "reject": return .failed(reason: take(), isFinal: true)
+        case "hang-unless":
+            let file = take()
+            guard access(file, F_OK) != 0 else { continue }
+            close(open(file, O_WRONLY | O_CREAT, 0o644))
+            let start = Date()
+            // Says nothing more and hears nothing, as a kernel that never returns.
+            while -start.timeIntervalSinceNow < patienceSeconds { usleep(10_000) }
+        case "complain": FileHandle.standardError.write(Data("\(take())\n".utf8))
         case "print":
             print(take())
             fflush(nil)

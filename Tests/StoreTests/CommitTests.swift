@@ -55,9 +55,8 @@ struct CommitTests {
     @Test(
         "Ended attempts count by how they ended",
         arguments: [
-            (AttemptEnd.childFailed(reason: "killed by signal 9"), 1, 0), (.stalled, 1, 0), (.lost, 0, 1),
-            (.revoked, 0, 0),
-            (.released, 0, 0),
+            (AttemptEnd.childFailed(reason: "killed by signal 9", log: "out of memory"), 1, 0), (.stalled, 1, 0),
+            (.lost, 0, 1), (.revoked, 0, 0), (.released, 0, 0),
         ])
     func attemptEnded(end: AttemptEnd, childFailures: Int, losses: Int) throws {
         let snapshot = try snapshot(
@@ -67,7 +66,8 @@ struct CommitTests {
         #expect(
             record
                 == Snapshot.TaskRecord(
-                    work: Sample.work(0), state: .pending, attempts: 1, childFailures: childFailures, losses: losses))
+                    work: Sample.work(0), state: .pending, attempts: 1, childFailures: childFailures, losses: losses,
+                    failedOn: childFailures > 0 ? [Sample.worker] : []))
     }
 
     @Test("The end of an attempt of another generation ends nothing")
@@ -114,7 +114,7 @@ struct CommitTests {
         let snapshot = try snapshot(
             after: [.taskAdded(Sample.work(0))],
             [.taskDone(Sample.key(0), attempt: nil, Sample.result(0))],
-            [.taskDone(Sample.key(0), attempt: nil, Sample.result(1)), .taskFailed(Sample.key(0), reason: "late")])
+            [.taskDone(Sample.key(0), attempt: nil, Sample.result(1)), .taskFailed(Sample.key(0), TaskFailure(.failed, "late"))])
         #expect(snapshot.record(0)?.state == .done(Sample.result(0)))
     }
 
@@ -122,8 +122,8 @@ struct CommitTests {
     func taskFailed() throws {
         let failed = try snapshot(
             after: [.taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1), worker: Sample.worker)],
-            [.taskFailed(Sample.key(0), reason: "3 children died")])
-        #expect(failed.record(0)?.state == .failed(reason: "3 children died"))
+            [.taskFailed(Sample.key(0), TaskFailure(.quarantined, "3 children died"))])
+        #expect(failed.record(0)?.state == .failed(TaskFailure(.quarantined, "3 children died")))
         #expect(failed.record(0)?.running == nil)
         let done = try snapshot(after: [.taskDone(Sample.key(0), attempt: Sample.attempt(0, 1), Sample.result(0))])
         #expect(done.record(0)?.state == .done(Sample.result(0)))
@@ -134,15 +134,46 @@ struct CommitTests {
         let snapshot = try snapshot(
             after: [
                 .taskAdded(Sample.work(0)), .attemptStarted(Sample.attempt(0, 1), worker: Sample.worker),
-                .attemptEnded(Sample.attempt(0, 1), .childFailed(reason: "trap")),
-                .taskFailed(Sample.key(0), reason: "trap"),
+                .attemptEnded(Sample.attempt(0, 1), .childFailed(reason: "trap", log: "")),
+                .taskFailed(Sample.key(0), TaskFailure(.failed, "trap")),
             ], [.taskRevived(Sample.key(0))],
             [
                 .attemptStarted(Sample.attempt(0, 2), worker: Sample.worker),
-                .attemptEnded(Sample.attempt(0, 2), .childFailed(reason: "trap")),
+                .attemptEnded(Sample.attempt(0, 2), .childFailed(reason: "trap", log: "")),
             ])
         let record = try #require(snapshot.record(0))
-        #expect(record == Snapshot.TaskRecord(work: Sample.work(0), state: .pending, attempts: 2, childFailures: 1))
+        #expect(record == Snapshot.TaskRecord(work: Sample.work(0), state: .pending, attempts: 2, childFailures: 1, failedOn: [Sample.worker]))
+    }
+
+    @Test("Attempts are kept with worker, times, outcome, last error and the end of the log")
+    func attempts() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        let first = Sample.attempt(0, 1)
+        try store.commit([.taskAdded(Sample.work(0)), .attemptStarted(first, worker: Sample.worker)])
+        try store.commit([.attemptEnded(first, .childFailed(reason: "signal 9", log: "no memory\n"))])
+        try store.commit([.attemptStarted(Sample.attempt(0, 2), worker: WorkerID("other"))])
+        let attempts = try store.attempts(of: Sample.key(0))
+        #expect(attempts.map(\.number) == [1, 2])
+        #expect(attempts.map(\.worker) == [Sample.worker, WorkerID("other")])
+        #expect(attempts.map(\.ending) == [.childFailed, nil])
+        #expect(attempts.map(\.reason) == ["signal 9", nil] && attempts.map(\.log) == ["no memory\n", nil])
+        #expect(try #require(attempts[0].startedAt) <= #require(attempts[0].endedAt))
+        #expect(attempts[1].startedAt != nil && attempts[1].endedAt == nil)
+        #expect(try store.attempts(of: Sample.key(9)).isEmpty)
+    }
+
+    @Test("Tasks are found by the first digits of their keys")
+    func prefixes() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        try store.commit((0..<40).map { .taskAdded(Sample.work($0)) })
+        let all = (0..<40).map(Sample.key).sorted()
+        for digits in [0, 1, 2, 5, 64] {
+            let prefix = String(all[7].hex.prefix(digits))
+            let matching = all.filter { $0.hex.hasPrefix(prefix) }
+            #expect(try store.keys(beginningWith: prefix, limit: 100) == matching, "prefix “\(prefix)”")
+            #expect(try store.keys(beginningWith: prefix.uppercased(), limit: 1) == [matching[0]])
+        }
+        #expect(try store.keys(beginningWith: "xyz", limit: 9).isEmpty)
     }
 
     @Test("Nondeterminism is kept once, with both sides")
@@ -176,7 +207,7 @@ struct CommitTests {
     func contradiction() throws {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         #expect {
-            try store.commit([.taskAdded(Sample.work(0)), .taskFailed(Sample.key(9), reason: "never added")])
+            try store.commit([.taskAdded(Sample.work(0)), .taskFailed(Sample.key(9), TaskFailure(.failed, "never added"))])
         } throws: { error in
             if case StoreError.contradiction? = error as? StoreError { true } else { false }
         }

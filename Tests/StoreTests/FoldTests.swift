@@ -24,7 +24,7 @@ struct FoldTests {
         func next(_ number: Int) -> Change {
             let key = Sample.key(number)
             guard let record = records[key] else { return .taskAdded(Sample.work(number)) }
-            let ends: [AttemptEnd] = [.childFailed(reason: "trap"), .lost, .stalled, .revoked, .released]
+            let ends: [AttemptEnd] = [.childFailed(reason: "trap", log: ""), .lost, .stalled, .revoked, .released]
             switch record.state {
             case .done:
                 return .nondeterminism(key, kept: [], other: Sample.result(number).outputs, worker: Sample.worker)
@@ -34,7 +34,9 @@ struct FoldTests {
             case .pending:
                 switch draw(below: 8) {
                 case 0: return .taskRequested(Sample.work(number, priority: draw(below: 50), payload: "asked anew"))
-                case 1: return .taskFailed(key, reason: "given up")
+                case 1:
+                    let name = TaskFailure.names[draw(below: TaskFailure.names.count)]
+                    return .taskFailed(key, TaskFailure(name, "given up"))
                 case 2: return .taskDone(key, attempt: record.running?.attempt, Sample.result(number))
                 default:
                     if let running = record.running {
@@ -42,8 +44,9 @@ struct FoldTests {
                     }
                     // Sometimes an attempt that was given up comes back under its number.
                     let comesBack = record.attempts > 0 && draw(below: 3) == 0
+                    let attempt = record.attempts + (comesBack ? 0 : 1)
                     return .attemptStarted(
-                        Sample.attempt(number, record.attempts + (comesBack ? 0 : 1)), worker: Sample.worker)
+                        Sample.attempt(number, attempt), worker: WorkerID("worker \(attempt % 3)"))
                 }
             }
         }
@@ -60,5 +63,6 @@ struct FoldTests {
         }
         #expect(records.values.contains { $0.childFailures > 1 }, "seed \(seed)")
         #expect(records.values.contains { $0.losses > 0 }, "seed \(seed)")
+        #expect(records.values.contains { $0.failedOn.count > 1 }, "seed \(seed)")
     }
 }

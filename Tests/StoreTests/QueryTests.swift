@@ -12,7 +12,7 @@ struct QueryTests {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         try store.commit((0..<5).map { .taskAdded(Sample.work($0)) })
         try store.commit([
-            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)), .taskFailed(Sample.key(1), reason: "trap"),
+            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)), .taskFailed(Sample.key(1), TaskFailure(.lost, "trap")),
             .attemptStarted(Sample.attempt(2, 1), worker: Sample.worker),
             .attemptStarted(Sample.attempt(3, 1), worker: Sample.worker), .attemptEnded(Sample.attempt(3, 1), .lost),
         ])
@@ -20,7 +20,7 @@ struct QueryTests {
         #expect(found.count == 5)
         #expect(found[Sample.key(0)]?.state == .done)
         #expect(found[Sample.key(0)]?.outputs == Sample.result(0).outputs)
-        #expect(found[Sample.key(1)]?.state == .failed(reason: "trap"))
+        #expect(found[Sample.key(1)]?.state == .failed(TaskFailure(.lost, "trap")))
         #expect(found[Sample.key(2)]?.state == .running)
         #expect(found[Sample.key(3)]?.state == .pending)
         #expect(found[Sample.key(4)]?.payload == Sample.work(4).payload)

@@ -22,7 +22,9 @@ private let workerMessages: [WorkerMessage] = [
             result: WorkResult(
                 outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 1 << 33)], summary: [1, 2, 3],
                 seconds: 0.5))),
-    .failure(FailureReport(worker: worker, id: id, reason: "killed by signal 9", isFinal: false)),
+    .failure(
+        FailureReport(
+            worker: worker, id: id, reason: "killed by signal 9", log: "loss 2.3\nout of memory", isFinal: false)),
     .goodbye(worker),
 ]
 
@@ -92,12 +94,26 @@ struct WireTests {
         #expect(try Wire.decodeCoordinatorMessage(Wire.encode(ack)) == ack)
     }
 
-    @Test("A long reason is cut at a character and still fits")
+    @Test("A long reason is cut at a character, and of a long log the end is kept; both fit")
     func longReasons() throws {
         let long = String(repeating: "ü\u{1}", count: Limits.reasonBytes)
-        let frames = Wire.encode(.failure(FailureReport(worker: worker, id: id, reason: long, isFinal: true)))
+        let log = long + "out of memory"
+        let frames = Wire.encode(
+            .failure(FailureReport(worker: worker, id: id, reason: long, log: log, isFinal: true)))
         guard case .failure(let report) = try Wire.decodeWorkerMessage(frames) else { return #expect(Bool(false)) }
         #expect(report.reason.utf8.count <= Limits.reasonBytes && report.reason.hasSuffix("…"))
+        #expect(report.log.utf8.count <= Limits.logTailBytes)
+        #expect(report.log.hasPrefix("…") && report.log.hasSuffix("out of memory"))
+    }
+
+    @Test("The report of a worker that knows no logs is read all the same")
+    func reportWithoutLog() throws {
+        var frames = Wire.encode(.failure(FailureReport(worker: worker, id: id, reason: "died", isFinal: false)))
+        let header = String(decoding: frames[1], as: UTF8.self)
+        frames[1] = Array(header.replacing("\"log\":\"\",", with: "").utf8)
+        #expect(String(decoding: frames[1], as: UTF8.self) != header)
+        guard case .failure(let report) = try Wire.decodeWorkerMessage(frames) else { return #expect(Bool(false)) }
+        #expect(report.reason == "died" && report.log.isEmpty)
     }
 
     @Test("A peer of another major is recognised, and understands why it is refused")

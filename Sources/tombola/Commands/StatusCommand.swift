@@ -31,7 +31,7 @@ enum StatusText {
         var lines = [
             (
                 "tasks",
-                "\(status.tasks.done) done, \(status.tasks.running) running, \(status.tasks.failed) failed of \(status.tasks.total)"
+                text(status.tasks)
             )
         ]
         lines.append(("steps", "\(Format.count(status.stepsDone)) of \(Format.count(status.stepsTotal))"))
@@ -42,13 +42,15 @@ enum StatusText {
         var sweeps = sweepGrid()
         for sweep in status.sweeps {
             sweeps.append(
-                row(sweep.name, runs: sweep.runs, levels: sweep.levels, best: sweep.best.flatMap(LeaderboardText.best)))
+                row(
+                    sweep.name, runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
+                    best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.line("")
         Output.table(sweeps)
         for sweep in status.sweeps {
             for failure in sweep.failures {
-                Output.line("\(sweep.name): task \(failure.task) failed: \(failure.reason)")
+                Output.line("\(sweep.name): task \(failure.task) is \(failure.name): \(failure.reason)")
             }
         }
 
@@ -59,13 +61,20 @@ enum StatusText {
         ])
         for worker in status.workers {
             let silence = Double(worker.silentMilliseconds) / 1_000
-            let state = worker.isReachable ? "here" : "silent for \(Format.duration(seconds: silence))"
+            let (state, colour): (String, Ink.Colour) =
+                if !worker.isReachable {
+                    ("silent for \(Format.duration(seconds: silence))", .yellow)
+                } else if let rest = worker.quarantinedMilliseconds {
+                    ("quarantined for \(Format.duration(seconds: Double(rest) / 1_000))", .red)
+                } else {
+                    ("here", .green)
+                }
             let trains = worker.running.map { task in
                 "\(task.role ?? task.task.description) at step \(Format.count(task.step)) of \(Format.count(task.cost))"
             }
             workers.append([
                 .init(worker.id.text), .init(worker.host), .init("\(worker.processID)"), .init("\(worker.slots)"),
-                .init(state, worker.isReachable ? .green : .yellow),
+                .init(state, colour),
                 .init(trains.isEmpty ? "nothing" : trains.joined(separator: "; ")),
             ])
         }
@@ -77,12 +86,14 @@ enum StatusText {
         var sweeps = sweepGrid()
         for sweep in status.sweeps {
             sweeps.append(
-                row(sweep.name, runs: sweep.runs, levels: sweep.levels, best: sweep.best.flatMap(LeaderboardText.best)))
+                row(
+                    sweep.name, runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
+                    best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.table(sweeps)
         for sweep in status.sweeps {
             for failure in sweep.failures {
-                Output.line("\(sweep.name): task \(failure.task) failed: \(failure.reason)")
+                Output.line("\(sweep.name): task \(failure.task) is \(failure.name): \(failure.reason)")
             }
         }
     }
@@ -91,13 +102,13 @@ enum StatusText {
         TextGrid([.init("sweep"), .init("runs"), .init("levels"), .init("best so far")])
     }
 
-    private static func row(_ name: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, best: String?)
-        -> [TextGrid
-        .Cell]
-    {
+    private static func row(
+        _ name: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, diverged: Int, best: String?
+    ) -> [TextGrid.Cell] {
         [
             .init(name, .bold), .init(text(runs), runs.failed > 0 ? .red : nil),
-            .init(text(levels), levels.failed > 0 ? .red : nil),
+            .init(
+                text(levels) + (diverged > 0 ? ", \(diverged) of them diverged" : ""), levels.failed > 0 ? .red : nil),
             .init(best ?? "–"),
         ]
     }
@@ -106,6 +117,17 @@ enum StatusText {
         var text = "\(Format.count(tally.done)) of \(Format.count(tally.total)) done"
         if tally.running > 0 { text += ", \(tally.running) running" }
         if tally.failed > 0 { text += ", \(tally.failed) failed" }
+        if tally.cancelled > 0 { text += ", \(tally.cancelled) cancelled" }
         return text
+    }
+
+    private static func text(_ counts: CoordinatorStatus.Counts) -> String {
+        var text = "\(counts.done) done, \(counts.running) running, \(counts.failed) failed"
+        for (count, name) in [
+            (counts.quarantined, FailureName.quarantined), (counts.lost, .lost), (counts.cancelled, .cancelled),
+        ] where count > 0 {
+            text += ", \(count) \(name)"
+        }
+        return "\(text) of \(counts.total)"
     }
 }

@@ -31,8 +31,8 @@ struct WatchCommand: ParsableCommand {
             }
             if status.isSettled {
                 reporter.end()
-                guard status.tasks.failed == 0 else {
-                    throw Failure(.tasksFailed, "\(status.tasks.failed) tasks failed; `tombola status` says why")
+                guard status.tasks.faulty == 0 else {
+                    throw Failure(.tasksFailed, "\(status.tasks.faulty) tasks failed; `tombola status` says why")
                 }
                 return
             }

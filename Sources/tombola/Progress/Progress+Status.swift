@@ -4,7 +4,7 @@ extension Progress {
     /// The sweep of that name; without a name, all unfinished sweeps together, or all if none is unfinished.
     init(_ status: ServiceStatus, sweep name: String? = nil) {
         var sweeps = status.sweeps.filter { name == nil || $0.name == name }
-        let unfinished = sweeps.filter { $0.levels.done + $0.levels.failed < $0.levels.total }
+        let unfinished = sweeps.filter { $0.levels.done + $0.levels.failed + $0.levels.cancelled < $0.levels.total }
         if name == nil, !unfinished.isEmpty { sweeps = unfinished }
         self.init(
             name: sweeps.count == 1 ? sweeps[0].name : "\(sweeps.count) sweeps", runs: Counts(sweeps.map(\.runs)),
@@ -22,6 +22,7 @@ extension Progress.Counts {
             done += tally.done
             running += tally.running
             failed += tally.failed
+            cancelled += tally.cancelled
             total += tally.total
         }
     }

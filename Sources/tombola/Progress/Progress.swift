@@ -5,12 +5,14 @@ package struct Progress: Sendable, Equatable {
         package var done = 0
         package var running = 0
         package var failed = 0
+        package var cancelled = 0
         package var total = 0
 
-        package init(done: Int = 0, running: Int = 0, failed: Int = 0, total: Int = 0) {
+        package init(done: Int = 0, running: Int = 0, failed: Int = 0, cancelled: Int = 0, total: Int = 0) {
             self.done = done
             self.running = running
             self.failed = failed
+            self.cancelled = cancelled
             self.total = total
         }
     }
@@ -53,5 +55,5 @@ package struct Progress: Sendable, Equatable {
             ? min(1, Double(stepsDone) / Double(stepsTotal)) : (levels.total > 0 && levels.done == levels.total ? 1 : 0)
     }
 
-    package var isFinished: Bool { levels.done + levels.failed >= levels.total }
+    package var isFinished: Bool { levels.done + levels.failed + levels.cancelled >= levels.total }
 }

@@ -31,6 +31,7 @@ package enum ProgressText {
         var text = "\(Format.count(counts.done)) of \(Format.count(counts.total)) done"
         if counts.running > 0 { text += ", \(Format.count(counts.running)) running" }
         if counts.failed > 0 { text += ", \(Format.count(counts.failed)) failed" }
+        if counts.cancelled > 0 { text += ", \(Format.count(counts.cancelled)) cancelled" }
         return text
     }
 
