@@ -63,8 +63,19 @@ public struct Digest: Hashable, Sendable, Comparable {
 
     /// 64 lowercase hexadecimal digits.
     public var hex: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        String(unsafeUninitializedCapacity: 2 * Digest.byteCount) { digits in
+            func write(_ word: UInt64, at place: Int) {
+                for digit in 0..<16 {
+                    let nibble = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * digit)) & 15
+                    digits[place + digit] = nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
+                }
+            }
+            write(words.0, at: 0)
+            write(words.1, at: 16)
+            write(words.2, at: 32)
+            write(words.3, at: 48)
+            return 2 * Digest.byteCount
+        }
     }
 
     /// The first 12 hexadecimal digits, for people; unique in any store of realistic size.
@@ -93,7 +104,7 @@ extension Digest: Codable {
 }
 
 /// Hashes content piece by piece, so that a file need not be in memory.
-public struct ContentHasher {
+public struct ContentHasher: Sendable {
     private var function = SHA256()
 
     public init() {}
@@ -106,8 +117,14 @@ public struct ContentHasher {
         function.update(bufferPointer: bufferPointer)
     }
 
+    /// Goes on with the text's UTF-8.
+    public mutating func update(_ text: String) {
+        var text = text
+        text.withUTF8 { update(bufferPointer: UnsafeRawBufferPointer($0)) }
+    }
+
     /// The digest of all bytes so far. The hasher may go on afterwards.
     public func finalize() -> Digest {
-        Digest(bytes: Array(function.finalize()))
+        function.finalize().withUnsafeBytes { Digest(bytes: $0) }
     }
 }

@@ -169,12 +169,16 @@ extension Settings {
             read: { $0[keyPath: place].description })
     }
 
+    private static let defaultValues = table.map { $0.read(Settings()) }
+    private static let rows = Dictionary(grouping: table.indices) { table[$0].part }
+
     /// `path=value` lines of the settings of `part` that differ from their defaults, in table order.
     public func canonicalLines(of part: Setting.Part) -> [String] {
-        let defaults = Settings()
-        return Settings.table.filter { $0.part == part }.compactMap { setting in
-            let value = setting.read(self)
-            return value == setting.read(defaults) ? nil : "\(setting.path)=\(value)"
+        var lines: [String] = []
+        for row in Settings.rows[part] ?? [] {
+            let value = Settings.table[row].read(self)
+            if value != Settings.defaultValues[row] { lines.append("\(Settings.table[row].path)=\(value)") }
         }
+        return lines
     }
 }

@@ -97,42 +97,15 @@ extension TrainingTask.PruningStep {
 }
 
 extension TrainingTask {
-    /// The digest of the canonical text. Golden digests in tests hold it still.
-    public var key: TaskKey { TaskKey(Digest.of(canonicalText.utf8)) }
+    /// The digest of the canonical text.
+    public var key: TaskKey {
+        RecipeText(
+            numerics: numerics, dataset: dataset, data: data, model: model, training: training, semantics: semantics
+        ).key(seeds: seeds, pruning: pruning, start: start, stopAfter: stopAfter)
+    }
 
     /// One fact a line; settings at their defaults are left out, so that a new one with a no-op default changes no key.
-    public var canonicalText: String {
-        var settings = Settings()
-        settings.data = data
-        settings.model = model
-        settings.training = training
-        var lines = ["tombola task 1", "numerics=\(numerics)", "dataset=\(dataset.hex)"]
-        lines += settings.canonicalLines(of: .training)
-        lines.append("seeds=\(seeds.initialisation),\(seeds.dataOrder),\(seeds.augmentation)")
-        switch start {
-        case .initialisation: break
-        case .rewound(let trajectory, let step, let optimizer):
-            lines.append("start=\(trajectory.hex)/step-\(step),\(optimizer.rawValue)")
-        case .reinitialised(let level, let draw):
-            lines.append("start=reinitialised,\(level),\(draw)")
-        }
-        if let pruning {
-            let rates = pruning.rates
-            lines.append("parent=\(pruning.parent.hex)/final")
-            lines.append(
-                "pruning=\(pruning.criterion),\(pruning.scope.rawValue),\(rates.conv),\(rates.fc),\(rates.output),×\(pruning.repetitions)"
-            )
-            if pruning.criterion != "magnitude" || pruning.control != .none {
-                lines.append("random=\(pruning.control.rawValue),\(pruning.level)")
-            }
-            if pruning.initialisationScale != .none {
-                lines.append("initialisation.scale=\(pruning.initialisationScale.rawValue)")
-            }
-        }
-        if let stopAfter { lines.append("stop=\(stopAfter)") }
-        lines += semantics.sorted { $0.key < $1.key }.map { "semantics.\($0.key)=\($0.value)" }
-        return lines.joined(separator: "\n")
-    }
+    public var canonicalText: String { RecipeText.text(of: self) }
 
     /// The step at which training begins: k when rewound, else 0.
     public var firstStep: Int {

@@ -29,7 +29,7 @@ public struct Leaderboard: Hashable, Sendable, Codable {
         axes = plan.sweep.axes.map(\.name)
         branches = plan.sweep.branches
         // Points share tasks, so each result is asked for once.
-        let cells = plan.tasks.map { Cell(results($0.key), rates: $0.pruning?.rates) }
+        let cells = plan.tasks.map { Cell(results($0.key), rates: $0.rates) }
         let evidence = plan.sweep.points.map { PointEvidence(plan: plan, point: $0, cells: cells) }
         let bestDense = BestDense(plan: plan, evidence: evidence)
         curves = zip(plan.sweep.points, evidence).map { DensityCurve(plan: plan, point: $0, evidence: $1) }

@@ -10,18 +10,18 @@ struct PlanBuilder {
     var chains: [Plan.Chain] = []
     var chainOfRun: [Int32] = []
     private var indexOfKey: [TaskKey: Int32] = [:]
-    private var recipes: [RecipeID: [Recipe]] = [:]
+    /// By the digest of their texts.
+    private var recipes: [Digest: Recipe] = [:]
     private var denseOf: [DenseID: Int32] = [:]
     private var chainOf: [ChainID: Int32] = [:]
     private var forecasts: [ForecastID: PruningForecast] = [:]
+    /// Pruning settings that decide a chain, by number.
+    private var prunings: [PruningSettings: Int32] = [:]
+    private var forms: [FormID: TaskForm] = [:]
+    private let denseForm = TaskForm(.dense, pruning: nil, start: .initialisation)
     private var knownDense: [TaskKey: KnownTask] = [:]
-
-    private struct RecipeID: Hashable {
-        var dataset: String
-        var data: DataSettings
-        var model: ModelSettings
-        var training: TrainingSettings
-    }
+    /// The levels of a chain follow each other and share it.
+    private var lastRewind: RewindSource?
 
     private struct DenseID: Hashable {
         var recipe: ObjectIdentifier
@@ -31,8 +31,16 @@ struct PlanBuilder {
     /// All that decides a chain but its length, so that a short one is a prefix of a long one.
     private struct ChainID: Hashable {
         var dense: Int32
-        var pruning: PruningSettings
+        /// In `prunings`.
+        var pruning: Int32
         var pruned: ObjectIdentifier
+    }
+
+    /// A level of a chain, or a branch's at that level.
+    private struct FormID: Hashable {
+        var pruning: Int32
+        var level: Int32
+        var branch: Int32?
     }
 
     private struct ForecastID: Hashable {
@@ -63,15 +71,19 @@ struct PlanBuilder {
             settings.data = settings.data.simplified(for: shape(of: settings.dataset))
             let digest = try digests[settings.dataset] ?? dataDigest(settings.dataset)
             digests[settings.dataset] = digest
-            let dense = recipe(settings, dataset: digest, isPruned: false)
-            let pruned = recipe(settings, dataset: digest, isPruned: true)
+            let semantics = (dense: vocabulary.semantics(settings, false), pruned: vocabulary.semantics(settings, true))
+            let dense = recipe(settings, dataset: digest, semantics: semantics.dense)
+            let pruned =
+                semantics.pruned == semantics.dense
+                ? dense : recipe(settings, dataset: digest, semantics: semantics.pruned)
             let forecast = try forecast(settings)
+            let identity = number(of: settings.pruning)
             for replicate in 0..<sweep.replicates {
                 let seeds = Seeds(base: sweep.seed, replicate: replicate)
                 let denseIndex = addDense(dense, seeds: seeds, replicate: replicate, known: known)
                 chainOfRun.append(
                     addChain(
-                        settings.pruning, recipe: pruned, dense: denseIndex, seeds: seeds, forecast: forecast,
+                        settings.pruning, identity, recipe: pruned, dense: denseIndex, seeds: seeds, forecast: forecast,
                         known: known))
                 guard tasks.count <= maximumTasks else {
                     throw PlanLimitError(sweep: sweep.name, maximumTasks: maximumTasks)
@@ -81,19 +93,15 @@ struct PlanBuilder {
     }
 
     /// The recipe object, one for equal content. Dense and pruned levels differ in the components they run.
-    private mutating func recipe(_ settings: Settings, dataset: Digest, isPruned: Bool) -> Recipe {
-        let id = RecipeID(
-            dataset: settings.dataset, data: settings.data, model: settings.model, training: settings.training)
-        let semantics = vocabulary.semantics(settings, isPruned)
+    private mutating func recipe(_ settings: Settings, dataset: Digest, semantics: [String: Int]) -> Recipe {
         guard let numerics = vocabulary.numerics[settings.training.precision] else {
             preconditionFailure("precision \(settings.training.precision) was checked and is not in the vocabulary")
         }
-        if let same = recipes[id]?.first(where: { $0.semantics == semantics }) { return same }
         let recipe = Recipe(
             numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
-            training: settings.training,
-            semantics: semantics)
-        recipes[id, default: []].append(recipe)
+            training: settings.training, semantics: semantics)
+        if let same = recipes[recipe.text.digest] { return same }
+        recipes[recipe.text.digest] = recipe
         return recipe
     }
 
@@ -121,19 +129,27 @@ struct PlanBuilder {
     {
         let id = DenseID(recipe: ObjectIdentifier(recipe), replicate: replicate)
         if let index = denseOf[id] { return index }
-        let index = add(
-            .dense, recipe: recipe, seeds: seeds, pruning: nil, start: .initialisation, parent: nil, known: known)
+        let index = add(denseForm, recipe: recipe, seeds: seeds, parent: nil, known: known)
         denseOf[id] = index
         return index
     }
 
-    private mutating func addChain(
-        _ pruning: PruningSettings, recipe: Recipe, dense: Int32, seeds: Seeds, forecast: PruningForecast,
-        known: (TaskKey) -> KnownTask?
-    ) -> Int32 {
+    /// One for all settings whose chains are prefixes of each other.
+    private mutating func number(of pruning: PruningSettings) -> Int32 {
         var identity = pruning
         identity.levels = 0
         if pruning.rewind == 0 { identity.rewindOptimizer = .restore }
+        if let same = prunings[identity] { return same }
+        let number = Int32(prunings.count)
+        prunings[identity] = number
+        return number
+    }
+
+    /// - Parameter identity: `number(of: pruning)`.
+    private mutating func addChain(
+        _ pruning: PruningSettings, _ identity: Int32, recipe: Recipe, dense: Int32, seeds: Seeds,
+        forecast: PruningForecast, known: (TaskKey) -> KnownTask?
+    ) -> Int32 {
         let id = ChainID(dense: dense, pruning: identity, pruned: ObjectIdentifier(recipe))
         let chainIndex: Int
         if let same = chainOf[id] {
@@ -146,67 +162,79 @@ struct PlanBuilder {
         if chains[chainIndex].forecast.surviving.count < forecast.surviving.count {
             chains[chainIndex].forecast = forecast
         }
-        let denseKey = tasks[Int(dense)].key
-        let start: TrainingTask.Start =
-            pruning.rewind == 0
-            ? .initialisation : .rewound(trajectory: denseKey, step: pruning.rewind, optimizer: pruning.rewindOptimizer)
-        for level in chains[chainIndex].levels.count + 1..<max(pruning.levels, chains[chainIndex].levels.count) + 1 {
+        let first = chains[chainIndex].levels.count + 1
+        guard first <= pruning.levels else { return Int32(chainIndex) }
+        chains[chainIndex].levels.reserveCapacity(pruning.levels)
+        for level in first...pruning.levels {
             // A one-shot level goes from the dense network to its counts at once.
             let parent = pruning.schedule == .oneShot ? dense : chains[chainIndex].levels.last ?? dense
-            let step = TrainingTask.PruningStep(
-                parent: tasks[Int(parent)].key, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
-                repetitions: pruning.schedule == .oneShot ? level : 1, level: level,
-                initialisationScale: pruning.initialisationScale)
-            let index = add(
-                .level(level), recipe: recipe, seeds: seeds, pruning: step, start: start, parent: parent, dense: dense,
-                known: known)
-            chains[chainIndex].levels.append(index)
-            for (position, branch) in branches.enumerated() {
-                var (controlStep, controlStart) = (step, start)
-                branch.change(&controlStep, &controlStart)
-                let index = add(
-                    .branch(branch.name, level: level), recipe: recipe, seeds: seeds, pruning: controlStep,
-                    start: controlStart, parent: parent, dense: dense, known: known)
-                chains[chainIndex].branches[position].append(index)
+            let form = form(FormID(pruning: identity, level: Int32(level)), pruning)
+            chains[chainIndex].levels.append(
+                add(form, recipe: recipe, seeds: seeds, parent: parent, dense: dense, known: known))
+            for position in branches.indices {
+                let form = self.form(
+                    FormID(pruning: identity, level: Int32(level), branch: Int32(position)), pruning)
+                chains[chainIndex].branches[position].append(
+                    add(form, recipe: recipe, seeds: seeds, parent: parent, dense: dense, known: known))
             }
         }
         return Int32(chainIndex)
     }
 
+    private mutating func form(_ id: FormID, _ pruning: PruningSettings) -> TaskForm {
+        if let same = forms[id] { return same }
+        let level = Int(id.level)
+        // Each task puts its own parent and trajectory in the place of this one.
+        let anyone = tasks[0].key
+        var step = TrainingTask.PruningStep(
+            parent: anyone, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
+            repetitions: pruning.schedule == .oneShot ? level : 1, level: level,
+            initialisationScale: pruning.initialisationScale)
+        var start: TrainingTask.Start =
+            pruning.rewind == 0
+            ? .initialisation : .rewound(trajectory: anyone, step: pruning.rewind, optimizer: pruning.rewindOptimizer)
+        var role = PlannedTask.Role.level(level)
+        if let position = id.branch {
+            let branch = branches[Int(position)]
+            branch.change(&step, &start)
+            role = .branch(branch.name, level: level)
+        }
+        // Weights of a trajectory are not drawn, and so not scaled.
+        if case .rewound = start { step.initialisationScale = .none }
+        let form = TaskForm(role, pruning: step, start: start)
+        forms[id] = form
+        return form
+    }
+
     private mutating func add(
-        _ role: PlannedTask.Role, recipe: Recipe, seeds: Seeds, pruning: TrainingTask.PruningStep?,
-        start: TrainingTask.Start,
-        stopAfter: Int? = nil, parent: Int32?, dense: Int32? = nil, known: (TaskKey) -> KnownTask?
+        _ form: TaskForm, recipe: Recipe, seeds: Seeds, parent: Int32?, dense: Int32? = nil,
+        known: (TaskKey) -> KnownTask?
     ) -> Int32 {
-        var pruning = pruning
-        // Weights from a checkpoint are not drawn.
-        if case .rewound = start { pruning?.initialisationScale = .none }
-        let task = TrainingTask(
-            numerics: recipe.numerics, dataset: recipe.dataset, data: recipe.data, model: recipe.model,
-            training: recipe.training,
-            seeds: seeds, pruning: pruning, start: start, stopAfter: stopAfter, semantics: recipe.semantics)
-        let key = task.key
+        let parentKey = parent.map { tasks[Int($0)].key }
+        let trajectory = dense.map { tasks[Int($0)].key }
+        let key = recipe.text.key(
+            seeds: seeds, pruning: form.pruning(parent: parentKey), start: form.start(trajectory: trajectory),
+            stopAfter: form.stopAfter)
         if let same = indexOfKey[key] { return same }
         let knowledge = known(key)
         var keepSteps: [Int] = []
-        if stopAfter == nil, pruning == nil, let knowledge {
+        if form === denseForm, let knowledge {
             knownDense[key] = knowledge
             // What other sweeps asked for stays asked for.
             if case .pending(let asked) = knowledge { keepSteps = asked.sorted() }
             if case .running(let asked) = knowledge { keepSteps = asked.sorted() }
         }
-        if let stopAfter { keepSteps = [stopAfter] }
+        if let stopAfter = form.stopAfter { keepSteps = [stopAfter] }
         let isDone = if case .done = knowledge { true } else { false }
-        var rewindIndex: Int32?
-        if case .rewound(_, let step, _) = start, let dense {
-            rewindIndex = checkpointSource(step: step, dense: dense, isWanted: !isDone, known: known)
+        var rewind: RewindSource?
+        if let step = form.rewindStep, let dense {
+            rewind = checkpointSource(step: step, dense: dense, isWanted: !isDone, known: known)
         }
         let index = Int32(tasks.count)
         tasks.append(
             PlannedTask(
-                key: key, role: role, keepSteps: keepSteps, priority: 0, isDone: isDone, recipe: recipe, seeds: seeds,
-                pruning: pruning, start: start, stopAfter: stopAfter, parentIndex: parent, rewindIndex: rewindIndex,
-                rewindSource: rewindIndex.map { tasks[Int($0)].key }))
+                key: key, keepSteps: keepSteps, priority: 0, isDone: isDone, recipe: recipe, seeds: seeds, form: form,
+                parent: parentKey, parentIndex: parent, rewind: rewind))
         indexOfKey[key] = index
         return index
     }
@@ -215,7 +243,7 @@ struct PlanBuilder {
     /// waits for it.
     private mutating func checkpointSource(
         step: Int, dense: Int32, isWanted: Bool, known: (TaskKey) -> KnownTask?
-    ) -> Int32 {
+    ) -> RewindSource {
         let task = tasks[Int(dense)]
         let canKeep =
             switch knownDense[task.key] {
@@ -223,17 +251,20 @@ struct PlanBuilder {
             case .running(let asked): asked.contains(step)
             case .done(let outputs): outputs.contains(.step(step))
             }
+        var source = dense
         if canKeep || !isWanted {
             let position = task.keepSteps.firstIndex { $0 >= step } ?? task.keepSteps.count
             if position == task.keepSteps.count || task.keepSteps[position] != step {
                 tasks[Int(dense)].keepSteps.insert(step, at: position)
             }
-            return dense
+        } else {
+            let replay = TaskForm(.replay(step: step), pruning: nil, start: .initialisation, stopAfter: step)
+            source = add(replay, recipe: task.recipe, seeds: task.seeds, parent: nil, known: known)
         }
-        return add(
-            .replay(step: step), recipe: task.recipe, seeds: task.seeds, pruning: nil, start: .initialisation,
-            stopAfter: step,
-            parent: nil, known: known)
+        if let last = lastRewind, last.trajectory == task.key, last.index == source { return last }
+        let rewind = RewindSource(trajectory: task.key, source: tasks[Int(source)].key, index: source)
+        lastRewind = rewind
+        return rewind
     }
 
     // MARK: Afterwards
@@ -243,11 +274,13 @@ struct PlanBuilder {
         for index in tasks.indices.reversed() {
             let total = tasks[index].priority + tasks[index].cost
             tasks[index].priority = total
-            for parent in [tasks[index].parentIndex, tasks[index].rewindIndex] {
-                guard let parent else { continue }
-                tasks[Int(parent)].priority = max(tasks[Int(parent)].priority, total)
-            }
+            if let parent = tasks[index].parentIndex { raise(parent, to: total) }
+            if let rewind = tasks[index].rewind { raise(rewind.index, to: total) }
         }
+    }
+
+    private mutating func raise(_ index: Int32, to priority: Int) {
+        tasks[Int(index)].priority = max(tasks[Int(index)].priority, priority)
     }
 
     func summary() -> PlanSummary {

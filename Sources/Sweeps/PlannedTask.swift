@@ -8,6 +8,7 @@ final class Recipe: Sendable {
     let model: ModelSettings
     let training: TrainingSettings
     let semantics: [String: Int]
+    let text: RecipeText
 
     init(
         numerics: NumericsID, dataset: Digest, data: DataSettings, model: ModelSettings, training: TrainingSettings,
@@ -19,10 +20,65 @@ final class Recipe: Sendable {
         self.model = model
         self.training = training
         self.semantics = semantics
+        text = RecipeText(
+            numerics: numerics, dataset: dataset, data: data, model: model, training: training, semantics: semantics)
     }
 }
 
-/// One task of a plan. A large plan has hundreds of thousands, so what they have in common is kept once.
+/// What a task is but for recipe, seeds and the tasks it waits for; shared by all replicates at least.
+final class TaskForm: Sendable {
+    let role: PlannedTask.Role
+    /// The parent in it stands for nothing.
+    private let step: TrainingTask.PruningStep?
+    /// The trajectory in it stands for nothing.
+    private let beginning: TrainingTask.Start
+    let stopAfter: Int?
+
+    /// - Parameters:
+    ///   - pruning: of any parent.
+    ///   - start: of any trajectory.
+    init(
+        _ role: PlannedTask.Role, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start, stopAfter: Int? = nil
+    ) {
+        self.role = role
+        step = pruning
+        beginning = start
+        self.stopAfter = stopAfter
+    }
+
+    var rates: PruneRates? { step?.rates }
+    /// k, where weights are rewound.
+    var rewindStep: Int? { if case .rewound(_, let step, _) = beginning { step } else { nil } }
+
+    func pruning(parent: TaskKey?) -> TrainingTask.PruningStep? {
+        guard var step, let parent else { return nil }
+        step.parent = parent
+        return step
+    }
+
+    func start(trajectory: TaskKey?) -> TrainingTask.Start {
+        guard case .rewound(_, let step, let optimizer) = beginning, let trajectory else { return beginning }
+        return .rewound(trajectory: trajectory, step: step, optimizer: optimizer)
+    }
+}
+
+/// Where a rewound task's θk comes from; shared by all tasks of a chain.
+final class RewindSource: Sendable {
+    /// The dense training, which names θk.
+    let trajectory: TaskKey
+    /// Whose output it is: that training, or its replay.
+    let source: TaskKey
+    /// The source in the plan.
+    let index: Int32
+
+    init(trajectory: TaskKey, source: TaskKey, index: Int32) {
+        self.trajectory = trajectory
+        self.source = source
+        self.index = index
+    }
+}
+
+/// One task of a plan. A large plan has millions, so what they have in common is kept once.
 public struct PlannedTask: Sendable {
     /// What a task is within its plan.
     public enum Role: Hashable, Sendable {
@@ -36,7 +92,7 @@ public struct PlannedTask: Sendable {
     }
 
     public let key: TaskKey
-    public let role: Role
+    public var role: Role { form.role }
     /// Steps whose checkpoints to keep, ascending; a wish outside of the key.
     public internal(set) var keepSteps: [Int]
     /// Cost of the task and of the dearest chain of tasks that wait for it, in training steps.
@@ -46,40 +102,38 @@ public struct PlannedTask: Sendable {
 
     let recipe: Recipe
     let seeds: Seeds
-    let pruning: TrainingTask.PruningStep?
-    let start: TrainingTask.Start
-    let stopAfter: Int?
-    /// Indices in the plan of the tasks it waits for; nil for those that it needs none of.
+    let form: TaskForm
+    /// The task whose weights it prunes: its key, and its index in the plan.
+    let parent: TaskKey?
     let parentIndex: Int32?
-    let rewindIndex: Int32?
-    /// Whose output θk is: the dense training, or its replay.
-    let rewindSource: TaskKey?
+    let rewind: RewindSource?
+
+    var rates: PruneRates? { form.rates }
 
     public var task: TrainingTask {
         TrainingTask(
             numerics: recipe.numerics, dataset: recipe.dataset, data: recipe.data, model: recipe.model,
             training: recipe.training,
-            seeds: seeds, pruning: pruning, start: start, stopAfter: stopAfter, semantics: recipe.semantics)
+            seeds: seeds, pruning: form.pruning(parent: parent), start: form.start(trajectory: rewind?.trajectory),
+            stopAfter: form.stopAfter, semantics: recipe.semantics)
     }
 
     public var request: TrainingRequest { TrainingRequest(task: task, keepSteps: keepSteps) }
 
     /// Training steps.
     public var cost: Int {
-        let first = if case .rewound(_, let step, _) = start { step } else { 0 }
-        return max(0, (stopAfter ?? recipe.training.iterations) - first)
+        max(0, (form.stopAfter ?? recipe.training.iterations) - (form.rewindStep ?? 0))
     }
 
     /// What must be there before the task can start, under the names by which it finds it.
     public var inputs: [PlannedInput] {
         var inputs = [PlannedInput(name: TrainingRequest.Input.dataset, source: .dataset(recipe.dataset))]
-        if let pruning {
-            inputs.append(PlannedInput(name: TrainingRequest.Input.parent, source: .output(pruning.parent, .final)))
+        if let parent {
+            inputs.append(PlannedInput(name: TrainingRequest.Input.parent, source: .output(parent, .final)))
         }
-        if case .rewound(let trajectory, let step, _) = start {
+        if let rewind, let step = form.rewindStep {
             inputs.append(
-                PlannedInput(
-                    name: TrainingRequest.Input.rewind, source: .output(rewindSource ?? trajectory, .step(step))))
+                PlannedInput(name: TrainingRequest.Input.rewind, source: .output(rewind.source, .step(step))))
         }
         return inputs
     }
