@@ -17,6 +17,11 @@ public enum Change: Hashable, Sendable {
     /// A task that was given up is tried anew, with its failures and losses forgotten: it, or what it waits for, was
     /// submitted again, is to be retried, or came to a result after all.
     case taskRevived(TaskKey)
+    /// What people have said of a sweep; one that was not known is from now on.
+    case sweepChanged(SweepStanding)
+    /// The sweep wants these tasks, beside those it wants already.
+    case sweepWants(SweepID, [TaskKey])
+    case sweepDrops(SweepID, [TaskKey])
     /// Two results of one task differ: a bug or broken hardware, kept for people to see.
     case nondeterminism(TaskKey, kept: [TaskOutput], other: [TaskOutput], worker: WorkerID)
 }
@@ -60,10 +65,13 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
 public struct Snapshot: Sendable {
     public var store: StoreID
     public var tasks: [TaskRecord]
+    /// All sweeps that a task may be wanted by, in the order of submission.
+    public var sweeps: [SweepStanding]
 
-    public init(store: StoreID, tasks: [TaskRecord]) {
+    public init(store: StoreID, tasks: [TaskRecord], sweeps: [SweepStanding] = []) {
         self.store = store
         self.tasks = tasks
+        self.sweeps = sweeps
     }
 
     public struct TaskRecord: Hashable, Sendable {
@@ -75,12 +83,14 @@ public struct Snapshot: Sendable {
         public var losses: Int
         /// Workers on which its child failed, sorted.
         public var failedOn: [WorkerID]
+        /// Sweeps that want it, sorted.
+        public var sweeps: [SweepID]
         /// The attempt that was given out when the coordinator stopped, and to whom.
         public var running: Running?
 
         public init(
             work: Work, state: State, attempts: Int = 0, childFailures: Int = 0, losses: Int = 0,
-            failedOn: [WorkerID] = [], running: Running? = nil
+            failedOn: [WorkerID] = [], sweeps: [SweepID] = [], running: Running? = nil
         ) {
             self.work = work
             self.state = state
@@ -88,6 +98,7 @@ public struct Snapshot: Sendable {
             self.childFailures = childFailures
             self.losses = losses
             self.failedOn = failedOn
+            self.sweeps = sweeps
             self.running = running
         }
     }

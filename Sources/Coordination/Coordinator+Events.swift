@@ -9,8 +9,16 @@ extension Coordinator {
         case unreachable(RouteID)
         /// Whoever is at the end of the route may not take part any more, and was told so.
         case expelled(RouteID)
-        /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`.
-        case tasksAdded([Work])
+        /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`. The sweep, if
+        /// there is one, wants them; with `replaces`, and nothing else that is not done.
+        case tasksAdded([Work], sweep: SweepID? = nil, replaces: Bool = false)
+        /// The sweep, which is known, wants those of these tasks that are known: what a store did not yet say that was
+        /// made when nobody asked.
+        case sweepPlanned(SweepID, [TaskKey])
+        case sweepOrdered(SweepID, SweepOrder)
+        case taskOrdered(TaskKey, TaskOrder)
+        /// Gives out nothing more, so that all that runs comes to its end.
+        case drain
         /// The blob is durable here.
         case blobStored(Digest)
         /// The worker sent other bytes, or nothing for long. (A worker that cannot be reached is no reason: its session

@@ -9,6 +9,7 @@ extension Coordinator {
         checkTasks()
         checkSessions()
         checkClaims()
+        checkSweeps()
         precondition(nextCheck != nil || (sessions.isEmpty && orphans.isEmpty), "sessions without a deadline")
     }
 
@@ -28,9 +29,9 @@ extension Coordinator {
             case .failed(let name): preconditionFailure("a task is \(name): \(task)")
             }
             precondition(key == task.work.key, "task \(key) is filed wrongly: \(task)")
-            let rank = ReadyRank(priority: task.work.priority, order: task.order)
             precondition(
-                ready.rank(of: key) == (task.phase == .ready ? rank : nil), "ready queue disagrees with \(task)")
+                groups[task.group].ready.rank(of: key) == (task.phase == .ready ? ReadyRank(of: task) : nil),
+                "ready queue disagrees with \(task)")
             precondition(task.settled == nil || task.running == nil, "a settled task runs: \(task)")
             precondition(task.claims.count <= Limits.claimsPerTask, "too many claims: \(task)")
             precondition(
@@ -58,7 +59,26 @@ extension Coordinator {
             }
         }
         precondition(seen == counts, "counts \(counts), tasks \(seen)")
-        precondition(ready.count == counts.ready, "\(ready.count) tasks in the ready queue, \(counts)")
+        let queued = groups.reduce(0) { $0 + $1.ready.count }
+        precondition(queued == counts.ready, "\(queued) tasks in the ready queues, \(counts)")
+    }
+
+    private func checkSweeps() {
+        var running: [SweepID: Int] = [:]
+        var loose = 0
+        for task in tasks.values where task.phase == .running {
+            if task.group == 0 { loose += 1 }
+            for id in groups[task.group].sweeps { running[id, default: 0] += 1 }
+        }
+        precondition(loose == looseRunning, "\(loose) tasks of no sweep run, counted \(looseRunning)")
+        for (id, sweep) in sweeps {
+            precondition(sweep.standing.id == id, "a sweep filed wrongly: \(sweep)")
+            precondition(sweep.running == running[id] ?? 0, "\(running[id] ?? 0) tasks run for \(sweep)")
+        }
+        for (index, group) in groups.enumerated() {
+            precondition(groupIndices[group.sweeps] == index, "a group filed wrongly: \(group.sweeps)")
+            precondition(group.sweeps.allSatisfy { sweeps[$0] != nil }, "a group of unknown sweeps: \(group.sweeps)")
+        }
     }
 
     private func checkSessions() {
@@ -84,7 +104,7 @@ extension Coordinator {
     private func checkClaims() {
         var open = 0
         for task in tasks.values {
-            precondition(task.claims.isEmpty || !isDone(task), "a done task is delivered: \(task)")
+            precondition(task.claims.isEmpty || !isDone(task.work.key), "a done task is delivered: \(task)")
             for claim in task.claims {
                 open += 1
                 precondition(!claim.missing.isEmpty, "a claim waits for nothing: \(claim)")
@@ -103,6 +123,4 @@ extension Coordinator {
             }
         }
     }
-
-    private func isDone(_ task: Task) -> Bool { if case .done = task.settled { true } else { false } }
 }

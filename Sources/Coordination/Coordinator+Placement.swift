@@ -3,7 +3,7 @@ import OrderedCollections
 
 /// Which task goes to which worker.
 ///
-/// The ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and
+/// Of the sweep whose turn it is (`Coordinator+Sweeps.swift`) the ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and
 /// may have its resume file; else to one that finished a parent and so has an input already; else to the one with the
 /// most free slots (of equals the lowest id). A worker on which the task's child failed gets it again only if there is no
 /// other: a task waits rather than fail three times on the one machine that is always free because everything fails
@@ -12,21 +12,21 @@ import OrderedCollections
 /// saved.
 extension Coordinator {
     mutating func place(_ outcome: inout Outcome) {
-        guard !isStopping else { return }
+        guard !isStopping, !isDraining else { return }
         endRestsIfNoneWorks()
         // Few: a worker that fails them rests, so that at most a few at a time wait for another one.
         var waiting: [TaskKey] = []
         var reachable: Int?
-        while !free.isEmpty, let key = ready.first() {
+        while !free.isEmpty, let key = nextReady() {
             if let worker = chooseWorker(for: tasks[key]!, &reachable) {
                 giveOut(key, to: worker, &outcome)
             } else {
-                ready.remove(key)
+                groups[tasks[key]!.group].ready.remove(key)
                 waiting.append(key)
             }
         }
         for key in waiting {
-            ready.set(key, rank: ReadyRank(priority: tasks[key]!.work.priority, order: tasks[key]!.order))
+            groups[tasks[key]!.group].ready.set(key, rank: ReadyRank(of: tasks[key]!))
         }
     }
 

@@ -18,6 +18,10 @@ extension Coordinator {
             incidents.resultsDiscarded += 1
             return acknowledge(report.id, .discarded, to: route, &outcome)
         }
+        if case .failed(let failure) = task.settled, failure.name == .cancelled {
+            incidents.resultsDiscarded += 1
+            return acknowledge(report.id, .discarded, to: route, &outcome)
+        }
         if let index = task.claims.firstIndex(where: { $0.id == report.id && $0.worker == report.worker }) {
             // Sent again because the ack takes long, perhaps on a new connection.
             tasks[key]!.claims[index].route = route

@@ -11,6 +11,8 @@ extension Coordinator {
         var attempts = 0
         var childFailures = 0
         var losses = 0
+        /// Index of the group of tasks that the same sweeps want.
+        var group = 0
         /// Distinct parents that are not done.
         var missingParents: Int
         /// Tasks that have this one as a parent.
@@ -126,6 +128,11 @@ extension Coordinator {
     struct ReadyRank: Comparable, Sendable {
         var priority: Int
         var order: Int
+
+        init(of task: Task) {
+            priority = task.work.priority
+            order = task.order
+        }
 
         static func < (left: ReadyRank, right: ReadyRank) -> Bool {
             (left.priority, right.order) < (right.priority, left.order)

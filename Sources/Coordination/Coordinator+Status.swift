@@ -5,14 +5,7 @@ extension Coordinator {
     /// - Complexity: O(workers + running attempts).
     public var status: CoordinatorStatus {
         let held = sessions.values.flatMap(\.assigned) + orphans.values.joined()
-        let running = held.map { key in
-            let running = tasks[key]!.running!
-            return CoordinatorStatus.RunningLine(
-                task: key, attempt: running.id.attempt, worker: running.worker, step: running.step,
-                cost: tasks[key]!.work.cost,
-                ageMilliseconds: latest.since(running.startedAt), stillMilliseconds: latest.since(running.steppedAt),
-                awaitsAdoption: running.isOrphan)
-        }
+        let running = held.map { line($0, tasks[$0]!.running!) }
         let workers = sessions.values.map { session in
             CoordinatorStatus.WorkerLine(
                 worker: session.worker, host: session.host, processID: session.processID, slots: session.slots,
@@ -22,7 +15,8 @@ extension Coordinator {
         }
         return CoordinatorStatus(
             counts: counts, workers: workers.sorted { $0.worker < $1.worker },
-            running: running.sorted { ($0.worker, $0.task) < ($1.worker, $1.task) }, incidents: incidents)
+            running: running.sorted { ($0.worker, $0.task) < ($1.worker, $1.task) }, incidents: incidents,
+            sweeps: sweeps.values.map { .init(standing: $0.standing, running: $0.running) }, isDraining: isDraining)
     }
 
     /// What a task has come to, or nil for an unknown one.

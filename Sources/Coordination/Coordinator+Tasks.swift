@@ -7,7 +7,9 @@ extension Coordinator {
     /// New keys become tasks. A known key is a request to merge: a pending task that is not given out takes the new
     /// payload, inputs and cost and the higher priority; a failed one is tried anew; one that is running or done stays
     /// as it is.
-    mutating func onTasksAdded(_ works: [Work], _ outcome: inout Outcome) {
+    /// A sweep that was cancelled wants its tasks again.
+    mutating func onTasksAdded(_ works: [Work], sweep: SweepID?, replaces: Bool, _ outcome: inout Outcome) {
+        if let sweep { stand(sweep, &outcome) { $0.isCancelled = false } }
         var changed: OrderedSet<TaskKey> = []
         var revived: [TaskKey] = []
         for work in works {
@@ -30,10 +32,19 @@ extension Coordinator {
                 if request(work, &outcome) { changed.append(key) }
             }
         }
+        if let sweep {
+            want(works.map(\.key), by: sweep, &outcome)
+            if replaces { dropAll(of: sweep, keeping: Set(works.map(\.key)), &outcome) }
+        }
         // Parents may come after their children, so nothing is linked before all are here.
         for key in changed { link(key) }
         for key in changed { settle(key, &outcome) }
         for key in revived { reviveDependents(of: key, &outcome) }
+    }
+
+    mutating func onSweepPlanned(_ sweep: SweepID, _ keys: [TaskKey], _ outcome: inout Outcome) {
+        guard sweeps[sweep] != nil else { return }
+        want(keys.filter { tasks[$0] != nil && !isDone($0) }, by: sweep, &outcome)
     }
 
     /// Replaces what is asked of a pending task. False if that is what it asks already.
@@ -139,7 +150,7 @@ extension Coordinator {
     }
 
     /// Makes a failed task pending again; `settle` says what it waits for.
-    private mutating func revive(_ key: TaskKey, _ outcome: inout Outcome) {
+    mutating func revive(_ key: TaskKey, _ outcome: inout Outcome) {
         update(key) {
             $0.settled = nil
             $0.childFailures = 0
@@ -152,19 +163,19 @@ extension Coordinator {
 
     /// Revives the tasks that failed only because this one had, generation by generation.
     ///
-    /// A task fails for its own fault only when all its parents are done, and what is done never fails: so one that had
-    /// a failed parent until now failed because of a parent.
+    /// One that was cancelled by itself stays so.
     mutating func reviveDependents(of key: TaskKey, _ outcome: inout Outcome) {
         var pending = Deque(tasks[key]!.dependents)
         while let dependent = pending.popFirst() {
-            guard tasks[dependent]!.phase.hasFailed, !hasFailedParent(dependent) else { continue }
+            guard case .failed(let failure) = tasks[dependent]!.settled, failure.isInherited, !hasFailedParent(dependent)
+            else { continue }
             revive(dependent, &outcome)
             settle(dependent, &outcome)
             pending.append(contentsOf: tasks[dependent]!.dependents)
         }
     }
 
-    private func hasFailedParent(_ key: TaskKey) -> Bool {
+    func hasFailedParent(_ key: TaskKey) -> Bool {
         tasks[key]!.parents.contains { parent in
             guard let parent = tasks[parent] else { return true }
             return parent.phase.hasFailed
@@ -173,14 +184,7 @@ extension Coordinator {
 
     /// The task has its result. Other claims on it are compared, a running attempt is taken back, dependents go on.
     mutating func complete(_ key: TaskKey, with claim: Claim, _ outcome: inout Outcome) {
-        if let running = tasks[key]!.running {
-            endAttempt(key, .revoked, &outcome)
-            // The next ack would revoke it as well; saying it now spares the slot a beat of useless work.
-            if let route = sessions[running.worker]?.route {
-                send(
-                    .beatAck(BeatAck(store: store, generation: generation, revoked: [running.id])), to: route, &outcome)
-            }
-        }
+        if let running = tasks[key]!.running { revoke(key, running, &outcome) }
         let wasFailed = tasks[key]!.phase.hasFailed
         let others = tasks[key]!.claims.filter { $0.reference != claim.reference }
         for claim in tasks[key]!.claims { forget(claim, &outcome) }

@@ -16,9 +16,16 @@ public struct Coordinator: Sendable {
 
     /// In the order in which they were added; ordered because a million tasks so take half the memory.
     var tasks: OrderedDictionary<TaskKey, Task> = [:]
-    var counts = CoordinatorStatus.Counts()
+    public internal(set) var counts = CoordinatorStatus.Counts()
     var incidents = CoordinatorStatus.Incidents()
-    var ready = RankedQueue<TaskKey, ReadyRank>()
+
+    /// In the order of submission.
+    var sweeps: OrderedDictionary<SweepID, SweepState> = [:]
+    /// The first is that of tasks which no sweep wants. None is ever taken out: there are few.
+    var groups: [Group] = [Group(sweeps: [])]
+    var groupIndices: [[SweepID]: Int] = [[]: 0]
+    /// Tasks that are given out and that no sweep wants.
+    var looseRunning = 0
 
     var sessions: [WorkerID: Session] = [:]
     var routes: [RouteID: WorkerID] = [:]
@@ -40,6 +47,8 @@ public struct Coordinator: Sendable {
     var nextCheck: Instant?
     var latest: Instant
     var isStopping = false
+    /// Nothing more is given out.
+    public internal(set) var isDraining = false
     /// Duplicates that were found to differ, so that a resent one is not reported twice.
     var disputed: Set<AttemptID> = []
     /// What restoring decided; it goes out with the first outcome.
@@ -54,6 +63,7 @@ public struct Coordinator: Sendable {
         self.latest = now
         adoptionDeadline = now.advanced(byMilliseconds: settings.adoptionMilliseconds)
         tasks.reserveCapacity(snapshot.tasks.count)
+        for standing in snapshot.sweeps { sweeps[standing.id] = SweepState(standing: standing) }
         for record in snapshot.tasks { restore(record, at: now) }
         for record in snapshot.tasks { link(record.work.key) }
         var outcome = Outcome()
@@ -74,7 +84,12 @@ public struct Coordinator: Sendable {
         case .worker(let route, .goodbye(let worker)): onGoodbye(worker, from: route, &outcome)
         case .unreachable(let route): onUnreachable(route)
         case .expelled(let route): onExpelled(route, &outcome)
-        case .tasksAdded(let works): onTasksAdded(works, &outcome)
+        case .tasksAdded(let works, let sweep, let replaces):
+            onTasksAdded(works, sweep: sweep, replaces: replaces, &outcome)
+        case .sweepPlanned(let sweep, let keys): onSweepPlanned(sweep, keys, &outcome)
+        case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
+        case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
+        case .drain: isDraining = true
         case .blobStored(let digest): onBlobStored(digest, &outcome)
         case .blobUnavailable(let digest, let worker): onBlobUnavailable(digest, worker, &outcome)
         case .blobGone(let digest, let worker): onBlobGone(digest, worker, &outcome)
@@ -87,16 +102,20 @@ public struct Coordinator: Sendable {
         return outcome
     }
 
-    /// Changes a task, and with it the counts and the ready queue.
+    /// Changes a task, and with it the counts and its group's queue.
     mutating func update(_ key: TaskKey, _ change: (inout Task) -> Void) {
-        count(tasks[key]!.phase, by: -1)
+        let (oldPhase, oldGroup) = (tasks[key]!.phase, tasks[key]!.group)
+        count(oldPhase, by: -1)
+        if oldPhase == .running { countRunning(oldGroup, by: -1) }
         change(&tasks[key]!)
-        let phase = tasks[key]!.phase
+        let (phase, group) = (tasks[key]!.phase, tasks[key]!.group)
         count(phase, by: 1)
+        if phase == .running { countRunning(group, by: 1) }
+        if oldGroup != group { groups[oldGroup].ready.remove(key) }
         if phase == .ready {
-            ready.set(key, rank: ReadyRank(priority: tasks[key]!.work.priority, order: tasks[key]!.order))
+            groups[group].ready.set(key, rank: ReadyRank(of: tasks[key]!))
         } else {
-            ready.remove(key)
+            groups[group].ready.remove(key)
         }
     }
 
@@ -129,6 +148,8 @@ public struct Coordinator: Sendable {
         task.childFailures = record.childFailures
         task.losses = record.losses
         task.avoided = Set(record.failedOn)
+        task.group = group(of: record.sweeps)
+        for id in record.sweeps { precondition(sweeps[id] != nil, "task \(key) is wanted by an unknown sweep \(id)") }
         switch record.state {
         case .done(let result):
             task.settled = .done(result, by: nil, finisher: nil)
@@ -146,5 +167,6 @@ public struct Coordinator: Sendable {
         }
         tasks[key] = task
         count(task.phase, by: 1)
+        if task.phase == .running { countRunning(task.group, by: 1) }
     }
 }

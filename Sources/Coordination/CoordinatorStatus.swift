@@ -8,6 +8,16 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
     /// Sorted by worker, then task.
     public var running: [RunningLine]
     public var incidents: Incidents
+    /// In the order of submission.
+    public var sweeps: [SweepLine]
+    /// Nothing more is given out.
+    public var isDraining: Bool
+
+    public struct SweepLine: Hashable, Sendable, Codable {
+        public var standing: SweepStanding
+        /// Its tasks that are given out.
+        public var running: Int
+    }
 
     public struct Counts: Hashable, Sendable, Codable {
         /// Waits for parents.
@@ -29,8 +39,10 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         /// Given up through a fault.
         public var faulty: Int { failed + quarantined + lost }
         public var total: Int { waiting + ready + running + delivering + done + faulty + cancelled }
+        /// Neither done nor given up.
+        public var left: Int { waiting + ready + running + delivering }
         /// Whether nothing is left to do: every task is done or given up.
-        public var isSettled: Bool { waiting + ready + running + delivering == 0 }
+        public var isSettled: Bool { left == 0 }
     }
 
     public struct WorkerLine: Hashable, Sendable, Codable {

@@ -12,7 +12,7 @@
 /// | `cancelled` | – | somebody did not want it any more | – |
 ///
 /// A task that waits for one that was given up bears that one's name. Whatever the name, `retry` makes the task ready
-/// again with nothing held against it, and a late result counts.
+/// again with nothing held against it; and unless it was cancelled, a late result counts.
 public enum FailureName: String, Hashable, Sendable, Codable, CaseIterable {
     case lost, preempted, failed, diverged, quarantined, cancelled
 }

@@ -33,6 +33,8 @@ public enum Limits {
     /// Requests of clients that wait for an answer that takes long; more are refused, to be made again later.
     public static let requestsWaiting = 64
     public static let slotsPerWorker = 1024
+    /// Sweeps of one store.
+    public static let sweeps = 1_000
     public static let workers = 10_000
     /// File descriptors that the coordinator keeps for its own files: with fewer left it listens to nobody new.
     public static let descriptorsKept = 128

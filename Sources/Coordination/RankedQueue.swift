@@ -19,6 +19,9 @@ struct RankedQueue<Element: Hashable & Sendable, Rank: Comparable & Sendable>: S
     var count: Int { ranks.count }
     var isEmpty: Bool { ranks.isEmpty }
 
+    /// In no order.
+    var elements: some Collection<(key: Element, value: Rank)> { ranks }
+
     func rank(of element: Element) -> Rank? { ranks[element] }
 
     mutating func set(_ element: Element, rank: Rank) {

@@ -1,20 +1,22 @@
 import Lottery
 
 extension Change {
-    /// The task it is about.
-    public var task: TaskKey {
+    /// The tasks whose records it changes.
+    public var tasks: [TaskKey] {
         switch self {
-        case .taskAdded(let work), .taskRequested(let work): work.key
-        case .attemptStarted(let id, _), .attemptEnded(let id, _): id.task
+        case .taskAdded(let work), .taskRequested(let work): [work.key]
+        case .attemptStarted(let id, _), .attemptEnded(let id, _): [id.task]
+        case .sweepChanged: []
+        case .sweepWants(_, let keys), .sweepDrops(_, let keys): keys
         case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key),
             .nondeterminism(let key, _, _, _):
-            key
+            [key]
         }
     }
 }
 
 extension Snapshot.TaskRecord {
-    /// The record of a task after `change`, given the one before (nil if there was none): what a store must do, in one
+    /// The record of one of the tasks of `change` after it, given the one before (nil if there was none): what a store must do, in one
     /// place.
     /// - Precondition: the change is `taskAdded` exactly if there was no record.
     public static func applying(_ change: Change, to record: Snapshot.TaskRecord?) -> Snapshot.TaskRecord {
@@ -22,7 +24,7 @@ extension Snapshot.TaskRecord {
             precondition(record == nil, "task \(work.key) is added twice")
             return Snapshot.TaskRecord(work: work, state: .pending)
         }
-        guard var record else { preconditionFailure("no record of \(change.task) for \(change)") }
+        guard var record else { preconditionFailure("no record for \(change)") }
         switch change {
         case .taskAdded: break
         case .taskRequested(let work): record.work = work
@@ -49,7 +51,10 @@ extension Snapshot.TaskRecord {
             record.childFailures = 0
             record.losses = 0
             record.failedOn = []
-        case .nondeterminism: break
+        case .sweepWants(let sweep, _):
+            if !record.sweeps.contains(sweep) { record.sweeps = (record.sweeps + [sweep]).sorted() }
+        case .sweepDrops(let sweep, _): record.sweeps.removeAll { $0 == sweep }
+        case .sweepChanged, .nondeterminism: break
         }
         return record
     }

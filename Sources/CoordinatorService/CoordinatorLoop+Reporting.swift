@@ -58,7 +58,10 @@ extension CoordinatorLoop {
                 "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; both are kept in the store"
             )
         case .taskRevived(let key): logger.debug("task \(key) is tried anew")
-        case .taskAdded, .taskRequested: break
+        case .sweepChanged(let sweep):
+            let state = sweep.isCancelled ? ", cancelled" : sweep.isPaused ? ", paused" : ""
+            logger.info("sweep \(sweep.id): priority \(sweep.priority)\(state)")
+        case .taskAdded, .taskRequested, .sweepWants, .sweepDrops: break
         }
     }
 
@@ -115,7 +118,8 @@ extension CoordinatorLoop {
         let status = coordinator.status
         reporting.rate.note(status.running.map { ($0.task, $0.attempt, $0.step) }, at: now)
         let progress = reporting.rate.progress
-        let sweeps = submissions.sweeps.map { $0.status(running: progress) }
+        let standings = Dictionary(uniqueKeysWithValues: status.sweeps.map { ($0.standing.id.text, $0.standing) })
+        let sweeps = submissions.sweeps.map { $0.status(running: progress, standing: standings[$0.name]) }
         let running = Dictionary(grouping: status.running, by: \.worker)
         let workers = status.workers.map { line in
             ServiceStatus.WorkerStatus(
@@ -130,7 +134,7 @@ extension CoordinatorLoop {
             store: store.id, sweeps: sweeps, tasks: status.counts, workers: workers, stepsTotal: total, stepsDone: done,
             stepsPerSecond: rate,
             secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
-            incidents: status.incidents)
+            incidents: status.incidents, isDraining: status.isDraining)
     }
 
     private func describe(_ line: CoordinatorStatus.RunningLine) -> ServiceStatus.RunningTask {

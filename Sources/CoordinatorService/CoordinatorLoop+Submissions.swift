@@ -42,6 +42,10 @@ struct Submissions {
     func failedTasks(_ counts: CoordinatorStatus.Counts) -> Int {
         tasksWereAdded ? counts.faulty : watched.reduce(0) { $0 + $1.failedCount }
     }
+
+    func cancelledTasks(_ counts: CoordinatorStatus.Counts) -> Int {
+        tasksWereAdded ? counts.cancelled : watched.reduce(0) { $0 + $1.cancelledCount }
+    }
 }
 
 /// Submissions and questions of clients.
@@ -67,6 +71,11 @@ extension CoordinatorLoop {
         case .status: break
         case .submit: beginSubmission(try decode(SubmitRequest.self, request), asker)
         case .leaderboard: ask(.leaderboard(try decode(LeaderboardRequest.self, request), asker), for: asker)
+        case .explain: ask(.explain(try decode(ExplainRequest.self, request), asker), for: asker)
+        case .order: ask(.order(try decode(OrderRequest.self, request), asker), for: asker)
+        case .stop: drain(try decode(StopRequest.self, request), asker)
+        case .ticket: ask(.ticket(try decode(TicketRequest.self, request), asker), for: asker)
+        case .blob: ask(.blob(try decode(BlobRequest.self, request), asker), for: asker)
         }
     }
 
@@ -94,6 +103,7 @@ extension CoordinatorLoop {
             progress.note(coordinator.state)
             submissions.put(progress)
             reporting.ranksWanted.insert(progress.name)
+            apply(.sweepPlanned(SweepID(progress.name), progress.plan.tasks.map(\.key)))
         case .unplannable(let sweep, let reason):
             logger.warning("the progress of sweep \(sweep) cannot be shown: \(reason)")
         case .planned(let submission):
@@ -103,6 +113,11 @@ extension CoordinatorLoop {
             refuse(asker, error)
             finishPlanning()
         case .leaderboards(let leaderboards, let asker): reply(leaderboards, to: asker)
+        case .explained(let report, let asker): explain(report, to: asker)
+        case .ordered(let target, let request, let asker): try carryOut(request, of: target, for: asker)
+        case .ticket(let record, let asker): reply(record, to: asker)
+        case .blob(let bytes, let asker): reply(bytes: bytes, to: asker)
+        case .refusedOrder(let sentence, let asker): refuse(asker, status: 2, sentence)
         case .noSuchSweep(let name, let known, let asker):
             let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
             refuse(asker, status: 2, "there is no sweep “\(name)” in this store; \(list)")
@@ -129,9 +144,11 @@ extension CoordinatorLoop {
             return beginSubmission(submission.request, submission.asker, tries: submission.tries + 1)
         }
         try flush()
-        apply(.tasksAdded(submission.works))
+        apply(
+            .tasksAdded(
+                submission.works, sweep: SweepID(submission.record.name), replaces: submission.request.extends))
         do throws(CoordinatorServiceError) {
-            try flush(adding: submission.record)
+            try flush(adding: submission.record, replaces: submission.request.extends)
         } catch {
             if case .store(let failure) = error { refuse(submission.asker, .store(failure)) }
             throw error
@@ -147,7 +164,12 @@ extension CoordinatorLoop {
         reply(submission.reply, to: submission.asker)
     }
 
-    private func reply(_ body: some Encodable, to asker: Asker) {
+    private func reply(bytes: [UInt8], to asker: Asker) {
+        guard case .client(let route, let id) = asker else { preconditionFailure("a caller asks for no blobs") }
+        send(ClientReply(id: id, status: 0, body: bytes), to: route)
+    }
+
+    func reply(_ body: some Encodable, to asker: Asker) {
         switch asker {
         case .client(let route, let id):
             do { send(ClientReply(id: id, status: 0, body: Array(try CoordinatorLoop.json(body))), to: route) } catch {
@@ -167,7 +189,7 @@ extension CoordinatorLoop {
         }
     }
 
-    private func refuse(_ asker: Asker, status: Int, _ sentence: String) {
+    func refuse(_ asker: Asker, status: Int, _ sentence: String) {
         switch asker {
         case .client(let route, let id):
             do {

@@ -40,6 +40,8 @@ final class CoordinatorLoop {
     var batch = Coordinator.Outcome()
     var wakeUpAt: Instant?
     var ending: Result<CoordinatorExit, CoordinatorServiceError>?
+    /// Whether workers are to end when a drain is over.
+    var drainEndsWorkers = false
     /// When a stop ends, whoever is still here.
     var stopDeadline: Instant?
     /// When sockets were last read.
@@ -103,6 +105,7 @@ final class CoordinatorLoop {
         logger.info("coordinator of store \(store.id) listens at \(endpoint), for blobs at \(blobs.endpoint)")
         if let count = gate.keyCount { logger.info("it lets in authorised keys only, of which there are \(count)") }
         do {
+            try EndpointFile.write(endpoint, in: store.directory)
             // What restoring decided goes out with the first event.
             apply(.wake)
             try flush()
@@ -111,6 +114,7 @@ final class CoordinatorLoop {
         } catch {
             end(.failure(error))
         }
+        EndpointFile.remove(from: store.directory)
         shared.close()
         control.take()?.close(lingerMilliseconds: CoordinatorLoop.goodbyeMilliseconds)
         blobs.stop()
@@ -199,15 +203,15 @@ final class CoordinatorLoop {
     }
 
     /// Makes what was decided durable, in one transaction, and then lets it out. With `sweep`, that is part of the
-    /// transaction.
-    func flush(adding sweep: SweepRecord? = nil) throws(CoordinatorServiceError) {
+    /// transaction, and with `replaces` takes the place of one of its name.
+    func flush(adding sweep: SweepRecord? = nil, replaces: Bool = false) throws(CoordinatorServiceError) {
         var sweep = sweep
         while !(batch.isEmpty && sweep == nil) {
             let current = batch
             batch = Coordinator.Outcome()
             do throws(StoreError) {
                 if let record = sweep {
-                    try store.addSweep(record, changes: current.changes)
+                    try store.addSweep(record, replaces: replaces, changes: current.changes)
                     sweep = nil
                 } else {
                     try store.commit(current.changes)
@@ -316,9 +320,17 @@ final class CoordinatorLoop {
         if let stopDeadline {
             // Workers that stop with it deliver what they have and say goodbye.
             if CoordinatorLoop.now >= stopDeadline || coordinator.status.workers.isEmpty { end(.success(.stopped)) }
-        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.status.counts) {
+        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.counts) {
             apply(.stopWorkers)
-            end(.success(.done(failedTasks: submissions.failedTasks(coordinator.status.counts))))
+            let counts = coordinator.counts
+            end(
+                .success(
+                    .done(
+                        failedTasks: submissions.failedTasks(counts),
+                        cancelledTasks: submissions.cancelledTasks(counts))))
+        } else if isDrained {
+            if configuration.exitWhenDone || drainEndsWorkers { apply(.stopWorkers) }
+            end(.success(.drained(tasksLeft: coordinator.counts.left)))
         }
     }
 

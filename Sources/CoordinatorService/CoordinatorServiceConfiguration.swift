@@ -64,8 +64,10 @@ public struct DataAccess: Sendable {
 
 /// How a coordinator came to its end in good order.
 public enum CoordinatorExit: Hashable, Sendable {
-    /// All that was submitted is done, but for so many tasks that failed.
-    case done(failedTasks: Int)
+    /// All that was submitted is done, but for so many tasks that failed and so many that were cancelled.
+    case done(failedTasks: Int, cancelledTasks: Int = 0)
     /// It was asked to stop.
     case stopped
+    /// It was asked to stop once nothing runs, and so many tasks are left for the next start.
+    case drained(tasksLeft: Int)
 }

@@ -1,3 +1,4 @@
+import Coordination
 import Keys
 import Store
 import Sweeps
@@ -42,6 +43,9 @@ public enum SubmissionError: Error, Sendable, CustomStringConvertible {
     case tooManyTasks(PlanLimitError)
     /// The store has a sweep of this name with another spec.
     case changedSpec(name: String)
+    /// There is none to extend.
+    case noSuchSweep(name: String)
+    case tooManySweeps
     /// A data set is missing or damaged; the sentence is the data catalog's.
     case data(name: String, String)
     case store(StoreError)
@@ -55,8 +59,12 @@ public enum SubmissionError: Error, Sendable, CustomStringConvertible {
         case .spec(let error): error.description
         case .tooManyTasks(let error): error.description
         case .changedSpec(let name):
-            "the sweep “\(name)” is in this store with another spec, and what was begun is not changed: give the changed spec a new name "
-                + "(or, once this version knows it, add to the sweep with `extend`)"
+            "the sweep “\(name)” is in this store with another spec, and what was begun is not changed: `tombola extend` computes what "
+                + "the changed spec has new, or give it a new name"
+        case .noSuchSweep(let name):
+            "there is no sweep “\(name)” in this store that could be extended; `tombola submit` or `tombola run` begins it"
+        case .tooManySweeps:
+            "the store has its \(Limits.sweeps) sweeps already: name another folder with --store"
         case .data(_, let sentence): sentence
         case .store(let error): error.description
         case .stopped: "the coordinator ended before it took the sweep on: start it and submit again"
@@ -67,7 +75,7 @@ public enum SubmissionError: Error, Sendable, CustomStringConvertible {
     /// 2 where the user's spec is at fault, 1 where the machine is.
     public var exitStatus: Int {
         switch self {
-        case .spec, .tooManyTasks, .changedSpec: 2
+        case .spec, .tooManyTasks, .changedSpec, .noSuchSweep, .tooManySweeps: 2
         case .data, .store, .stopped, .failed: 1
         }
     }

@@ -19,6 +19,11 @@ final class Desk: Sendable {
         case restore(SweepRecord)
         case submit(SubmitRequest, Asker, tries: Int)
         case leaderboard(LeaderboardRequest, Asker)
+        case explain(ExplainRequest, Asker)
+        /// Finds what an order is about.
+        case order(OrderRequest, Asker)
+        case ticket(TicketRequest, Asker)
+        case blob(BlobRequest, Asker)
         /// Ranks one sweep for the status.
         case rank(sweep: String)
         case stop
@@ -30,6 +35,13 @@ final class Desk: Sendable {
         case refused(SubmissionError, Asker)
         case leaderboards([Leaderboard], Asker)
         case noSuchSweep(String, known: [String], Asker)
+        /// All but what the coordinator itself says of it.
+        case explained(TaskReport, Asker)
+        case ordered(OrderTarget, OrderRequest, Asker)
+        case ticket(TicketRecord, Asker)
+        case blob([UInt8], Asker)
+        /// What was asked for is not there, or cannot be done with it; the sentence says which.
+        case refusedOrder(String, Asker)
         /// With how many of its levels have diverged.
         case ranked(sweep: String, LeaderboardRow?, diverged: Int)
         case unranked(sweep: String, reason: String)
@@ -42,7 +54,8 @@ final class Desk: Sendable {
             switch self {
             case .planned(let submission): submission.asker
             case .refused(_, let asker), .leaderboards(_, let asker), .noSuchSweep(_, _, let asker),
-                .failed(_, let asker):
+                .failed(_, let asker), .explained(_, let asker), .ordered(_, _, let asker), .ticket(_, let asker),
+                .blob(_, let asker), .refusedOrder(_, let asker):
                 asker
             case .restored, .ranked, .unranked, .unplannable: nil
             }
@@ -95,7 +108,7 @@ struct Submission: Sendable {
     var tries: Int
 }
 
-private final class DeskLoop {
+final class DeskLoop {
     let store: Store
     let artifacts: ArtifactFolder
     let configuration: CoordinatorServiceConfiguration
@@ -125,6 +138,15 @@ private final class DeskLoop {
                 case .restore(let record): restore(record)
                 case .submit(let request, let asker, let tries): submit(request, asker, tries)
                 case .leaderboard(let request, let asker): answer(request, asker)
+                case .explain(let request, let asker):
+                    answer(asker) { .explained(try report(request), asker) }
+                case .order(let request, let asker):
+                    answer(asker) { .ordered(try target(of: request), request, asker) }
+                case .ticket(let request, let asker):
+                    answer(asker) {
+                        .ticket(try TicketRecord(request.ticket, in: store, plans: plans, specs: try specs()), asker)
+                    }
+                case .blob(let request, let asker): answer(asker) { .blob(try bytes(request), asker) }
                 case .rank(let sweep): rank(sweep)
                 case .stop: return
                 }
@@ -172,7 +194,14 @@ private final class DeskLoop {
         } catch { throw .spec(error) }
         let held: SweepRecord?
         do { held = try store.sweep(named: sweep.name) } catch { throw .store(error) }
-        if let held, held.digest != sweep.specDigest { throw .changedSpec(name: sweep.name) }
+        if let held {
+            guard request.extends || held.digest == sweep.specDigest else { throw .changedSpec(name: sweep.name) }
+        } else {
+            guard !request.extends else { throw .noSuchSweep(name: sweep.name) }
+            let count: Int
+            do { count = try store.sweeps().count } catch { throw .store(error) }
+            guard count < Limits.sweeps else { throw .tooManySweeps }
+        }
 
         let (plan, believedPending, names) = try plan(sweep)
         for (digest, name) in names.sorted(by: { $0.key < $1.key }) { try keep(dataset: name, digest) }

@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import Lottery
 import Sweeps
@@ -10,6 +11,16 @@ public enum ServiceVerb: String, Sendable, CaseIterable {
     case status
     /// `LeaderboardRequest` → an array of `Leaderboard`.
     case leaderboard
+    /// `ExplainRequest` → `TaskReport`.
+    case explain
+    /// `OrderRequest` → `OrderReply`.
+    case order
+    /// `StopRequest` → `StopReply`.
+    case stop
+    /// `TicketRequest` → `TicketRecord`.
+    case ticket
+    /// `BlobRequest` → bytes as they are: the blob's size as a little-endian `u64`, then what was asked for.
+    case blob
 }
 
 public struct SubmitRequest: Hashable, Sendable, Codable {
@@ -19,11 +30,14 @@ public struct SubmitRequest: Hashable, Sendable, Codable {
     public var spec: String
     /// Whether a person has said that they mean more than `Sweep.runsWithoutConsent` runs.
     public var consents: Bool
+    /// Whether it takes the place of the spec under which its sweep was submitted, if that is another.
+    public var extends: Bool
 
-    public init(file: String, spec: String, consents: Bool = false) {
+    public init(file: String, spec: String, consents: Bool = false, extends: Bool = false) {
         self.file = file
         self.spec = spec
         self.consents = consents
+        self.extends = extends
     }
 }
 
@@ -44,6 +58,69 @@ public struct LeaderboardRequest: Hashable, Sendable, Codable {
     public var sweep: String?
 
     public init(sweep: String? = nil) { self.sweep = sweep }
+}
+
+public struct ExplainRequest: Hashable, Sendable, Codable {
+    /// The first digits of a task's key.
+    public var task: String
+
+    public init(task: String) { self.task = task }
+}
+
+/// What people order of a sweep or a task.
+public struct OrderRequest: Hashable, Sendable, Codable {
+    public enum Order: String, Hashable, Sendable, Codable {
+        case pause, resume, cancel, retry, priority
+
+        /// Whether it can be said of a single task.
+        var isForTasks: Bool { self == .cancel || self == .retry }
+    }
+
+    public var order: Order
+    /// A sweep's name, or the first digits of a task's key.
+    public var target: String
+    /// What `priority` sets.
+    public var priority: Int?
+    /// The names under which `retry` looks for tasks that were given up; nil for all.
+    public var states: [FailureName]?
+
+    public init(_ order: Order, _ target: String, priority: Int? = nil, states: [FailureName]? = nil) {
+        self.order = order
+        self.target = target
+        self.priority = priority
+        self.states = states
+    }
+}
+
+/// What an order did; it is durable.
+public struct OrderReply: Hashable, Sendable, Codable {
+    /// How the sweep stands now, or nil if it was about a task.
+    public var sweep: SweepStanding?
+    public var task: TaskKey?
+    /// Tasks that were cancelled, and that are tried anew.
+    public var cancelled: Int
+    public var revived: Int
+    /// Trainings that were ended.
+    public var ended: Int
+    /// Of a sweep: tasks that are given out and go on.
+    public var running: Int
+}
+
+/// Has the coordinator give out nothing more, and end once nothing runs.
+public struct StopRequest: Hashable, Sendable, Codable {
+    /// Whether workers are told to end, too.
+    public var endsWorkers: Bool
+
+    public init(endsWorkers: Bool) { self.endsWorkers = endsWorkers }
+
+    private enum CodingKeys: String, CodingKey { case endsWorkers = "ends_workers" }
+}
+
+public struct StopReply: Hashable, Sendable, Codable {
+    /// Tasks that run, for which it waits.
+    public var running: Int
+    /// Tasks that are left for the next start.
+    public var left: Int
 }
 
 /// The body of a reply whose status is not 0.

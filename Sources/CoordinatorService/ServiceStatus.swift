@@ -20,6 +20,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     /// Steps left at that rate.
     public var secondsRemaining: Double?
     public var incidents: CoordinatorStatus.Incidents
+    /// Nothing more is given out: it ends once nothing runs.
+    public var isDraining: Bool
 
     /// Whether every task is done or failed.
     public var isSettled: Bool { tasks.isSettled }
@@ -44,6 +46,11 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
 
     public struct SweepStatus: Hashable, Sendable, Codable {
         public var name: String
+        /// Of the sweeps with tasks to give out, those of the highest priority go first.
+        public var priority: Int
+        /// Gets no new tasks.
+        public var isPaused: Bool
+        public var isCancelled: Bool
         public var points: Int
         /// A run is done when all its tasks are, failed when one of them is, else cancelled when one is.
         public var runs: Tally
@@ -111,12 +118,15 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         case stepsDone = "steps_done"
         case stepsPerSecond = "steps_per_second"
         case secondsRemaining = "seconds_remaining"
+        case isDraining = "is_draining"
     }
 }
 
 extension ServiceStatus.SweepStatus {
     private enum CodingKeys: String, CodingKey {
-        case name, points, runs, levels, best, diverged, failures
+        case name, priority, points, runs, levels, best, diverged, failures
+        case isPaused = "is_paused"
+        case isCancelled = "is_cancelled"
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"
     }

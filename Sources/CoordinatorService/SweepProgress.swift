@@ -63,13 +63,7 @@ struct SweepProgress: Sendable {
 
     /// What the task is within the sweep, in a few words.
     func role(of key: TaskKey) -> String? {
-        guard let index = indexByKey[key] else { return nil }
-        return switch plan.tasks[Int(index)].role {
-        case .dense: "dense"
-        case .level(let level): "level \(level)"
-        case .branch(let name, let level): "\(name) \(level)"
-        case .replay(let step): "replay to step \(step)"
-        }
+        indexByKey[key].map { plan.tasks[Int($0)].role.words }
     }
 
     mutating func note(_ change: Change) {
@@ -77,7 +71,9 @@ struct SweepProgress: Sendable {
         case .taskDone(let key, _, _): set(key, .done)
         case .taskFailed(let key, let failure): set(key, failure)
         case .taskRevived(let key): set(key, .pending)
-        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .nondeterminism: break
+        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .nondeterminism, .sweepChanged, .sweepWants,
+            .sweepDrops:
+            break
         }
     }
 
@@ -142,9 +138,10 @@ struct SweepProgress: Sendable {
     }
 
     /// - Parameter running: tasks that are being trained, with the steps done.
-    func status(running: [TaskKey: Int]) -> ServiceStatus.SweepStatus {
+    func status(running: [TaskKey: Int], standing: SweepStanding?) -> ServiceStatus.SweepStatus {
         var status = ServiceStatus.SweepStatus(
-            name: name, points: plan.sweep.points.count, runs: runs, levels: levels, stepsTotal: stepsTotal,
+            name: name, priority: standing?.priority ?? 0, isPaused: standing?.isPaused ?? false,
+            isCancelled: standing?.isCancelled ?? false, points: plan.sweep.points.count, runs: runs, levels: levels, stepsTotal: stepsTotal,
             stepsDone: stepsDone,
             best: best, diverged: diverged, failures: failures)
         var runningRuns: Set<Int32> = []

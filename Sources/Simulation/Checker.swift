@@ -22,6 +22,14 @@ struct Checker: Sendable {
     /// Tasks whose result was acknowledged as accepted.
     private(set) var acknowledged: Set<TaskKey> = []
     private(set) var counts = Counts()
+    /// What people and plans have said, as it is in the store.
+    private var standing = Standing()
+    /// Whether nothing can excuse that a task goes out of turn.
+    var watchesTurns = false
+    /// Open attempts whose results have come: their slots are free.
+    private var delivering: Set<AttemptID> = []
+    /// Of them, those that came since the last commit.
+    private var resultsUnderWay = 0
     /// Whether trainings may come to other artifacts than they should.
     var mayMiscompute = false
 
@@ -37,6 +45,7 @@ struct Checker: Sendable {
     /// - Parameter store: as the commit left it.
     mutating func committed(_ changes: [Change], to store: SimulatedStore) throws(Violation) {
         for change in changes {
+            standing.note(change)
             switch change {
             case .attemptStarted(let id, let worker): try started(id, by: worker)
             case .attemptEnded(let id, let end):
@@ -44,17 +53,23 @@ struct Checker: Sendable {
                 open[id.task] = nil
                 if end.isLoss { counts.losses += 1 }
                 if end.isChildFailure { counts.childFailures += 1 }
-            case .taskDone(let key, _, let result): try finished(key, result, store)
+            case .taskDone(let key, _, let result):
+                try demand(standing.failures[key] != .cancelled, "task \(key) was cancelled and is done")
+                try finished(key, result, store)
+                standing.failures[key] = nil
             case .taskFailed(let key, let failure):
                 try demand(!done.contains(key), "task \(key) was done and fails: \(failure.reason)")
                 try demand(open[key] == nil, "task \(key) fails while it is given out")
+                standing.failures[key] = failure.name
+            case .taskRevived(let key): standing.failures[key] = nil
             case .nondeterminism(let key, _, _, let worker):
                 try demand(mayMiscompute, "\(worker) is said to have computed something else for task \(key)")
                 try demand(done.contains(key), "two results of task \(key) differ, and it is not done")
                 counts.disputes += 1
-            case .taskAdded, .taskRequested, .taskRevived: break
+            case .taskAdded, .taskRequested, .sweepChanged, .sweepWants, .sweepDrops: break
             }
         }
+        resultsUnderWay = 0
     }
 
     /// One live lease per task, and attempts only rise. (An attempt that was given up for lost may be taken up again by
@@ -67,13 +82,41 @@ struct Checker: Sendable {
         }
         if let holder = holders[id] {
             try demand(holder == worker, "attempt \(id.attempt) of \(id.task) is \(holder)'s and is given to \(worker)")
-        } else if let before = highest[id.task] {
-            try demand(id.attempt > before, "attempt \(id.attempt) of \(id.task) comes after attempt \(before)")
+        } else {
+            if let before = highest[id.task] {
+                try demand(id.attempt > before, "attempt \(id.attempt) of \(id.task) comes after attempt \(before)")
+            }
+            try mayGoOut(id.task)
         }
         counts.attempts += 1
         holders[id] = worker
         highest[id.task] = max(highest[id.task] ?? id.attempt, id.attempt)
         open[id.task] = id
+    }
+
+    /// What was given up is not given out, nor what only paused sweeps want; and who is most urgent goes first.
+    private func mayGoOut(_ key: TaskKey) throws(Violation) {
+        if let name = standing.failures[key] {
+            throw Violation(description: "task \(key) is \(name) and is given out")
+        }
+        try demand(!standing.isHeld(key), "task \(key) is given out, and every sweep that wants it is paused")
+        guard watchesTurns else { return }
+        let running = Set(open.values).subtracting(delivering).map(\.task)
+        let turn = standing.turn(of: key, running: running)
+        for other in standing.ready(open: open, done: done) {
+            let due = standing.turn(of: other, running: running)
+            try demand(due.priority <= turn.priority, "task \(key) goes out before \(other), which is more urgent")
+            guard due.priority == turn.priority else { continue }
+            // Results of one turn of the loop have come one after the other, and all count as here already.
+            try demand(
+                due.running + resultsUnderWay >= turn.running,
+                "task \(key) goes out where \(turn.running) run, before \(other), where \(due.running) do")
+        }
+    }
+
+    mutating func resultCame(_ id: AttemptID) {
+        guard open[id.task] == id, delivering.insert(id).inserted else { return }
+        resultsUnderWay += 1
     }
 
     /// A finished task's artifacts are all there, and are the same whenever it is finished.
@@ -113,7 +156,8 @@ struct Checker: Sendable {
     }
 
     /// Nothing acknowledged is lost, and nothing in the store changes that no change has told of.
-    func restarted(on store: SimulatedStore) throws(Violation) {
+    mutating func restarted(on store: SimulatedStore) throws(Violation) {
+        delivering = []
         for key in acknowledged.sorted() {
             try demand(done.contains(key), "task \(key) was acknowledged and never done")
         }
@@ -146,6 +190,7 @@ struct Checker: Sendable {
             if case .done = record.state { done.insert(key) }
         }
         acknowledged.formIntersection(done)
+        standing = Standing(of: store)
     }
 
     private func demand(_ holds: Bool, _ text: @autoclosure () -> String) throws(Violation) {

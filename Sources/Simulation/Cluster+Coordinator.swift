@@ -21,6 +21,8 @@ struct CoordinatorHost: Sendable {
     var blobInbox: [(route: RouteID, frames: [[UInt8]])] = []
     /// Outlives the process: the person's wish to submit.
     var submissions = 0
+    /// Likewise.
+    var orders: [SimulatedOrder] = []
 
     // The blob thread.
     var blobRoutes: [WorkerID: RouteID] = [:]
@@ -52,6 +54,9 @@ extension Cluster {
         if bug == .forgetsAttempts {
             for index in snapshot.tasks.indices { snapshot.tasks[index].attempts = 0 }
         }
+        if bug == .forgetsPauses {
+            for index in snapshot.sweeps.indices { snapshot.sweeps[index].isPaused = false }
+        }
         coordinator.clock = clock
         coordinator.value = Coordinator(
             restoring: snapshot, generation: Generation(nonce: random.next()), settings: settings,
@@ -67,9 +72,9 @@ extension Cluster {
     mutating func killCoordinator() {
         guard coordinator.value != nil else { return }
         trace.note(now, "coordinator dies")
-        let submissions = coordinator.submissions
+        let (submissions, orders) = (coordinator.submissions, coordinator.orders)
         coordinator = CoordinatorHost(life: coordinator.life + 1)
-        coordinator.submissions = submissions
+        (coordinator.submissions, coordinator.orders) = (submissions, orders)
         let longest: Int64 = areFaultsOver ? 1_000 : random.element(of: [100, 10_000, 90_000])
         timetable.enter(.coordinatorStarts, at: now + 1 + random.below(longest))
     }
@@ -111,6 +116,7 @@ extension Cluster {
             for (route, frames) in inbox {
                 // What cannot be read is dropped, as the service does.
                 guard case .worker(let message)? = try? Wire.decodeRequest(frames) else { continue }
+                if case .result(let report) = message { checker.resultCame(report.id) }
                 apply(.worker(route, message), &batch)
             }
             try turnBlobServer()
@@ -119,9 +125,16 @@ extension Cluster {
             for event in events { apply(event, &batch) }
             try flush(&batch)
             if coordinator.submissions > 0 {
-                apply(.tasksAdded(sweep.works), &batch)
-                try flush(&batch)
+                for sweep in sweeps {
+                    apply(.tasksAdded(sweep.works, sweep: sweep.id), &batch)
+                    try flush(&batch)
+                }
                 coordinator.submissions = 0
+            }
+            while let order = coordinator.orders.first {
+                apply(order.event, &batch)
+                try flush(&batch)
+                coordinator.orders.removeFirst()
             }
             if bug != .neverWakes, let wakeUpAt = coordinator.wakeUpAt, wakeUpAt <= instant { apply(.wake, &batch) }
             try flush(&batch)

@@ -260,7 +260,7 @@ extension Cluster {
         switch event {
         case .progress: break
         case .finished:
-            var (result, blobs) = sweep.train(child.assignment.id.task, inputs: child.assignment.inputs)
+            var (result, blobs) = sweeps.train(child.assignment.id.task, inputs: child.assignment.inputs)
             if !areFaultsOver, random.chance(faults.miscomputation) {
                 let bytes: [UInt8] = [255, UInt8(random.below(256))]
                 blobs[Digest.of(bytes)] = bytes

@@ -22,6 +22,7 @@ struct Cluster {
         case toBlobClient(Int, RouteID, [[UInt8]])
         case child(Int, number: Int, ChildEvent)
         case submission
+        case faultsEnd
         case fault(Faults.Fault)
         case coordinatorResumes
         case workerResumes(Int)
@@ -34,7 +35,9 @@ struct Cluster {
         case progress(Int), finished, died, stopped
     }
 
-    let sweep: SimulatedSweep
+    let sweeps: [SimulatedSweep]
+    /// How many tasks they have together.
+    let taskCount: Int
     let bug: PlantedBug?
     let scenario: Scenario?
     var faults: Faults
@@ -63,24 +66,27 @@ struct Cluster {
     /// - Parameter isQuiet: whether nothing goes wrong.
     init(seed: UInt64, isQuiet: Bool, scenario: Scenario?, bug: PlantedBug?, keepsTrace: Bool) {
         var random = SeededRandom(seed: seed)
-        sweep = SimulatedSweep(&random)
+        let count = scenario?.hasTwoSweeps ?? isQuiet ? 2 : 1 + random.below(2)
+        sweeps = [SimulatedSweep](&random, count: count)
+        taskCount = sweeps.keys.count
         self.bug = bug
         self.scenario = scenario
         self.isQuiet = isQuiet
         faultsEnd = 600_000
-        let count = 1 + random.below(4)
+        let workerCount = 1 + random.below(4)
         faults =
             if let scenario {
-                scenario.faults(&random, workers: count, end: faultsEnd)
+                scenario.faults(&random, workers: workerCount, end: faultsEnd)
             } else {
-                isQuiet ? Faults() : Faults(&random, workers: count, end: faultsEnd)
+                isQuiet ? Faults() : Faults(&random, workers: workerCount, end: faultsEnd)
             }
         checker.mayMiscompute = faults.miscomputation > 0
+        checker.watchesTurns = isQuiet || scenario == .fairShare
         trace = Trace(isKept: keepsTrace)
         settings.stallMilliseconds = 120_000
         settings.restMilliseconds = 5_000
         settings.restCapMilliseconds = 60_000
-        for index in 0..<count { workers.append(WorkerHost(index: index, slots: 1 + random.below(3))) }
+        for index in 0..<workerCount { workers.append(WorkerHost(index: index, slots: 1 + random.below(3))) }
         self.random = random
     }
 
@@ -89,6 +95,7 @@ struct Cluster {
         store.commitBlob(SimulatedSweep.dataset)
         timetable.enter(.coordinatorStarts, at: 0)
         timetable.enter(.submission, at: random.below(2_000))
+        timetable.enter(.faultsEnd, at: faultsEnd)
         for index in workers.indices { timetable.enter(.workerStarts(index), at: random.below(5_000)) }
         for planned in faults.planned { timetable.enter(.fault(planned.fault), at: planned.at) }
         var steps = 0
@@ -96,20 +103,20 @@ struct Cluster {
             guard let next = timetable.next() else { throw Violation(description: "nothing will ever happen again") }
             now = max(now, next.at)
             guard now < faultsEnd + Cluster.recovery else {
-                throw Violation(description: "the sweep has not ended, two hours after the last fault")
+                throw Violation(description: "a sweep has not ended, two hours after the last fault")
             }
             steps += 1
             try happen(next.happening)
         }
         trace.steps = steps
         try checker.restarted(on: store)
-        if isQuiet || scenario?.wastesNoAttempt == true, checker.counts.attempts != sweep.works.count {
+        if isQuiet || scenario?.wastesNoAttempt == true, checker.counts.attempts != taskCount {
             throw Violation(
-                description: "\(sweep.works.count) tasks took \(checker.counts.attempts) attempts, though none failed")
+                description: "\(taskCount) tasks took \(checker.counts.attempts) attempts, though none failed")
         }
         guard !checker.mayMiscompute else { return }
-        guard leaderboard == sweep.undisturbedLeaderboard else {
-            throw Violation(description: "the leaderboard is not that of the undisturbed run")
+        for sweep in sweeps where leaderboard(of: sweep) != sweep.undisturbedLeaderboard {
+            throw Violation(description: "the leaderboard of \(sweep.id) is not that of the undisturbed run")
         }
     }
 
@@ -118,10 +125,10 @@ struct Cluster {
 
     private var isOver: Bool {
         guard areFaultsOver, let status = coordinator.value?.status else { return false }
-        return status.counts.done == sweep.works.count && workers.allSatisfy { $0.value?.load.outbox ?? 0 == 0 }
+        return status.counts.done == taskCount && workers.allSatisfy { $0.value?.load.outbox ?? 0 == 0 }
     }
 
-    private var leaderboard: Leaderboard {
+    private func leaderboard(of sweep: SimulatedSweep) -> Leaderboard {
         sweep.leaderboard { key in
             guard case .done(let result) = store.records[key]?.state else { return nil }
             return result
@@ -151,6 +158,7 @@ struct Cluster {
                 try cluster.child(number, of: index, event)
             }
         case .submission: submit()
+        case .faultsEnd: for sweep in sweeps { tell(.sweep(sweep.id, .resume)) }
         case .fault(let fault): try begin(fault)
         case .coordinatorResumes: resumeCoordinator()
         case .workerResumes(let index): resumeWorker(index)
@@ -171,12 +179,19 @@ struct Cluster {
         }
     }
 
-    /// A person who submits the sweep, and again now and then until it is done: after a restored backup, and to have
-    /// failed tasks tried again.
+    /// A person who submits the sweeps, and again now and then until they are done: after a restored backup, and to have
+    /// tasks tried again that were given up.
     private mutating func submit() {
         coordinator.submissions += 1
         callCoordinator()
         timetable.enter(.submission, at: now + 60_000 + random.below(Int64(60_000)))
+    }
+
+    /// A person's order, which they say again until it is done.
+    mutating func tell(_ order: SimulatedOrder) {
+        trace.note(now, "ordered: \(order)")
+        coordinator.orders.append(order)
+        callCoordinator()
     }
 
     // MARK: - Network
@@ -202,6 +217,12 @@ struct Cluster {
     }
 
     // MARK: - Faults
+
+    private func sweep(_ number: Int) -> SimulatedSweep { sweeps[number % sweeps.count] }
+    private func task(_ number: Int) -> TaskKey {
+        let works = sweep(number).works
+        return works[number % works.count].key
+    }
 
     private mutating func begin(_ fault: Faults.Fault) throws(Violation) {
         guard !areFaultsOver else { return }
@@ -250,6 +271,13 @@ struct Cluster {
         case .jump(let index?, let milliseconds):
             workers[index].clock?.jump(milliseconds: milliseconds)
             call(index)
+        case .pauseSweep(let number): tell(.sweep(sweep(number).id, .pause))
+        case .resumeSweep(let number): tell(.sweep(sweep(number).id, .resume))
+        case .cancelSweep(let number): tell(.sweep(sweep(number).id, .cancel))
+        case .prioritise(let number, let priority): tell(.sweep(sweep(number).id, .prioritise(priority)))
+        case .retrySweep(let number): tell(.sweep(sweep(number).id, .retry(Set(TaskFailure.names))))
+        case .cancelTask(let number): tell(.task(task(number), .cancel))
+        case .retryTask(let number): tell(.task(task(number), .retry(Set(TaskFailure.names))))
         case .crashOnTasks(let index, let milliseconds):
             workers[index].crashesOnTasks = true
             timetable.enter(.crashesEnd(index), at: until(milliseconds))

@@ -42,6 +42,14 @@ struct Faults: Sendable {
         /// A clock jumps ahead.
         case jump(worker: Int?, milliseconds: Int64)
         case crashOnTasks(Int, milliseconds: Int64)
+        // What people order; the number chooses a sweep or a task.
+        case pauseSweep(Int)
+        case resumeSweep(Int)
+        case cancelSweep(Int)
+        case retrySweep(Int)
+        case prioritise(Int, Int)
+        case cancelTask(Int)
+        case retryTask(Int)
     }
 
     /// No faults.
@@ -67,7 +75,8 @@ struct Faults: Sendable {
     private static func drawn(_ random: inout SeededRandom, workers: Int) -> Fault {
         let worker = random.below(workers)
         let milliseconds = random.element(of: [500, 5_000, 20_000, 60_000, 200_000]) + random.below(Int64(1_000))
-        switch random.below(15) {
+        let number = random.below(1_000)
+        switch random.below(21) {
         case 0: return .killCoordinator
         case 1: return .restoreBackup
         case 2: return .backUp
@@ -82,6 +91,12 @@ struct Faults: Sendable {
         case 11: return .cutCoordinator(milliseconds: milliseconds)
         case 12: return .reconnectSilently(worker)
         case 13: return .jump(worker: random.chance(0.5) ? worker : nil, milliseconds: milliseconds)
+        case 14: return .pauseSweep(number)
+        case 15: return .resumeSweep(number)
+        case 16: return .cancelSweep(number)
+        case 17: return .retrySweep(number)
+        case 18: return .cancelTask(number)
+        case 19: return random.chance(0.5) ? .retryTask(number) : .prioritise(number, random.below(5) - 2)
         default: return .crashOnTasks(worker, milliseconds: milliseconds)
         }
     }

@@ -6,6 +6,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case forgetsAttempts = "forgets-attempts"
     /// A result counts before its artifacts are in the store.
     case countsBeforeBlobs = "counts-before-blobs"
+    /// A restarted coordinator does not know that sweeps are paused.
+    case forgetsPauses = "forgets-pauses"
     /// The store is not told that an attempt has ended.
     case losesEndings = "loses-endings"
     /// The coordinator's deadlines are never looked at.

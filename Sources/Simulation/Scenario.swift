@@ -24,18 +24,36 @@ public enum Scenario: String, CaseIterable, Sendable {
     case stoppedCoordinator = "stopped-coordinator"
     /// The store's disk is full for a while: a commit that fails sends nothing.
     case failedCommit = "failed-commit"
+    /// Sweeps are paused and resumed, over restarts of the coordinator: a paused one gets no new task and loses none.
+    case pausedSweep = "paused-sweep"
+    /// Sweeps and tasks are cancelled and brought back: a cancelled task is not given out, and a shared one lives on.
+    case cancelledSweep = "cancelled-sweep"
+    /// Trainings die again and again, and what is given up is retried.
+    case retriedTasks = "retried-tasks"
+    /// Two sweeps share the workers, with priorities that change.
+    case fairShare = "fair-share"
 
     /// Whether each task must come to its result by its first attempt.
     var wastesNoAttempt: Bool {
         switch self {
-        case .silentReconnect, .duplicateHello, .absoluteCapacity, .stoppedCoordinator, .failedCommit: true
-        case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox:
+        case .silentReconnect, .duplicateHello, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
+            .fairShare:
+            true
+        case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox,
+            .cancelledSweep, .retriedTasks:
             false
         }
     }
 
+    private var isAboutOrders: Bool { hasTwoSweeps || self == .retriedTasks }
+
+    /// Whether there are two sweeps at all times; else there may be.
+    var hasTwoSweeps: Bool { [.pausedSweep, .cancelledSweep, .fairShare].contains(self) }
+
     func faults(_ random: inout SeededRandom, workers: Int, end: Int64) -> Faults {
         var faults = Faults()
+        // The sweeps of most seeds take a minute or two.
+        let end = isAboutOrders ? end / 3 : end
         func plan(_ count: Int, _ fault: (inout SeededRandom) -> [Faults.Fault]) {
             for _ in 0..<count {
                 let at = random.below(end / 2)
@@ -59,6 +77,20 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .drainingOutbox: plan(6) { [.cut($0.below(workers), milliseconds: 5_000 + $0.below(Int64(15_000)))] }
         case .absoluteCapacity: (faults.drop, faults.duplicate) = (0.02, 0.3)
         case .stoppedCoordinator: plan(4) { [.pauseCoordinator(milliseconds: 10_000 + $0.below(Int64(200_000)))] }
+        case .pausedSweep:
+            plan(6) { [.pauseSweep($0.below(2))] }
+            plan(4) { [.resumeSweep($0.below(2))] }
+            plan(2) { _ in [.killCoordinator] }
+        case .cancelledSweep:
+            plan(4) { [.cancelSweep($0.below(2))] }
+            plan(4) { [.cancelTask($0.below(1_000))] }
+            plan(4) { [$0.chance(0.5) ? .retrySweep($0.below(2)) : .retryTask($0.below(1_000))] }
+            plan(1) { _ in [.killCoordinator] }
+        case .retriedTasks:
+            faults.childDeath = 0.5
+            plan(12) { [.retrySweep($0.below(2))] }
+            plan(12) { [.retryTask($0.below(1_000))] }
+        case .fairShare: plan(12) { [.prioritise($0.below(2), $0.below(3))] }
         case .failedCommit: plan(3) { [.fillDisk(milliseconds: 5_000 + $0.below(Int64(60_000)))] }
         }
         return faults

@@ -8,17 +8,24 @@ struct SimulatedStore: Sendable {
 
     let id = StoreID("simulated")
     private(set) var records: OrderedDictionary<TaskKey, Snapshot.TaskRecord> = [:]
+    private(set) var sweeps: OrderedDictionary<SweepID, SweepStanding> = [:]
     private(set) var blobs: [Digest: [UInt8]] = [:]
     var isFull = false
-    /// Copies of the records that were made along the way.
-    private var backups: [OrderedDictionary<TaskKey, Snapshot.TaskRecord>] = []
+    /// Copies of tasks and sweeps that were made along the way.
+    private var backups: [Backup] = []
+
+    private struct Backup: Sendable {
+        var records: OrderedDictionary<TaskKey, Snapshot.TaskRecord>
+        var sweeps: OrderedDictionary<SweepID, SweepStanding>
+    }
 
     /// One transaction: all of `changes`, or none.
     mutating func commit(_ changes: [Change]) throws(Full) {
         guard !changes.isEmpty else { return }
         if isFull { throw Full() }
         for change in changes {
-            records[change.task] = Snapshot.TaskRecord.applying(change, to: records[change.task])
+            if case .sweepChanged(let standing) = change { sweeps[standing.id] = standing }
+            for key in change.tasks { records[key] = .applying(change, to: records[key]) }
         }
     }
 
@@ -27,14 +34,15 @@ struct SimulatedStore: Sendable {
         blobs[digest] = bytes
     }
 
-    mutating func backUp() { backups.append(records) }
+    mutating func backUp() { backups.append(Backup(records: records, sweeps: sweeps)) }
 
     /// Puts an earlier copy in place of the records; blobs stay, as `backup` copies them first. False if there is none.
     mutating func restoreBackup(_ random: inout SeededRandom) -> Bool {
         guard !backups.isEmpty else { return false }
-        records = random.element(of: backups)
+        let backup = random.element(of: backups)
+        (records, sweeps) = (backup.records, backup.sweeps)
         return true
     }
 
-    var snapshot: Snapshot { Snapshot(store: id, tasks: Array(records.values)) }
+    var snapshot: Snapshot { Snapshot(store: id, tasks: Array(records.values), sweeps: Array(sweeps.values)) }
 }

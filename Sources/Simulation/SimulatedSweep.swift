@@ -5,6 +5,7 @@ import Sweeps
 /// A small sweep, and trainings that compute nothing: what they leave is a digest of what they were given, so that a
 /// wrong input would show on the leaderboard.
 struct SimulatedSweep: Sendable {
+    let id: SweepID
     let plan: Plan
     /// Parents first.
     let works: [Work]
@@ -12,15 +13,18 @@ struct SimulatedSweep: Sendable {
 
     static let dataset: [UInt8] = Array("the images of all simulated data sets".utf8)
 
-    /// - Parameter random: decides how many prune rates, levels and replicates there are, and whether weights are rewound.
-    init(_ random: inout SeededRandom) {
+    /// - Parameters:
+    ///   - rewind: to which step weights are set back; sweeps of the same share what they have in common.
+    ///   - random: decides how many prune rates, levels and replicates there are.
+    init(_ name: String, rewind: String, _ random: inout SeededRandom) {
+        id = SweepID(name)
         let rates = ["0.2", "0.4", "0.2, 0.5"]
         let yaml = """
-            name: simulated
+            name: \(name)
             dataset: simulated
             model: {family: simulated}
             training: {iterations: 1000}
-            pruning: {levels: \(1 + random.below(4)), rewind: \(random.element(of: ["0", "100"]))}
+            pruning: {levels: \(1 + random.below(4)), rewind: \(rewind)}
             branches: [\(random.element(of: ["", "random-reinit"]))]
             replicates: \(1 + random.below(3))
             grid: {prune_rate: [\(random.element(of: rates))]}
@@ -40,6 +44,8 @@ struct SimulatedSweep: Sendable {
         }
         indices = Dictionary(uniqueKeysWithValues: works.enumerated().map { ($1.key, $0) })
     }
+
+    func contains(_ key: TaskKey) -> Bool { indices[key] != nil }
 
     /// What a task leaves, by digest, when its inputs have these contents.
     func train(_ key: TaskKey, inputs: [ResolvedInput]) -> (result: WorkResult, blobs: [Digest: [UInt8]]) {

@@ -25,6 +25,11 @@ struct Trace: Sendable {
         case .taskDone(let key, _, _): "task \(key) done"
         case .taskFailed(let key, let failure): "task \(key) is \(failure.name): \(failure.reason)"
         case .taskRevived(let key): "task \(key) is tried anew"
+        case .sweepChanged(let sweep):
+            "sweep \(sweep.id) has priority \(sweep.priority)" + (sweep.isPaused ? ", is paused" : "")
+                + (sweep.isCancelled ? ", is cancelled" : "")
+        case .sweepWants(let sweep, let keys): "sweep \(sweep) wants \(keys.count) tasks more"
+        case .sweepDrops(let sweep, let keys): "sweep \(sweep) wants \(keys.count) tasks no more"
         case .nondeterminism(let key, _, _, let worker): "\(worker) computed something else for task \(key)"
         }
     }

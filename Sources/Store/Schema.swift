@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 2
+    static let version = 3
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -22,6 +22,10 @@ enum Schema {
         migrator.registerMigration("2 names of failures, logs, times of attempts") { database in
             try database.execute(sql: failures)
             try database.execute(sql: "PRAGMA user_version = 2")
+        }
+        migrator.registerMigration("3 what sweeps want, and how they stand") { database in
+            try database.execute(sql: standings)
+            try database.execute(sql: "PRAGMA user_version = 3")
         }
         return migrator
     }
@@ -114,6 +118,19 @@ enum Schema {
         ALTER TABLE attempts ADD COLUMN log TEXT;     -- the end of what its child wrote to standard error
         ALTER TABLE attempts ADD COLUMN started REAL; -- seconds since 1970
         ALTER TABLE attempts ADD COLUMN ended REAL;
+        """
+
+    /// Of a store of before, what each sweep wants is said when its coordinator has planned it again.
+    private static let standings = """
+        ALTER TABLE sweeps ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE sweeps ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE sweeps ADD COLUMN is_cancelled INTEGER NOT NULL DEFAULT 0;
+
+        CREATE TABLE wants (
+            task INTEGER NOT NULL REFERENCES tasks,
+            sweep INTEGER NOT NULL REFERENCES sweeps,
+            PRIMARY KEY (task, sweep)
+        ) WITHOUT ROWID;
         """
 }
 

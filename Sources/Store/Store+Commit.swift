@@ -62,6 +62,11 @@ struct ChangeWriter {
         case .taskDone(let key, let attempt, let result): try finish(key, attempt, result)
         case .taskFailed(let key, let failure): try fail(key, failure)
         case .taskRevived(let key): try revive(key)
+        case .sweepChanged(let standing): try stand(standing)
+        case .sweepWants(let sweep, let keys):
+            try relate(sweep, keys, "INSERT INTO wants (sweep, task) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        case .sweepDrops(let sweep, let keys):
+            try relate(sweep, keys, "DELETE FROM wants WHERE sweep = ? AND task = ?")
         case .nondeterminism(let key, let kept, let other, let worker): try log(key, kept, other, worker)
         }
     }
@@ -201,6 +206,25 @@ struct ChangeWriter {
             [StoredState.pending.rawValue, try row(of: key, "the revival of"), StoredState.failed.rawValue])
     }
 
+    private func stand(_ standing: SweepStanding) throws {
+        try run(
+            "UPDATE sweeps SET priority = ?, is_paused = ?, is_cancelled = ? WHERE position = ?",
+            [standing.priority, standing.isPaused, standing.isCancelled, try position(of: standing.id)])
+    }
+
+    private func relate(_ sweep: SweepID, _ keys: [TaskKey], _ sql: String) throws {
+        let position = try position(of: sweep)
+        for key in keys { try run(sql, [position, try row(of: key, "a wish for")]) }
+    }
+
+    private func position(of sweep: SweepID) throws -> Int64 {
+        let statement = try database.cachedStatement(sql: "SELECT position FROM sweeps WHERE name = ?")
+        guard let position = try Int64.fetchOne(statement, arguments: [sweep.text]) else {
+            throw StoreError.contradiction("a change of sweep \(sweep) came, which is not in the store")
+        }
+        return position
+    }
+
     private func log(_ key: TaskKey, _ kept: [TaskOutput], _ other: [TaskOutput], _ worker: WorkerID) throws {
         try run(
             "INSERT INTO nondeterminism (task, worker, kept, other) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -232,7 +256,8 @@ extension [Change] {
                 sum + 256 + work.payload.count + 128 * work.inputs.count
             case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
             case .attemptEnded(_, .childFailed(let reason, let log)): sum + 256 + reason.utf8.count + log.utf8.count
-            case .attemptStarted, .attemptEnded, .taskFailed, .taskRevived, .nondeterminism: sum + 256
+            case .sweepWants(_, let keys), .sweepDrops(_, let keys): sum + 16 * keys.count
+            case .attemptStarted, .attemptEnded, .taskFailed, .taskRevived, .nondeterminism, .sweepChanged: sum + 256
             }
         }
     }

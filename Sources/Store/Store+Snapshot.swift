@@ -20,6 +20,27 @@ extension Store {
             ) { row in
                 try row.output(at: 1)
             }
+            var wants = try Grouped(database, "SELECT task, sweep FROM wants ORDER BY task, sweep") { row in
+                row[1] as Int64
+            }
+            var sweeps: [Int64: SweepID] = [:]
+            var standings: [SweepStanding] = []
+            let sweepRows = try Row.fetchCursor(
+                database, sql: "SELECT position, name, priority, is_paused, is_cancelled FROM sweeps ORDER BY position")
+            while let row = try sweepRows.next() {
+                let id = SweepID(row[1])
+                sweeps[row[0]] = id
+                standings.append(
+                    SweepStanding(id: id, priority: row[2], isPaused: row[3], isCancelled: row[4]))
+            }
+            // Most tasks are wanted by the same few, whose names are then kept once.
+            var wishes: [[Int64]: [SweepID]] = [:]
+            func names(_ positions: [Int64]) throws -> [SweepID] {
+                if let known = wishes[positions] { return known }
+                let names = positions.compactMap { sweeps[$0] }.sorted()
+                wishes[positions] = names
+                return names
+            }
             let rows = try Row.fetchCursor(
                 database,
                 sql: """
@@ -49,9 +70,10 @@ extension Store {
                 tasks.append(
                     Snapshot.TaskRecord(
                         work: work, state: state, attempts: row[7], childFailures: row[8], losses: row[9],
-                        failedOn: row.workers(at: 14), running: row.running(of: key, at: 10)))
+                        failedOn: row.workers(at: 14), sweeps: try names(wants.values(of: task)),
+                        running: row.running(of: key, at: 10)))
             }
-            return Snapshot(store: id, tasks: tasks)
+            return Snapshot(store: id, tasks: tasks, sweeps: standings)
         }
     }
 }

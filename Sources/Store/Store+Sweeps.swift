@@ -28,13 +28,20 @@ public struct SweepRecord: Hashable, Sendable {
 extension Store {
     /// Makes the sweep and its changes durable, all or nothing. A sweep that is there already, with the same digest,
     /// stays as it was submitted first, and the changes are stored.
-    /// - Throws: `sweepExists` if one of that name has another digest; else as `commit`.
-    public func addSweep(_ sweep: SweepRecord, changes: [Change]) throws(StoreError) {
+    /// - Parameter replaces: whether one of that name but another digest takes on the new spec; its place, its standing
+    ///   and the time of its submission stay.
+    /// - Throws: `sweepExists` if one of that name has another digest and is not to be replaced; else as `commit`.
+    public func addSweep(_ sweep: SweepRecord, replaces: Bool = false, changes: [Change]) throws(StoreError) {
         try write(byteCount: changes.byteEstimate + sweep.spec.utf8.count) { database in
             let held = try Data.fetchOne(
                 database, sql: "SELECT digest FROM sweeps WHERE name = ?", arguments: [sweep.name])
             if let held {
-                guard held == sweep.digest.data else { throw StoreError.sweepExists(name: sweep.name) }
+                if held != sweep.digest.data {
+                    guard replaces else { throw StoreError.sweepExists(name: sweep.name) }
+                    try database.execute(
+                        sql: "UPDATE sweeps SET file = ?, spec = ?, digest = ? WHERE name = ?",
+                        arguments: [sweep.file, sweep.spec, sweep.digest.data, sweep.name])
+                }
             } else {
                 try database.execute(
                     sql: "INSERT INTO sweeps (name, file, spec, digest, submitted) VALUES (?, ?, ?, ?, ?)",

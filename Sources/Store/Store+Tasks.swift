@@ -113,6 +113,20 @@ extension Store {
     /// What the task left, sorted by name; empty until it is done.
     public func outputs(of key: TaskKey) throws(StoreError) -> [TaskOutput] { try result(of: key)?.outputs ?? [] }
 
+    /// What the task reads; empty for an unknown one.
+    public func inputs(of key: TaskKey) throws(StoreError) -> [WorkInput] {
+        try read { database in
+            let rows = try Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT name, digest, output FROM inputs JOIN tasks ON tasks.id = task WHERE key = ? ORDER BY position
+                    """, arguments: [key.digest.data])
+            var inputs: [WorkInput] = []
+            while let row = try rows.next() { inputs.append(try row.input(at: 0)) }
+            return inputs
+        }
+    }
+
     public func counts() throws(StoreError) -> TaskCounts {
         try read { database in
             let row = try Row.fetchOne(

@@ -104,7 +104,7 @@ public final class Store: Sendable {
     /// A folder without a database becomes a store only if it holds nothing of anyone else's.
     private static func checkFolder(_ directory: String) throws {
         guard Folder.exists(directory), !Folder.exists("\(directory)/\(databaseName)") else { return }
-        let ours: Set = [lockName, artifactsName, "data", "keys", "workers", "logs", "lost+found"]
+        let ours: Set = [lockName, artifactsName, "data", "endpoint", "keys", "workers", "logs", "lost+found"]
         let strange = try Folder.names(in: directory).first {
             !ours.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(databaseName) && !$0.hasSuffix(".log")
         }

@@ -1,8 +1,12 @@
+import Artifacts
 import Client
+import Coordination
 import CoordinatorService
 import Foundation
 import Keys
+import Lottery
 import Sweeps
+import ZeroMQ
 
 /// A coordinator of another process, asked over its control socket.
 struct RemoteCoordinator {
@@ -13,7 +17,11 @@ struct RemoteCoordinator {
     private let client: Client
 
     init(_ endpoint: String, _ peer: PeerOptions) throws {
-        client = try Client(endpoint: endpoint, security: peer.security(for: endpoint, as: .client))
+        try self.init(endpoint: endpoint, security: peer.security(for: endpoint, as: .client))
+    }
+
+    init(endpoint: String, security: SocketSecurity) throws {
+        client = try Client(endpoint: endpoint, security: security)
     }
 
     func status() throws -> ServiceStatus { try ask(.status, Self.shortMilliseconds) }
@@ -29,6 +37,49 @@ struct RemoteCoordinator {
         return try ask(.leaderboard, body: LeaderboardRequest(sweep: sweep), Self.longMilliseconds)
     }
 
+    func explain(_ task: String) throws -> TaskReport {
+        try requireAnswer()
+        return try ask(.explain, body: ExplainRequest(task: task), Self.longMilliseconds)
+    }
+
+    func order(_ request: OrderRequest) throws -> OrderReply {
+        try requireAnswer()
+        return try ask(.order, body: request, Self.longMilliseconds)
+    }
+
+    func stop(endsWorkers: Bool) throws -> StopReply {
+        try ask(.stop, body: StopRequest(endsWorkers: endsWorkers), Self.shortMilliseconds)
+    }
+
+    func ticket(_ id: String) throws -> TicketRecord {
+        try requireAnswer()
+        return try ask(.ticket, body: TicketRequest(ticket: id), Self.longMilliseconds)
+    }
+
+    /// Brings a blob into `folder`, checked by its digest.
+    func fetch(_ digest: Digest, into folder: ArtifactFolder) throws {
+        if folder.contains(digest) { return }
+        let part = try folder.beginPart(digest, byteCount: try chunk(of: digest, at: 0, count: 0).byteCount)
+        while !part.isComplete {
+            let chunk = try chunk(of: digest, at: part.received, count: Limits.chunkBytes)
+            guard !chunk.bytes.isEmpty else {
+                throw Failure(.infrastructure, "the coordinator sent nothing of blob \(digest) at \(part.received)")
+            }
+            try part.append(chunk.bytes)
+        }
+        try part.finish()
+    }
+
+    private func chunk(of digest: Digest, at offset: Int, count: Int) throws -> (byteCount: Int, bytes: [UInt8]) {
+        let request = BlobRequest(digest: digest, offset: offset, count: count)
+        let reply = try bytes(.blob, Array(try JSONEncoder().encode(request)), Self.longMilliseconds)
+        guard reply.count >= 8 else {
+            throw Failure(.infrastructure, "the coordinator's answer about blob \(digest) has \(reply.count) bytes")
+        }
+        let byteCount = reply.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return (Int(clamping: byteCount), Array(reply.dropFirst(8)))
+    }
+
     /// Fails soon where no coordinator is, before something is asked that may take long.
     private func requireAnswer() throws { _ = try status() }
 
@@ -42,13 +93,14 @@ struct RemoteCoordinator {
     }
 
     private func ask<Reply: Decodable>(_ verb: ServiceVerb, bytes: [UInt8], _ milliseconds: Int64) throws -> Reply {
-        let decoder = JSONDecoder()
+        try JSONDecoder().decode(Reply.self, from: Data(try self.bytes(verb, bytes, milliseconds)))
+    }
+
+    private func bytes(_ verb: ServiceVerb, _ body: [UInt8], _ milliseconds: Int64) throws -> [UInt8] {
         do {
-            return try decoder.decode(
-                Reply.self,
-                from: Data(try client.request(verb.rawValue, body: bytes, timeoutMilliseconds: milliseconds)))
+            return try client.request(verb.rawValue, body: body, timeoutMilliseconds: milliseconds)
         } catch ClientError.refused(let status, let body) {
-            let refusal = try decoder.decode(ServiceRefusal.self, from: Data(body))
+            let refusal = try JSONDecoder().decode(ServiceRefusal.self, from: Data(body))
             throw Failure(ExitStatus(code: Int32(status)), refusal.error)
         }
     }

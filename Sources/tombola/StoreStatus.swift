@@ -12,6 +12,9 @@ struct StoreStatus: Encodable {
 
     struct SweepStatus: Encodable {
         var name: String
+        var priority: Int
+        var isPaused: Bool
+        var isCancelled: Bool
         var points: Int
         var runs = ServiceStatus.Tally()
         var levels = ServiceStatus.Tally()
@@ -41,7 +44,10 @@ extension StoreStatus.SweepStatus {
     private static let failuresShown = 5
 
     fileprivate init(_ plan: Plan, _ stored: StoredSweeps, best: LeaderboardRow?) {
-        self.init(name: plan.sweep.name, points: plan.sweep.points.count, best: best)
+        let standing = stored.standing(of: plan.sweep.name)
+        self.init(
+            name: plan.sweep.name, priority: standing?.priority ?? 0, isPaused: standing?.isPaused ?? false,
+            isCancelled: standing?.isCancelled ?? false, points: plan.sweep.points.count, best: best)
         var done: Set<Int> = []
         var failed: Set<Int> = []
         var cancelled: Set<Int> = []

@@ -11,6 +11,7 @@ import Training
 struct StoredSweeps {
     let store: Store
     private let catalog: DataCatalog
+    private let snapshot: Snapshot
     private let tasks: [TaskKey: Snapshot.TaskRecord]
     /// Digests of the data sets that the store has handed to workers, by name.
     private let datasets: [String: Set<Digest>]
@@ -18,7 +19,8 @@ struct StoredSweeps {
     init(directory: String, catalog: DataCatalog) throws {
         store = try Store.open(directory: directory, mode: .reader)
         self.catalog = catalog
-        let records = try store.snapshot().tasks
+        snapshot = try store.snapshot()
+        let records = snapshot.tasks
         tasks = Dictionary(uniqueKeysWithValues: records.map { ($0.work.key, $0) })
         datasets = StoredSweeps.datasets(of: records, in: store)
     }
@@ -61,10 +63,32 @@ struct StoredSweeps {
     /// What the store knows of a task.
     func record(of key: TaskKey) -> Snapshot.TaskRecord? { tasks[key] }
 
-    /// Keys that begin with `prefix`, in order.
-    func keys(beginningWith prefix: String) -> [TaskKey] {
-        let prefix = prefix.lowercased()
-        return tasks.keys.filter { $0.hex.hasPrefix(prefix) }.sorted()
+    /// How a sweep stands.
+    func standing(of name: String) -> SweepStanding? { snapshot.sweeps.first { $0.id.text == name } }
+
+    /// All there is to say about the task whose key begins with these digits. Why it is not done is what a coordinator
+    /// without workers would say that begins with this store now.
+    func report(on digits: String) throws -> TaskReport {
+        do {
+            let key = try store.task(beginningWith: digits)
+            let places = try records(named: nil).flatMap { try plan(of: $0).places(of: key) }
+            var report = try TaskReport(key, in: store, places: places)
+            let coordinator = Coordinator(
+                restoring: snapshot, generation: Generation(nonce: 0), settings: CoordinatorSettings(),
+                at: Instant(milliseconds: 0))
+            report.explanation = coordinator.explanation(of: key)
+            return report
+        } catch let refusal as QuestionRefusal { throw Failure(.usage, refusal.description) }
+    }
+
+    /// The ticket whose id begins with these digits.
+    func ticket(_ digits: String) throws -> TicketRecord {
+        let records = try records(named: nil)
+        do {
+            return try TicketRecord(
+                digits, in: store, plans: try records.map(plan),
+                specs: Dictionary(uniqueKeysWithValues: records.map { ($0.name, $0.spec) }))
+        } catch let refusal as QuestionRefusal { throw Failure(.usage, refusal.description) }
     }
 
     /// The data set as the store's tasks know it: files may have moved or changed since. Without such a task, as the files are.

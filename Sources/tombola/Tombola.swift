@@ -20,6 +20,12 @@ struct Tombola: ParsableCommand {
                     ServeCommand.self, WorkerCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
                     KeysCommand.self,
                 ]),
+            CommandGroup(
+                name: "A sweep under way",
+                subcommands: [
+                    ExplainCommand.self, PauseCommand.self, ResumeCommand.self, StopCommand.self, CancelCommand.self,
+                    RetryCommand.self, ExtendCommand.self, PriorityCommand.self,
+                ]),
             CommandGroup(name: "Results", subcommands: [LeaderboardCommand.self, TicketCommand.self]),
             CommandGroup(
                 name: "This machine",

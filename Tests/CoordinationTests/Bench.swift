@@ -33,6 +33,7 @@ struct MemoryStore: Sendable {
     let id = StoreID("store")
     private var order: [TaskKey] = []
     private(set) var records: [TaskKey: Snapshot.TaskRecord] = [:]
+    private(set) var sweeps: [SweepStanding] = []
     private(set) var nondeterministic = 0
 
     mutating func commit(_ changes: [Change]) {
@@ -46,11 +47,15 @@ struct MemoryStore: Sendable {
             if case .taskDone(let key, _, _) = change, case .done = records[key]!.state {
                 preconditionFailure("\(key) is done twice")
             }
-            records[change.task] = Snapshot.TaskRecord.applying(change, to: records[change.task])
+            if case .sweepChanged(let standing) = change {
+                sweeps.removeAll { $0.id == standing.id }
+                sweeps.append(standing)
+            }
+            for key in change.tasks { records[key] = .applying(change, to: records[key]) }
         }
     }
 
-    var snapshot: Snapshot { Snapshot(store: id, tasks: order.map { records[$0]! }) }
+    var snapshot: Snapshot { Snapshot(store: id, tasks: order.map { records[$0]! }, sweeps: sweeps) }
 }
 
 /// A coordinator with a clock, a store, and one route per worker named after it.
@@ -81,7 +86,9 @@ struct Bench {
     }
 
     @discardableResult
-    mutating func add(_ works: [Work]) -> Coordinator.Outcome { handle(.tasksAdded(works)) }
+    mutating func add(_ works: [Work], sweep: SweepID? = nil, replaces: Bool = false) -> Coordinator.Outcome {
+        handle(.tasksAdded(works, sweep: sweep, replaces: replaces))
+    }
 
     @discardableResult
     mutating func join(

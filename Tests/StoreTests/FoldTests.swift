@@ -20,10 +20,26 @@ struct FoldTests {
         var order: [TaskKey] = []
         var records: [TaskKey: Snapshot.TaskRecord] = [:]
         var changes: [Change] = []
+        var sweeps: [SweepID: SweepStanding] = [:]
+        for name in ["a", "b", "c"] {
+            try store.addSweep(Sample.sweep(name, spec: name), changes: [])
+            sweeps[SweepID(name)] = SweepStanding(id: SweepID(name))
+        }
         /// What a coordinator may say of task `number` as it stands now.
         func next(_ number: Int) -> Change {
             let key = Sample.key(number)
             guard let record = records[key] else { return .taskAdded(Sample.work(number)) }
+            let sweep = SweepID(["a", "b", "c"][draw(below: 3)])
+            switch draw(below: 12) {
+            case 0:
+                return .sweepChanged(
+                    SweepStanding(
+                        id: sweep, priority: draw(below: 9) - 4, isPaused: draw(below: 2) == 0,
+                        isCancelled: draw(below: 2) == 0))
+            case 1: return .sweepWants(sweep, [key] + records.keys.filter { $0.hex.hasPrefix("a") }.sorted())
+            case 2: return .sweepDrops(sweep, [key] + records.keys.filter { $0.hex.hasPrefix("b") }.sorted())
+            default: break
+            }
             let ends: [AttemptEnd] = [.childFailed(reason: "trap", log: ""), .lost, .stalled, .revoked, .released]
             switch record.state {
             case .done:
@@ -52,16 +68,22 @@ struct FoldTests {
         }
         for step in 0..<600 {
             let change = next(draw(below: 25))
-            if records[change.task] == nil { order.append(change.task) }
-            records[change.task] = .applying(change, to: records[change.task])
+            for key in change.tasks {
+                if records[key] == nil { order.append(key) }
+                records[key] = .applying(change, to: records[key])
+            }
+            if case .sweepChanged(let standing) = change { sweeps[standing.id] = standing }
             changes.append(change)
             if draw(below: 5) == 0 || step == 599 {
                 try store.commit(changes)
                 changes = []
-                #expect(try store.snapshot().tasks == order.map { records[$0]! }, "seed \(seed), step \(step)")
+                let snapshot = try store.snapshot()
+                #expect(snapshot.tasks == order.map { records[$0]! }, "seed \(seed), step \(step)")
+                #expect(snapshot.sweeps == sweeps.values.sorted { $0.id < $1.id }, "seed \(seed), step \(step)")
             }
         }
         #expect(records.values.contains { $0.childFailures > 1 }, "seed \(seed)")
+        #expect(records.values.contains { $0.sweeps.count > 1 }, "seed \(seed)")
         #expect(records.values.contains { $0.losses > 0 }, "seed \(seed)")
         #expect(records.values.contains { $0.failedOn.count > 1 }, "seed \(seed)")
     }

@@ -44,13 +44,19 @@ struct OldStoreTests {
         let old = try #require(try store.attempts(of: Sample.key(1)).first)
         #expect(old.ending == .childFailed && old.reason == "trap" && old.log == nil && old.startedAt == nil)
         #expect(try store.sweeps().map(\.name) == ["old"])
+        #expect(snapshot.sweeps == [SweepStanding(id: SweepID("old"))])
+        #expect(snapshot.tasks.allSatisfy { $0.sweeps.isEmpty })
 
         let again = Sample.attempt(1, 2)
         try store.commit([
             .taskRevived(Sample.key(1)), .attemptStarted(again, worker: Sample.worker),
             .attemptEnded(again, .childFailed(reason: "trap", log: "no memory")),
             .taskFailed(Sample.key(1), TaskFailure(.quarantined, "trap")),
+            .sweepWants(SweepID("old"), [Sample.key(1)]),
+            .sweepChanged(SweepStanding(id: SweepID("old"), priority: -3, isPaused: true)),
         ])
+        #expect(try store.snapshot().record(1)?.sweeps == [SweepID("old")])
+        #expect(try store.snapshot().sweeps[0].priority == -3)
         #expect(try store.snapshot().record(1)?.state == .failed(TaskFailure(.quarantined, "trap")))
         #expect(try store.attempts(of: Sample.key(1)).last?.log == "no memory")
     }

@@ -125,7 +125,7 @@ struct WireTests {
         frames[0].append(77)
         #expect(throws: WireError.version(theirs: 9)) { try Wire.decodeRequest(frames) }
         var refusal = Wire.encodeRefusal(reason: "install version 9")
-        #expect(refusal == [[0xF6, 1, 21], Array("install version 9".utf8)])
+        #expect(refusal == [[0xF6, Wire.major, 21], Array("install version 9".utf8)])
         refusal[0][1] = 9
         #expect(try Wire.decodeCoordinatorMessage(refusal) == .refused(reason: "install version 9"))
         #expect(throws: WireError.refused(reason: "install version 9")) { try Wire.decodeClientReply(refusal) }

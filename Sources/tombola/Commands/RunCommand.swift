@@ -54,13 +54,21 @@ struct RunCommand: ParsableCommand {
                     "--log-level", logLevel.rawValue,
                 ]
             })
-        guard case .done(let failedTasks) = exit else {
-            throw Failure(.interrupted(by: signals.signal), "stopped; to go on, run the same command again")
+        let (failedTasks, cancelledTasks): (Int, Int)
+        switch exit {
+        case .done(let failed, let cancelled): (failedTasks, cancelledTasks) = (failed, cancelled)
+        case .stopped: throw Failure(.interrupted(by: signals.signal), "stopped; to go on, run the same command again")
+        case .drained(let left):
+            throw Failure(
+                .infrastructure,
+                "stopped by `tombola stop` with \(OrderText.tasks(left)) left; to go on, run the same command again")
         }
-        let failures = failedTasks > 0 ? ", \(failedTasks) failed" : ""
+        let failures =
+            (failedTasks > 0 ? ", \(failedTasks) failed" : "")
+            + (cancelledTasks > 0 ? ", \(cancelledTasks) cancelled" : "")
         let total = submitted.plan.tasks
         Console.shared.say(
-            "\(submitted.sweep): finished; levels \(Format.count(total - failedTasks)) of \(Format.count(total)) done\(failures)"
+            "\(submitted.sweep): finished; levels \(Format.count(total - failedTasks - cancelledTasks)) of \(Format.count(total)) done\(failures)"
         )
         let sweeps = try StoredSweeps(directory: store.directory, catalog: catalog)
         let boards = try sweeps.records(named: submitted.sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }

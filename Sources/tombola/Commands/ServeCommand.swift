@@ -54,7 +54,9 @@ struct ServeCommand: ParsableCommand {
         let hangup = try HangupSignal()
         let service = try CoordinatorService(configuration, signals: signals, hangup: hangup)
         Console.shared.say("coordinator at \(service.endpoint), store \(store.directory)")
-        _ = try service.run()
+        if case .drained(let left) = try service.run() {
+            Console.shared.say("stopped with \(OrderText.tasks(left)) left; start it again to go on")
+        }
     }
 
     private func protection(of addresses: [String]) throws -> Protection {

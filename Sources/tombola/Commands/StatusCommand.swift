@@ -36,6 +36,7 @@ enum StatusText {
         ]
         lines.append(("steps", "\(Format.count(status.stepsDone)) of \(Format.count(status.stepsTotal))"))
         if let rate = status.stepsPerSecond { lines.append(("rate", "\(Format.count(Int(rate.rounded()))) steps/s")) }
+        if status.isDraining { lines.append(("stops", "nothing more is given out; it ends once nothing runs")) }
         if let left = status.secondsRemaining { lines.append(("left", Format.duration(seconds: left))) }
         Output.facts(lines)
 
@@ -43,7 +44,7 @@ enum StatusText {
         for sweep in status.sweeps {
             sweeps.append(
                 row(
-                    sweep.name, runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
+                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
                     best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.line("")
@@ -87,7 +88,7 @@ enum StatusText {
         for sweep in status.sweeps {
             sweeps.append(
                 row(
-                    sweep.name, runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
+                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
                     best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.table(sweeps)
@@ -99,18 +100,24 @@ enum StatusText {
     }
 
     private static func sweepGrid() -> TextGrid {
-        TextGrid([.init("sweep"), .init("runs"), .init("levels"), .init("best so far")])
+        TextGrid([.init("sweep"), .init("state", dropRank: 1), .init("runs"), .init("levels"), .init("best so far")])
     }
 
     private static func row(
-        _ name: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, diverged: Int, best: String?
+        _ name: String, _ state: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, diverged: Int, best: String?
     ) -> [TextGrid.Cell] {
         [
-            .init(name, .bold), .init(text(runs), runs.failed > 0 ? .red : nil),
+            .init(name, .bold), .init(state, state.hasPrefix("paused") || state.hasPrefix("cancelled") ? .yellow : nil),
+            .init(text(runs), runs.failed > 0 ? .red : nil),
             .init(
                 text(levels) + (diverged > 0 ? ", \(diverged) of them diverged" : ""), levels.failed > 0 ? .red : nil),
             .init(best ?? "–"),
         ]
+    }
+
+    private static func state(_ isPaused: Bool, _ isCancelled: Bool, _ priority: Int) -> String {
+        let state = isCancelled ? "cancelled" : isPaused ? "paused" : "goes on"
+        return priority == 0 ? state : "\(state), priority \(priority)"
     }
 
     private static func text(_ tally: ServiceStatus.Tally) -> String {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CoordinatorService
 import Lottery
 import Training
 
@@ -15,16 +16,18 @@ struct TicketCommand: ParsableCommand {
         var id: String
 
         @OptionGroup var store: StoreOption
+        @OptionGroup var connect: ConnectOption
+        @OptionGroup var peer: PeerOptions
         @OptionGroup var data: DataOption
         @OptionGroup var output: OutputOptions
 
         func run() throws {
-            let stored = try StoredTicket(
-                id, in: StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory)))
-            let facts = try stored.assemble().facts
+            let (stored, facts) = try StoredTicket.with(
+                id, store: store, connect: connect, peer: peer, data: data
+            ) { ($0, try $0.assemble().facts) }
             if output.json { return try Output.json(TicketReport(facts, stored)) }
             var lines = [("ticket", facts.task.hex)]
-            for place in stored.places { lines.append(("part of", place)) }
+            for place in stored.record.places { lines.append(("part of", place)) }
             lines += [
                 ("model", "\(facts.model) on \(facts.dataset)"),
                 ("rewound to", "step \(Format.count(facts.rewindStep))"),
@@ -86,17 +89,19 @@ struct TicketCommand: ParsableCommand {
         var out: String?
 
         @OptionGroup var store: StoreOption
+        @OptionGroup var connect: ConnectOption
+        @OptionGroup var peer: PeerOptions
         @OptionGroup var data: DataOption
         @OptionGroup var output: OutputOptions
 
         func run() throws {
-            let stored = try StoredTicket(
-                id, in: StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory)))
-            let ticket = try stored.assemble()
-            let path = out ?? "ticket-\(stored.key).safetensors"
-            try ticket.export(to: path, spec: stored.spec)
-            if output.json { return try Output.json(["path": path, "task": ticket.facts.task.hex]) }
-            Output.line(path)
+            try StoredTicket.with(id, store: store, connect: connect, peer: peer, data: data) { stored in
+                let ticket = try stored.assemble()
+                let path = out ?? "ticket-\(stored.record.key).safetensors"
+                try ticket.export(to: path, spec: stored.record.spec)
+                if output.json { return try Output.json(["path": path, "task": ticket.facts.task.hex]) }
+                Output.line(path)
+            }
         }
     }
 }
@@ -113,7 +118,7 @@ private struct TicketReport: Encodable {
         ticket = facts
         density = facts.density
         accuracy = facts.accuracy
-        partOf = stored.places
+        partOf = stored.record.places
         summary = stored.summary
     }
 }

@@ -1,0 +1,69 @@
+import Lottery
+import OrderedCollections
+
+/// What people order: to pause, cancel, try again.
+extension Coordinator {
+    mutating func onOrder(_ order: SweepOrder, of id: SweepID, _ outcome: inout Outcome) {
+        guard sweeps[id] != nil else { return }
+        switch order {
+        case .pause: stand(id, &outcome) { $0.isPaused = true }
+        case .resume: stand(id, &outcome) { $0.isPaused = false }
+        case .prioritise(let priority):
+            precondition(SweepStanding.priorities.contains(priority), "a priority of \(priority)")
+            stand(id, &outcome) { $0.priority = priority }
+        case .cancel:
+            stand(id, &outcome) { $0.isCancelled = true }
+            cancel(keys(of: id).filter(isUnwanted), "the sweep “\(id)” was cancelled", &outcome)
+        case .retry(let names):
+            if names.contains(.cancelled) { stand(id, &outcome) { $0.isCancelled = false } }
+            retry(keys(of: id), names, &outcome)
+        }
+    }
+
+    mutating func onOrder(_ order: TaskOrder, of key: TaskKey, _ outcome: inout Outcome) {
+        guard tasks[key] != nil else { return }
+        switch order {
+        case .cancel: cancel([key], "it was cancelled by hand", &outcome)
+        case .retry(let names): retry([key], names, &outcome)
+        }
+    }
+
+    /// Cancels those of `keys` that are neither done nor given up, and what waits for them.
+    /// - Parameter keys: parents first.
+    mutating func cancel(_ keys: [TaskKey], _ reason: String, _ outcome: inout Outcome) {
+        // Children first, so that each has the reason itself and does not inherit it.
+        for key in keys.reversed() where tasks[key]!.settled == nil {
+            if let running = tasks[key]!.running { revoke(key, running, &outcome) }
+            for claim in tasks[key]!.claims {
+                drop(claim.reference, .revoked, &outcome)
+                // Its worker need not keep it; nobody wants it.
+                incidents.resultsDiscarded += 1
+                acknowledge(claim.id, .discarded, to: claim.route, &outcome)
+            }
+            fail(key, TaskFailure(.cancelled, reason), &outcome)
+        }
+    }
+
+    /// Ends the running attempt and tells its worker at once. (The next ack would, too; but its slot would do useless work
+    /// until then.)
+    mutating func revoke(_ key: TaskKey, _ running: Running, _ outcome: inout Outcome) {
+        endAttempt(key, .revoked, &outcome)
+        guard let route = sessions[running.worker]?.route else { return }
+        send(.beatAck(BeatAck(store: store, generation: generation, revoked: [running.id])), to: route, &outcome)
+    }
+
+    /// Tries those of `keys` anew that were given up under one of `names`, and what had only waited for them.
+    /// - Parameter keys: parents first.
+    private mutating func retry(_ keys: [TaskKey], _ names: Set<FailureName>, _ outcome: inout Outcome) {
+        var revived: [TaskKey] = []
+        for key in keys {
+            // Where a parent stays given up, so does the task.
+            guard case .failed(let failure) = tasks[key]!.settled, names.contains(failure.name), !hasFailedParent(key)
+            else { continue }
+            revive(key, &outcome)
+            revived.append(key)
+        }
+        for key in revived { settle(key, &outcome) }
+        for key in revived { reviveDependents(of: key, &outcome) }
+    }
+}

@@ -1,0 +1,56 @@
+import Coordination
+import Foundation
+import Lottery
+import Store
+import Sweeps
+
+/// All there is to say about one task: what `tombola explain` prints.
+public struct TaskReport: Hashable, Sendable, Codable {
+    public var task: TaskKey
+    /// What the coordinator says of it, and why it is not done; nil only on its way to the coordinator.
+    public var explanation: TaskExplanation?
+    /// Where it belongs, in words, one place for each run that has it; at most `placesShown`.
+    public var places: [String]
+    /// How many more there are.
+    public var furtherPlaces: Int
+    /// In the order in which they began.
+    public var attempts: [Attempt]
+    /// Wall time of the training, once it is done.
+    public var seconds: Double?
+    /// The step at which the training met an infinity or NaN.
+    public var divergedAt: Int?
+
+    public static let placesShown = 4
+
+    public struct Attempt: Hashable, Sendable, Codable {
+        public var number: Int
+        public var worker: WorkerID
+        /// Seconds since 1970.
+        public var startedAt: Double?
+        public var endedAt: Double?
+        /// Nil while it is given out.
+        public var ending: AttemptEnding?
+        /// What is wrong with it, if something is.
+        public var failure: FailureName?
+        /// What its child reported or died of.
+        public var reason: String?
+        /// The end of what its child wrote to standard error.
+        public var log: String?
+    }
+
+    /// What the store has of it.
+    package init(_ key: TaskKey, in store: Store, places: [String]) throws {
+        task = key
+        self.places = Array(places.prefix(TaskReport.placesShown))
+        furtherPlaces = max(0, places.count - TaskReport.placesShown)
+        attempts = try store.attempts(of: key).map {
+            Attempt(
+                number: $0.number, worker: $0.worker, startedAt: $0.startedAt, endedAt: $0.endedAt, ending: $0.ending,
+                failure: $0.ending?.failure, reason: $0.reason, log: $0.log)
+        }
+        guard let result = try store.result(of: key) else { return }
+        seconds = result.seconds
+        // A benchmark's result has no summary.
+        divergedAt = (try? JSONDecoder().decode(LevelSummary.self, from: Data(result.summary)))?.divergedAt
+    }
+}

@@ -1,0 +1,41 @@
+import Lottery
+
+extension PlannedTask.Role {
+    /// In a few words: `dense`, `level 3`, `random-reinit 3`, `replay to step 500`.
+    public var words: String {
+        switch self {
+        case .dense: "dense"
+        case .level(let level): "level \(level)"
+        case .branch(let name, let level): "\(name) \(level)"
+        case .replay(let step): "replay to step \(step)"
+        }
+    }
+}
+
+extension Plan {
+    /// Where a task belongs, in words, one place for each run that has it: `sweep, depth 8, replicate 0, level 3`. Empty if
+    /// the plan does not have it.
+    /// - Complexity: O(tasks + runs).
+    public func places(of key: TaskKey) -> [String] {
+        guard let index = tasks.firstIndex(where: { $0.key == key }) else { return [] }
+        let role =
+            switch tasks[index].role {
+            case .dense: "level 0 (dense)"
+            case .level, .replay: tasks[index].role.words
+            case .branch(let name, let level): "\(name) of level \(level)"
+            }
+        var places: [String] = []
+        for point in sweep.points {
+            for replicate in 0..<sweep.replicates {
+                let run = run(point: point.index, replicate: replicate)
+                guard run.dense == index || run.levels.contains(index) || run.branches.joined().contains(index) else {
+                    continue
+                }
+                let values = sweep.describe(point)
+                places.append("\(sweep.name)\(values.isEmpty ? "" : ", \(values)"), replicate \(replicate), \(role)")
+            }
+        }
+        // A replay is no part of a run: the run's own dense training is done, without the checkpoint.
+        return places.isEmpty ? ["\(sweep.name), \(role)"] : places
+    }
+}

@@ -1,0 +1,26 @@
+import ArgumentParser
+import CoordinatorService
+
+struct StopCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop", abstract: "Have a coordinator give out nothing more, and end once nothing runs.",
+        discussion: """
+            `tombola run` ends with it. What is left stays in the store for the next start. Workers of `tombola serve` wait for \
+            that unless --workers is given; one that is stopped itself saves what it trains and hands it back.
+            """)
+
+    @Flag(help: "Have the workers end, too.")
+    var workers = false
+
+    @OptionGroup var options: ChangeOptions
+
+    func run() throws {
+        let reply = try options.tell { try $0.stop(endsWorkers: workers) }
+        if options.output.json { return try Output.json(reply) }
+        let left = reply.left > 0 ? "\(OrderText.tasks(reply.left)) \(reply.left == 1 ? "stays" : "stay") for the next start" : "nothing else is left to do"
+        Output.line(
+            reply.running > 0
+                ? "ends once \(OrderText.tasks(reply.running)) \(reply.running == 1 ? "has" : "have") ended; \(left)"
+                : "ends now; \(left)")
+    }
+}
