@@ -3,8 +3,8 @@ import OrderedCollections
 
 /// Which task goes to which worker.
 ///
-/// Of the sweep whose turn it is (`Coordinator+Sweeps.swift`) the ready task of the highest priority goes first, to a worker with a free slot: to the one that held it last and
-/// may have its resume file; else to one that finished a parent and so has an input already; else to the one with the
+/// Of the sweep whose turn it is (`Coordinator+Sweeps.swift`) the ready task of the highest priority goes first, to a worker
+/// with a free slot: to the one that held it last and may have its resume file; else to one that finished a parent and so has an input already; else to the one with the
 /// most free slots (of equals the lowest id). A worker on which the task's child failed gets it again only if there is no
 /// other: a task waits rather than fail three times on the one machine that is always free because everything fails
 /// there. Data sets are not considered: each worker pulls one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait

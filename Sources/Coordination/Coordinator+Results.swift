@@ -191,8 +191,8 @@ extension Coordinator {
         let task = tasks[key]!
         guard task.settled == nil, task.running == nil else { return }
         switch end {
-        case .childFailed(let reason, log: _) where task.childFailures >= settings.childFailureLimit:
-            failAsExhausted(key, ", at last with: \(reason)", &outcome)
+        case .childFailed(let reason, let log) where task.childFailures >= settings.childFailureLimit:
+            failAsExhausted(key, ", at last with: \(reason)\(Coordinator.lastWords(of: log))", &outcome)
         case .stalled where task.childFailures >= settings.childFailureLimit:
             failAsExhausted(
                 key, "; at last its step stood still for \(settings.stallMilliseconds / 1000) s", &outcome)
@@ -203,6 +203,14 @@ extension Coordinator {
             break
         }
     }
+
+    /// The last line of a log, for people who look at the reason alone; empty if there is none.
+    private static func lastWords(of log: String) -> String {
+        guard let line = log.split(separator: "\n").last(where: { !$0.allSatisfy(\.isWhitespace) }) else { return "" }
+        return "; its last words: “\(line.count > lastWordsAtMost ? "…" : "")\(line.suffix(lastWordsAtMost))”"
+    }
+
+    private static let lastWordsAtMost = 200
 
     /// On one worker alone it may be that worker's fault; on several it is the task's.
     private mutating func failAsExhausted(_ key: TaskKey, _ last: String, _ outcome: inout Outcome) {

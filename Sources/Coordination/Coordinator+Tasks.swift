@@ -79,7 +79,9 @@ extension Coordinator {
             // A restored attempt: what its parents came to was seen when it was given out.
             return update(key) { $0.missingParents = 0 }
         }
-        if let reason = Coordinator.objection(to: task.work) { return fail(key, TaskFailure(.failed, reason), &outcome) }
+        if let reason = Coordinator.objection(to: task.work) {
+            return fail(key, TaskFailure(.failed, reason), &outcome)
+        }
         var missing = 0
         for parent in task.parents {
             switch tasks[parent]?.settled {
@@ -167,7 +169,8 @@ extension Coordinator {
     mutating func reviveDependents(of key: TaskKey, _ outcome: inout Outcome) {
         var pending = Deque(tasks[key]!.dependents)
         while let dependent = pending.popFirst() {
-            guard case .failed(let failure) = tasks[dependent]!.settled, failure.isInherited, !hasFailedParent(dependent)
+            guard case .failed(let failure) = tasks[dependent]!.settled, failure.isInherited,
+                !hasFailedParent(dependent)
             else { continue }
             revive(dependent, &outcome)
             settle(dependent, &outcome)

@@ -52,7 +52,8 @@ extension CoordinatorLoop {
             logger.debug("task \(key) is done after \(result.seconds) s")
         case .taskFailed(let key, let failure):
             logger.log(
-                level: failure.name == .cancelled ? .notice : .error, "task \(key) is \(failure.name): \(failure.reason)")
+                level: failure.name == .cancelled ? .notice : .error,
+                "task \(key) is \(failure.name): \(failure.reason)")
         case .nondeterminism(let key, _, _, let worker):
             logger.critical(
                 "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; both are kept in the store"

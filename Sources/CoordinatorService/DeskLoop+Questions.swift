@@ -49,7 +49,8 @@ extension DeskLoop {
         }
         let size = try artifacts.byteCount(of: request.digest)
         guard request.offset >= 0, request.offset <= size, request.count >= 0 else {
-            throw QuestionRefusal(description: "the blob \(request.digest) of \(size) bytes has nothing at \(request.offset)")
+            throw QuestionRefusal(
+                description: "the blob \(request.digest) of \(size) bytes has nothing at \(request.offset)")
         }
         let count = min(request.count, Limits.chunkBytes, size - request.offset)
         let head = withUnsafeBytes(of: UInt64(size).littleEndian) { Array($0) }
@@ -66,7 +67,8 @@ extension Store {
     package func task(beginningWith digits: String) throws -> TaskKey {
         guard digits.count >= Store.shortestPrefix, digits.allSatisfy(\.isHexDigit) else {
             throw QuestionRefusal(
-                description: "“\(digits)” is no task's key: give at least its first \(Store.shortestPrefix) hexadecimal digits, "
+                description:
+                    "“\(digits)” is no task's key: give at least its first \(Store.shortestPrefix) hexadecimal digits, "
                     + "from `tombola status` or `tombola leaderboard`")
         }
         let keys = try keys(beginningWith: digits, limit: Store.listed + 1)

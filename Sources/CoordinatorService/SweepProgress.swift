@@ -141,7 +141,8 @@ struct SweepProgress: Sendable {
     func status(running: [TaskKey: Int], standing: SweepStanding?) -> ServiceStatus.SweepStatus {
         var status = ServiceStatus.SweepStatus(
             name: name, priority: standing?.priority ?? 0, isPaused: standing?.isPaused ?? false,
-            isCancelled: standing?.isCancelled ?? false, points: plan.sweep.points.count, runs: runs, levels: levels, stepsTotal: stepsTotal,
+            isCancelled: standing?.isCancelled ?? false, points: plan.sweep.points.count, runs: runs, levels: levels,
+            stepsTotal: stepsTotal,
             stepsDone: stepsDone,
             best: best, diverged: diverged, failures: failures)
         var runningRuns: Set<Int32> = []

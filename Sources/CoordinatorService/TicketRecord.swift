@@ -61,11 +61,14 @@ public struct TicketRecord: Hashable, Sendable, Codable {
         summary = Data(result.summary)
         final = output.digest
         let inputs = try store.inputs(of: key)
-        guard case .blob(let dataset)? = inputs.first(where: { $0.name == TrainingRequest.Input.dataset })?.source else {
+        guard case .blob(let dataset)? = inputs.first(where: { $0.name == TrainingRequest.Input.dataset })?.source
+        else {
             throw QuestionRefusal(description: "\(key) was trained on no data set, and is no ticket")
         }
         self.dataset = dataset
-        if case .output(let parent, let name)? = inputs.first(where: { $0.name == TrainingRequest.Input.rewind })?.source {
+        if case .output(let parent, let name)? = inputs.first(where: { $0.name == TrainingRequest.Input.rewind })?
+            .source
+        {
             guard let checkpoint = try store.outputs(of: parent).first(where: { $0.name == name }) else {
                 throw QuestionRefusal(description: "the checkpoint that \(key) was rewound to is not in the store")
             }
@@ -74,7 +77,8 @@ public struct TicketRecord: Hashable, Sendable, Codable {
         let places = plans.flatMap { $0.places(of: key) }
         self.places =
             places.count > TicketRecord.placesShown
-            ? places.prefix(TicketRecord.placesShown) + ["\(places.count - TicketRecord.placesShown) more runs"] : places
+            ? places.prefix(TicketRecord.placesShown) + ["\(places.count - TicketRecord.placesShown) more runs"]
+            : places
         spec = plans.first { plan in plan.tasks.contains { $0.key == key } }.flatMap { specs[$0.sweep.name] }
     }
 }

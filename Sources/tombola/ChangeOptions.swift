@@ -28,7 +28,8 @@ struct ChangeOptions: ParsableArguments {
 
     /// What is named on the command line wins over the environment, and there an address over a folder.
     private var directory: String? {
-        store ?? (connect == nil && Environment.setting(nil, "CONNECT") == nil ? Environment.setting(nil, "STORE") : nil)
+        store
+            ?? (connect == nil && Environment.setting(nil, "CONNECT") == nil ? Environment.setting(nil, "STORE") : nil)
     }
 
     /// Tells the coordinator, and returns what it answers.

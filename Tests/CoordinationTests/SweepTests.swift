@@ -13,7 +13,8 @@ struct SweepTests {
         while seen.count < count, let line = bench.status.running.first {
             let number = owner.keys.first { key($0) == line.task }!
             seen.append(owner[number])
-            bench.finish(AttemptID(task: line.task, attempt: line.attempt, generation: firstGeneration), from: line.worker)
+            bench.finish(
+                AttemptID(task: line.task, attempt: line.attempt, generation: firstGeneration), from: line.worker)
         }
         return seen
     }
@@ -190,7 +191,8 @@ struct SweepTests {
         #expect(bench.handle(.taskOrdered(key(3), .retry([.cancelled]))).changes.isEmpty)
     }
 
-    @Test("A task whose parent stays given up is not retried; one cancelled by itself does not come back with its parent")
+    @Test(
+        "A task whose parent stays given up is not retried; one cancelled by itself does not come back with its parent")
     func retryBelow() {
         var bench = Bench()
         bench.add([work(0), work(1, needs: [0]), work(2, needs: [0])], sweep: a)

@@ -159,7 +159,9 @@ struct WorkerTests {
         bench.join()
         for task in 1...4 {
             #expect(bench.hear(bench.assignment(task)).startedSlots == [0])
-            #expect(bench.handle(.failed(slot: 0, reason: "killed", log: "", isFinal: false)).failures == [attempt(task, 1)])
+            #expect(
+                bench.handle(.failed(slot: 0, reason: "killed", log: "", isFinal: false)).failures == [attempt(task, 1)]
+            )
         }
         bench.hear(bench.assignment(5))
         let again = bench.hear(.sayHello)

@@ -183,7 +183,9 @@ struct VerbTests {
         var keys: [TaskKey] = []
         #expect(
             eventually {
-                guard let store = try? Store.open(directory: bench.path("store"), mode: .coordinator) else { return false }
+                guard let store = try? Store.open(directory: bench.path("store"), mode: .coordinator) else {
+                    return false
+                }
                 keys = (try? store.snapshot().tasks.map(\.work.key)) ?? []
                 try? store.commit([.sweepDrops(SweepID("small"), keys)])
                 try? store.close()
@@ -250,7 +252,8 @@ struct VerbTests {
         #expect(try eventually { try person.status().isSettled })
         let report = try person.explain(String(key("deadly").hex.prefix(9)))
         #expect(report.explanation?.state == .failed && report.explanation?.attempts == 2)
-        #expect(report.explanation?.failure?.reason.contains("signal 9") == true)
+        let reason = report.explanation?.failure?.reason ?? ""
+        #expect(reason.contains("signal 9") && reason.contains("its last words: “no-memory”"), "\(reason)")
         #expect(report.attempts.map(\.failure) == [.failed, .failed])
         #expect(report.attempts.allSatisfy { $0.log == "no-memory\n" && $0.startedAt != nil && $0.endedAt != nil })
         let below = try person.explain(key("below").hex)

@@ -114,7 +114,10 @@ struct CommitTests {
         let snapshot = try snapshot(
             after: [.taskAdded(Sample.work(0))],
             [.taskDone(Sample.key(0), attempt: nil, Sample.result(0))],
-            [.taskDone(Sample.key(0), attempt: nil, Sample.result(1)), .taskFailed(Sample.key(0), TaskFailure(.failed, "late"))])
+            [
+                .taskDone(Sample.key(0), attempt: nil, Sample.result(1)),
+                .taskFailed(Sample.key(0), TaskFailure(.failed, "late")),
+            ])
         #expect(snapshot.record(0)?.state == .done(Sample.result(0)))
     }
 
@@ -142,7 +145,10 @@ struct CommitTests {
                 .attemptEnded(Sample.attempt(0, 2), .childFailed(reason: "trap", log: "")),
             ])
         let record = try #require(snapshot.record(0))
-        #expect(record == Snapshot.TaskRecord(work: Sample.work(0), state: .pending, attempts: 2, childFailures: 1, failedOn: [Sample.worker]))
+        #expect(
+            record
+                == Snapshot.TaskRecord(
+                    work: Sample.work(0), state: .pending, attempts: 2, childFailures: 1, failedOn: [Sample.worker]))
     }
 
     @Test("Attempts are kept with worker, times, outcome, last error and the end of the log")
@@ -207,7 +213,9 @@ struct CommitTests {
     func contradiction() throws {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         #expect {
-            try store.commit([.taskAdded(Sample.work(0)), .taskFailed(Sample.key(9), TaskFailure(.failed, "never added"))])
+            try store.commit([
+                .taskAdded(Sample.work(0)), .taskFailed(Sample.key(9), TaskFailure(.failed, "never added")),
+            ])
         } throws: { error in
             if case StoreError.contradiction? = error as? StoreError { true } else { false }
         }

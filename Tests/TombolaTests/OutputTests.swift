@@ -85,6 +85,17 @@ import tombola
                 + "2 workers; best so far: winning at 8.6 %, 98.11 % accuracy, 宝くじ")
     }
 
+    @Test("A paused sweep and a coordinator that stops are said to be so, in place of a pace")
+    func standingStill() {
+        var progress = ProgressTests.progress
+        progress.isPaused = true
+        #expect(ProgressText.line(progress).contains("; paused; what runs goes on; 2 workers"))
+        progress.levels.running = 0
+        #expect(ProgressText.line(progress).contains("; paused; 2 workers"))
+        progress.isStopping = true
+        #expect(ProgressText.line(progress).contains("; stops; 2 workers"))
+    }
+
     @Test("The region fits the terminal", arguments: [20, 40, 79, 200])
     func region(width: Int) {
         let lines = ProgressText.region(ProgressTests.progress, width: width, ink: .none)

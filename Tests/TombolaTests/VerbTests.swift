@@ -153,3 +153,60 @@ import Testing
         }
     }
 }
+
+/// What a sweep comes to when one of its trainings cannot be done.
+@Suite struct FailingTaskTests {
+    /// Processes that `parent` has started and that have not ended.
+    private func children(of parent: Int32) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []  // no /proc, no children
+        return names.compactMap(Int32.init).filter { identifier in
+            // A process may end between the listing and this. The fourth field, after the name in brackets.
+            guard let data = FileManager.default.contents(atPath: "/proc/\(identifier)/stat") else { return false }
+            let fields = String(decoding: data, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []
+            return fields.count > 1 && fields[0] != "Z" && Int32(fields[1]) == parent
+        }
+    }
+
+    @Test(
+        "A training whose process dies three times fails alone; the rest is done, exit status 3, and explain says why")
+    func failsAlone() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(branches: "[]"), in: folder)
+            let coordinator = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
+            defer { coordinator.send(SIGKILL) }
+            try await until("the coordinator says where it is") { coordinator.errors.contains("coordinator at tcp://") }
+            let address = try #require(
+                coordinator.errors.firstMatch(of: #/coordinator at (\S+),/#).map { String($0.1) })
+            func tell(_ words: String...) async throws -> (status: Int32, output: String, errors: String) {
+                try await Program.run(words + ["--connect", address], in: folder)
+            }
+            #expect(try await tell("submit", spec).status == 0)
+            let worker = try Program(["worker", "--connect", address, "--directory", "w", "--slots", "1"], in: folder)
+            defer { worker.send(SIGKILL) }
+            // There is no other worker, so the task that goes first comes back each time.
+            var killed: Set<Int32> = []
+            try await until("three children are killed", within: 60) {
+                for child in children(of: worker.identifier) where killed.count < 3 && killed.insert(child).inserted {
+                    kill(child, SIGKILL)
+                }
+                return killed.count == 3
+            }
+            let watched = try await Program.run(["watch", "--connect", address], in: folder, within: 120)
+            #expect(watched.status == 3, "\(watched.errors)")
+            let status = try await tell("status").output
+            let task = try #require(
+                status.firstMatch(of: #/tiny: task ([0-9a-f]+) is failed: failed 3 times.*signal 9/#).map {
+                    String($0.1)
+                },
+                "\(status)")
+            #expect(
+                status.contains(#/4 done, 0 running, 5 failed of 10|5 done, 0 running, 5 failed of 10/#), "\(status)")
+            let explained = try await tell("explain", task).output
+            #expect(explained.contains("state    failed"), "\(explained)")
+            #expect(explained.matches(of: #/failed +its process was ended by signal 9/#).count == 3, "\(explained)")
+            #expect(try await tell("retry", "tiny", "--state", "failed").output == "5 tasks to be tried anew\n")
+            let again = try await Program.run(["watch", "--connect", address], in: folder, within: 120)
+            #expect(again.status == 0, "\(again.errors)")
+        }
+    }
+}

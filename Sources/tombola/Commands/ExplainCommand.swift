@@ -7,7 +7,8 @@ struct ExplainCommand: ParsableCommand {
         commandName: "explain", abstract: "Say what became of a task, or why it is still waiting.",
         discussion: "With its attempts, the last error, and the end of what its process wrote.")
 
-    @Argument(help: "The first digits of the task's key, as `tombola status` prints it; a ticket's id is its task's key.")
+    @Argument(
+        help: "The first digits of the task's key, as `tombola status` prints it; a ticket's id is its task's key.")
     var task: String
 
     @OptionGroup var store: StoreOption

@@ -4,7 +4,8 @@ import Sweeps
 
 struct ExtendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "extend", abstract: "Put a changed spec in the place of its sweep's old one, and compute what is new.",
+        commandName: "extend",
+        abstract: "Put a changed spec in the place of its sweep's old one, and compute what is new.",
         discussion: """
             The sweep keeps its name, and all that is done and that the changed spec still has. What it has no more is ended and \
             cancelled, unless another sweep wants it; results of it stay in the store.

@@ -44,7 +44,8 @@ enum StatusText {
         for sweep in status.sweeps {
             sweeps.append(
                 row(
-                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
+                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs,
+                    levels: sweep.levels, diverged: sweep.diverged,
                     best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.line("")
@@ -71,7 +72,7 @@ enum StatusText {
                     ("here", .green)
                 }
             let trains = worker.running.map { task in
-                "\(task.role ?? task.task.description) at step \(Format.count(task.step)) of \(Format.count(task.cost))"
+                "\(task.role.map { "\($0), " } ?? "")\(task.task), at step \(Format.count(task.step)) of \(Format.count(task.cost))"
             }
             workers.append([
                 .init(worker.id.text), .init(worker.host), .init("\(worker.processID)"), .init("\(worker.slots)"),
@@ -88,7 +89,8 @@ enum StatusText {
         for sweep in status.sweeps {
             sweeps.append(
                 row(
-                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
+                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs,
+                    levels: sweep.levels, diverged: sweep.diverged,
                     best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.table(sweeps)
@@ -104,7 +106,8 @@ enum StatusText {
     }
 
     private static func row(
-        _ name: String, _ state: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, diverged: Int, best: String?
+        _ name: String, _ state: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, diverged: Int,
+        best: String?
     ) -> [TextGrid.Cell] {
         [
             .init(name, .bold), .init(state, state.hasPrefix("paused") || state.hasPrefix("cancelled") ? .yellow : nil),

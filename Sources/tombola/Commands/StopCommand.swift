@@ -17,7 +17,10 @@ struct StopCommand: ParsableCommand {
     func run() throws {
         let reply = try options.tell { try $0.stop(endsWorkers: workers) }
         if options.output.json { return try Output.json(reply) }
-        let left = reply.left > 0 ? "\(OrderText.tasks(reply.left)) \(reply.left == 1 ? "stays" : "stay") for the next start" : "nothing else is left to do"
+        let left =
+            reply.left > 0
+            ? "\(OrderText.tasks(reply.left)) \(reply.left == 1 ? "stays" : "stay") for the next start"
+            : "nothing else is left to do"
         Output.line(
             reply.running > 0
                 ? "ends once \(OrderText.tasks(reply.running)) \(reply.running == 1 ? "has" : "have") ended; \(left)"

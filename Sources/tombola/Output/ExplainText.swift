@@ -38,7 +38,9 @@ enum ExplainText {
         switch explanation.state {
         case .done:
             report.divergedAt.map {
-                ["at step \(Format.count($0)) the training met an infinity or NaN; that is its result, and it is not tried again"]
+                [
+                    "at step \(Format.count($0)) the training met an infinity or NaN; that is its result, and it is not tried again"
+                ]
             } ?? []
         case .failed, .quarantined, .lost, .cancelled:
             [explanation.failure?.reason ?? "", "`tombola retry \(report.task)` tries it anew"]
@@ -55,7 +57,8 @@ enum ExplainText {
 
     private static func sentence(about running: CoordinatorStatus.RunningLine) -> String {
         if running.awaitsAdoption {
-            return "attempt \(running.attempt) was given to \(running.worker), which has not said since whether it still runs"
+            return
+                "attempt \(running.attempt) was given to \(running.worker), which has not said since whether it still runs"
         }
         let still = Double(running.stillMilliseconds) / 1_000
         return "\(running.worker) trains it, for \(Format.duration(seconds: Double(running.ageMilliseconds) / 1_000)): "

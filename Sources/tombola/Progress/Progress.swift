@@ -30,6 +30,9 @@ package struct Progress: Sendable, Equatable {
     /// Nil until enough was seen.
     package var stepsPerSecond: Double?
     package var secondsLeft: Double?
+    /// All of it is paused, or nothing more is given out.
+    package var isPaused = false
+    package var isStopping = false
     /// The first row of the leaderboard in a few words; nil before there is one.
     package var best: String?
 

@@ -39,6 +39,9 @@ package enum ProgressText {
         var parts: [String] = []
         if progress.isFinished {
             parts.append("finished")
+        } else if progress.isStopping || progress.isPaused {
+            let rest = progress.levels.running > 0 ? "; what runs goes on" : ""
+            parts.append((progress.isStopping ? "stops" : "paused") + rest)
         } else {
             if let pace = progress.stepsPerSecond { parts.append("\(Format.count(Int(pace.rounded()))) steps/s") }
             if let left = progress.secondsLeft { parts.append("\(Format.duration(seconds: left)) left") }
