@@ -97,7 +97,7 @@ let package = Package(
                 "CoordinatorService", "WorkerService", "Client", "Sweeps", "Store", "Blobs", "Artifacts", "Coordination", "Wire",
                 "Keys", "ZeroMQ", "Lottery", "SlotFixture", logging,
             ]),
-        tests("TombolaTests", ["tombola", "Store", "Coordination", "Lottery"]),
+        tests("TombolaTests", ["tombola", "Store", "Coordination", "Wire", "ZeroMQ", "Lottery"]),
     ],
     swiftLanguageModes: [.v6]
 )

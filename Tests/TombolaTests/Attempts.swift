@@ -8,6 +8,8 @@ struct Attempts: Equatable {
     var counts: [TaskKey: Int] = [:]
     var done: Set<TaskKey> = []
 
+    init() {}
+
     /// - Parameter store: a store's folder; a coordinator may be using it.
     init(store folder: URL) throws {
         let store = try Store.open(directory: folder.path(), mode: .reader)

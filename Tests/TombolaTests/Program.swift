@@ -20,12 +20,16 @@ final class Program: Sendable {
     private static let count = Atomic<Int>(0)
 
     /// Starts the program in `folder`. The environment holds no TOMBOLA_ variables but those given.
-    init(_ arguments: [String], in folder: URL, environment: [String: String] = [:]) throws {
+    /// - Parameter launcher: a command that executes the one that follows it, such as `ip netns exec NAME`.
+    init(
+        _ arguments: [String], in folder: URL, environment: [String: String] = [:], launcher: [String] = []
+    ) throws {
+        let command = launcher + [Program.path] + arguments
         self.arguments = arguments
         self.folder = folder
         let child = Process()
-        child.executableURL = URL(filePath: Program.path)
-        child.arguments = arguments
+        child.executableURL = URL(filePath: command[0])
+        child.arguments = Array(command.dropFirst())
         child.currentDirectoryURL = folder
         child.environment = ProcessInfo.processInfo.environment.filter {
             !$0.key.hasPrefix("TOMBOLA_") && $0.key != "NO_COLOR"
@@ -84,10 +88,10 @@ final class Program: Sendable {
 
     /// Runs to the end: exit status, standard output, standard error.
     static func run(
-        _ arguments: [String], in folder: URL, environment: [String: String] = [:], within seconds: Double = 60,
-        _ location: SourceLocation = #_sourceLocation
+        _ arguments: [String], in folder: URL, environment: [String: String] = [:], launcher: [String] = [],
+        within seconds: Double = 60, _ location: SourceLocation = #_sourceLocation
     ) async throws -> (status: Int32, output: String, errors: String) {
-        let program = try Program(arguments, in: folder, environment: environment)
+        let program = try Program(arguments, in: folder, environment: environment, launcher: launcher)
         let status = try await program.end(within: seconds, location)
         return (status, program.output, program.errors)
     }

@@ -32,6 +32,7 @@ struct ServeCommand: ParsableCommand {
 
     @OptionGroup var keyFolder: KeyFolderOption
     @OptionGroup var data: DataOption
+    @OptionGroup var timing: TimingOptions
     @OptionGroup var log: LogOptions
 
     private var store: StoreOption { keyFolder.store }
@@ -48,6 +49,7 @@ struct ServeCommand: ParsableCommand {
             storeDirectory: store.directory, vocabulary: catalog.vocabulary, data: catalog.access,
             logger: Logger(label: "coordinator"))
         configuration.bind = Environment.setting(bind, "BIND") ?? ServeCommand.defaultAddress
+        try timing.apply(to: &configuration.settings)
         configuration.blobBind = Environment.setting(blobBind, "BLOB_BIND")
         configuration.protection = try protection(
             of: [configuration.bind] + [configuration.blobBind].compactMap(\.self))

@@ -30,6 +30,21 @@ package enum Environment {
         return value
     }
 
+    /// As above, for a number of seconds.
+    static func setting(_ flag: Double?, _ variable: String, in range: ClosedRange<Double>) throws(Failure) -> Double? {
+        let limits = "\(range.lowerBound)…\(range.upperBound) seconds"
+        if let flag {
+            let name = "--" + variable.lowercased().replacing("_", with: "-")
+            guard range.contains(flag) else { throw Failure(.usage, "\(name) must be in \(limits), not \(flag)") }
+            return flag
+        }
+        guard let text = setting(nil, variable) else { return nil }
+        guard let value = Double(text), range.contains(value) else {
+            throw Failure(.usage, "TOMBOLA_\(variable) must be in \(limits), not “\(text)”")
+        }
+        return value
+    }
+
     /// Refuses a TOMBOLA_ISA that this machine cannot obey, rather than measure or train with another in silence.
     static func checkInstructionSet() throws(Failure) {
         guard let wanted = setting(nil, "ISA"), wanted != InstructionSet.current.rawValue else { return }

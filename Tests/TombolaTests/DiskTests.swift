@@ -1,0 +1,85 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A file system of our own in memory, with as much room as the test gives it.
+private struct SmallDisk {
+    let path: String
+
+    static let arePermitted: Bool = {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "tombola-mount-\(UUID().uuidString)").path()
+        defer { try? FileManager.default.removeItem(atPath: folder) }  // what is left over in /tmp fails no test
+        guard (try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)) != nil,
+            mount("tmpfs", folder, "tmpfs", 0, "size=64k") == 0
+        else { return false }
+        return umount(folder) == 0
+    }()
+
+    init(_ url: URL, kilobytes: Int) throws {
+        path = url.path()
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        guard mount("tmpfs", path, "tmpfs", 0, "size=\(kilobytes)k") == 0 else { throw POSIXError(.EPERM) }
+    }
+
+    func resize(kilobytes: Int) throws {
+        guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT), "size=\(kilobytes)k") == 0 else { throw POSIXError(.EIO) }
+    }
+
+    func setReadOnly(_ isReadOnly: Bool) throws {
+        let flags = UInt(MS_REMOUNT) | (isReadOnly ? UInt(MS_RDONLY) : 0)
+        guard mount("tmpfs", path, "tmpfs", flags, nil) == 0 else { throw POSIXError(.EIO) }
+    }
+
+    func remove() { _ = umount2(path, Int32(MNT_DETACH)) }
+}
+
+/// What becomes of a sweep whose store's disk fails.
+@Suite(.serialized, .enabled(if: SmallDisk.arePermitted, "file systems of our own need root"))
+struct DiskTests {
+    @Test(
+        "A disk that fills up ends the sweep with a sentence; with more room the same command goes on to the same end")
+    func full() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+            let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 12_000)
+            defer { disk.remove() }
+            // The data set takes 18 MiB in the store and in the folder of each worker.
+            var ends = 0
+            for kilobytes in [12_000, 40_000, 55_600, 56_500, 204_800] {
+                try disk.resize(kilobytes: kilobytes)
+                let before = try? Attempts(store: folder.appending(path: "disk/store"))  // the first try may leave none
+                let result = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
+                if kilobytes < 204_800, result.status != 0 {
+                    ends += 1
+                    #expect(result.status == 1, "\(result.errors)")
+                    #expect(result.errors.contains(#/(?i)disk is full|no space left|too full/#), "\(result.errors)")
+                } else {
+                    #expect(result.status == 0, "\(result.errors)")
+                    #expect(result.output == undisturbed.output)
+                }
+                guard let before else { continue }
+                let after = try Attempts(store: folder.appending(path: "disk/store"))
+                #expect(before.triedAgain(by: after).isEmpty)
+            }
+            #expect(ends > 0, "the disk was never full")
+        }
+    }
+
+    @Test("A store on a disk that may only be read is refused with a sentence, and can be read")
+    func readOnly() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
+            defer { disk.remove() }
+            let first = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
+            #expect(first.status == 0, "\(first.errors)")
+            try disk.setReadOnly(true)
+            let again = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
+            #expect(again.status == 1)
+            #expect(again.errors.contains(#/(?i)read-only/#), "\(again.errors)")
+            let board = try await Program.run(["leaderboard", "--json", "--store", "disk/store"], in: folder)
+            #expect(board.output == first.output, "\(board.errors)")
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Hosts of our own: network namespaces, each with its interfaces, joined by cables that can be cut.
+private struct Hosts {
+    let coordinator: String
+    let workers: [String]
+    private let ip: String
+
+    private static let paths = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"]
+
+    /// Whether this process may make namespaces.
+    static let arePermitted: Bool = {
+        guard let ip = paths.first(where: FileManager.default.isExecutableFile) else { return false }
+        let name = "tombola-probe-\(getpid())"
+        guard command(ip, ["netns", "add", name]) else { return false }
+        return command(ip, ["netns", "delete", name])
+    }()
+
+    init(workers count: Int) throws {
+        ip = try #require(Hosts.paths.first(where: FileManager.default.isExecutableFile))
+        coordinator = "tombola-c-\(getpid())"
+        workers = (0..<count).map { "tombola-w\($0)-\(getpid())" }
+        for name in [coordinator] + workers {
+            try run("netns", "add", name)
+            try run("-n", name, "link", "set", "lo", "up")
+        }
+        for (number, worker) in workers.enumerated() {
+            try run(
+                "-n", coordinator, "link", "add", "to\(number)", "type", "veth", "peer", "name", "cable", "netns",
+                worker)
+            try run("-n", coordinator, "address", "add", "10.77.\(number).1/24", "dev", "to\(number)")
+            try run("-n", worker, "address", "add", "10.77.\(number).2/24", "dev", "cable")
+            try run("-n", coordinator, "link", "set", "to\(number)", "up")
+            try run("-n", worker, "link", "set", "cable", "up")
+        }
+    }
+
+    /// With a namespace its cables go, too.
+    func remove() {
+        for name in [coordinator] + workers { _ = Hosts.command(ip, ["netns", "delete", name]) }
+    }
+
+    func launcher(_ name: String) -> [String] { [ip, "netns", "exec", name] }
+
+    /// Where the coordinator's host is for a worker.
+    func address(for worker: Int) -> String { "tcp://10.77.\(worker).1:5570" }
+
+    func cut(_ worker: Int) throws { try run("-n", workers[worker], "link", "set", "cable", "down") }
+    func join(_ worker: Int) throws { try run("-n", workers[worker], "link", "set", "cable", "up") }
+
+    /// Loses that share of the packets in either direction; false where the kernel cannot.
+    func lose(percent: Int) -> Bool {
+        let tc = ip.replacing(#/ip$/#, with: "tc")
+        let ends = workers.indices.map { (coordinator, "to\($0)") } + workers.map { ($0, "cable") }
+        return ends.allSatisfy { name, device in
+            Hosts.command(
+                ip,
+                ["netns", "exec", name, tc, "qdisc", "add", "dev", device, "root", "netem", "loss", "\(percent)%"])
+        }
+    }
+
+    private func run(_ arguments: String...) throws {
+        guard Hosts.command(ip, arguments) else {
+            throw Late(description: "ip \(arguments.joined(separator: " ")) failed")
+        }
+    }
+
+    private static func command(_ path: String, _ arguments: [String]) -> Bool {
+        let process = Process()
+        process.executableURL = URL(filePath: path)
+        process.arguments = arguments
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return false }  // it was there a moment ago
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+}
+
+/// A coordinator and workers on hosts of their own, whose network fails.
+@Suite(.serialized, .enabled(if: Hosts.arePermitted, "network namespaces need root and iproute2"))
+struct NetworkTests {
+    private static let rounds = isSoak ? 20 : 1
+    private static let timings = ["--beat", "0.2", "--session", "1.5", "--adoption", "3"]
+
+    @Test("Workers cut off, the coordinator cut off, packets lost: once the network heals, the leaderboard is the same")
+    func partitions() async throws {
+        let hosts = try Hosts(workers: 2)
+        defer { hosts.remove() }
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 1_000), in: folder)
+            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+            #expect(undisturbed.status == 0, "\(undisturbed.errors)")
+            for round in 0..<NetworkTests.rounds {
+                let store = "store-\(round)"
+                try await disturb(hosts, spec, store: store, in: folder)
+                let disturbed = try await Program.run(["leaderboard", "--json", "--store", store], in: folder)
+                #expect(disturbed.output == undisturbed.output, "round \(round)")
+            }
+            if !hosts.lose(percent: 20) {
+                print("network: this kernel has no netem, so no packets were lost at random")
+            } else {
+                try await disturb(hosts, spec, store: "lossy", in: folder)
+                let disturbed = try await Program.run(["leaderboard", "--json", "--store", "lossy"], in: folder)
+                #expect(disturbed.output == undisturbed.output)
+            }
+        }
+    }
+
+    private func disturb(_ hosts: Hosts, _ spec: String, store: String, in folder: URL) async throws {
+        let coordinator = try Program(
+            ["serve", "--store", store, "--bind", "tcp://0.0.0.0:5570", "--insecure"] + NetworkTests.timings,
+            in: folder,
+            launcher: hosts.launcher(hosts.coordinator))
+        let workers = try hosts.workers.enumerated().map { number, host in
+            try Program(
+                [
+                    "worker", "--connect", hosts.address(for: number), "--directory", "\(store)-\(number)", "--name",
+                    "w\(number)", "--slots", "1", "--insecure",
+                ], in: folder, launcher: hosts.launcher(host))
+        }
+        defer { for program in workers + [coordinator] where program.isRunning { program.send(SIGKILL) } }
+        try await until("the coordinator is there") {
+            guard coordinator.isRunning else { throw Late(description: "it ended:\n\(coordinator.errors)") }
+            return coordinator.errors.contains("coordinator at tcp://")
+        }
+        let submitted = try await Program.run(
+            ["submit", spec, "--connect", "tcp://127.0.0.1:5570"], in: folder,
+            launcher: hosts.launcher(hosts.coordinator))
+        #expect(submitted.status == 0, "\(submitted.errors)")
+
+        func done() -> Int { (try? Attempts(store: folder.appending(path: store)))?.done.count ?? 0 }  // no store yet
+        func advance(_ claim: String) async throws {
+            let before = done()
+            try await until("another task is done \(claim)", within: 90) { done() > before || done() == 16 }
+        }
+        try await advance("at first")
+        try hosts.cut(0)
+        try await until("the worker that was cut off is lost", within: 60) {
+            coordinator.errors.contains(#/w0-.*(lost|silent)/#) || done() == 16
+        }
+        try await advance("by the worker that is left")
+        try hosts.join(0)
+        try hosts.cut(1)
+        try await advance("by the worker that is back")
+        try hosts.cut(0)
+        // Nobody is left who could make a condition true; longer than a session.
+        try await Task.sleep(for: .seconds(2))
+        try hosts.join(0)
+        try hosts.join(1)
+        try await until("the sweep ends", within: 120) { done() == 16 }
+        for worker in workers {
+            worker.send(SIGTERM)
+            let status = try await worker.end()
+            #expect(status == 0, "\(worker.errors)")
+        }
+        coordinator.send(SIGTERM)
+        let status = try await coordinator.end()
+        #expect(status == 0, "\(coordinator.errors)")
+    }
+}
