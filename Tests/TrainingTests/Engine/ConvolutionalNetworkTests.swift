@@ -167,7 +167,9 @@ struct ConvolutionalNetworkTests {
         let moved = [Precision.f32, .bf16].map {
             description.bytesPerStep(batch: 1_024, precision: $0, stateCount: 1)
         }
-        #expect((0.45...0.62).contains(moved[1] / moved[0]), "\(moved)")
+        // In f32, what the convolutions of `conv` compute before a pooling is never stored.
+        let most = family.hasPrefix("conv") ? 0.75 : 0.62
+        #expect((0.45...most).contains(moved[1] / moved[0]), "\(family): \(moved)")
         let held = [Precision.f32, .bf16].map { description.memoryBytes(batch: 1_024, precision: $0, stateCount: 1) }
         #expect((0.3...0.75).contains(Double(held[1]) / Double(held[0])), "\(held)")
     }
