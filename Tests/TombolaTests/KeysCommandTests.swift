@@ -1,5 +1,8 @@
+import Coordination
 import Foundation
 import Glibc
+import Lottery
+import Store
 import Testing
 
 /// Keys as on many machines: real processes on the loopback address, with CURVE forced there.
@@ -187,6 +190,20 @@ import Testing
             #expect(watched.status == 0, "\(watched.errors)")
             let board = try await Program.run(["leaderboard", "--json"] + client, in: folder)
             #expect(board.status == 0 && board.output.contains("\"verdict\""), "\(board.errors)")
+            let store = try Store.open(directory: folder.appending(path: "store").path(), mode: .reader)
+            let level = try #require(try store.snapshot().tasks.last?.work.key.hex)
+            try store.close()
+            for words in [
+                ["status"], ["explain", level], ["ticket", "show", level], ["ticket", "export", level, "--out", "t"],
+                ["pause", "tiny"], ["priority", "tiny", "2"], ["resume", "tiny"],
+            ] {
+                let asked = try await Program.run(words + client, in: folder)
+                #expect(asked.status == 0, "\(words): \(asked.errors)")
+                let refused = try await Program.run(
+                    words + ["--connect", address, "--key", "store/keys/gpu.key"], in: folder)
+                #expect(refused.status == 2 && refused.errors.contains("--role client"), "\(words): \(refused.errors)")
+            }
+            #expect(FileManager.default.fileExists(atPath: folder.appending(path: "t").path()))
         }
     }
 

@@ -17,11 +17,14 @@ struct CancelCommand: ParsableCommand {
     func run() throws {
         let reply = try options.tell { try $0.order(OrderRequest(.cancel, target)) }
         if options.output.json { return try Output.json(reply) }
+        if reply.cancelled == 0, reply.sweep != nil {
+            return Output.line("nothing was left of it that no other sweep wants")
+        }
         Output.line(
             "\(OrderText.tasks(reply.cancelled)) cancelled"
                 + (reply.ended > 0 ? ", \(Format.count(reply.ended)) of them running" : "")
                 + (reply.sweep != nil && reply.running > 0
-                    ? "; \(OrderText.tasks(reply.running)) that other sweeps want go on" : ""))
+                    ? "; \(Format.count(reply.running)) running for other sweeps, too, go on" : ""))
     }
 }
 

@@ -16,7 +16,8 @@ struct PauseCommand: ParsableCommand {
     func run() throws {
         let reply = try options.tell { try $0.order(OrderRequest(.pause, sweep)) }
         if options.output.json { return try Output.json(reply) }
-        Output.line(
-            "\(sweep) is paused" + (reply.running > 0 ? "; \(Format.count(reply.running)) running tasks go on" : ""))
+        let runs =
+            reply.running == 1 ? "1 task that runs goes on" : "\(Format.count(reply.running)) tasks that run go on"
+        Output.line("\(sweep) is paused" + (reply.running > 0 ? "; \(runs)" : ""))
     }
 }

@@ -10,7 +10,7 @@ enum ExplainText {
         let ink = Terminal.output.ink
         var facts = [("task", report.task.hex)]
         for place in report.places { facts.append(("part of", place)) }
-        if report.furtherPlaces > 0 { facts.append(("", "and \(Format.count(report.furtherPlaces)) more runs")) }
+        if report.furtherPlaces > 0 { facts.append(("", "and \(Format.count(report.furtherPlaces)) more")) }
         if let explanation = report.explanation {
             facts.append(("state", state(explanation, report)))
             for sentence in reasons(explanation, report) { facts.append(("why", sentence)) }
@@ -88,7 +88,9 @@ enum ExplainText {
         }
         if readiness.freeSlots == 0 { reasons.append("every slot is taken") }
         if readiness.aheadByPriority > 0 {
-            reasons.append("\(OrderText.tasks(readiness.aheadByPriority)) of sweeps with a higher priority go first")
+            let verb = readiness.aheadByPriority == 1 ? "goes" : "go"
+            reasons.append(
+                "\(OrderText.tasks(readiness.aheadByPriority)) of sweeps with a higher priority \(verb) first")
         }
         if readiness.aheadByChain > 0 {
             reasons.append("longer chains wait for \(OrderText.tasks(readiness.aheadByChain)) than for this one")
