@@ -97,6 +97,7 @@ final class CoordinatorLoop {
         } catch {
             throw .socket(String(describing: error))
         }
+        try EndpointFile.write(endpoint, in: store.directory)
     }
 
     static var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
@@ -105,7 +106,6 @@ final class CoordinatorLoop {
         logger.info("coordinator of store \(store.id) listens at \(endpoint), for blobs at \(blobs.endpoint)")
         if let count = gate.keyCount { logger.info("it lets in authorised keys only, of which there are \(count)") }
         do {
-            try EndpointFile.write(endpoint, in: store.directory)
             // What restoring decided goes out with the first event.
             apply(.wake)
             try flush()

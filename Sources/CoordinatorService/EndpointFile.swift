@@ -6,7 +6,10 @@ import Store
 public enum EndpointFile {
     public static let name = "endpoint"
 
+    /// An address of every interface is written as this machine reaches it.
     static func write(_ endpoint: String, in store: String) throws(CoordinatorServiceError) {
+        let endpoint = endpoint.replacing("tcp://0.0.0.0:", with: "tcp://127.0.0.1:")
+            .replacing("tcp://[::]:", with: "tcp://[::1]:")
         do {
             try Data("\(endpoint)\n".utf8).write(to: URL(filePath: "\(store)/\(name)"), options: .atomic)
         } catch {

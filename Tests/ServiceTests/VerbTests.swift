@@ -215,6 +215,21 @@ struct VerbTests {
         #expect(try worker.waitForExit() == .shutdown)
     }
 
+    @Test("While a coordinator works on a store, the store says where this machine reaches it")
+    func endpointFile() throws {
+        let coordinator = try bench.startCoordinator {
+            $0.bind = "tcp://0.0.0.0:*"
+            $0.protection = .none
+        }
+        let endpoint = try #require(EndpointFile.read(from: bench.path("store")))
+        #expect(
+            endpoint == coordinator.endpoint.replacing("0.0.0.0", with: "127.0.0.1") && endpoint != coordinator.endpoint
+        )
+        _ = try Client(endpoint: endpoint).request(ServiceVerb.status.rawValue)
+        try stop(coordinator)
+        #expect(EndpointFile.read(from: bench.path("store")) == nil)
+    }
+
     @Test("Who fails three different tasks in a row is put aside, and status says so; the tasks succeed elsewhere")
     func quarantinedWorker() throws {
         let coordinator = try bench.startCoordinator { $0.settings.restMilliseconds = 60_000 }
