@@ -10,6 +10,9 @@ public enum Change: Hashable, Sendable {
     case attemptStarted(AttemptID, worker: WorkerID)
     /// The attempt ended without a result.
     case attemptEnded(AttemptID, AttemptEnd)
+    /// The task can be gone on with from here by any worker. It takes the place of an earlier checkpoint; a task that is
+    /// done or failed has none.
+    case checkpointKept(TaskKey, SavedCheckpoint)
     /// The task has its result; whatever attempt was running is over. It may follow `taskFailed`: late results count.
     case taskDone(TaskKey, attempt: AttemptID?, WorkResult)
     /// No further attempt will be made.
@@ -36,16 +39,17 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
     case stalled
     /// Taken back: another attempt finished first, or the task is no longer wanted.
     case revoked
-    /// Given back without fault: its worker said goodbye, or did not come back with it after the coordinator was
-    /// restarted.
+    /// Given back without fault: its worker did not come back with it after the coordinator was restarted.
     case released
+    /// Given back without fault by a worker that was told to end.
+    case preempted
 
     /// What it is called.
     public var name: FailureName {
         switch self {
         case .childFailed, .stalled: .failed
         case .lost: .lost
-        case .revoked, .released: .preempted
+        case .revoked, .released, .preempted: .preempted
         }
     }
 
@@ -53,7 +57,7 @@ public enum AttemptEnd: Hashable, Sendable, Codable {
     public var isChildFailure: Bool {
         switch self {
         case .childFailed, .stalled: true
-        case .lost, .revoked, .released: false
+        case .lost, .revoked, .released, .preempted: false
         }
     }
 
@@ -87,10 +91,13 @@ public struct Snapshot: Sendable {
         public var sweeps: [SweepID]
         /// The attempt that was given out when the coordinator stopped, and to whom.
         public var running: Running?
+        /// The newest that is kept, of a pending task.
+        public var checkpoint: SavedCheckpoint?
 
         public init(
             work: Work, state: State, attempts: Int = 0, childFailures: Int = 0, losses: Int = 0,
-            failedOn: [WorkerID] = [], sweeps: [SweepID] = [], running: Running? = nil
+            failedOn: [WorkerID] = [], sweeps: [SweepID] = [], running: Running? = nil,
+            checkpoint: SavedCheckpoint? = nil
         ) {
             self.work = work
             self.state = state
@@ -100,6 +107,7 @@ public struct Snapshot: Sendable {
             self.failedOn = failedOn
             self.sweeps = sweeps
             self.running = running
+            self.checkpoint = checkpoint
         }
     }
 

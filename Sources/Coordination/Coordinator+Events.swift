@@ -20,12 +20,12 @@ extension Coordinator {
         /// Gives out nothing more, so that all that runs comes to its end.
         case drain
         /// The blob is durable here.
-        case blobStored(Digest)
+        case blobStored(Digest, kind: BlobPull.Kind = .artifact)
         /// The worker sent other bytes, or nothing for long. (A worker that cannot be reached is no reason: its session
         /// ends by itself.)
-        case blobUnavailable(Digest, WorkerID)
+        case blobUnavailable(Digest, WorkerID, kind: BlobPull.Kind = .artifact)
         /// The worker answered that it does not have the blob any more.
-        case blobGone(Digest, WorkerID)
+        case blobGone(Digest, WorkerID, kind: BlobPull.Kind = .artifact)
         case wake
         /// The loop did not read its sockets for this long.
         case loopStalled(milliseconds: Int64)
@@ -42,6 +42,8 @@ extension Coordinator {
         public var pulls: [BlobPull] = []
         /// Pulls nobody waits for any more.
         public var droppedPulls: [BlobPull] = []
+        /// Checkpoints to delete, of which the store knows nothing any more once `changes` are made.
+        public var staleCheckpoints: [Digest] = []
         public var notices: [Notice] = []
         /// When to send `wake` at the latest.
         public var wakeUpAt: Instant?
@@ -78,10 +80,19 @@ public struct BlobPull: Hashable, Sendable {
     public var worker: WorkerID
     public var digest: Digest
     public var byteCount: Int
+    public var kind: Kind
 
-    public init(worker: WorkerID, digest: Digest, byteCount: Int) {
+    public init(worker: WorkerID, digest: Digest, byteCount: Int, kind: Kind = .artifact) {
         self.worker = worker
         self.digest = digest
         self.byteCount = byteCount
+        self.kind = kind
+    }
+
+    public enum Kind: Hashable, Sendable {
+        /// An output, kept for good.
+        case artifact
+        /// Kept until a newer one comes or the task is done.
+        case checkpoint
     }
 }

@@ -10,6 +10,7 @@ extension Coordinator {
         checkSessions()
         checkClaims()
         checkSweeps()
+        checkCheckpoints()
         precondition(nextCheck != nil || (sessions.isEmpty && orphans.isEmpty), "sessions without a deadline")
     }
 

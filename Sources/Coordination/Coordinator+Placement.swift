@@ -72,10 +72,13 @@ extension Coordinator {
         let task = tasks[key]!
         let running = task.running!
         guard let route = sessions[running.worker]?.route else { return }
-        guard case .success(let inputs) = resolveInputs(of: task.work) else {
+        guard case .success(var inputs) = resolveInputs(of: task.work) else {
             // Only a restored attempt can get here: its parents' results are not in the store.
             endAttempt(key, .released, &outcome)
             return settle(key, &outcome)
+        }
+        if let checkpoint = checkpointToHandOut(of: key) {
+            inputs.append(ResolvedInput(name: WorkInput.checkpoint, digest: checkpoint.digest))
         }
         sessions[running.worker]!.lastSequence += 1
         let sequence = sessions[running.worker]!.lastSequence

@@ -199,7 +199,7 @@ extension Coordinator {
         case .lost where task.losses >= settings.lossLimit:
             fail(
                 key, TaskFailure(.lost, "was lost \(task.losses) times with the worker that ran it"), &outcome)
-        case .childFailed, .stalled, .lost, .revoked, .released:
+        case .childFailed, .stalled, .lost, .revoked, .released, .preempted:
             break
         }
     }

@@ -57,6 +57,7 @@ extension Coordinator {
             endAttempt(key, .lost, &outcome)
         }
         dropClaims(of: session.worker, .lost, keeping: announced, &outcome)
+        dropUploads(of: session.worker, &outcome)
     }
 
     private mutating func bind(_ hello: Hello, to route: RouteID) {
@@ -196,7 +197,7 @@ extension Coordinator {
     mutating func onGoodbye(_ worker: WorkerID, from route: RouteID, _ outcome: inout Outcome) {
         guard routes[route] == worker else { return }
         outcome.notices.append(.workerLeft(worker))
-        endSession(worker, .released, &outcome)
+        endSession(worker, .preempted, &outcome)
     }
 
     /// Nobody is at the end of a connection. Its worker will make a new one, or fall silent.
@@ -224,6 +225,7 @@ extension Coordinator {
         replaced[worker] = nil
         free.remove(worker)
         dropClaims(of: worker, end, keeping: [], &outcome)
+        dropUploads(of: worker, &outcome)
     }
 
     private mutating func dropClaims(

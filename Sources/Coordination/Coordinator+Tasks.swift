@@ -109,6 +109,9 @@ extension Coordinator {
         if work.inputs.count > Limits.inputsPerTask {
             return "its \(work.inputs.count) inputs are above the limit of \(Limits.inputsPerTask)"
         }
+        if work.inputs.contains(where: { $0.name == WorkInput.checkpoint }) {
+            return "its input “\(WorkInput.checkpoint)” has the name by which a saved checkpoint is handed over"
+        }
         return work.inputs.first { $0.name.utf8.count > Limits.nameBytes }
             .map { "the name of its input “\($0.name)” is longer than \(Limits.nameBytes) bytes" }
     }
@@ -146,6 +149,7 @@ extension Coordinator {
             precondition(tasks[key]!.running == nil, "task \(key) fails while an attempt runs")
             update(key) { $0.settled = .failed(failure) }
             outcome.changes.append(.taskFailed(key, failure))
+            forgetCheckpoint(of: key, &outcome)
             let passedOn = failure.inherited(from: key)
             pending.append(contentsOf: tasks[key]!.dependents.map { (key: $0, failure: passedOn) })
         }
@@ -197,6 +201,7 @@ extension Coordinator {
             $0.work.payload = []
         }
         outcome.changes.append(.taskDone(key, attempt: claim.id, claim.result))
+        forgetCheckpoint(of: key, &outcome)
         acknowledge(claim.id, .accepted, to: claim.route, &outcome)
         for other in others {
             compare(other.result, id: other.id, worker: other.worker, &outcome)

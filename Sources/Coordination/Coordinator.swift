@@ -39,6 +39,11 @@ public struct Coordinator: Sendable {
     /// Which claims wait for a blob.
     var pulls: [Digest: OrderedSet<ClaimReference>] = [:]
     var claims: [WorkerID: Set<ClaimReference>] = [:]
+    /// The newest checkpoint of each pending task that has one. Few have: see `Coordinator+Checkpoints.swift`.
+    var checkpoints: [TaskKey: SavedCheckpoint] = [:]
+    /// Checkpoints on their way here, at most one of a task, and whose they are.
+    var uploads: [TaskKey: Upload] = [:]
+    var uploading: [Digest: TaskKey] = [:]
     /// Restored attempts whose worker has not come back.
     var orphans: [WorkerID: Set<TaskKey>] = [:]
     var adoptionDeadline: Instant
@@ -81,6 +86,7 @@ public struct Coordinator: Sendable {
         case .worker(let route, .beat(let beat)): onBeat(beat, from: route, &outcome)
         case .worker(let route, .result(let report)): onResult(report, from: route, &outcome)
         case .worker(let route, .failure(let report)): onFailure(report, from: route, &outcome)
+        case .worker(let route, .checkpoint(let report)): onCheckpoint(report, from: route, &outcome)
         case .worker(let route, .goodbye(let worker)): onGoodbye(worker, from: route, &outcome)
         case .unreachable(let route): onUnreachable(route)
         case .expelled(let route): onExpelled(route, &outcome)
@@ -90,9 +96,12 @@ public struct Coordinator: Sendable {
         case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
         case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
         case .drain: isDraining = true
-        case .blobStored(let digest): onBlobStored(digest, &outcome)
-        case .blobUnavailable(let digest, let worker): onBlobUnavailable(digest, worker, &outcome)
-        case .blobGone(let digest, let worker): onBlobGone(digest, worker, &outcome)
+        case .blobStored(let digest, .artifact): onBlobStored(digest, &outcome)
+        case .blobStored(let digest, .checkpoint): keepUpload(of: digest, &outcome)
+        case .blobUnavailable(let digest, let worker, .artifact): onBlobUnavailable(digest, worker, &outcome)
+        case .blobUnavailable(let digest, let worker, .checkpoint): giveUpUpload(of: digest, from: worker)
+        case .blobGone(let digest, let worker, .artifact): onBlobGone(digest, worker, &outcome)
+        case .blobGone(let digest, let worker, .checkpoint): refuseUpload(of: digest, from: worker, &outcome)
         case .wake: onWake(&outcome)
         case .loopStalled(let milliseconds): onLoopStalled(milliseconds)
         case .stopWorkers: onStopWorkers(&outcome)
@@ -157,6 +166,7 @@ public struct Coordinator: Sendable {
         case .failed(let failure):
             task.settled = .failed(failure)
         case .pending:
+            checkpoints[key] = record.checkpoint
             if let running = record.running {
                 task.running = Running(
                     id: running.attempt, worker: running.worker, sequence: 0, sentAt: now, startedAt: now, step: 0,

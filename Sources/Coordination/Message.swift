@@ -14,6 +14,7 @@ public enum WorkerMessage: Hashable, Sendable {
     case beat(Beat)
     case result(ResultReport)
     case failure(FailureReport)
+    case checkpoint(CheckpointReport)
     /// An orderly end: what it held may be given to others at once.
     case goodbye(WorkerID)
 }
@@ -26,6 +27,7 @@ public enum CoordinatorMessage: Hashable, Sendable {
     case task(Assignment)
     case beatAck(BeatAck)
     case resultAck(ResultAck)
+    case checkpointAck(CheckpointAck)
     /// The worker cannot be used, and why: it must end with that sentence.
     case refused(reason: String)
     /// The coordinator has no more work and its workers are to end (`tombola run`).
@@ -199,6 +201,41 @@ public struct ResultAck: Hashable, Sendable, Codable {
         case accepted
         /// Duplicate, cancelled or unknown: the worker may delete its copies.
         case discarded
+    }
+}
+
+/// How far an attempt has come, and that its worker has the checkpoint and would like it kept elsewhere too. Sent again
+/// until it is acknowledged.
+public struct CheckpointReport: Hashable, Sendable, Codable {
+    public var worker: WorkerID
+    public var id: AttemptID
+    /// Nil if the attempt ends without one: it was not begun, or could not be saved.
+    public var checkpoint: SavedCheckpoint?
+    /// The worker is about to end and gives the task back with it, which is nobody's fault.
+    public var endsAttempt: Bool
+
+    public init(worker: WorkerID, id: AttemptID, checkpoint: SavedCheckpoint?, endsAttempt: Bool) {
+        self.worker = worker
+        self.id = id
+        self.checkpoint = checkpoint
+        self.endsAttempt = endsAttempt
+    }
+}
+
+/// The checkpoint is durable, or not wanted: the worker may delete what it kept of it, and if the attempt was to end it
+/// has ended.
+public struct CheckpointAck: Hashable, Sendable, Codable {
+    public var store: StoreID
+    public var id: AttemptID
+    /// Of the report that is acknowledged.
+    public var digest: Digest?
+    public var endsAttempt: Bool
+
+    public init(store: StoreID, id: AttemptID, digest: Digest?, endsAttempt: Bool) {
+        self.store = store
+        self.id = id
+        self.digest = digest
+        self.endsAttempt = endsAttempt
     }
 }
 

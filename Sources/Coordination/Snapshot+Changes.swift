@@ -8,7 +8,7 @@ extension Change {
         case .attemptStarted(let id, _), .attemptEnded(let id, _): [id.task]
         case .sweepChanged: []
         case .sweepWants(_, let keys), .sweepDrops(_, let keys): keys
-        case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key),
+        case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key), .checkpointKept(let key, _),
             .nondeterminism(let key, _, _, _):
             [key]
         }
@@ -40,12 +40,15 @@ extension Snapshot.TaskRecord {
             }
             if record.running?.attempt == id { record.running = nil }
             if end.isLoss { record.losses += 1 }
+        case .checkpointKept(_, let checkpoint): record.checkpoint = checkpoint
         case .taskDone(_, _, let result):
             record.state = .done(result)
             record.running = nil
+            record.checkpoint = nil
         case .taskFailed(_, let failure):
             record.state = .failed(failure)
             record.running = nil
+            record.checkpoint = nil
         case .taskRevived:
             record.state = .pending
             record.childFailures = 0

@@ -19,6 +19,8 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
     public var parents: [Parent]
     /// Who has it, if somebody has.
     public var running: CoordinatorStatus.RunningLine?
+    /// From where its next attempt goes on, if that is not the beginning.
+    public var checkpoint: SavedCheckpoint?
     /// Why nobody has it, if it could be given out.
     public var readiness: Readiness?
 
@@ -86,6 +88,7 @@ extension Coordinator {
                         task: parent, state: tasks[parent].map { TaskExplanation.State($0.phase) }))
             }
         }
+        explanation.checkpoint = checkpoints[key]
         if let running = task.running { explanation.running = line(key, running) }
         if task.phase == .ready { explanation.readiness = readiness(of: task) }
         return explanation

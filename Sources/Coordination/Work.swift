@@ -39,6 +39,26 @@ public struct WorkInput: Hashable, Sendable, Codable {
     }
 }
 
+extension WorkInput {
+    /// The name under which a TASK hands its newest saved checkpoint to the slot, beside the task's own inputs. Nothing
+    /// depends on it: without it the training starts from the beginning and comes to the same.
+    public static let checkpoint = "checkpoint"
+}
+
+/// How far a training had come when it was last saved, and the blob from which any worker can go on.
+public struct SavedCheckpoint: Hashable, Sendable, Codable {
+    /// Training step, counted as the task counts.
+    public var step: Int
+    public var digest: Digest
+    public var byteCount: Int
+
+    public init(step: Int, digest: Digest, byteCount: Int) {
+        self.step = step
+        self.digest = digest
+        self.byteCount = byteCount
+    }
+}
+
 /// The number of a try of a task. It rises with each try and is durable before the try is sent.
 public struct Attempt: Hashable, Sendable, Comparable, Codable, CustomStringConvertible {
     public var number: Int

@@ -35,6 +35,8 @@ extension Worker {
             }
         }
         holding += waiting.values.map { RunningAttempt(id: $0.assignment.id, step: 0) }
+        // What is given back is held until the coordinator knows.
+        holding += uploads.filter(\.value.endsAttempt).map { RunningAttempt(id: $0.key, step: $0.value.kept?.step ?? 0) }
         return holding
     }
 
@@ -48,6 +50,7 @@ extension Worker {
         case .task(let assignment): onTask(assignment, &outcome)
         case .beatAck(let ack): onBeatAck(ack, &outcome)
         case .resultAck(let ack): onResultAck(ack, &outcome)
+        case .checkpointAck(let ack): onCheckpointAck(ack, &outcome)
         case .refused(let reason): exit(.refused(reason), &outcome)
         case .shutdown: exit(.shutdown, &outcome)
         }
@@ -67,6 +70,10 @@ extension Worker {
         for id in outbox.keys {
             outbox[id]!.waitMilliseconds = settings.resendMilliseconds
             deliver(id, &outcome)
+        }
+        for id in uploads.keys {
+            uploads[id]!.waitMilliseconds = settings.resendMilliseconds
+            announce(id, &outcome)
         }
         beat(&outcome)
     }
@@ -107,6 +114,7 @@ extension Worker {
         }
         guard connection == .joined else { return }
         for (id, delivery) in outbox where latest >= delivery.nextSendAt { deliver(id, &outcome) }
+        for (id, upload) in uploads where upload.isComplete && latest >= upload.nextSendAt { announce(id, &outcome) }
     }
 
     /// Waits between half of and the whole of a time that doubles up to the cap, so that workers do not come back in
@@ -128,12 +136,13 @@ extension Worker {
         case .joined:
             deadlines.append(nextBeatAt)
             deadlines += outbox.values.map(\.nextSendAt)
+            deadlines += uploads.values.filter(\.isComplete).map(\.nextSendAt)
         case .backingOff(let until): deadlines.append(until)
         }
         if let idleSince, let limit = settings.idleExitMilliseconds {
             deadlines.append(idleSince.advanced(byMilliseconds: limit))
         }
-        if let drainDeadline { deadlines.append(drainDeadline) }
+        if let deadline = drainDeadline ?? drainsAt { deadlines.append(deadline) }
         return deadlines
     }
 }

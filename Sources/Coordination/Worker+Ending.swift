@@ -3,13 +3,14 @@ import OrderedCollections
 
 /// How a worker ends.
 extension Worker {
-    /// Children write their resume files and stop; nothing new is started; results have until the deadline to be
-    /// acknowledged.
-    mutating func onStop(_ outcome: inout Outcome) {
-        guard drainDeadline == nil else { return }
-        drainDeadline = latest.advanced(byMilliseconds: settings.drainMilliseconds)
+    /// Children write their resume files and stop; nothing new is started; checkpoints and results have until the deadline
+    /// to be acknowledged.
+    mutating func drain(until deadline: Instant, _ outcome: inout Outcome) {
+        if let earlier = drainDeadline { return drainDeadline = min(earlier, deadline) }
+        drainDeadline = deadline
         for digest in fetches.keys { outcome.actions.append(.dropFetch(digest)) }
         fetches = [:]
+        for candidate in waiting.values { giveBack(candidate.assignment.id, &outcome) }
         waiting = [:]
         for index in slots.indices {
             if case .running(let assignment, let step) = slots[index] {
@@ -21,6 +22,13 @@ extension Worker {
         if connection == .joined { beat(&outcome) }
     }
 
+    /// When a worker with a deadline begins to drain.
+    var drainsAt: Instant? { deadline?.advanced(byMilliseconds: -settings.marginMilliseconds) }
+
+    mutating func drainIfDue(_ outcome: inout Outcome) {
+        if drainDeadline == nil, let drainsAt, drainsAt <= latest { drain(until: deadline!, &outcome) }
+    }
+
     /// Ends at once. Children that still run are killed.
     mutating func exit(_ reason: ExitReason, _ outcome: inout Outcome) {
         for index in slots.indices where slots[index].task != nil { outcome.actions.append(.kill(slot: index)) }
@@ -29,7 +37,8 @@ extension Worker {
     }
 
     mutating func noticeIdleness() {
-        let isIdle = slots.allSatisfy { $0.task == nil } && waiting.isEmpty && outbox.isEmpty && unsaidFailures.isEmpty
+        let isIdle = slots.allSatisfy { $0.task == nil } && waiting.isEmpty && outbox.isEmpty && uploads.isEmpty
+            && unsaidFailures.isEmpty
         idleSince = isIdle ? idleSince ?? latest : nil
     }
 
@@ -66,6 +75,11 @@ extension Worker {
             for key in keys {
                 precondition(waiting[key]?.missing.contains(digest) == true, "\(key) does not want \(digest)")
             }
+        }
+        for (id, upload) in uploads {
+            precondition(upload.takes >= 0, "\(upload.takes) checkpoints of \(id) are being taken")
+            precondition(
+                upload.takes > 0 || upload.kept != nil || upload.endsAttempt, "an upload of nothing: \(id), \(upload)")
         }
         precondition(hasExited || connection == .none || !deadlines().isEmpty, "nothing will wake this worker: \(self)")
     }

@@ -41,7 +41,13 @@ extension Worker {
 
     mutating func onInputFailed(_ digest: Digest, _ reason: String, _ outcome: inout Outcome) {
         for key in fetches[digest] ?? [] {
+            waiting[key]!.assignment.inputs.removeAll { $0.name == WorkInput.checkpoint && $0.digest == digest }
             let assignment = waiting[key]!.assignment
+            // Without a checkpoint it starts from the beginning.
+            guard assignment.inputs.contains(where: { $0.digest == digest }) else {
+                waiting[key]!.missing.remove(digest)
+                continue
+            }
             stopWaiting(key, failed: digest, &outcome)
             report(assignment, "an input could not be had: \(reason)", isFinal: false, &outcome)
         }
@@ -70,6 +76,7 @@ extension Worker {
             let slot = free.removeFirst()
             waiting[key] = nil
             slots[slot] = .running(candidate.assignment, step: 0)
+            unsentSince[candidate.assignment.id] = latest
             outcome.actions.append(.start(slot: slot, candidate.assignment))
         }
     }
@@ -81,7 +88,8 @@ extension Worker {
     }
 
     mutating func onFinished(_ slot: Int, _ result: WorkResult, _ outcome: inout Outcome) {
-        defer { slots[slot] = .free }
+        defer { free(slot) }
+        if let id = slots[slot].assignment?.id { dropUpload(of: id, &outcome) }
         switch slots[slot] {
         case .free: preconditionFailure("slot \(slot) finished without a task")
         case .ending(let assignment, _, isRevoked: true):
@@ -121,10 +129,12 @@ extension Worker {
 
     /// A child that dies is no reason to stop, however often: the task counts its failures, and others may fare better.
     mutating func onFailed(_ slot: Int, _ reason: String, log: String, isFinal: Bool, _ outcome: inout Outcome) {
-        defer { slots[slot] = .free }
+        defer { free(slot) }
         switch slots[slot] {
         case .free: preconditionFailure("slot \(slot) failed without a task: \(reason)")
-        case .ending: break
+        case .ending(_, _, isRevoked: true): break
+        // It was asked to stop; what it had saved before, if anything, goes up.
+        case .ending(let assignment, _, isRevoked: false): giveBack(assignment.id, &outcome)
         case .running(let assignment, _): report(assignment, reason, log: log, isFinal: isFinal, &outcome)
         }
     }
@@ -162,5 +172,16 @@ extension Worker {
                 outcome.actions.append(.kill(slot: index))
             }
         }
+        dropUpload(of: id, &outcome)
+    }
+
+    mutating func onStopped(_ slot: Int, _ outcome: inout Outcome) {
+        if case .ending(let assignment, _, isRevoked: false) = slots[slot] { giveBack(assignment.id, &outcome) }
+        free(slot)
+    }
+
+    private mutating func free(_ slot: Int) {
+        if let id = slots[slot].assignment?.id { unsentSince[id] = nil }
+        slots[slot] = .free
     }
 }

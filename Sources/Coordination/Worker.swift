@@ -52,12 +52,18 @@ public struct Worker: Sendable {
     /// Inputs that were asked for, and the waiting tasks that want them.
     var fetches: OrderedDictionary<Digest, OrderedSet<TaskKey>> = [:]
     var outbox: OrderedDictionary<AttemptID, Delivery> = [:]
+    /// Checkpoints that the coordinator is to have, and attempts that it gets back: see `Worker+Checkpoints.swift`.
+    var uploads: OrderedDictionary<AttemptID, Upload> = [:]
+    /// Since when each attempt in a slot has trained what no one else has.
+    var unsentSince: [AttemptID: Instant] = [:]
     /// Failures that could not be said because there was no session.
     var unsaidFailures: [FailureReport] = []
 
     /// Since when it has had nothing to do.
     var idleSince: Instant?
-    /// When a stopping worker ends, whatever is left.
+    /// When the machine will be taken away.
+    var deadline: Instant?
+    /// When a draining worker ends, whatever is left.
     var drainDeadline: Instant?
     var hasExited = false
 
@@ -85,15 +91,19 @@ public struct Worker: Sendable {
         case .begin: connect(&outcome)
         case .message(let message): onMessage(message, &outcome)
         case .progress(let slot, let step): onProgress(slot, step)
+        case .saved(let slot, let step, let byteCount): onSaved(slot, step, byteCount, &outcome)
+        case .checkpointTaken(let id, let checkpoint): onCheckpointTaken(id, checkpoint, &outcome)
         case .finished(let slot, let result): onFinished(slot, result, &outcome)
         case .failed(let slot, let reason, let log, let isFinal):
             onFailed(slot, reason, log: log, isFinal: isFinal, &outcome)
-        case .stopped(let slot): slots[slot] = .free
+        case .stopped(let slot): onStopped(slot, &outcome)
         case .inputReady(let digest): onInputReady(digest)
         case .inputFailed(let digest, let reason): onInputFailed(digest, reason, &outcome)
         case .wake: onWake(random: random, &outcome)
-        case .stop: onStop(&outcome)
+        case .deadline(let deadline): self.deadline = min(self.deadline ?? deadline, deadline)
+        case .stop: drain(until: now.advanced(byMilliseconds: settings.graceMilliseconds), &outcome)
         }
+        drainIfDue(&outcome)
         startWaiting(&outcome)
         noticeIdleness()
         exitIfDone(&outcome)
@@ -138,12 +148,14 @@ extension Worker {
         /// `kill` or `stop` was said. A result that comes all the same is kept unless the attempt was revoked.
         case ending(Assignment, step: Int, isRevoked: Bool)
 
-        var task: TaskKey? {
+        var assignment: Assignment? {
             switch self {
             case .free: nil
-            case .running(let assignment, _), .ending(let assignment, _, _): assignment.id.task
+            case .running(let assignment, _), .ending(let assignment, _, _): assignment
             }
         }
+
+        var task: TaskKey? { assignment?.id.task }
     }
 
     struct Waiting: Sendable {

@@ -13,9 +13,16 @@ public struct WorkerSettings: Hashable, Sendable {
     public var resendCapMilliseconds: Int64 = 60_000
     /// Without a task and with all results acknowledged for this long, the worker ends. Nil: never.
     public var idleExitMilliseconds: Int64?
-    /// How long a stopping worker waits for its children to write their resume files and for its results to be
-    /// acknowledged.
-    public var drainMilliseconds: Int64 = 10_000
+    /// How long a worker that is told to stop has for its children to write their resume files, and for checkpoints and
+    /// results to be acknowledged.
+    public var graceMilliseconds: Int64 = 25_000
+    /// How long before a deadline it begins with the same.
+    public var marginMilliseconds: Int64 = 120_000
+    /// What keeping one more checkpoint is deemed to cost a coordinator that many slots share, in time of training: see
+    /// `Worker+Checkpoints.swift`.
+    public var checkpointMilliseconds: Int64 = 240_000
+    /// How many bytes of a checkpoint cost as much as a second of training.
+    public var checkpointBytesPerSecond = 1_000_000
 
     public init() {}
 }

@@ -8,7 +8,8 @@ extension AttemptEnd {
         case .lost: "its worker fell silent or came back without it"
         case .stalled: "its step stood still for too long"
         case .revoked: "it is not needed any more"
-        case .released: "its worker gave it back"
+        case .released: "its worker did not come back with it"
+        case .preempted: "its worker ends and gave it back"
         }
     }
 }

@@ -14,14 +14,15 @@ final class BlobServer: Sendable {
         /// Answered by `stored` or `unavailable`, unless dropped.
         case pull(BlobPull)
         case drop(BlobPull)
+        case removeCheckpoint(Digest)
         case stop
     }
 
     enum Event: Sendable {
         /// It is durable in the store.
-        case stored(Digest)
+        case stored(Digest, BlobPull.Kind)
         /// `isGone`: the worker said that it does not have it.
-        case unavailable(Digest, WorkerID, reason: String, isGone: Bool)
+        case unavailable(BlobPull, reason: String, isGone: Bool)
         /// The store's disk is full or cannot be used: the coordinator must end.
         case broken(reason: String)
     }
@@ -33,7 +34,9 @@ final class BlobServer: Sendable {
     private let thread: LoopThread
 
     /// - Throws: `ZMQError` if `endpoint` cannot be listened at.
-    init(endpoint: String, folder: ArtifactFolder, gate: Gate, context: ZMQContext) throws(ZMQError) {
+    init(
+        endpoint: String, artifacts: ArtifactFolder, checkpoints: ArtifactFolder, gate: Gate, context: ZMQContext
+    ) throws(ZMQError) {
         let events = try Mailbox<Event>()
         let commands = try Mailbox<Command>()
         self.events = events
@@ -51,8 +54,10 @@ final class BlobServer: Sendable {
                 let socket = try Socket(.router, options: options, context: context)
                 let endpoint = try socket.bind(endpoint)
                 bound.set(.success(endpoint))
-                Loop(socket: socket, endpoint: endpoint, folder: folder, gate: gate, commands: commands, events: events)
-                    .run()
+                Loop(
+                    socket: socket, endpoint: endpoint, artifacts: artifacts, checkpoints: checkpoints, gate: gate,
+                    commands: commands, events: events
+                ).run()
             } catch {
                 bound.set(.failure(error))
             }
@@ -77,14 +82,15 @@ private final class Loop {
 
     private struct Active {
         var download: Download
-        var worker: WorkerID
+        var pull: BlobPull
         var wakeUpAt: Instant?
         var isGone = false
     }
 
     private let socket: Socket
     private var door: Door
-    private let folder: ArtifactFolder
+    private let artifacts: ArtifactFolder
+    private let checkpoints: ArtifactFolder
     private let gate: Gate
     private let commands: Mailbox<BlobServer.Command>
     private let events: Mailbox<BlobServer.Event>
@@ -97,13 +103,13 @@ private final class Loop {
     private var isStopping = false
 
     init(
-        socket: consuming Socket, endpoint: String, folder: ArtifactFolder, gate: Gate,
-        commands: Mailbox<BlobServer.Command>,
-        events: Mailbox<BlobServer.Event>
+        socket: consuming Socket, endpoint: String, artifacts: ArtifactFolder, checkpoints: ArtifactFolder, gate: Gate,
+        commands: Mailbox<BlobServer.Command>, events: Mailbox<BlobServer.Event>
     ) {
         self.socket = socket
         door = Door(endpoint, at: Instant(milliseconds: MonotonicClock.milliseconds))
-        self.folder = folder
+        self.artifacts = artifacts
+        self.checkpoints = checkpoints
         self.gate = gate
         self.commands = commands
         self.events = events
@@ -142,15 +148,24 @@ private final class Loop {
     private func handle(_ command: BlobServer.Command) {
         switch command {
         case .pull(let pull):
-            if folder.contains(pull.digest) { return events.post(.stored(pull.digest)) }
+            if folder(of: pull.kind).contains(pull.digest) { return events.post(.stored(pull.digest, pull.kind)) }
             waiting.append(pull)
         case .drop(let pull):
-            waiting.removeAll { $0.digest == pull.digest && $0.worker == pull.worker }
-            if active[pull.digest]?.worker == pull.worker { active[pull.digest] = nil }
+            waiting.removeAll { $0 == pull }
+            if active[pull.digest]?.pull == pull { active[pull.digest] = nil }
+        case .removeCheckpoint(let digest):
+            do { try checkpoints.remove(digest) } catch { events.post(.broken(reason: error.description)) }
         case .stop:
             isStopping = true
         }
         beginWaiting()
+    }
+
+    private func folder(of kind: BlobPull.Kind) -> ArtifactFolder {
+        switch kind {
+        case .artifact: artifacts
+        case .checkpoint: checkpoints
+        }
     }
 
     private func beginWaiting() {
@@ -160,14 +175,14 @@ private final class Loop {
             // The same blob from another worker: if that pull succeeds, this one is answered at once. And a slow worker with
             // much to deliver must not keep the others waiting.
             if active[pull.digest] != nil
-                || active.values.count(where: { $0.worker == pull.worker }) >= Limits.pullsPerWorker
+                || active.values.count(where: { $0.pull.worker == pull.worker }) >= Limits.pullsPerWorker
             {
                 index += 1
                 continue
             }
             waiting.remove(at: index)
-            let download = Download(pull.digest, byteCount: pull.byteCount, into: folder)
-            active[pull.digest] = Active(download: download, worker: pull.worker, wakeUpAt: nil)
+            let download = Download(pull.digest, byteCount: pull.byteCount, into: folder(of: pull.kind))
+            active[pull.digest] = Active(download: download, pull: pull, wakeUpAt: nil)
             carryOut(download.start(at: now), pull.digest)
             // What was begun may be over already, and the list another.
             index = 0
@@ -187,18 +202,19 @@ private final class Loop {
             guard routes[worker] != route else { return }
             routes[worker] = route
             forgetSilent()
-            for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.worker == worker {
+            for (digest, entry) in active.sorted(by: { $0.key < $1.key }) where entry.pull.worker == worker {
                 carryOut(entry.download.reconnected(at: now), digest)
             }
         case .get(let digest, let offset, let count):
             do {
+                let folder = artifacts.contains(digest) ? artifacts : checkpoints
                 send(try folder.answer(digest, offset: offset, count: count), to: route)
             } catch {
                 events.post(.broken(reason: error.description))
             }
         case .chunk(let digest, offset: _, byteCount: _, bytes: _), .missing(let digest):
             // Only the worker that was asked may answer: another's “missing” says nothing of this one.
-            guard let entry = active[digest], routes[entry.worker] == route else { return }
+            guard let entry = active[digest], routes[entry.pull.worker] == route else { return }
             if case .missing = message { active[digest]!.isGone = true }
             carryOut(entry.download.receive(message, at: now), digest)
         }
@@ -217,7 +233,7 @@ private final class Loop {
 
     private func carryOut(_ step: Download.Step, _ digest: Digest) {
         guard let entry = active[digest] else { return }
-        let worker = entry.worker
+        let worker = entry.pull.worker
         // Without a connection nothing is sent; the worker's next hello has it asked for again.
         if let route = routes[worker] { step.requests.forEach { send($0, to: route, of: worker) } }
         guard let ending = step.ending else {
@@ -227,10 +243,10 @@ private final class Loop {
         active[digest] = nil
         switch ending {
         case .stored:
-            waiting.removeAll { $0.digest == digest }
-            events.post(.stored(digest))
+            waiting.removeAll { $0.digest == digest && $0.kind == entry.pull.kind }
+            events.post(.stored(digest, entry.pull.kind))
         case .unavailable(let reason):
-            events.post(.unavailable(digest, worker, reason: reason, isGone: entry.isGone))
+            events.post(.unavailable(entry.pull, reason: reason, isGone: entry.isGone))
         case .broken(let error): events.post(.broken(reason: error.description))
         }
         beginWaiting()

@@ -46,6 +46,8 @@ extension CoordinatorLoop {
         case .attemptEnded(let id, let end):
             reporting.rate.noteEnded(id.task)
             logger.info("attempt \(id.attempt) of task \(id.task) was \(end.name): \(end.sentence)")
+        case .checkpointKept(let key, let checkpoint):
+            logger.debug("task \(key) can be gone on with from step \(checkpoint.step)")
         case .taskDone(let key, attempt: _, let result):
             reporting.rate.noteDone(key, cost: submissions.sweeps.lazy.compactMap { $0.cost(of: key) }.first ?? 0)
             for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }

@@ -1,3 +1,4 @@
+import Artifacts
 import Coordination
 import Foundation
 import Keys
@@ -29,7 +30,7 @@ final class CoordinatorLoop {
     let desk: Desk
     let blobs: BlobServer
     let gate: Gate
-    let hangup: HangupSignal?
+    let hangup: NoticeSignal?
     private let authentication: AuthenticationHandler?
     let endpoint: String
 
@@ -55,7 +56,7 @@ final class CoordinatorLoop {
 
     init(
         _ configuration: CoordinatorServiceConfiguration, store: Store, control address: BindAddress,
-        blob blobAddress: BindAddress?, gate: Gate, shared: SharedState, signals: StopSignals?, hangup: HangupSignal?
+        blob blobAddress: BindAddress?, gate: Gate, shared: SharedState, signals: StopSignals?, hangup: NoticeSignal?
     ) throws(CoordinatorServiceError) {
         self.configuration = configuration
         self.store = store
@@ -75,7 +76,9 @@ final class CoordinatorLoop {
         door = Door(endpoint, at: CoordinatorLoop.now)
         let blobs = blobAddress ?? address.blob(besideBound: BindAddress.port(ofBound: socket.endpoint))
         do {
-            self.blobs = try BlobServer(endpoint: blobs.text, folder: store.artifacts, gate: gate, context: context)
+            self.blobs = try BlobServer(
+                endpoint: blobs.text, artifacts: store.artifacts, checkpoints: store.checkpoints!, gate: gate,
+                context: context)
         } catch {
             throw CoordinatorServiceError(error, listeningAt: blobs, isDerived: blobAddress == nil)
         }
@@ -84,8 +87,10 @@ final class CoordinatorLoop {
         settings.blobEndpointPort = BindAddress.port(ofBound: self.blobs.endpoint)
         do {
             readAt = CoordinatorLoop.now
+            let snapshot = try store.snapshot()
+            try CoordinatorLoop.sweep(store.checkpoints!, keeping: snapshot)
             coordinator = Coordinator(
-                restoring: try store.snapshot(), generation: Generation(nonce: UInt64.random(in: .min ... .max)),
+                restoring: snapshot, generation: Generation(nonce: UInt64.random(in: .min ... .max)),
                 settings: settings, at: readAt)
             let reader = try Store.open(directory: store.directory, mode: .reader)
             do { desk = try Desk(reader: reader, artifacts: store.artifacts, configuration: configuration) } catch {
@@ -94,10 +99,18 @@ final class CoordinatorLoop {
             for record in try store.sweeps() { desk.post(.restore(record)) }
         } catch let error as StoreError {
             throw .store(error)
+        } catch let error as ArtifactError {
+            throw .blobs(error.description)
         } catch {
             throw .socket(String(describing: error))
         }
         try EndpointFile.write(endpoint, in: store.directory)
+    }
+
+    /// What a crash left between a commit and the deletion of what it made useless.
+    private static func sweep(_ checkpoints: ArtifactFolder, keeping snapshot: Snapshot) throws(ArtifactError) {
+        let kept = Set(snapshot.tasks.compactMap(\.checkpoint?.digest))
+        for digest in try checkpoints.digests() where !kept.contains(digest) { try checkpoints.remove(digest) }
     }
 
     static var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
@@ -197,6 +210,7 @@ final class CoordinatorLoop {
         batch.messages += outcome.messages
         batch.pulls += outcome.pulls
         batch.droppedPulls += outcome.droppedPulls
+        batch.staleCheckpoints += outcome.staleCheckpoints
         batch.notices += outcome.notices
         wakeUpAt = outcome.wakeUpAt
         reporting.isDue = true
@@ -220,6 +234,7 @@ final class CoordinatorLoop {
             for change in current.changes { note(change) }
             for notice in current.notices { log(notice) }
             for pull in current.droppedPulls { blobs.post(.drop(pull)) }
+            for digest in current.staleCheckpoints { blobs.post(.removeCheckpoint(digest)) }
             for pull in current.pulls { blobs.post(.pull(pull)) }
             var lost: Set<RouteID> = []
             for envelope in current.messages where !lost.contains(envelope.to) {
@@ -288,10 +303,13 @@ final class CoordinatorLoop {
 
     private func receive(_ event: BlobServer.Event) {
         switch event {
-        case .stored(let digest): apply(.blobStored(digest))
-        case .unavailable(let digest, let worker, let reason, let isGone):
-            logger.warning("\(worker) did not deliver blob \(digest): \(reason)")
-            apply(isGone ? .blobGone(digest, worker) : .blobUnavailable(digest, worker))
+        case .stored(let digest, let kind): apply(.blobStored(digest, kind: kind))
+        case .unavailable(let pull, let reason, let isGone):
+            logger.warning("\(pull.worker) did not deliver blob \(pull.digest): \(reason)")
+            apply(
+                isGone
+                    ? .blobGone(pull.digest, pull.worker, kind: pull.kind)
+                    : .blobUnavailable(pull.digest, pull.worker, kind: pull.kind))
         case .broken(let reason): end(.failure(.blobs(reason)))
         }
     }
@@ -358,7 +376,8 @@ final class CoordinatorLoop {
 
 extension Coordinator.Outcome {
     var isEmpty: Bool {
-        changes.isEmpty && messages.isEmpty && pulls.isEmpty && droppedPulls.isEmpty && notices.isEmpty
+        changes.isEmpty && messages.isEmpty && pulls.isEmpty && droppedPulls.isEmpty && staleCheckpoints.isEmpty
+            && notices.isEmpty
     }
 }
 

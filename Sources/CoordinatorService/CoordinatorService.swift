@@ -25,7 +25,7 @@ public final class CoordinatorService: Sendable {
     ///   - signals: SIGINT and SIGTERM, where they are to stop the coordinator.
     ///   - hangup: SIGHUP, where it is to have the allow-list read again.
     public init(
-        _ configuration: CoordinatorServiceConfiguration, signals: StopSignals? = nil, hangup: HangupSignal? = nil
+        _ configuration: CoordinatorServiceConfiguration, signals: StopSignals? = nil, hangup: NoticeSignal? = nil
     ) throws(CoordinatorServiceError) {
         let control = try BindAddress(configuration.bind)
         let blob: BindAddress? = if let text = configuration.blobBind { try BindAddress(text) } else { nil }

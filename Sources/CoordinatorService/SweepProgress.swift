@@ -71,8 +71,8 @@ struct SweepProgress: Sendable {
         case .taskDone(let key, _, _): set(key, .done)
         case .taskFailed(let key, let failure): set(key, failure)
         case .taskRevived(let key): set(key, .pending)
-        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .nondeterminism, .sweepChanged, .sweepWants,
-            .sweepDrops:
+        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .checkpointKept, .nondeterminism, .sweepChanged,
+            .sweepWants, .sweepDrops:
             break
         }
     }

@@ -138,5 +138,7 @@ public struct TrainingRequest: Hashable, Sendable, Codable {
         public static let parent = "parent"
         /// The checkpoint θk.
         public static let rewind = "rewind"
+        /// Where an earlier attempt of this very task has come to: a resume file. It may be missing, or be of no use.
+        public static let checkpoint = "checkpoint"
     }
 }

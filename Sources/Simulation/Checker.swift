@@ -19,6 +19,8 @@ struct Checker: Sendable {
     /// The first result of each task, over all copies of the store.
     private var results: [TaskKey: WorkResult] = [:]
     private var done: Set<TaskKey> = []
+    /// How far the kept checkpoint of each task is.
+    private var checkpointSteps: [TaskKey: Int] = [:]
     /// Tasks whose result was acknowledged as accepted.
     private(set) var acknowledged: Set<TaskKey> = []
     private(set) var counts = Counts()
@@ -53,11 +55,20 @@ struct Checker: Sendable {
                 open[id.task] = nil
                 if end.isLoss { counts.losses += 1 }
                 if end.isChildFailure { counts.childFailures += 1 }
+            case .checkpointKept(let key, let checkpoint):
+                try demand(!done.contains(key), "task \(key) is done and has a checkpoint")
+                try demand(store.checkpoints[checkpoint.digest] != nil, "a checkpoint of task \(key) is not in the store")
+                if let before = checkpointSteps.updateValue(checkpoint.step, forKey: key) {
+                    try demand(
+                        checkpoint.step > before, "task \(key) goes back from step \(before) to \(checkpoint.step)")
+                }
             case .taskDone(let key, _, let result):
+                checkpointSteps[key] = nil
                 try demand(standing.failures[key] != .cancelled, "task \(key) was cancelled and is done")
                 try finished(key, result, store)
                 standing.failures[key] = nil
             case .taskFailed(let key, let failure):
+                checkpointSteps[key] = nil
                 try demand(!done.contains(key), "task \(key) was done and fails: \(failure.reason)")
                 try demand(open[key] == nil, "task \(key) fails while it is given out")
                 standing.failures[key] = failure.name
@@ -151,6 +162,10 @@ struct Checker: Sendable {
             }
             counts.resultsAcknowledged += 1
             acknowledged.insert(ack.id.task)
+        case .checkpointAck(let ack):
+            try demand(
+                !ack.endsAttempt || open[ack.id.task] != ack.id,
+                "attempt \(ack.id.attempt) of \(ack.id.task) is said to have ended, and has not")
         case .welcome, .sayHello, .beatAck, .refused, .shutdown: break
         }
     }
@@ -184,8 +199,10 @@ struct Checker: Sendable {
         open = [:]
         highest = [:]
         done = []
+        checkpointSteps = [:]
         for (key, record) in store.records {
             if let running = record.running { open[key] = running.attempt }
+            checkpointSteps[key] = record.checkpoint?.step
             if record.attempts > 0 { highest[key] = Attempt(record.attempts) }
             if case .done = record.state { done.insert(key) }
         }

@@ -33,7 +33,7 @@ struct CoordinatorHost: Sendable {
 
     struct Pull: Sendable {
         var download: SimulatedDownload
-        var worker: WorkerID
+        var pull: BlobPull
         var isGone = false
     }
 }
@@ -50,6 +50,7 @@ extension Cluster {
         try checker.restarted(on: store)
         coordinator.life += 1
         let clock = ProcessClock(startedAt: now, random: &random)
+        store.sweepCheckpoints()
         var snapshot = store.snapshot
         if bug == .forgetsAttempts {
             for index in snapshot.tasks.indices { snapshot.tasks[index].attempts = 0 }
@@ -163,6 +164,7 @@ extension Cluster {
         batch.messages += outcome.messages
         batch.pulls += outcome.pulls
         batch.droppedPulls += outcome.droppedPulls
+        batch.staleCheckpoints += outcome.staleCheckpoints
         coordinator.wakeUpAt = outcome.wakeUpAt
     }
 
@@ -172,7 +174,9 @@ extension Cluster {
     }
 
     private mutating func flush(_ batch: inout Coordinator.Outcome) throws(Interruption) {
-        while !(batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty && batch.droppedPulls.isEmpty) {
+        while !(batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty && batch.droppedPulls.isEmpty
+            && batch.staleCheckpoints.isEmpty)
+        {
             let current = batch
             batch = Coordinator.Outcome()
             if bug == .sendsBeforeCommit { try sendAll(current.messages, &batch) }
@@ -180,6 +184,7 @@ extension Cluster {
             try commit(current.changes)
             try mayDie()
             for pull in current.droppedPulls { drop(pull) }
+            for digest in current.staleCheckpoints { store.removeCheckpoint(digest) }
             for pull in current.pulls { begin(pull) }
             if bug != .sendsBeforeCommit { try sendAll(current.messages, &batch) }
         }
@@ -226,21 +231,21 @@ extension Cluster {
     }
 
     private mutating func begin(_ pull: BlobPull) {
-        if store.blobs[pull.digest] != nil || bug == .countsBeforeBlobs {
-            coordinator.blobEvents.append(.blobStored(pull.digest))
+        if store.has(pull.digest, as: pull.kind) || bug == .countsBeforeBlobs {
+            coordinator.blobEvents.append(.blobStored(pull.digest, kind: pull.kind))
         } else if coordinator.pulls[pull.digest] != nil {
             coordinator.waitingPulls.append(pull)
         } else {
             var download = SimulatedDownload(pull.digest, byteCount: pull.byteCount)
             let requests = download.start(at: instant)
-            coordinator.pulls[pull.digest] = CoordinatorHost.Pull(download: download, worker: pull.worker)
+            coordinator.pulls[pull.digest] = CoordinatorHost.Pull(download: download, pull: pull)
             ask(requests, pull.worker)
         }
     }
 
     private mutating func drop(_ pull: BlobPull) {
-        coordinator.waitingPulls.removeAll { $0.digest == pull.digest && $0.worker == pull.worker }
-        guard coordinator.pulls[pull.digest]?.worker == pull.worker else { return }
+        coordinator.waitingPulls.removeAll { $0 == pull }
+        guard coordinator.pulls[pull.digest]?.pull == pull else { return }
         coordinator.pulls[pull.digest] = nil
         beginWaitingPulls()
     }
@@ -271,25 +276,27 @@ extension Cluster {
             case .hello(let worker):
                 guard coordinator.blobRoutes[worker] != route else { continue }
                 coordinator.blobRoutes[worker] = route
-                for digest in coordinator.pulls.keys where coordinator.pulls[digest]!.worker == worker {
+                for digest in coordinator.pulls.keys where coordinator.pulls[digest]!.pull.worker == worker {
                     ask(coordinator.pulls[digest]!.download.reconnected(at: instant), worker)
                 }
             case .get(let digest, let offset, let count):
                 sendBlob(
-                    SimulatedDownload.answer(digest, offset: offset, count: count, from: store.blobs), to: route)
+                    SimulatedDownload.answer(
+                        digest, offset: offset, count: count,
+                        from: store.has(digest, as: .artifact) ? store.blobs : store.checkpoints), to: route)
             case .chunk(let digest, _, _, _), .missing(let digest):
                 // Only the worker that was asked may answer.
-                guard let pull = coordinator.pulls[digest], coordinator.blobRoutes[pull.worker] == route else {
+                guard let pull = coordinator.pulls[digest], coordinator.blobRoutes[pull.pull.worker] == route else {
                     continue
                 }
                 if case .missing = message { coordinator.pulls[digest]!.isGone = true }
-                ask(coordinator.pulls[digest]!.download.receive(message, at: instant), pull.worker)
+                ask(coordinator.pulls[digest]!.download.receive(message, at: instant), pull.pull.worker)
                 try finishPull(digest)
             }
         }
         for digest in coordinator.pulls.keys {
             guard let wakeUpAt = coordinator.pulls[digest]?.download.wakeUpAt, wakeUpAt <= instant else { continue }
-            ask(coordinator.pulls[digest]!.download.wake(at: instant), coordinator.pulls[digest]!.worker)
+            ask(coordinator.pulls[digest]!.download.wake(at: instant), coordinator.pulls[digest]!.pull.worker)
             try finishPull(digest)
         }
     }
@@ -299,11 +306,12 @@ extension Cluster {
         coordinator.pulls[digest] = nil
         switch ending {
         case .stored(let bytes):
-            do { try store.keep(bytes, under: digest) } catch { throw .death }
-            coordinator.blobEvents.append(.blobStored(digest))
+            do { try store.keep(bytes, under: digest, as: pull.pull.kind) } catch { throw .death }
+            coordinator.blobEvents.append(.blobStored(digest, kind: pull.pull.kind))
         case .unavailable:
+            let (worker, kind) = (pull.pull.worker, pull.pull.kind)
             coordinator.blobEvents.append(
-                pull.isGone ? .blobGone(digest, pull.worker) : .blobUnavailable(digest, pull.worker))
+                pull.isGone ? .blobGone(digest, worker, kind: kind) : .blobUnavailable(digest, worker, kind: kind))
         }
         beginWaitingPulls()
     }

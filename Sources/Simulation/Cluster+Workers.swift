@@ -12,6 +12,8 @@ struct WorkerHost: Sendable {
     var blobs: [Digest: [UInt8]] = [:]
     /// Results that nobody has acknowledged.
     var outbox: OrderedDictionary<AttemptID, ResultReport> = [:]
+    /// Resume files by task.
+    var resumeFiles: [TaskKey: [UInt8]] = [:]
     /// Every training dies.
     var crashesOnTasks = false
 
@@ -38,7 +40,11 @@ struct WorkerHost: Sendable {
 
     struct Child: Sendable {
         var slot: Int
-        var assignment: Assignment
+        var id: AttemptID
+        var training: SimulatedTraining
+        /// When it began, and at which step.
+        var startedAt: Int64
+        var firstStep: Int
     }
 
     init(index: Int, slots: Int) {
@@ -62,6 +68,7 @@ struct WorkerHost: Sendable {
         var fresh = WorkerHost(index: index, slots: slots)
         fresh.blobs = blobs
         fresh.outbox = outbox
+        fresh.resumeFiles = resumeFiles
         fresh.crashesOnTasks = crashesOnTasks
         fresh.process = process + 1
         fresh.connections = connections
@@ -87,9 +94,23 @@ extension Cluster {
             identity: Worker.Identity(
                 worker: host.id, incarnation: random.next(), slots: host.slots,
                 datasets: host.blobs.keys.sorted(), host: "host-\(index)", processID: Int32(host.process)),
-            settings: WorkerSettings(), outbox: Array(host.outbox.values), at: clock.instant(at: now))
+            settings: Cluster.workerSettings, outbox: Array(host.outbox.values), at: clock.instant(at: now))
         trace.note(now, "\(host.id) starts with \(host.slots) slots and \(host.outbox.count) results")
         try tell(index, .begin)
+    }
+
+    /// A worker's disk is lost, with all that was trained there and not sent.
+    mutating func loseDisk(_ index: Int) {
+        workers[index].blobs = [:]
+        workers[index].outbox = [:]
+        workers[index].resumeFiles = [:]
+        disksLost += 1
+    }
+
+    static var workerSettings: WorkerSettings {
+        var settings = WorkerSettings()
+        settings.checkpointMilliseconds = 10_000
+        return settings
     }
 
     /// It comes back under the same name after a while.
@@ -186,8 +207,7 @@ extension Cluster {
         }
         if !areFaultsOver, random.chance(faults.uploaderDeath) {
             killWorker(index)
-            workers[index].blobs = [:]
-            workers[index].outbox = [:]
+            loseDisk(index)
         }
     }
 
@@ -225,9 +245,19 @@ extension Cluster {
                 workers[index].blobs[output.digest] = nil
             }
         case .start(let slot, let assignment): start(assignment, slot, on: index)
-        case .kill(let slot), .stop(let slot):
+        case .kill(let slot):
+            guard let number = workers[index].children.first(where: { $0.value.slot == slot })?.key else { return }
+            timetable.enter(.child(index, number: number, .killed), at: now + 20)
+        case .stop(let slot):
             guard let number = workers[index].children.first(where: { $0.value.slot == slot })?.key else { return }
             timetable.enter(.child(index, number: number, .stopped), at: now + 20)
+        case .takeCheckpoint(_, let id, let step):
+            guard let bytes = workers[index].resumeFiles[id.task] else { return try tell(index, .checkpointTaken(id, nil)) }
+            let digest = Digest.of(bytes)
+            workers[index].blobs[digest] = bytes
+            let checkpoint = SavedCheckpoint(step: step, digest: digest, byteCount: bytes.count)
+            try tell(index, .checkpointTaken(id, checkpoint))
+        case .dropCheckpoint(let digest): workers[index].blobs[digest] = nil
         case .exit: preconditionFailure("the caller looks at exit")
         }
     }
@@ -237,30 +267,44 @@ extension Cluster {
     private mutating func start(_ assignment: Assignment, _ slot: Int, on index: Int) {
         childCount += 1
         let number = childCount
-        workers[index].children[number] = WorkerHost.Child(slot: slot, assignment: assignment)
-        trace.note(now, "\(workers[index].id) trains \(assignment.id.task), attempt \(assignment.id.attempt)")
+        let key = assignment.id.task
+        var training = SimulatedTraining(key, inputs: assignment.inputs, scale: sweeps[0].scale)
+        if let bytes = workers[index].resumeFiles[key] { training.goOn(from: bytes) }
+        for input in assignment.inputs where input.name == WorkInput.checkpoint {
+            if let bytes = workers[index].blobs[input.digest] { training.goOn(from: bytes) }
+        }
+        let first = training.step
+        workers[index].children[number] = WorkerHost.Child(
+            slot: slot, id: assignment.id, training: training, startedAt: now, firstStep: first)
+        trace.note(now, "\(workers[index].id) trains \(key), attempt \(assignment.id.attempt), from step \(first)")
         let isFaulty = !areFaultsOver
         if isFaulty, workers[index].crashesOnTasks {
             return timetable.enter(.child(index, number: number, .died), at: now + 100)
         }
         if isFaulty, random.chance(faults.hang) { return }
-        let seconds = 1 + random.below(Int64(40))
-        for second in stride(from: Int64(2), to: seconds, by: 2) {
-            timetable.enter(.child(index, number: number, .progress(Int(second))), at: now + 1000 * second)
+        for step in stride(from: first + 2, to: training.steps, by: 2) {
+            timetable.enter(.child(index, number: number, .progress(step)), at: now + 1000 * Int64(step - first))
         }
         let end: ChildEvent = isFaulty && random.chance(faults.childDeath) ? .died : .finished
-        timetable.enter(.child(index, number: number, end), at: now + 1000 * seconds)
+        timetable.enter(
+            .child(index, number: number, end), at: now + 1000 * Int64(training.steps - first) + random.below(Int64(900)))
     }
 
     mutating func child(_ number: Int, of index: Int, _ event: ChildEvent) throws(Violation) {
         // Children die with their worker, and what a killed one still wrote is not read.
         guard let child = workers[index].children[number] else { return }
-        if case .progress(let step) = event { return try tell(index, .progress(slot: child.slot, step: step)) }
-        workers[index].children[number] = nil
+        if case .progress(let step) = event {
+            train(number, of: index, to: step)
+            try tell(index, .progress(slot: child.slot, step: step))
+            if step.isMultiple(of: SimulatedTraining.savedEvery) { try save(number, of: index) }
+            return
+        }
         switch event {
         case .progress: break
         case .finished:
-            var (result, blobs) = sweeps.train(child.assignment.id.task, inputs: child.assignment.inputs)
+            train(number, of: index, to: child.training.steps)
+            guard let training = workers[index].children.removeValue(forKey: number)?.training else { return }
+            var (result, blobs) = sweeps.result(of: training)
             if !areFaultsOver, random.chance(faults.miscomputation) {
                 let bytes: [UInt8] = [255, UInt8(random.below(256))]
                 blobs[Digest.of(bytes)] = bytes
@@ -268,12 +312,37 @@ extension Cluster {
                 result.outputs[0].byteCount = bytes.count
             }
             workers[index].blobs.merge(blobs) { _, new in new }
-            let id = child.assignment.id
-            workers[index].outbox[id] = ResultReport(worker: workers[index].id, id: id, result: result)
+            workers[index].resumeFiles[child.id.task] = nil
+            workers[index].outbox[child.id] = ResultReport(worker: workers[index].id, id: child.id, result: result)
             try tell(index, .finished(slot: child.slot, result))
-        case .died: try tell(index, .failed(slot: child.slot, reason: "killed by signal 9", log: "", isFinal: false))
-        case .stopped: try tell(index, .stopped(slot: child.slot))
+        case .died:
+            workers[index].children[number] = nil
+            try tell(index, .failed(slot: child.slot, reason: "killed by signal 9", log: "", isFinal: false))
+        case .killed:
+            workers[index].children[number] = nil
+            try tell(index, .stopped(slot: child.slot))
+        case .stopped:
+            let trained = child.firstStep + Int((now - child.startedAt) / 1_000)
+            train(number, of: index, to: min(trained, child.training.steps - 1))
+            try save(number, of: index)
+            guard workers[index].children.removeValue(forKey: number) != nil else { return }
+            try tell(index, .stopped(slot: child.slot))
         }
+    }
+
+    private mutating func train(_ number: Int, of index: Int, to step: Int) {
+        guard var training = workers[index].children[number]?.training else { return }
+        stepsTrained += max(0, min(step, training.steps) - training.step)
+        training.advance(to: step)
+        workers[index].children[number]!.training = training
+    }
+
+    private mutating func save(_ number: Int, of index: Int) throws(Violation) {
+        // The worker may have died of what it was told.
+        guard let child = workers[index].children[number] else { return }
+        let bytes = child.training.saved
+        workers[index].resumeFiles[child.id.task] = bytes
+        try tell(index, .saved(slot: child.slot, step: child.training.step, byteCount: bytes.count))
     }
 
     // MARK: - Blobs

@@ -32,7 +32,8 @@ struct Cluster {
     }
 
     enum ChildEvent: Sendable {
-        case progress(Int), finished, died, stopped
+        /// `stopped` has saved what it was at; `killed` has not.
+        case progress(Int), finished, died, stopped, killed
     }
 
     let sweeps: [SimulatedSweep]
@@ -57,6 +58,9 @@ struct Cluster {
     /// Machines that the network does not reach; nil is the coordinator's.
     var cut: Set<Int?> = []
     var childCount = 0
+    /// Of all trainings, those that were done again too.
+    var stepsTrained = 0
+    var disksLost = 0
     var settings = CoordinatorSettings()
 
     var areFaultsOver: Bool { now >= faultsEnd }
@@ -67,7 +71,7 @@ struct Cluster {
     init(seed: UInt64, isQuiet: Bool, scenario: Scenario?, bug: PlantedBug?, keepsTrace: Bool) {
         var random = SeededRandom(seed: seed)
         let count = scenario?.hasTwoSweeps ?? isQuiet ? 2 : 1 + random.below(2)
-        sweeps = [SimulatedSweep](&random, count: count)
+        sweeps = [SimulatedSweep](&random, count: count, scale: scenario?.trainingScale ?? 1)
         taskCount = sweeps.keys.count
         self.bug = bug
         self.scenario = scenario
@@ -113,6 +117,13 @@ struct Cluster {
         if isQuiet || scenario?.wastesNoAttempt == true, checker.counts.attempts != taskCount {
             throw Violation(
                 description: "\(taskCount) tasks took \(checker.counts.attempts) attempts, though none failed")
+        }
+        let wanted = sweeps.steps
+        if let limit = scenario?.stepsTrainedAtMost(
+            undisturbed: wanted, slotsLost: disksLost * (workers.map(\.slots).max() ?? 0)), stepsTrained > limit
+        {
+            throw Violation(
+                description: "\(stepsTrained) steps were trained where \(wanted) are to be and \(limit) may be")
         }
         guard !checker.mayMiscompute else { return }
         for sweep in sweeps where leaderboard(of: sweep) != sweep.undisturbedLeaderboard {
@@ -247,8 +258,14 @@ struct Cluster {
         case .killWorker(let index): killWorker(index)
         case .replaceMachine(let index):
             killWorker(index)
-            workers[index].blobs = [:]
-            workers[index].outbox = [:]
+            loseDisk(index)
+        case .drain(let index, let notice):
+            if !workers[index].isPaused, let clock = workers[index].clock {
+                try tell(index, .deadline(clock.instant(at: now + notice)))
+            }
+        case .preempt(let index, let notice):
+            try begin(.drain(index, notice: notice))
+            timetable.enter(.fault(.replaceMachine(index)), at: until(notice))
         case .stopWorker(let index):
             if !workers[index].isPaused { try tell(index, .stop) }
         case .pauseWorker(let index, let milliseconds):

@@ -32,6 +32,10 @@ struct Faults: Sendable {
         /// Kills it, and its disk is lost.
         case replaceMachine(Int)
         case stopWorker(Int)
+        /// Tells it that its machine will be taken away so much later.
+        case drain(Int, notice: Int64)
+        /// The same, and so it is, with its disk, whatever the worker has come to.
+        case preempt(Int, notice: Int64)
         case pauseWorker(Int, milliseconds: Int64)
         /// The worker's outputs are deleted under it.
         case emptyFolder(Int)
@@ -76,7 +80,7 @@ struct Faults: Sendable {
         let worker = random.below(workers)
         let milliseconds = random.element(of: [500, 5_000, 20_000, 60_000, 200_000]) + random.below(Int64(1_000))
         let number = random.below(1_000)
-        switch random.below(21) {
+        switch random.below(23) {
         case 0: return .killCoordinator
         case 1: return .restoreBackup
         case 2: return .backUp
@@ -97,6 +101,8 @@ struct Faults: Sendable {
         case 17: return .retrySweep(number)
         case 18: return .cancelTask(number)
         case 19: return random.chance(0.5) ? .retryTask(number) : .prioritise(number, random.below(5) - 2)
+        case 20: return .drain(worker, notice: milliseconds)
+        case 21: return .preempt(worker, notice: min(milliseconds, 30_000))
         default: return .crashOnTasks(worker, milliseconds: milliseconds)
         }
     }

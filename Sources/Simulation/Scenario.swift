@@ -32,6 +32,11 @@ public enum Scenario: String, CaseIterable, Sendable {
     case retriedTasks = "retried-tasks"
     /// Two sweeps share the workers, with priorities that change.
     case fairShare = "fair-share"
+    /// Workers are told to end, say because their time on the machine is over: each sends up what it has trained, and no step
+    /// is trained again.
+    case drainedWorker = "drained-worker"
+    /// Machines are gone amid a training, with their disks: others go on from the checkpoint that was sent last.
+    case preemptedMidLevel = "preempted-mid-level"
 
     /// Whether each task must come to its result by its first attempt.
     var wastesNoAttempt: Bool {
@@ -40,7 +45,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             .fairShare:
             true
         case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox,
-            .cancelledSweep, .retriedTasks:
+            .cancelledSweep, .retriedTasks, .drainedWorker, .preemptedMidLevel:
             false
         }
     }
@@ -49,6 +54,33 @@ public enum Scenario: String, CaseIterable, Sendable {
 
     /// Whether there are two sweeps at all times; else there may be.
     var hasTwoSweeps: Bool { [.pausedSweep, .cancelledSweep, .fairShare].contains(self) }
+
+    /// By how much trainings are longer than usual, so that checkpoints are worth sending.
+    var trainingScale: Int {
+        switch self {
+        case .preemptedMidLevel: 5
+        case .drainedWorker: 2
+        case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
+            .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
+            .cancelledSweep, .retriedTasks, .fairShare:
+            1
+        }
+    }
+
+    /// How many steps may be trained in all, those that are done again too; nil where that says nothing.
+    /// - Parameter slotsLost: so many trainings at most were lost with their machine.
+    func stepsTrainedAtMost(undisturbed: Int, slotsLost: Int) -> Int? {
+        switch self {
+        case .drainedWorker: undisturbed
+        case .preemptedMidLevel:
+            // A checkpoint goes up once ten seconds are at stake, which is looked at with each save; then it takes a moment.
+            undisturbed + slotsLost * (10 + SimulatedTraining.savedEvery + 2)
+        case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
+            .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
+            .cancelledSweep, .retriedTasks, .fairShare:
+            nil
+        }
+    }
 
     func faults(_ random: inout SeededRandom, workers: Int, end: Int64) -> Faults {
         var faults = Faults()
@@ -91,6 +123,8 @@ public enum Scenario: String, CaseIterable, Sendable {
             plan(12) { [.retrySweep($0.below(2))] }
             plan(12) { [.retryTask($0.below(1_000))] }
         case .fairShare: plan(12) { [.prioritise($0.below(2), $0.below(3))] }
+        case .drainedWorker: plan(6) { [.drain($0.below(workers), notice: 30_000 + $0.below(Int64(30_000)))] }
+        case .preemptedMidLevel: plan(6) { [.replaceMachine($0.below(workers))] }
         case .failedCommit: plan(3) { [.fillDisk(milliseconds: 5_000 + $0.below(Int64(60_000)))] }
         }
         return faults

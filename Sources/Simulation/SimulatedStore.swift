@@ -10,6 +10,8 @@ struct SimulatedStore: Sendable {
     private(set) var records: OrderedDictionary<TaskKey, Snapshot.TaskRecord> = [:]
     private(set) var sweeps: OrderedDictionary<SweepID, SweepStanding> = [:]
     private(set) var blobs: [Digest: [UInt8]] = [:]
+    /// Blobs of saved checkpoints, apart from the artifacts.
+    private(set) var checkpoints: [Digest: [UInt8]] = [:]
     var isFull = false
     /// Copies of tasks and sweeps that were made along the way.
     private var backups: [Backup] = []
@@ -29,9 +31,27 @@ struct SimulatedStore: Sendable {
         }
     }
 
-    mutating func keep(_ bytes: [UInt8], under digest: Digest) throws(Full) {
+    mutating func keep(_ bytes: [UInt8], under digest: Digest, as kind: BlobPull.Kind = .artifact) throws(Full) {
         if isFull { throw Full() }
-        blobs[digest] = bytes
+        switch kind {
+        case .artifact: blobs[digest] = bytes
+        case .checkpoint: checkpoints[digest] = bytes
+        }
+    }
+
+    func has(_ digest: Digest, as kind: BlobPull.Kind) -> Bool {
+        switch kind {
+        case .artifact: blobs[digest] != nil
+        case .checkpoint: checkpoints[digest] != nil
+        }
+    }
+
+    mutating func removeCheckpoint(_ digest: Digest) { checkpoints[digest] = nil }
+
+    /// At a start: what a crash left between a commit and a deletion.
+    mutating func sweepCheckpoints() {
+        let kept = Set(records.values.compactMap(\.checkpoint?.digest))
+        checkpoints = checkpoints.filter { kept.contains($0.key) }
     }
 
     mutating func backUp() { backups.append(Backup(records: records, sweeps: sweeps)) }

@@ -6,17 +6,24 @@ import Sweeps
 /// What a simulated cluster is given to do.
 extension [SimulatedSweep] {
     /// One sweep, or two that have some tasks in common.
-    init(_ random: inout SeededRandom, count: Int) {
+    init(_ random: inout SeededRandom, count: Int, scale: Int) {
         let rewind = random.element(of: ["0", "100"])
-        self = ["simulated", "second"].prefix(count).map { SimulatedSweep($0, rewind: rewind, &random) }
+        self = ["simulated", "second"].prefix(count).map { SimulatedSweep($0, rewind: rewind, scale: scale, &random) }
     }
 
     /// Every task once.
     var keys: OrderedSet<TaskKey> { OrderedSet(flatMap { $0.works.map(\.key) }) }
 
-    func train(_ key: TaskKey, inputs: [ResolvedInput]) -> (result: WorkResult, blobs: [Digest: [UInt8]]) {
-        guard let sweep = first(where: { $0.contains(key) }) else { preconditionFailure("task \(key) is in no plan") }
-        return sweep.train(key, inputs: inputs)
+    /// Training steps of all tasks together.
+    var steps: Int {
+        keys.reduce(0) { $0 + SimulatedTraining($1, inputs: [], scale: self[0].scale).steps }
+    }
+
+    func result(of training: SimulatedTraining) -> (result: WorkResult, blobs: [Digest: [UInt8]]) {
+        guard let sweep = first(where: { $0.contains(training.key) }) else {
+            preconditionFailure("task \(training.key) is in no plan")
+        }
+        return sweep.result(of: training)
     }
 }
 

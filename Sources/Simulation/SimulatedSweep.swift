@@ -10,13 +10,17 @@ struct SimulatedSweep: Sendable {
     /// Parents first.
     let works: [Work]
     private let indices: [TaskKey: Int]
+    /// By how much trainings are longer than usual.
+    let scale: Int
 
     static let dataset: [UInt8] = Array("the images of all simulated data sets".utf8)
 
     /// - Parameters:
     ///   - rewind: to which step weights are set back; sweeps of the same share what they have in common.
+    ///   - scale: by how much trainings are longer than usual.
     ///   - random: decides how many prune rates, levels and replicates there are.
-    init(_ name: String, rewind: String, _ random: inout SeededRandom) {
+    init(_ name: String, rewind: String, scale: Int, _ random: inout SeededRandom) {
+        self.scale = scale
         id = SweepID(name)
         let rates = ["0.2", "0.4", "0.2, 0.5"]
         let yaml = """
@@ -47,10 +51,12 @@ struct SimulatedSweep: Sendable {
 
     func contains(_ key: TaskKey) -> Bool { indices[key] != nil }
 
-    /// What a task leaves, by digest, when its inputs have these contents.
-    func train(_ key: TaskKey, inputs: [ResolvedInput]) -> (result: WorkResult, blobs: [Digest: [UInt8]]) {
+    /// What a task leaves, by digest, when its inputs have these contents and its last step was trained.
+    func result(of training: SimulatedTraining) -> (result: WorkResult, blobs: [Digest: [UInt8]]) {
+        let key = training.key
         guard let index = indices[key] else { preconditionFailure("task \(key) is in no plan") }
-        let given = inputs.sorted { $0.name < $1.name }.map { "\($0.name) \($0.digest.hex)" }.joined(separator: "\n")
+        precondition(training.isDone, "\(key) was trained for \(training.step) steps of \(training.steps)")
+        let given = "\(training.given)\n\(training.state)"
         let names: [OutputName] = [.final, .metrics] + plan.tasks[index].keepSteps.map { .step($0) }
         var blobs: [Digest: [UInt8]] = [:]
         var outputs: [TaskOutput] = []
@@ -82,7 +88,9 @@ struct SimulatedSweep: Sendable {
                     ResolvedInput(name: input.name, digest: results[parent]!.output(name)!.digest)
                 }
             }
-            results[work.key] = train(work.key, inputs: inputs).result
+            var training = SimulatedTraining(work.key, inputs: inputs, scale: scale)
+            training.advance(to: training.steps)
+            results[work.key] = result(of: training).result
         }
         return leaderboard { results[$0] }
     }

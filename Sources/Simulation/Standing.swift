@@ -29,7 +29,7 @@ struct Standing: Sendable {
         case .sweepChanged(let sweep): sweeps[sweep.id] = sweep
         case .sweepWants(let sweep, let keys): for key in keys { wants[key, default: []].insert(sweep) }
         case .sweepDrops(let sweep, let keys): for key in keys { wants[key]?.remove(sweep) }
-        case .attemptStarted, .attemptEnded, .taskDone, .taskFailed, .taskRevived, .nondeterminism: break
+        case .attemptStarted, .attemptEnded, .checkpointKept, .taskDone, .taskFailed, .taskRevived, .nondeterminism: break
         }
     }
 

@@ -22,6 +22,7 @@ struct Trace: Sendable {
         case .taskRequested(let work): "task \(work.key) asked for again"
         case .attemptStarted(let id, let worker): "\(text(of: id)) begins on \(worker)"
         case .attemptEnded(let id, let end): "\(text(of: id)) ends: \(end)"
+        case .checkpointKept(let key, let checkpoint): "task \(key) has a checkpoint of step \(checkpoint.step)"
         case .taskDone(let key, _, _): "task \(key) done"
         case .taskFailed(let key, let failure): "task \(key) is \(failure.name): \(failure.reason)"
         case .taskRevived(let key): "task \(key) is tried anew"
@@ -43,6 +44,7 @@ struct Trace: Sendable {
             ack.revoked.isEmpty
                 ? "BEAT_ACK" : "BEAT_ACK, revoked: \(ack.revoked.map(text(of:)).joined(separator: ", "))"
         case .resultAck(let ack): "RESULT_ACK \(ack.verdict.rawValue), \(text(of: ack.id))"
+        case .checkpointAck(let ack): "CHECKPOINT_ACK\(ack.endsAttempt ? ", given back" : ""), \(text(of: ack.id))"
         case .refused(let reason): "REFUSED: \(reason)"
         case .shutdown: "SHUTDOWN"
         }
@@ -55,6 +57,9 @@ struct Trace: Sendable {
         case .beat(let beat): "BEAT, holds \(beat.holding.count), has read TASK \(beat.lastSequence)"
         case .result(let report): "RESULT, \(text(of: report.id))"
         case .failure(let report): "FAILURE, \(text(of: report.id)): \(report.reason)"
+        case .checkpoint(let report):
+            "CHECKPOINT \(report.checkpoint.map { "of step \($0.step)" } ?? "none")"
+                + "\(report.endsAttempt ? ", given back" : ""), \(text(of: report.id))"
         case .goodbye: "GOODBYE"
         }
     }

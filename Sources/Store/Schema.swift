@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 3
+    static let version = 4
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -27,8 +27,22 @@ enum Schema {
             try database.execute(sql: standings)
             try database.execute(sql: "PRAGMA user_version = 3")
         }
+        migrator.registerMigration("4 checkpoints of trainings that are not done") { database in
+            try database.execute(sql: checkpoints)
+            try database.execute(sql: "PRAGMA user_version = 4")
+        }
         return migrator
     }
+
+    /// The newest of each pending task; their blobs are in `checkpoints/`, not among the artifacts.
+    private static let checkpoints = """
+        CREATE TABLE checkpoints (
+            task INTEGER PRIMARY KEY REFERENCES tasks,
+            step INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            byte_count INTEGER NOT NULL
+        );
+        """
 
     /// Digests are 32-byte blobs. Everything about a task points to its row number, which is eight times shorter than
     /// its key and ascends in the order of planning, parents first.
@@ -148,6 +162,7 @@ public enum AttemptEnding: String, Hashable, Sendable, Codable {
     case stalled
     case revoked
     case released
+    case preempted
     /// Its result counted.
     case succeeded
     /// The task came to an end while this attempt was open.
@@ -158,7 +173,7 @@ public enum AttemptEnding: String, Hashable, Sendable, Codable {
         switch self {
         case .childFailed, .stalled: .failed
         case .lost: .lost
-        case .revoked, .released, .superseded: .preempted
+        case .revoked, .released, .preempted, .superseded: .preempted
         case .succeeded: nil
         }
     }

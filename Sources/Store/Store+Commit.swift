@@ -59,6 +59,7 @@ struct ChangeWriter {
         case .taskRequested(let work): try request(work)
         case .attemptStarted(let id, let worker): try start(id, worker)
         case .attemptEnded(let id, let end): try close(id, end)
+        case .checkpointKept(let key, let checkpoint): try keep(checkpoint, of: key)
         case .taskDone(let key, let attempt, let result): try finish(key, attempt, result)
         case .taskFailed(let key, let failure): try fail(key, failure)
         case .taskRevived(let key): try revive(key)
@@ -130,6 +131,7 @@ struct ChangeWriter {
             case .stalled: (.stalled, nil, nil)
             case .revoked: (.revoked, nil, nil)
             case .released: (.released, nil, nil)
+            case .preempted: (.preempted, nil, nil)
             }
         try run(
             """
@@ -161,6 +163,16 @@ struct ChangeWriter {
             [workers.map(\.text).joined(separator: "\n"), task])
     }
 
+    private func keep(_ checkpoint: SavedCheckpoint, of key: TaskKey) throws {
+        try run(
+            """
+            INSERT INTO checkpoints (task, step, digest, byte_count) VALUES (?, ?, ?, ?)
+            ON CONFLICT (task) DO UPDATE
+            SET step = excluded.step, digest = excluded.digest, byte_count = excluded.byte_count
+            """,
+            [try row(of: key, "a checkpoint of"), checkpoint.step, checkpoint.digest.data, checkpoint.byteCount])
+    }
+
     private func finish(_ key: TaskKey, _ attempt: AttemptID?, _ result: WorkResult) throws {
         let task = try row(of: key, "a result of")
         // The first result counts; the coordinator reports a second one that differs as nondeterminism.
@@ -184,7 +196,7 @@ struct ChangeWriter {
         try settle(try row(of: key, "the failure of"), .failed, failure)
     }
 
-    /// Ends a task and whatever attempts of it are open. One that is done stays done.
+    /// Ends a task and whatever attempts of it are open; its checkpoint is of no more use. One that is done stays done.
     private func settle(_ task: Int64, _ state: StoredState, _ failure: TaskFailure?) throws {
         try run(
             """
@@ -195,6 +207,7 @@ struct ChangeWriter {
         try run(
             "UPDATE attempts SET ending = ?, ended = ? WHERE task = ? AND ending IS NULL",
             [AttemptEnding.superseded.rawValue, time, task])
+        try run("DELETE FROM checkpoints WHERE task = ?", [task])
     }
 
     private func revive(_ key: TaskKey) throws {
@@ -257,7 +270,8 @@ extension [Change] {
             case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
             case .attemptEnded(_, .childFailed(let reason, let log)): sum + 256 + reason.utf8.count + log.utf8.count
             case .sweepWants(_, let keys), .sweepDrops(_, let keys): sum + 16 * keys.count
-            case .attemptStarted, .attemptEnded, .taskFailed, .taskRevived, .nondeterminism, .sweepChanged: sum + 256
+            case .attemptStarted, .attemptEnded, .checkpointKept, .taskFailed, .taskRevived, .nondeterminism, .sweepChanged:
+                sum + 256
             }
         }
     }

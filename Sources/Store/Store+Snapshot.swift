@@ -41,6 +41,11 @@ extension Store {
                 wishes[positions] = names
                 return names
             }
+            var checkpoints = try Grouped(
+                database, "SELECT task, step, digest, byte_count FROM checkpoints ORDER BY task"
+            ) { row in
+                SavedCheckpoint(step: row[1], digest: try row.digest(at: 2), byteCount: row[3])
+            }
             let rows = try Row.fetchCursor(
                 database,
                 sql: """
@@ -71,7 +76,7 @@ extension Store {
                     Snapshot.TaskRecord(
                         work: work, state: state, attempts: row[7], childFailures: row[8], losses: row[9],
                         failedOn: row.workers(at: 14), sweeps: try names(wants.values(of: task)),
-                        running: row.running(of: key, at: 10)))
+                        running: row.running(of: key, at: 10), checkpoint: try checkpoints.values(of: task).first))
             }
             return Snapshot(store: id, tasks: tasks, sweeps: standings)
         }

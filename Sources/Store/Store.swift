@@ -4,7 +4,8 @@ import GRDB
 import Lottery
 
 /// A folder that holds all a coordinator must not forget: `tombola.sqlite`, `artifacts/`, `lock`, and beside them
-/// `data/` and `workers/`, which are others'.
+/// `data/` and `workers/`, which are others'. `checkpoints/` holds those of trainings that are not done, by digest; without
+/// them nothing is lost but time.
 ///
 /// What `commit` and `addSweep` return from is on the disk: a write-ahead log, synchronised at each commit. One
 /// coordinator owns a store; any number of readers, in this process or others, read beside it and see whole commits
@@ -14,6 +15,8 @@ public final class Store: Sendable {
     public let mode: Mode
     public let id: StoreID
     public let artifacts: ArtifactFolder
+    /// A coordinator's; readers have no use for it.
+    public let checkpoints: ArtifactFolder?
     let database: DatabaseQueue
     private let lock: FolderLock?
 
@@ -27,6 +30,7 @@ public final class Store: Sendable {
     public static let databaseName = "tombola.sqlite"
     public static let lockName = "lock"
     public static let artifactsName = "artifacts"
+    public static let checkpointsName = "checkpoints"
     /// How long a statement waits for another process that is at the same spot of the log.
     static let busySeconds = 10.0
 
@@ -71,6 +75,10 @@ public final class Store: Sendable {
         }
         artifacts = try ArtifactFolder(
             directory: "\(directory)/\(Store.artifactsName)", access: mode == .coordinator ? .owner : .reader)
+        checkpoints = switch mode {
+        case .coordinator: try ArtifactFolder(directory: "\(directory)/\(Store.checkpointsName)")
+        case .reader: nil
+        }
         id = try database.read { database in
             guard let id = try String.fetchOne(database, sql: "SELECT id FROM store") else {
                 throw StoreError.damaged(directory: directory, reason: "it has no identity")
@@ -104,7 +112,8 @@ public final class Store: Sendable {
     /// A folder without a database becomes a store only if it holds nothing of anyone else's.
     private static func checkFolder(_ directory: String) throws {
         guard Folder.exists(directory), !Folder.exists("\(directory)/\(databaseName)") else { return }
-        let ours: Set = [lockName, artifactsName, "data", "endpoint", "keys", "workers", "logs", "lost+found"]
+        let ours: Set = [lockName, artifactsName, checkpointsName, "data", "endpoint", "keys", "workers", "logs",
+            "lost+found"]
         let strange = try Folder.names(in: directory).first {
             !ours.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(databaseName) && !$0.hasSuffix(".log")
         }

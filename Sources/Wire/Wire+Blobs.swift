@@ -45,8 +45,8 @@ extension Wire {
             message = .chunk(digest: digest, offset: offset, byteCount: byteCount, bytes: envelope.payload)
         case .missing: message = .missing(try reader.digest())
         case .refused: throw .refused(reason: reason(in: frames))
-        case .hello, .beat, .result, .failure, .goodbye, .welcome, .sayHello, .task, .beatAck, .resultAck, .shutdown,
-            .clientRequest, .clientReply:
+        case .hello, .beat, .result, .failure, .checkpoint, .goodbye, .welcome, .sayHello, .task, .beatAck, .resultAck,
+            .checkpointAck, .shutdown, .clientRequest, .clientReply:
             throw .malformed("\(envelope.kind) does not belong on the blob socket")
         }
         try reader.finish()

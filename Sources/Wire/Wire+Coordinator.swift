@@ -10,6 +10,7 @@ extension Wire {
         case .task(let assignment): encode(assignment)
         case .beatAck(let ack): encode(ack)
         case .resultAck(let ack): encode(ack)
+        case .checkpointAck(let ack): frames(.checkpointAck, json(ack))
         case .refused(let reason): encodeRefusal(reason: reason)
         case .shutdown: frames(.shutdown)
         }
@@ -32,12 +33,13 @@ extension Wire {
         case .task: return .task(try task(envelope))
         case .beatAck: return .beatAck(try beatAck(envelope.header))
         case .resultAck: return .resultAck(try resultAck(envelope.header))
+        case .checkpointAck: return .checkpointAck(try checkpointAck(envelope.header))
         case .refused: return .refused(reason: reason(in: frames))
         case .shutdown:
             try ByteReader(envelope.header).finish()
             return .shutdown
-        case .hello, .beat, .result, .failure, .goodbye, .blobHello, .get, .chunk, .missing, .clientRequest,
-            .clientReply:
+        case .hello, .beat, .result, .failure, .checkpoint, .goodbye, .blobHello, .get, .chunk, .missing,
+            .clientRequest, .clientReply:
             throw .malformed("\(envelope.kind) is nothing a coordinator says to a worker")
         }
     }
@@ -55,12 +57,12 @@ extension Wire {
         return welcome
     }
 
-    /// attempt, sequence u64, inputs (name, digest); what the slot is to do is the payload.
+    /// attempt, sequence u64, inputs (name, digest) and perhaps a saved checkpoint among them; what the slot is to do is the payload.
     private static func encode(_ assignment: Assignment) -> [[UInt8]] {
         var header = ByteWriter()
         header.attemptID(assignment.id)
         header.integer(assignment.sequence)
-        header.list(assignment.inputs, limit: Limits.inputsPerTask) { writer, input in
+        header.list(assignment.inputs, limit: Limits.inputsPerTask + 1) { writer, input in
             writer.text(input.name, limit: Limits.nameBytes)
             writer.digest(input.digest)
         }
@@ -71,11 +73,18 @@ extension Wire {
         var reader = ByteReader(envelope.header)
         let id = try reader.attemptID()
         let sequence = try reader.integer(UInt64.self)
-        let inputs = try reader.list(limit: Limits.inputsPerTask) { reader throws(WireError) in
+        let inputs = try reader.list(limit: Limits.inputsPerTask + 1) { reader throws(WireError) in
             ResolvedInput(name: try reader.name("an input's name"), digest: try reader.digest())
         }
         try reader.finish()
         return Assignment(id: id, sequence: sequence, inputs: inputs, payload: envelope.payload)
+    }
+
+    private static func checkpointAck(_ header: [UInt8]) throws(WireError) -> CheckpointAck {
+        let ack = try fromJSON(CheckpointAck.self, header)
+        try check(name: ack.store.text, "the store's id")
+        try check(ack.id)
+        return ack
     }
 
     /// store, generation u64, revoked attempts (44 bytes each).

@@ -15,6 +15,7 @@ extension Wire {
                     FailureHeader(
                         worker: report.worker, id: report.id, reason: cut(report.reason), log: tail(of: report.log),
                         isFinal: report.isFinal)))
+        case .checkpoint(let report): frames(.checkpoint, json(report))
         case .goodbye(let worker): frames(.goodbye, json(worker))
         }
     }
@@ -39,12 +40,13 @@ extension Wire {
                 FailureReport(
                     worker: header.worker, id: header.id, reason: printable(header.reason), log: printable(log),
                     isFinal: header.isFinal))
+        case .checkpoint: return .checkpoint(try checkpoint(envelope.header))
         case .goodbye:
             let worker = try fromJSON(WorkerID.self, envelope.header)
             try check(worker)
             return .goodbye(worker)
-        case .welcome, .sayHello, .task, .beatAck, .resultAck, .refused, .shutdown, .blobHello, .get, .chunk, .missing,
-            .clientRequest, .clientReply:
+        case .welcome, .sayHello, .task, .beatAck, .resultAck, .checkpointAck, .refused, .shutdown, .blobHello, .get,
+            .chunk, .missing, .clientRequest, .clientReply:
             throw .malformed("\(envelope.kind) is nothing a worker says")
         }
     }
@@ -99,6 +101,17 @@ extension Wire {
             worker: header.worker, incarnation: header.incarnation, counter: header.counter, slots: header.slots,
             running: running, finished: finished, datasets: datasets, host: printable(header.host),
             processID: header.processID)
+    }
+
+    private static func checkpoint(_ header: [UInt8]) throws(WireError) -> CheckpointReport {
+        let report = try fromJSON(CheckpointReport.self, header)
+        try check(report.worker)
+        try check(report.id)
+        if let checkpoint = report.checkpoint {
+            guard (0...Limits.step).contains(checkpoint.step), (0...Limits.blobBytes).contains(checkpoint.byteCount)
+            else { throw .malformed("a checkpoint of step \(checkpoint.step) with \(checkpoint.byteCount) bytes") }
+        }
+        return report
     }
 
     /// worker, incarnation u64, last sequence u64, slots u16, attempts with steps (52 bytes each).

@@ -20,6 +20,7 @@ public enum Wire {
         case result = 3
         case failure = 4
         case goodbye = 5
+        case checkpoint = 6
         case welcome = 16
         case sayHello = 17
         case task = 18
@@ -27,6 +28,7 @@ public enum Wire {
         case resultAck = 20
         case refused = 21
         case shutdown = 22
+        case checkpointAck = 23
         case blobHello = 32
         case get = 33
         case chunk = 34
@@ -42,9 +44,8 @@ public enum Wire {
             case .task: Limits.payloadBytes
             case .chunk: Limits.chunkBytes
             case .clientRequest, .clientReply: Limits.clientBodyBytes
-            case .beat, .failure, .goodbye, .welcome, .sayHello, .beatAck, .resultAck, .refused, .shutdown, .blobHello,
-                .get,
-                .missing:
+            case .beat, .failure, .checkpoint, .goodbye, .welcome, .sayHello, .beatAck, .resultAck, .checkpointAck,
+                .refused, .shutdown, .blobHello, .get, .missing:
                 nil
             }
         }

@@ -14,6 +14,8 @@ struct ArtifactCache: Sendable {
     private var order: [Digest] = []
     private var inputs: Set<Digest> = []
     private var outputs: [AttemptID: [Digest]] = [:]
+    /// Checkpoints that the coordinator is to fetch.
+    private var checkpoints: Set<Digest> = []
 
     init(folder: ArtifactFolder, byteCount limit: Int) throws(ArtifactError) {
         self.folder = folder
@@ -46,12 +48,25 @@ struct ArtifactCache: Sendable {
         digests.forEach { noteUse(of: $0) }
     }
 
+    mutating func pin(checkpoint digest: Digest) {
+        checkpoints.insert(digest)
+        noteUse(of: digest)
+    }
+
+    /// It goes at once: should the task come back, its resume file is here.
+    mutating func drop(checkpoint digest: Digest) throws(ArtifactError) {
+        guard checkpoints.remove(digest) != nil, !inputs.contains(digest) else { return }
+        try folder.remove(digest)
+        total -= sizes.removeValue(forKey: digest) ?? 0
+        order.removeAll { $0 == digest }
+    }
+
     mutating func unpin(outputsOf attempt: AttemptID) { outputs[attempt] = nil }
 
     /// Removes what is not needed until the folder is within its limit, if that suffices.
     mutating func evict() throws(ArtifactError) {
         guard total > limit else { return }
-        let needed = inputs.union(outputs.values.joined())
+        let needed = inputs.union(outputs.values.joined()).union(checkpoints)
         for digest in order where !needed.contains(digest) {
             if total <= limit { break }
             try folder.remove(digest)

@@ -24,6 +24,9 @@ final class BlobClient: Sendable {
         /// until `release`.
         case adopt(slot: Int, AttemptID, SlotResult)
         case release(AttemptID)
+        /// Takes what a task's resume file holds now into the folder; answered by `taken`. It stays until `dropCheckpoint`.
+        case takeCheckpoint(AttemptID, step: Int, resumeFile: String)
+        case dropCheckpoint(Digest)
         /// The inputs of all tasks the worker holds.
         case inputsInUse(Set<Digest>)
         case stop
@@ -33,6 +36,8 @@ final class BlobClient: Sendable {
         case ready(Digest)
         case unavailable(Digest, reason: String)
         case adopted(slot: Int, WorkResult)
+        /// Nil if the file is gone: the task has come to its end meanwhile.
+        case taken(AttemptID, SavedCheckpoint?)
         /// The slot's child named files that are not there.
         case unadoptable(slot: Int, reason: String)
         /// The worker's disk is full or its folder cannot be used: it must end.
@@ -178,6 +183,10 @@ private final class Loop {
             cache.unpin(outputsOf: attempt)
             forget(attempt)
             evict()
+        case .takeCheckpoint(let attempt, let step, let resumeFile):
+            takeCheckpoint(of: attempt, step, resumeFile)
+        case .dropCheckpoint(let digest):
+            do { try cache.drop(checkpoint: digest) } catch { start.events.post(.broken(reason: error.description)) }
         case .inputsInUse(let digests):
             cache.keep(inputs: digests)
             evict()
@@ -274,6 +283,31 @@ private final class Loop {
             }
         }
         start.events.post(.adopted(slot: slot, taken))
+    }
+
+    /// A second name first: the child may put another file in its place at any time, or remove it.
+    private func takeCheckpoint(of attempt: AttemptID, _ step: Int, _ resumeFile: String) {
+        let path = resumeFile + ".taken"
+        do {
+            try Folder.removeFile(path)
+            guard link(resumeFile, path) == 0 || copy(resumeFile, to: path) else {
+                return start.events.post(.taken(attempt, nil))
+            }
+            let (digest, byteCount) = try start.folder.add(movingFile: path)
+            cache.pin(checkpoint: digest)
+            start.events.post(.taken(attempt, SavedCheckpoint(step: step, digest: digest, byteCount: byteCount)))
+        } catch {
+            switch error {
+            case .tooLarge: start.events.post(.taken(attempt, nil))
+            default: start.events.post(.broken(reason: error.description))
+            }
+        }
+    }
+
+    /// For disks on which a file has one name.
+    private func copy(_ source: String, to path: String) -> Bool {
+        do { try FileManager.default.copyItem(atPath: source, toPath: path) } catch { return false }
+        return true
     }
 
     private func forget(_ attempt: AttemptID) {

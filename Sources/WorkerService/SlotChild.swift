@@ -17,7 +17,7 @@ public final class SlotChild: Sendable {
         case failed(reason: String, isFinal: Bool)
         /// No task can be done here: the disk is full, say. The worker ends with this sentence, and no task is blamed.
         case unable(reason: String)
-        /// It was asked to stop and has written its resume file.
+        /// It was asked to stop and has written its resume file, as far as there was anything to save.
         case stopped
     }
 
@@ -74,6 +74,9 @@ public final class SlotChild: Sendable {
         progressSentAt.store(now, ordering: .relaxed)
         send(.progress(step: step))
     }
+
+    /// Says that the task's resume file has been written; by the closure of `serve` only.
+    public func saved(step: Int) { send(.saved(step: step)) }
 
     private func readFrames() {
         var reader = SlotFrameReader()

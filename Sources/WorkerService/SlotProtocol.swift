@@ -5,7 +5,7 @@ import Lottery
 /// What a worker and the child process of one of its slots say to each other, on the child's standard input and output:
 /// frames of a 32-bit little-endian length and that many bytes of JSON.
 ///
-/// The child does one task at a time. Each `run` is answered by any number of `progress` and one of `finished`,
+/// The child does one task at a time. Each `run` is answered by any number of `progress` and `saved` and one of `finished`,
 /// `failed`, `unable` and `stopped`; the end of its input ends the child at once.
 public enum SlotProtocol {
     /// A longer frame is a bug on the other side.
@@ -20,6 +20,8 @@ public enum SlotProtocol {
 
     public enum FromChild: Hashable, Sendable, Codable {
         case progress(step: Int)
+        /// The resume file was written, with the training as it is after this step.
+        case saved(step: Int)
         case finished(SlotResult)
         /// `isFinal`: the task itself is at fault, so that trying again cannot help.
         case failed(reason: String, isFinal: Bool)

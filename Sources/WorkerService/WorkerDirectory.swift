@@ -68,8 +68,10 @@ struct WorkerDirectory: Sendable {
         let outputs = folder(of: task) + "/out"
         if FileManager.default.fileExists(atPath: outputs) { try FileManager.default.removeItem(atPath: outputs) }
         try FileManager.default.createDirectory(atPath: outputs, withIntermediateDirectories: true)
-        return (outputs, folder(of: task) + "/resume")
+        return (outputs, resumeFile(of: task))
     }
+
+    func resumeFile(of task: TaskKey) -> String { folder(of: task) + "/resume" }
 
     func remove(_ task: TaskKey) throws {
         let folder = folder(of: task)

@@ -26,6 +26,8 @@ struct Slot {
     var process: SlotProcess?
     /// The process was killed or has closed its output, and is to be reaped.
     var isDying = false
+    /// The child has said at which step it began.
+    var hasBegun = false
     var phase = Phase.idle
 }
 
@@ -54,6 +56,7 @@ extension WorkerLoop {
                         inputs: Dictionary(paths, uniquingKeysWith: { first, _ in first }),
                         outputDirectory: outputs, resumeFile: resumeFile)))
             slots[index].phase = .running(assignment.id)
+            slots[index].hasBegun = false
             logger.debug("slot \(index) starts task \(assignment.id.task), attempt \(assignment.id.attempt)")
         } catch let error as SlotProcessError {
             // Every task would fail here, through no fault of its own.
@@ -137,7 +140,12 @@ extension WorkerLoop {
         }
         switch message {
         case .progress(let step):
+            if !slots[index].hasBegun {
+                slots[index].hasBegun = true
+                logger.debug("slot \(index) trains task \(attempt.task) from step \(step)")
+            }
             handle(.progress(slot: index, step: step))
+        case .saved(let step): saved(step, index)
         case .finished(let result):
             guard result.summary.count <= Limits.summaryBytes, result.outputs.count <= Limits.outputsPerTask else {
                 return endProcess(
@@ -155,6 +163,17 @@ extension WorkerLoop {
             slots[index].phase = .idle
             releaseInputs(of: attempt)
             handle(.stopped(slot: index))
+        }
+    }
+
+    private func saved(_ step: Int, _ index: Int) {
+        guard case .running(let attempt) = slots[index].phase else { return }
+        do {
+            let attributes = try FileManager.default.attributesOfItem(atPath: service.directory.resumeFile(of: attempt.task))
+            handle(.saved(slot: index, step: step, byteCount: attributes[.size] as? Int ?? 0))
+        } catch {
+            logger.warning(
+                "the checkpoint that slot \(index) says it wrote cannot be looked at: \(error.localizedDescription)")
         }
     }
 

@@ -21,6 +21,7 @@ final class WorkerLoop {
 
     let service: WorkerService
     let signals: StopSignals?
+    let preemption: NoticeSignal?
     let blobs: BlobClient
     let logger: Logger
     var worker: Worker
@@ -39,10 +40,11 @@ final class WorkerLoop {
     var ending: Result<WorkerExit, WorkerServiceError>?
     var malformed = RateLimit()
 
-    init(_ service: WorkerService, signals: StopSignals?) throws(WorkerServiceError) {
+    init(_ service: WorkerService, signals: StopSignals?, preemption: NoticeSignal?) throws(WorkerServiceError) {
         let configuration = service.configuration
         self.service = service
         self.signals = signals
+        self.preemption = preemption
         logger = configuration.logger
         judge = ConnectionJudge(configuration.security)
         slots = (0..<configuration.slots).map { _ in Slot() }
@@ -70,6 +72,9 @@ final class WorkerLoop {
     func run() throws(WorkerServiceError) -> WorkerExit {
         logger.info("worker \(service.worker) starts with \(slots.count) slots for \(service.endpoint.control)")
         handle(.begin)
+        if let deadline = service.configuration.deadlineMilliseconds {
+            handle(.deadline(WorkerLoop.now.advanced(byMilliseconds: deadline)))
+        }
         do {
             while ending == nil { try turn() }
         } catch {
@@ -103,6 +108,7 @@ final class WorkerLoop {
         var poller = Poller()
         let stop = poller.watch(readable: service.stopBell.descriptor)
         let signal = signals.map { poller.watch(readable: $0.doorbell.descriptor) }
+        let notice = preemption.map { poller.watch(readable: $0.doorbell.descriptor) }
         _ = poller.watch(readable: blobs.events.doorbell.descriptor)
         if control != nil { _ = poller.watch(control!) }
         if handshakes != nil { _ = poller.watch(handshakes!) }
@@ -123,6 +129,12 @@ final class WorkerLoop {
             signals?.doorbell.silence()
             logger.info("worker \(service.worker) stops")
             handle(.stop)
+        }
+        if notice.map({ poller.isReady($0) }) ?? false {
+            preemption?.doorbell.silence()
+            let margin = service.configuration.settings.marginMilliseconds
+            logger.notice("SIGUSR1: worker \(service.worker) saves its trainings and ends within \(margin / 1_000) s")
+            handle(.deadline(WorkerLoop.now.advanced(byMilliseconds: margin)))
         }
         try judgeHandshakes()
         try receiveFromCoordinator()
@@ -179,6 +191,7 @@ final class WorkerLoop {
         case .ready(let digest): handle(.inputReady(digest))
         case .unavailable(let digest, let reason): handle(.inputFailed(digest, reason: reason))
         case .adopted(let slot, let result): finish(slot, with: result)
+        case .taken(let attempt, let checkpoint): handle(.checkpointTaken(attempt, checkpoint))
         case .unadoptable(let slot, let reason): fail(slot, reason: reason)
         case .broken(let reason): end(.failure(.directory(reason)))
         }
@@ -234,6 +247,9 @@ final class WorkerLoop {
         case .start(let slot, let assignment): start(assignment, in: slot)
         case .kill(let slot): kill(slot)
         case .stop(let slot): stop(slot)
+        case .takeCheckpoint(_, let attempt, let step):
+            blobs.post(.takeCheckpoint(attempt, step: step, resumeFile: service.directory.resumeFile(of: attempt.task)))
+        case .dropCheckpoint(let digest): blobs.post(.dropCheckpoint(digest))
         case .dropOutputs where service.configuration.answersAtOnce: break
         case .dropOutputs(let attempt, _):
             blobs.post(.release(attempt))

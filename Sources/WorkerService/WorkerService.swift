@@ -37,16 +37,20 @@ public final class WorkerService: Sendable {
     /// Blocks, and lets go of the folder at its end, so it is called once; the children of the slots die with the
     /// calling thread.
     ///
-    /// - Parameter signals: SIGINT and SIGTERM, where they are to stop the worker.
-    public func run(signals: StopSignals? = nil) throws(WorkerServiceError) -> WorkerExit {
+    /// - Parameters:
+    ///   - signals: SIGINT and SIGTERM, where they are to stop the worker.
+    ///   - preemption: SIGUSR1, where it is to tell the worker that its machine will be taken away
+    ///     `WorkerSettings.marginMilliseconds` later.
+    public func run(signals: StopSignals? = nil, preemption: NoticeSignal? = nil) throws(WorkerServiceError) -> WorkerExit {
         // Writing to a child that died is answered by an error, not by the end of this process.
         signal(SIGPIPE, SIG_IGN)
         // A slot's child takes two pipes, so the usual soft limit of 1,024 is reached before `Limits.slotsPerWorker`.
         FileLimit.raise()
-        return try WorkerLoop(self, signals: signals).run()
+        return try WorkerLoop(self, signals: signals, preemption: preemption).run()
     }
 
-    /// Stops in good order, soon: children write their resume files, finished results are delivered. From any thread.
+    /// Stops in good order, soon: children write their resume files, checkpoints and finished results are delivered. From any
+    /// thread.
     public func stop() { stopBell.ring() }
 }
 

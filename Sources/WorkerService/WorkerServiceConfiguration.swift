@@ -22,6 +22,8 @@ public struct WorkerServiceConfiguration: Sendable {
     /// For measuring coordination: every task comes to an empty result at once, without a child process.
     public var answersAtOnce = false
     public var settings = WorkerSettings()
+    /// How long after its start the machine will be taken away; nil if nobody said so.
+    public var deadlineMilliseconds: Int64?
     /// Artifacts that are kept beyond their use, so that they need not be fetched again.
     public var cacheByteCount = 4 << 30
     public var logger: Logger

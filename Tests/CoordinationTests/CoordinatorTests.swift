@@ -270,7 +270,7 @@ struct CoordinatorSessionTests {
         bench.join("a")
         bench.join("b")
         let left = bench.handle(.worker(RouteID("a"), .goodbye("a")))
-        #expect(left.ended == [.released] && left.started == [attempt(1, 2)])
+        #expect(left.ended == [.preempted] && left.started == [attempt(1, 2)])
         #expect(bench.disk.records[key(1)]?.losses == 0)
     }
 

@@ -5,13 +5,14 @@ import Testing
 private let generation = firstGeneration
 
 /// A worker with a clock.
-private struct WorkerBench {
+struct WorkerBench {
     var now = Instant(milliseconds: 0)
     var worker: Worker
 
-    init(slots: Int = 1, idleExit: Int64? = nil) {
+    init(slots: Int = 1, idleExit: Int64? = nil, _ change: (inout WorkerSettings) -> Void = { _ in }) {
         var settings = WorkerSettings()
         settings.idleExitMilliseconds = idleExit
+        change(&settings)
         worker = Worker(
             identity: Worker.Identity(
                 worker: "a", incarnation: 1, slots: slots, datasets: [], host: "host", processID: 1),
@@ -55,15 +56,15 @@ private struct WorkerBench {
 }
 
 extension Worker.Outcome {
-    fileprivate var beats: [Beat] { messages.compactMap { if case .beat(let beat) = $0 { beat } else { nil } } }
-    fileprivate var hellos: [Hello] { messages.compactMap { if case .hello(let hello) = $0 { hello } else { nil } } }
-    fileprivate var results: [AttemptID] {
+    var beats: [Beat] { messages.compactMap { if case .beat(let beat) = $0 { beat } else { nil } } }
+    var hellos: [Hello] { messages.compactMap { if case .hello(let hello) = $0 { hello } else { nil } } }
+    var results: [AttemptID] {
         messages.compactMap { if case .result(let report) = $0 { report.id } else { nil } }
     }
-    fileprivate var failures: [AttemptID] {
+    var failures: [AttemptID] {
         messages.compactMap { if case .failure(let report) = $0 { report.id } else { nil } }
     }
-    fileprivate var startedSlots: [Int] {
+    var startedSlots: [Int] {
         actions.compactMap { if case .start(let slot, _) = $0 { slot } else { nil } }
     }
 }
@@ -179,7 +180,9 @@ struct WorkerTests {
         bench.handle(.finished(slot: 0, result(1)))
         let stop = bench.handle(.stop)
         #expect(stop.actions == [.stop(slot: 1)] && stop.beats.first?.slots == 0)
-        #expect(bench.handle(.stopped(slot: 1)).actions.isEmpty)
+        let stopped = bench.handle(.stopped(slot: 1))
+        #expect(stopped.actions.isEmpty && stopped.checkpoints.map(\.endsAttempt) == [true])
+        bench.hear(.checkpointAck(bench.ack(of: stopped.checkpoints[0])))
         let ack = ResultAck(store: StoreID("store"), id: attempt(1, 1), verdict: .accepted)
         let last = bench.hear(.resultAck(ack))
         #expect(last.messages == [.goodbye("a")] && last.actions.last == .exit(.stopped))
@@ -191,7 +194,7 @@ struct WorkerTests {
         bench.join()
         bench.hear(bench.assignment(1))
         bench.handle(.stop)
-        #expect(bench.handle(.wake, after: 10_000).actions == [.kill(slot: 0), .exit(.stopped)])
+        #expect(bench.handle(.wake, after: 25_000).actions == [.kill(slot: 0), .exit(.stopped)])
     }
 
     @Test("Idle for the given time, it says goodbye; a task starts the time anew")

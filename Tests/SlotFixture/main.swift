@@ -13,7 +13,8 @@ import WorkerService
 //   wait FILE          report steps until the file is there
 //   output NAME N B    leave N bytes of value B under NAME
 //   copy INPUT NAME    leave the content of an input under NAME
-//   note FILE          append a line to a file: the process id and the step that the resume file holds
+//   saves N            from now on, write the resume file at every multiple of N steps
+//   note FILE          append a line to a file: the process id and the step that it begins at
 //   die                end by a signal, as an out-of-memory kill does
 //   die-unless FILE    the same, but only while the file is not there, which is made then
 //   hang-unless FILE   stand still for ever, but only while the file is not there, which is made then
@@ -28,7 +29,7 @@ struct Step: Error {
 /// Longer than any test; a child whose test has died must not wait for ever.
 let patienceSeconds = 60.0
 
-func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answer {
+func perform(_ task: SlotTask, of child: SlotChild, _ report: (Int) -> Bool) throws -> SlotChild.Answer {
     if task.payload.first == UInt8(ascii: "{") { return try pretend(task, report) }
     var words = String(decoding: task.payload, as: UTF8.self).split(separator: " ").map(String.init)
     var outputs: [SlotResult.Output] = []
@@ -39,14 +40,21 @@ func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answ
         outputs.append(SlotResult.Output(name: OutputName(name), path: path))
     }
     func begun() -> Int {
-        // Absent unless an earlier try was stopped.
-        (try? String(contentsOfFile: task.resumeFile, encoding: .utf8)).flatMap(Int.init) ?? 0
+        // Absent unless an earlier try came so far, here or elsewhere.
+        [task.resumeFile, task.inputs[TrainingRequest.Input.checkpoint]].compactMap { $0 }
+            .compactMap { (try? String(contentsOfFile: $0, encoding: .utf8)).flatMap(Int.init) }.max() ?? 0
+    }
+    var savedEvery = Int.max
+    func save(_ step: Int) throws {
+        try Data(String(step).utf8).write(to: URL(filePath: task.resumeFile), options: .atomic)
+        child.saved(step: step)
     }
     func advance(to step: Int, _ milliseconds: UInt32) throws {
         guard report(step) else {
-            try Data(String(step).utf8).write(to: URL(filePath: task.resumeFile), options: .atomic)
+            try save(step)
             throw Step(answer: .stopped)
         }
+        if step.isMultiple(of: savedEvery) { try save(step) }
         usleep(milliseconds * 1_000)  // Stands for the time a step of training takes; no test waits by it.
     }
     while !words.isEmpty {
@@ -63,6 +71,7 @@ func perform(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answ
                 step += 1
                 try advance(to: step, 5)
             }
+        case "saves": savedEvery = Int(take())!
         case "output":
             let name = take()
             let count = Int(take())!
@@ -133,6 +142,7 @@ func work(_ arguments: [String]) throws {
         slotCommand: [CommandLine.arguments[0]], logger: logger)
     configuration.settings = .quick
     configuration.settings.idleExitMilliseconds = Int64(patienceSeconds * 1_000)
+    configuration.settings.checkpointMilliseconds = 0
     _ = try WorkerService(configuration).run()
 }
 
@@ -153,8 +163,9 @@ if CommandLine.arguments.dropFirst().first == "worker" {
     exit(0)
 }
 
-SlotChild().serve { task, report in
-    do { return try perform(task, report) } catch let step as Step { return step.answer } catch {
+let child = SlotChild()
+child.serve { task, report in
+    do { return try perform(task, of: child, report) } catch let step as Step { return step.answer } catch {
         return .failed(reason: String(describing: error), isFinal: false)
     }
 }

@@ -56,7 +56,7 @@ struct CommitTests {
         "Ended attempts count by how they ended",
         arguments: [
             (AttemptEnd.childFailed(reason: "killed by signal 9", log: "out of memory"), 1, 0), (.stalled, 1, 0),
-            (.lost, 0, 1), (.revoked, 0, 0), (.released, 0, 0),
+            (.lost, 0, 1), (.revoked, 0, 0), (.released, 0, 0), (.preempted, 0, 0),
         ])
     func attemptEnded(end: AttemptEnd, childFailures: Int, losses: Int) throws {
         let snapshot = try snapshot(

@@ -25,6 +25,8 @@ struct FoldTests {
             try store.addSweep(Sample.sweep(name, spec: name), changes: [])
             sweeps[SweepID(name)] = SweepStanding(id: SweepID(name))
         }
+        /// The most of each that any record ever had; checkpoints in all.
+        var seen = (childFailures: 0, failedOn: 0, losses: 0, checkpoints: 0)
         /// What a coordinator may say of task `number` as it stands now.
         func next(_ number: Int) -> Change {
             let key = Sample.key(number)
@@ -40,7 +42,10 @@ struct FoldTests {
             case 2: return .sweepDrops(sweep, [key] + records.keys.filter { $0.hex.hasPrefix("b") }.sorted())
             default: break
             }
-            let ends: [AttemptEnd] = [.childFailed(reason: "trap", log: ""), .lost, .stalled, .revoked, .released]
+            let ends: [AttemptEnd] = [
+                .childFailed(reason: "trap", log: ""), .lost, .stalled, .revoked, .released,
+                .preempted,
+            ]
             switch record.state {
             case .done:
                 return .nondeterminism(key, kept: [], other: Sample.result(number).outputs, worker: Sample.worker)
@@ -48,12 +53,16 @@ struct FoldTests {
                 return draw(below: 4) == 0
                     ? .taskDone(key, attempt: nil, Sample.result(number)) : .taskRevived(key)
             case .pending:
-                switch draw(below: 8) {
+                switch draw(below: 10) {
                 case 0: return .taskRequested(Sample.work(number, priority: draw(below: 50), payload: "asked anew"))
                 case 1:
                     let name = TaskFailure.names[draw(below: TaskFailure.names.count)]
                     return .taskFailed(key, TaskFailure(name, "given up"))
                 case 2: return .taskDone(key, attempt: record.running?.attempt, Sample.result(number))
+                case 3:
+                    let digest = Sample.digest(draw(below: 99))
+                    return .checkpointKept(
+                        key, SavedCheckpoint(step: draw(below: 999), digest: digest, byteCount: 1 << 33))
                 default:
                     if let running = record.running {
                         return .attemptEnded(running.attempt, ends[draw(below: ends.count)])
@@ -66,15 +75,21 @@ struct FoldTests {
                 }
             }
         }
-        for step in 0..<600 {
-            let change = next(draw(below: 25))
+        for step in 0..<2000 {
+            let change = next(draw(below: 100))
             for key in change.tasks {
                 if records[key] == nil { order.append(key) }
                 records[key] = .applying(change, to: records[key])
             }
             if case .sweepChanged(let standing) = change { sweeps[standing.id] = standing }
             changes.append(change)
-            if draw(below: 5) == 0 || step == 599 {
+            for record in change.tasks.compactMap({ records[$0] }) {
+                seen.childFailures = max(seen.childFailures, record.childFailures)
+                seen.failedOn = max(seen.failedOn, record.failedOn.count)
+                seen.losses = max(seen.losses, record.losses)
+            }
+            if case .checkpointKept = change { seen.checkpoints += 1 }
+            if draw(below: 5) == 0 || step == 1999 {
                 try store.commit(changes)
                 changes = []
                 let snapshot = try store.snapshot()
@@ -82,9 +97,7 @@ struct FoldTests {
                 #expect(snapshot.sweeps == sweeps.values.sorted { $0.id < $1.id }, "seed \(seed), step \(step)")
             }
         }
-        #expect(records.values.contains { $0.childFailures > 1 }, "seed \(seed)")
+        #expect(seen.childFailures > 1 && seen.failedOn > 1 && seen.losses > 0 && seen.checkpoints > 1, "seed \(seed): \(seen)")
         #expect(records.values.contains { $0.sweeps.count > 1 }, "seed \(seed)")
-        #expect(records.values.contains { $0.losses > 0 }, "seed \(seed)")
-        #expect(records.values.contains { $0.failedOn.count > 1 }, "seed \(seed)")
     }
 }

@@ -70,6 +70,54 @@ struct LevelTrainerTests {
         #expect(!FileManager.default.fileExists(atPath: resume))
     }
 
+    @Test("A checkpoint that comes from elsewhere is gone on from, if it is further than the one that is here")
+    func checkpointFromElsewhere() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense { Self.recipes(&$0, "adam") }
+        let whole = try bench.train(task, keep: [0, 7])
+        let trainer = LevelTrainer(registry: bench.registry, progressSeconds: 0)
+        let request = TrainingRequest(task: task, keepSteps: [0, 7])
+        var saves: [Int] = []
+        func stopped(at step: Int, _ name: String) throws -> String {
+            let outputs = try bench.folder.folder(name)
+            let result = try trainer.run(
+                request, inputs: bench.inputs(of: task), outputDirectory: outputs, resumeFile: "\(outputs)/resume",
+                checkpointSeconds: .infinity, saved: { saves.append($0) }
+            ) { $0.step == step ? .stop : .goOn }
+            #expect(result == nil)
+            return "\(outputs)/resume"
+        }
+        let near = try stopped(at: 9, "near"), far = try stopped(at: 23, "far")
+        #expect(saves == [9, 23])
+        var damaged = try contents(far)
+        damaged[damaged.count - 3] ^= 1
+        let damagedPath = try bench.folder.folder("damaged") + "/resume"
+        try write(damaged, to: damagedPath)
+        for (local, sent, expected) in [
+            (near, far, 23), (far, near, 23), (nil, far, 23), (near, damagedPath, 9), (nil, damagedPath, 0),
+            (damagedPath, near, 9), (near, "\(bench.folder.path)/absent", 9),
+        ] {
+            let place = "\(expected)-\(local ?? "")-\(sent)".replacing("/", with: "_")
+            // Nothing of what the checkpoint's own attempt left is here.
+            let outputs = try bench.folder.folder(place)
+            if let local { try write(try contents(local), to: "\(outputs)/resume") }
+            var inputs = bench.inputs(of: task)
+            inputs[TrainingRequest.Input.checkpoint] = sent
+            var first: Int?
+            let result = try trainer.run(
+                request, inputs: inputs, outputDirectory: outputs, resumeFile: "\(outputs)/resume",
+                checkpointSeconds: .infinity
+            ) { progress in
+                first = first ?? progress.step
+                return .goOn
+            }
+            #expect(first == expected, "\(local ?? "none"), \(sent)")
+            #expect(try #require(result).outputs.map(\.name.text).sorted() == whole.outputs.keys.sorted())
+            for output in result!.outputs { #expect(try contents(output.path) == whole.outputs[output.name.text]) }
+            #expect(result!.summary == whole.summary)
+        }
+    }
+
     @Test("A resume file of another task, a damaged one, or one whose checkpoints are gone is not used")
     func foreignResumeFile() throws {
         let bench = try TrainingBench()
@@ -88,7 +136,11 @@ struct LevelTrainerTests {
             return try contents(resume)
         }
         let mine = try stoppedFile(task)
-        for bytes in [try stoppedFile(other), Array(mine.dropLast(1)), [], Array("not a checkpoint".utf8), mine] {
+        var flipped = mine
+        flipped[flipped.count - 9] ^= 4
+        for bytes in [
+            try stoppedFile(other), Array(mine.dropLast(1)), flipped, [], Array("not a checkpoint".utf8), mine,
+        ] {
             try write(bytes, to: resume)
             var first: Int?
             let result = try trainer.run(

@@ -25,6 +25,11 @@ private let workerMessages: [WorkerMessage] = [
     .failure(
         FailureReport(
             worker: worker, id: id, reason: "killed by signal 9", log: "loss 2.3\nout of memory", isFinal: false)),
+    .checkpoint(
+        CheckpointReport(
+            worker: worker, id: id, checkpoint: SavedCheckpoint(step: 12, digest: key.digest, byteCount: 1 << 30),
+            endsAttempt: false)),
+    .checkpoint(CheckpointReport(worker: worker, id: id, checkpoint: nil, endsAttempt: true)),
     .goodbye(worker),
 ]
 
@@ -37,6 +42,8 @@ private let coordinatorMessages: [CoordinatorMessage] = [
         Assignment(id: id, sequence: 8, inputs: [ResolvedInput(name: "parent", digest: key.digest)], payload: [9, 9])),
     .beatAck(BeatAck(store: store, generation: generation, revoked: [id])),
     .resultAck(ResultAck(store: store, id: id, verdict: .discarded)),
+    .checkpointAck(CheckpointAck(store: store, id: id, digest: key.digest, endsAttempt: true)),
+    .checkpointAck(CheckpointAck(store: store, id: id, digest: nil, endsAttempt: false)),
     .refused(reason: "too many workers"),
     .shutdown,
 ]

@@ -50,6 +50,11 @@ struct TensorFile {
     var path: String { file.path }
     var digest: Digest { file.digest }
 
+    /// The bytes of a tensor of `header`; they live as long as this value or a copy of it.
+    func bytes(of entry: Safetensors.Entry) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+    }
+
     /// The bytes of a tensor of the given type and shape; they live as long as this value or a copy of it.
     func bytes(_ name: String, _ type: Safetensors.ElementType, shape: [Int?]) throws(TrainingError)
         -> UnsafeRawBufferPointer
@@ -61,7 +66,7 @@ struct TensorFile {
             throw .unreadable(
                 "“\(name)” in \(path) is \(entry.type.rawValue) \(entry.shape), not \(type.rawValue) [\(wanted)]")
         }
-        return UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+        return bytes(of: entry)
     }
 
     func floats(_ name: String, shape: [Int?]) throws(TrainingError) -> [Float] {

@@ -3,21 +3,21 @@ import Lottery
 
 /// One level between its first and its last step.
 struct LevelInTraining {
-    private let task: TrainingTask
-    private let keepSteps: Set<Int>
-    private let data: ImageData
+    let task: TrainingTask
+    let keepSteps: Set<Int>
+    let data: ImageData
     private let outputDirectory: String
     private let start: LevelStart
     private let learningRate: LearningRate
-    private var order: DataOrder
+    private(set) var order: DataOrder
     private let augmented: AugmentedBatch?
-    private var step: Int
-    private var metrics = Metrics()
-    private var divergedAt: Int?
+    private(set) var step: Int
+    private(set) var metrics = Metrics()
+    private(set) var divergedAt: Int?
     /// With `test: best`: the weights of least validation loss so far and the index of their evaluation, until the test set has
     /// seen them.
     private var untested: (evaluation: Int, values: [[Float]])?
-    private var network: Network { start.network }
+    var network: Network { start.network }
 
     init(
         _ request: TrainingRequest, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget,
@@ -118,7 +118,7 @@ struct LevelInTraining {
     }
 
     /// Shows the test set to the weights that are kept for it.
-    private mutating func testBest() {
+    mutating func testBest() {
         guard let best = untested else { return }
         let present = network.parameters.indices.map(network.values)
         for (index, values) in best.values.enumerated() { network.setValues(values, of: index) }
@@ -126,6 +126,13 @@ struct LevelInTraining {
         for (index, values) in present.enumerated() { network.setValues(values, of: index) }
         metrics.tested(best.evaluation, loss: test.lossSum / Double(data.shape.testCount), correct: test.correct)
         untested = nil
+    }
+
+    /// Puts the level where a resume file left it.
+    mutating func goOn(from checkpoint: Checkpoint, _ metrics: Metrics) {
+        checkpoint.restore(network)
+        self.metrics = metrics
+        step = checkpoint.step
     }
 
     /// Writes what is left to write and says what the level came to.
@@ -177,39 +184,9 @@ struct LevelInTraining {
             Checkpoint(of: network, step: step, divergedAt: divergedAt).file(network.parameters), as: .step(asked))
     }
 
-    private func path(of output: OutputName) -> String { "\(outputDirectory)/\(output)" }
+    func path(of output: OutputName) -> String { "\(outputDirectory)/\(output)" }
 
-    private func write(_ bytes: [UInt8], as output: OutputName) throws(TrainingError) {
+    func write(_ bytes: [UInt8], as output: OutputName) throws(TrainingError) {
         do { try DurableFile.write(bytes, to: path(of: output)) } catch { throw .unwritable(error.description) }
-    }
-}
-
-// A local checkpoint, from which a training goes on bit for bit.
-extension LevelInTraining {
-    private static let format = "tombola resume 1"
-
-    mutating func save(to path: String) throws(TrainingError) {
-        // A resume file holds one set of weights.
-        testBest()
-        let tensors = Checkpoint(of: network, step: step).tensors(network.parameters) + metrics.resumeTensors
-        let bytes = Safetensors.encode(tensors, metadata: ["format": LevelInTraining.format, "task": task.key.hex])
-        do { try DurableFile.write(bytes, to: path) } catch { throw .unwritable(error.description) }
-    }
-
-    /// Goes on from the file at `path`, if it is whole, of this task, and its checkpoints of earlier steps are still there.
-    /// Anything else is no error: the training begins anew, and comes to the same.
-    mutating func resume(from path: String) {
-        guard DurableFile.facts(of: path) != nil, divergedAt == nil,
-            let file = try? TensorFile(path: path),  // Damaged: begin anew.
-            file.header.metadata["format"] == LevelInTraining.format, file.header.metadata["task"] == task.key.hex,
-            let checkpoint = try? Checkpoint(file, for: network),  // Damaged likewise.
-            let saved = try? Metrics(  // Damaged likewise.
-                resuming: file, validationCount: order.validation.count, testCount: data.shape.testCount),
-            (task.firstStep...task.lastStep).contains(checkpoint.step),
-            keepSteps.allSatisfy({ $0 > checkpoint.step || DurableFile.facts(of: self.path(of: .step($0))) != nil })
-        else { return }
-        checkpoint.restore(network)
-        metrics = saved
-        step = checkpoint.step
     }
 }

@@ -61,15 +61,16 @@ public struct LevelTrainer: Sendable {
 
     /// Trains on the calling thread, whose treatment of denormals it sets.
     /// - Parameters:
-    ///   - inputs: paths of safetensors files by the names in `TrainingRequest.Input`.
+    ///   - inputs: paths of safetensors files by the names in `TrainingRequest.Input`. Of `checkpoint` and `resumeFile`, the one
+    ///     that is further is gone on from, if it is whole and of this task.
     ///   - outputDirectory: there; each output is written under its name, whole or not at all.
-    ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end. If it is there and is of this
-    ///     task, training goes on from it.
+    ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end.
+    ///   - saved: called with the step reached when `resumeFile` has been written.
     ///   - progress: called at least every 250 ms on machines of usual speed.
     /// - Returns: nil if it was stopped.
     public func run(
         _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
-        checkpointSeconds: Double, progress: (TrainingProgress) -> ProgressAnswer
+        checkpointSeconds: Double, saved: (_ step: Int) -> Void = { _ in }, progress: (TrainingProgress) -> ProgressAnswer
     ) throws(TrainingError) -> LevelResult? {
         FloatingPointMode.flushDenormals()
         try check(request.task)
@@ -80,7 +81,7 @@ public struct LevelTrainer: Sendable {
             request, data: ImageData(path: dataset, settings: request.task.data), registry: registry, engine: engine,
             memory: memory,
             inputs: inputs, outputDirectory: outputDirectory)
-        if let resumeFile { level.resume(from: resumeFile) }
+        try level.resume(from: [resumeFile, inputs[TrainingRequest.Input.checkpoint]].compactMap { $0 })
 
         var toldAt = monotonicSeconds()
         var savedAt = toldAt
@@ -94,6 +95,7 @@ public struct LevelTrainer: Sendable {
             let answer = progress(level.progress)
             if let resumeFile, answer == .stop || now - savedAt >= checkpointSeconds {
                 try level.save(to: resumeFile)
+                saved(level.step)
                 savedAt = now
             }
             if answer == .stop { return nil }

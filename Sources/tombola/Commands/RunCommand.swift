@@ -50,7 +50,7 @@ struct RunCommand: ParsableCommand {
                     // Without a key that the environment may name for another coordinator.
                     "worker", "--connect", coordinator.endpoint, "--insecure", "--directory",
                     "\(store.directory)/workers/\(number + 1)",
-                    "--name", "local-\(number + 1)", "--slots", "1",
+                    "--name", "local-\(number + 1)", "--slots", "1", "--grace", String(LocalRun.graceSeconds),
                     "--log-level", logLevel.rawValue,
                 ]
             })

@@ -53,7 +53,7 @@ struct ServeCommand: ParsableCommand {
         configuration.blobBind = Environment.setting(blobBind, "BLOB_BIND")
         configuration.protection = try protection(
             of: [configuration.bind] + [configuration.blobBind].compactMap(\.self))
-        let hangup = try HangupSignal()
+        let hangup = try NoticeSignal(.hangup)
         let service = try CoordinatorService(configuration, signals: signals, hangup: hangup)
         Console.shared.say("coordinator at \(service.endpoint), store \(store.directory)")
         if case .drained(let left) = try service.run() {

@@ -10,13 +10,14 @@ import WorkerService
 struct SlotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "slot", shouldDisplay: false)
 
-    /// Seconds between checkpoints for the slot's own use: what a killed worker loses at most.
-    @Option var checkpointSeconds = 30.0
+    /// Seconds between checkpoints: what a killed worker loses at most.
+    @Option var saveEvery = 120.0
 
     func run() throws {
         // A signal to the whole process group or Slurm step is the worker's to act on: it asks for a checkpoint through the pipe.
         signal(SIGINT, SIG_IGN)
         signal(SIGTERM, SIG_IGN)
+        signal(SIGUSR1, SIG_IGN)
         let child = SlotChild()
         FloatingPointMode.flushDenormals()
         let trainer = LevelTrainer(registry: .standard)
@@ -27,18 +28,19 @@ struct SlotCommand: ParsableCommand {
             } catch {
                 return .failed(reason: "this build cannot read the task: \(error)", isFinal: true)
             }
-            return train(request, task, with: trainer, report: report)
+            return train(request, task, with: trainer, report: report, saved: child.saved)
         }
     }
 
     private func train(
-        _ request: TrainingRequest, _ task: SlotTask, with trainer: LevelTrainer, report: (Int) -> Bool
+        _ request: TrainingRequest, _ task: SlotTask, with trainer: LevelTrainer, report: (Int) -> Bool,
+        saved: (Int) -> Void
     ) -> SlotChild.Answer {
         let start = monotonicSeconds()
         do {
             let result = try trainer.run(
                 request, inputs: task.inputs, outputDirectory: task.outputDirectory, resumeFile: task.resumeFile,
-                checkpointSeconds: checkpointSeconds
+                checkpointSeconds: saveEvery, saved: saved
             ) { progress in
                 report(progress.step) ? .goOn : .stop
             }

@@ -14,6 +14,9 @@ enum ExplainText {
         if let explanation = report.explanation {
             facts.append(("state", state(explanation, report)))
             for sentence in reasons(explanation, report) { facts.append(("why", sentence)) }
+            if let checkpoint = explanation.checkpoint {
+                facts.append(("saved", "the next attempt goes on from step \(Format.count(checkpoint.step))"))
+            }
             if let counted = counted(explanation) { facts.append(("counted", counted)) }
         }
         if let seconds = report.seconds { facts.append(("trained", Format.duration(seconds: seconds))) }
@@ -134,7 +137,8 @@ enum ExplainText {
         case .lost: "its worker fell silent or came back without it"
         case .stalled: "its step stood still for too long"
         case .revoked: "it was not needed any more"
-        case .released: "its worker gave it back"
+        case .released: "its worker did not come back with it"
+        case .preempted: "its worker ended and gave it back"
         case .superseded: "the task came to its end by another attempt"
         case .succeeded: "its result counts"
         }

@@ -9,6 +9,8 @@ import ZeroMQ
 struct LocalRun {
     /// How long workers may take to write checkpoints and say goodbye.
     private static let goodbyeSeconds = 15.0
+    /// How long the workers themselves take at most.
+    static let graceSeconds = 10
     private static let pollMilliseconds: Int64 = 100
 
     private let coordinator: CoordinatorService

@@ -1,0 +1,93 @@
+import Lottery
+
+/// Resume files, from which a training goes on bit for bit, here or on another machine.
+///
+/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), and each
+/// checkpoint that the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s
+/// key, and `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
+extension LevelInTraining {
+    private static let format = "tombola resume 2"
+    private static let keptPrefix = "kept."
+
+    mutating func save(to path: String) throws(TrainingError) {
+        // A resume file holds one set of weights.
+        testBest()
+        var tensors = Checkpoint(of: network, step: step).tensors(network.parameters) + metrics.resumeTensors
+        for kept in keepSteps.sorted() where kept <= step {
+            let name = OutputName.step(kept)
+            let file: MappedFile
+            do { file = try MappedFile(path: self.path(of: name)) } catch { throw .unreadable(error.description) }
+            tensors.append(.init(name: LevelInTraining.keptPrefix + name.text, Array(file.bytes)))
+        }
+        var hasher = TensorHasher()
+        for tensor in tensors.sorted(by: { $0.name < $1.name }) {
+            tensor.bytes.withUnsafeBytes { hasher.update(tensor.name, tensor.type, tensor.shape, $0) }
+        }
+        let bytes = Safetensors.encode(
+            tensors,
+            metadata: [
+                "format": LevelInTraining.format, "task": task.key.hex, "digest": hasher.digest.hex,
+            ])
+        do { try DurableFile.write(bytes, to: path) } catch { throw .unwritable(error.description) }
+    }
+
+    /// Goes on from the furthest of the files at `paths` that is whole and of this task. That none is, or that one is damaged, is
+    /// no error: the training begins anew, and comes to the same.
+    mutating func resume(from paths: [String]) throws(TrainingError) {
+        guard divergedAt == nil else { return }
+        let found = paths.compactMap { resumeFile(at: $0) }
+        // The first of equals.
+        guard let furthest = found.max(by: { $0.checkpoint.step < $1.checkpoint.step }) else { return }
+        for kept in furthest.kept { try write(kept.bytes, as: kept.name) }
+        goOn(from: furthest.checkpoint, furthest.metrics)
+    }
+
+    private struct ResumeFile {
+        var checkpoint: Checkpoint
+        var metrics: Metrics
+        var kept: [(name: OutputName, bytes: [UInt8])]
+    }
+
+    private func resumeFile(at path: String) -> ResumeFile? {
+        guard DurableFile.facts(of: path) != nil,
+            let file = try? TensorFile(path: path),  // Damaged: of no use.
+            file.header.metadata["format"] == LevelInTraining.format, file.header.metadata["task"] == task.key.hex,
+            file.header.metadata["digest"] == LevelInTraining.digest(of: file).hex,
+            let checkpoint = try? Checkpoint(file, for: network),  // Damaged likewise.
+            let metrics = try? Metrics(  // Damaged likewise.
+                resuming: file, validationCount: order.validation.count, testCount: data.shape.testCount),
+            (task.firstStep...task.lastStep).contains(checkpoint.step)
+        else { return nil }
+        var kept: [(name: OutputName, bytes: [UInt8])] = []
+        for step in keepSteps.sorted() where step <= checkpoint.step {
+            let name = OutputName.step(step)
+            // It was made for a request that did not ask for this one.
+            guard let bytes = try? file.bytes(LevelInTraining.keptPrefix + name.text, .u8, shape: [nil]) else {
+                return nil
+            }
+            kept.append((name, Array(bytes)))
+        }
+        return ResumeFile(checkpoint: checkpoint, metrics: metrics, kept: kept)
+    }
+
+    private static func digest(of file: TensorFile) -> Digest {
+        var hasher = TensorHasher()
+        for entry in file.header.entries.sorted(by: { $0.name < $1.name }) {
+            hasher.update(entry.name, entry.type, entry.shape, file.bytes(of: entry))
+        }
+        return hasher.digest
+    }
+}
+
+/// SHA-256 over tensors, each behind a line with its name, type and shape.
+private struct TensorHasher {
+    private var hasher = ContentHasher()
+
+    mutating func update(_ name: String, _ type: Safetensors.ElementType, _ shape: [Int], _ bytes: UnsafeRawBufferPointer)
+    {
+        hasher.update(Array("\(name) \(type.rawValue) \(shape)\n".utf8))
+        hasher.update(bufferPointer: bytes)
+    }
+
+    var digest: Digest { hasher.finalize() }
+}

@@ -1,0 +1,108 @@
+import Coordination
+import Foundation
+import Glibc
+import Lottery
+import Store
+import Testing
+
+/// Real trainings that change machines midway, by real processes.
+@Suite(.serialized) struct PreemptionTests {
+    /// One task after the other, each of some seconds.
+    private static let spec = """
+        name: long
+        dataset: glyphs
+        data: {train: 1500, validation: 300}
+        model: {family: mlp, depth: 1, width: 12}
+        training: {iterations: 900, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 300}
+        pruning: {rate: 0.4, levels: 1}
+        grid: {rewind: [100]}
+        """
+
+    enum End: CaseIterable {
+        /// kill -9, and the disk is gone.
+        case killed
+        /// SIGUSR1, as a batch system warns.
+        case warned
+        case terminated
+        /// --drain-at.
+        case timed
+    }
+
+    @Test("A training goes on elsewhere from where its machine was lost, to the same bytes")
+    func changesMachines() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(PreemptionTests.spec, in: folder)
+            let undisturbed = try await Program.run(
+                ["run", spec, "--json", "--store", "undisturbed", "--workers", "1"], in: folder)
+            #expect(undisturbed.status == 0, "\(undisturbed.errors)")
+            let expected = try artifacts(of: folder.appending(path: "undisturbed").path())
+            for end in End.allCases {
+                try await withFolder { place in
+                    _ = try TestSweep.write(PreemptionTests.spec, in: place)
+                    try await disturb(end, in: place, leaderboard: undisturbed.output, artifacts: expected)
+                }
+            }
+        }
+    }
+
+    private func disturb(
+        _ end: End, in folder: URL, leaderboard: String, artifacts expected: [TaskKey: [TaskOutput]]
+    ) async throws {
+        let coordinator = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
+        defer { coordinator.send(SIGKILL) }
+        try await until("the coordinator says where it is") { coordinator.errors.contains("coordinator at tcp://") }
+        let address = try #require(
+            coordinator.errors.firstMatch(of: #/coordinator at (\S+),/#).map { String($0.1) })
+        let submitted = try await Program.run(["submit", "sweep.yaml", "--connect", address], in: folder)
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        func worker(_ name: String, _ more: [String] = []) throws -> Program {
+            try Program(
+                [
+                    "worker", "--connect", address, "--directory", name, "--slots", "1", "--save-every", "1",
+                    "--log-level", "debug",
+                ] + more, in: folder)
+        }
+        let store = folder.appending(path: "store").path()
+        func checkpointStep() throws -> Int? {
+            let reader = try Store.open(directory: store, mode: .reader)
+            defer { #expect(throws: Never.self) { try reader.close() } }
+            return try reader.snapshot().tasks.compactMap(\.checkpoint?.step).first
+        }
+
+        let first: Program
+        switch end {
+        case .killed:
+            first = try worker("first", ["--send-after", "0"])
+            try await until("a checkpoint was sent up") { try checkpointStep() != nil }
+            first.send(SIGKILL)
+            try await first.end()
+            try FileManager.default.removeItem(at: folder.appending(path: "first"))
+        case .warned, .terminated:
+            first = try worker("first")
+            try await until("it trains") { first.errors.contains("from step 0") }
+            first.send(end == .warned ? SIGUSR1 : SIGTERM)
+            #expect(try await first.end() == 0, "\(first.errors)")
+        case .timed:
+            first = try worker("first", ["--drain-at", "+8s", "--margin", "5"])
+            #expect(try await first.end() == 0, "\(first.errors)")
+        }
+        let step = try #require(try checkpointStep())
+        let second = try worker("second")
+        defer { second.send(SIGKILL) }
+        let watched = try await Program.run(["watch", "--connect", address], in: folder)
+        #expect(watched.status == 0, "\(watched.errors)")
+        #expect(second.errors.contains("from step \(step)\n"), "\(step): \(second.errors)")
+        let board = try await Program.run(["leaderboard", "--connect", address, "--json"], in: folder)
+        #expect(board.output == leaderboard, "\(end)")
+        #expect(try artifacts(of: store) == expected, "\(end)")
+    }
+
+    /// The outputs of each task.
+    private func artifacts(of store: String) throws -> [TaskKey: [TaskOutput]] {
+        let reader = try Store.open(directory: store, mode: .reader)
+        defer { #expect(throws: Never.self) { try reader.close() } }
+        var outputs: [TaskKey: [TaskOutput]] = [:]
+        for task in try reader.snapshot().tasks { outputs[task.work.key] = try reader.outputs(of: task.work.key) }
+        return outputs
+    }
+}
