@@ -31,13 +31,20 @@ final class Cluster {
     private(set) var workers: [Program] = []
     private(set) var address: String
 
-    private static let timings = ["--beat", "0.2", "--session", "1.5", "--adoption", "3"]
+    static let timings = ["--beat", "0.2", "--session", "1.5", "--adoption", "3"]
+    private let timings: [String]
+    private let workerOptions: [String]
 
-    init(in folder: URL, store: String, workers count: Int, serving options: [String] = []) async throws {
+    init(
+        in folder: URL, store: String, workers count: Int, serving options: [String] = [], working: [String] = [],
+        timings: [String] = Cluster.timings
+    ) async throws {
         self.folder = folder
         self.store = store
+        self.timings = timings
+        workerOptions = working
         coordinator = try Program(
-            ["serve", "--store", store, "--bind", "tcp://127.0.0.1:*"] + Cluster.timings + options, in: folder)
+            ["serve", "--store", store, "--bind", "tcp://127.0.0.1:*"] + timings + options, in: folder)
         address = try await Cluster.address(of: coordinator)
         for number in 0..<count { workers.append(try worker(number)) }
     }
@@ -52,7 +59,8 @@ final class Cluster {
 
     private func worker(_ number: Int) throws -> Program {
         try Program(
-            ["worker", "--connect", address, "--directory", "\(store)-worker-\(number)", "--slots", "1"], in: folder)
+            ["worker", "--connect", address, "--directory", "\(store)-worker-\(number)", "--slots", "1"]
+                + workerOptions, in: folder)
     }
 
     func submit(_ spec: String) async throws {
@@ -67,12 +75,14 @@ final class Cluster {
         workers[number] = try worker(number)
     }
 
-    /// Ends the coordinator by `signal` and starts another at its address.
-    func replaceCoordinator(by signal: Int32) async throws {
+    /// Ends the coordinator by `signal` and starts another at its address, after a while.
+    func replaceCoordinator(by signal: Int32, after downtime: Duration = .zero) async throws {
         coordinator.send(signal)
         try await coordinator.end()
+        // That nobody is there for so long is what is tried.
+        if downtime > .zero { try await Task.sleep(for: downtime) }
         coordinator = try Program(
-            ["serve", "--store", store, "--bind", address, "--blob-bind", "tcp://127.0.0.1:*"] + Cluster.timings,
+            ["serve", "--store", store, "--bind", address, "--blob-bind", "tcp://127.0.0.1:*"] + timings,
             in: folder)
         address = try await Cluster.address(of: coordinator)
     }
