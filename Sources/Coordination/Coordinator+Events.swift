@@ -17,8 +17,9 @@ extension Coordinator {
         case sweepPlanned(SweepID, [TaskKey])
         case sweepOrdered(SweepID, SweepOrder)
         case taskOrdered(TaskKey, TaskOrder)
-        /// Gives out nothing more, so that all that runs comes to its end.
-        case drain
+        /// Gives out nothing more, so that all that runs comes to its end; with `isAtOnce`, by having workers save what they
+        /// train, hand it back and end.
+        case drain(isAtOnce: Bool)
         /// The blob is durable here.
         case blobStored(Digest, kind: BlobPull.Kind = .artifact)
         /// The worker sent other bytes, or nothing for long. (A worker that cannot be reached is no reason: its session

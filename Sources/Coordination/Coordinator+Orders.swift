@@ -28,6 +28,16 @@ extension Coordinator {
         }
     }
 
+    /// A worker that the message does not reach is told again with its next beat, until its beats say that it takes no more.
+    mutating func onDrain(isAtOnce: Bool, _ outcome: inout Outcome) {
+        isDraining = true
+        guard isAtOnce, !drainsWorkers else { return }
+        drainsWorkers = true
+        for session in sessions.values.sorted(by: { $0.worker < $1.worker }) {
+            if let route = session.route { send(.drain, to: route, &outcome) }
+        }
+    }
+
     /// Cancels those of `keys` that are neither done nor given up, and what waits for them.
     /// - Parameter keys: parents first.
     mutating func cancel(_ keys: [TaskKey], _ reason: String, _ outcome: inout Outcome) {

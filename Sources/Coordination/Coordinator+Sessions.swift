@@ -176,6 +176,7 @@ extension Coordinator {
             return running.id != id || running.worker != worker
         }
         send(.beatAck(BeatAck(store: store, generation: generation, revoked: revoked)), to: route, &outcome)
+        if drainsWorkers, beat.slots > 0 { send(.drain, to: route, &outcome) }
         rankFree(worker)
     }
 

@@ -54,6 +54,8 @@ public struct Coordinator: Sendable {
     var isStopping = false
     /// Nothing more is given out.
     public internal(set) var isDraining = false
+    /// And workers are told to hand back what they train.
+    var drainsWorkers = false
     /// Duplicates that were found to differ, so that a resent one is not reported twice.
     var disputed: Set<AttemptID> = []
     /// What restoring decided; it goes out with the first outcome.
@@ -95,7 +97,7 @@ public struct Coordinator: Sendable {
         case .sweepPlanned(let sweep, let keys): onSweepPlanned(sweep, keys, &outcome)
         case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
         case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
-        case .drain: isDraining = true
+        case .drain(let isAtOnce): onDrain(isAtOnce: isAtOnce, &outcome)
         case .blobStored(let digest, .artifact): onBlobStored(digest, &outcome)
         case .blobStored(let digest, .checkpoint): keepUpload(of: digest, &outcome)
         case .blobUnavailable(let digest, let worker, .artifact): onBlobUnavailable(digest, worker, &outcome)

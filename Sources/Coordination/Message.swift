@@ -30,6 +30,8 @@ public enum CoordinatorMessage: Hashable, Sendable {
     case checkpointAck(CheckpointAck)
     /// The worker cannot be used, and why: it must end with that sentence.
     case refused(reason: String)
+    /// The coordinator is to end: save what is trained, send it up, hand it back, and end.
+    case drain
     /// The coordinator has no more work and its workers are to end (`tombola run`).
     case shutdown
 }

@@ -36,7 +36,9 @@ extension Worker {
         }
         holding += waiting.values.map { RunningAttempt(id: $0.assignment.id, step: 0) }
         // What is given back is held until the coordinator knows.
-        holding += uploads.filter(\.value.endsAttempt).map { RunningAttempt(id: $0.key, step: $0.value.kept?.step ?? 0) }
+        holding += uploads.filter(\.value.endsAttempt).map {
+            RunningAttempt(id: $0.key, step: $0.value.kept?.step ?? 0)
+        }
         return holding
     }
 
@@ -52,6 +54,7 @@ extension Worker {
         case .resultAck(let ack): onResultAck(ack, &outcome)
         case .checkpointAck(let ack): onCheckpointAck(ack, &outcome)
         case .refused(let reason): exit(.refused(reason), &outcome)
+        case .drain: drain(until: latest.advanced(byMilliseconds: settings.graceMilliseconds), &outcome)
         case .shutdown: exit(.shutdown, &outcome)
         }
     }

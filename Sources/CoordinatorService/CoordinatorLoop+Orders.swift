@@ -62,7 +62,7 @@ extension CoordinatorLoop {
     }
 
     func drain(_ request: StopRequest, _ asker: Asker) {
-        apply(.drain)
+        apply(.drain(isAtOnce: request.isAtOnce))
         drainEndsWorkers = drainEndsWorkers || request.endsWorkers
         let counts = coordinator.counts
         let running = counts.running + counts.delivering

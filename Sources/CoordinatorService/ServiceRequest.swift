@@ -110,10 +110,18 @@ public struct OrderReply: Hashable, Sendable, Codable {
 public struct StopRequest: Hashable, Sendable, Codable {
     /// Whether workers are told to end, too.
     public var endsWorkers: Bool
+    /// Whether workers save what they train, hand it back and end, so that nothing runs for long.
+    public var isAtOnce: Bool
 
-    public init(endsWorkers: Bool) { self.endsWorkers = endsWorkers }
+    public init(endsWorkers: Bool, isAtOnce: Bool = false) {
+        self.endsWorkers = endsWorkers
+        self.isAtOnce = isAtOnce
+    }
 
-    private enum CodingKeys: String, CodingKey { case endsWorkers = "ends_workers" }
+    private enum CodingKeys: String, CodingKey {
+        case endsWorkers = "ends_workers"
+        case isAtOnce = "is_at_once"
+    }
 }
 
 public struct StopReply: Hashable, Sendable, Codable {

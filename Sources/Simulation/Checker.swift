@@ -26,6 +26,8 @@ struct Checker: Sendable {
     private(set) var counts = Counts()
     /// What people and plans have said, as it is in the store.
     private var standing = Standing()
+    /// The coordinator was told to give out nothing more, and is the same process still.
+    private var isDraining = false
     /// Whether nothing can excuse that a task goes out of turn.
     var watchesTurns = false
     /// Open attempts whose results have come: their slots are free.
@@ -57,7 +59,8 @@ struct Checker: Sendable {
                 if end.isChildFailure { counts.childFailures += 1 }
             case .checkpointKept(let key, let checkpoint):
                 try demand(!done.contains(key), "task \(key) is done and has a checkpoint")
-                try demand(store.checkpoints[checkpoint.digest] != nil, "a checkpoint of task \(key) is not in the store")
+                try demand(
+                    store.checkpoints[checkpoint.digest] != nil, "a checkpoint of task \(key) is not in the store")
                 if let before = checkpointSteps.updateValue(checkpoint.step, forKey: key) {
                     try demand(
                         checkpoint.step > before, "task \(key) goes back from step \(before) to \(checkpoint.step)")
@@ -110,6 +113,7 @@ struct Checker: Sendable {
         if let name = standing.failures[key] {
             throw Violation(description: "task \(key) is \(name) and is given out")
         }
+        try demand(!isDraining, "task \(key) is given out, and nothing more was to be")
         try demand(!standing.isHeld(key), "task \(key) is given out, and every sweep that wants it is paused")
         guard watchesTurns else { return }
         let running = Set(open.values).subtracting(delivering).map(\.task)
@@ -124,6 +128,8 @@ struct Checker: Sendable {
                 "task \(key) goes out where \(turn.running) run, before \(other), where \(due.running) do")
         }
     }
+
+    mutating func drained() { isDraining = true }
 
     mutating func resultCame(_ id: AttemptID) {
         guard open[id.task] == id, delivering.insert(id).inserted else { return }
@@ -166,13 +172,14 @@ struct Checker: Sendable {
             try demand(
                 !ack.endsAttempt || open[ack.id.task] != ack.id,
                 "attempt \(ack.id.attempt) of \(ack.id.task) is said to have ended, and has not")
-        case .welcome, .sayHello, .beatAck, .refused, .shutdown: break
+        case .welcome, .sayHello, .beatAck, .refused, .drain, .shutdown: break
         }
     }
 
     /// Nothing acknowledged is lost, and nothing in the store changes that no change has told of.
     mutating func restarted(on store: SimulatedStore) throws(Violation) {
         delivering = []
+        isDraining = false
         for key in acknowledged.sorted() {
             try demand(done.contains(key), "task \(key) was acknowledged and never done")
         }

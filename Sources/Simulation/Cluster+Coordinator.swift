@@ -136,6 +136,7 @@ extension Cluster {
                 apply(order.event, &batch)
                 try flush(&batch)
                 coordinator.orders.removeFirst()
+                if case .stop = order { checker.drained() }
             }
             if bug != .neverWakes, let wakeUpAt = coordinator.wakeUpAt, wakeUpAt <= instant { apply(.wake, &batch) }
             try flush(&batch)
@@ -146,6 +147,7 @@ extension Cluster {
             }
         }
         coordinator.value!.checkInvariants()
+        if isDrained { return killCoordinator() }
         try checker.counted(coordinator.value!.status.counts, in: store)
         let downloads = coordinator.pulls.values.compactMap(\.download.wakeUpAt)
         let wakeUpAt = bug == .neverWakes ? nil : coordinator.wakeUpAt
@@ -154,6 +156,12 @@ extension Cluster {
             scheduleCoordinator(at: max(now + 1, coordinator.clock!.time(of: wakeUpAt, from: now)))
         }
         if !coordinator.blobEvents.isEmpty { callCoordinator() }
+    }
+
+    /// Whether it was told to end, and nothing runs any more.
+    private var isDrained: Bool {
+        let counts = coordinator.value!.counts
+        return coordinator.value!.isDraining && counts.running + counts.delivering == 0
     }
 
     private var instant: Instant { coordinator.clock!.instant(at: now) }

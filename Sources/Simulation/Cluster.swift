@@ -288,6 +288,7 @@ struct Cluster {
         case .jump(let index?, let milliseconds):
             workers[index].clock?.jump(milliseconds: milliseconds)
             call(index)
+        case .stopCoordinator(let isAtOnce): tell(.stop(isAtOnce: isAtOnce))
         case .pauseSweep(let number): tell(.sweep(sweep(number).id, .pause))
         case .resumeSweep(let number): tell(.sweep(sweep(number).id, .resume))
         case .cancelSweep(let number): tell(.sweep(sweep(number).id, .cancel))

@@ -46,6 +46,8 @@ struct Faults: Sendable {
         /// A clock jumps ahead.
         case jump(worker: Int?, milliseconds: Int64)
         case crashOnTasks(Int, milliseconds: Int64)
+        /// The coordinator is told to end once nothing runs.
+        case stopCoordinator(isAtOnce: Bool)
         // What people order; the number chooses a sweep or a task.
         case pauseSweep(Int)
         case resumeSweep(Int)
@@ -80,7 +82,7 @@ struct Faults: Sendable {
         let worker = random.below(workers)
         let milliseconds = random.element(of: [500, 5_000, 20_000, 60_000, 200_000]) + random.below(Int64(1_000))
         let number = random.below(1_000)
-        switch random.below(23) {
+        switch random.below(24) {
         case 0: return .killCoordinator
         case 1: return .restoreBackup
         case 2: return .backUp
@@ -103,6 +105,7 @@ struct Faults: Sendable {
         case 19: return random.chance(0.5) ? .retryTask(number) : .prioritise(number, random.below(5) - 2)
         case 20: return .drain(worker, notice: milliseconds)
         case 21: return .preempt(worker, notice: min(milliseconds, 30_000))
+        case 22: return .stopCoordinator(isAtOnce: random.chance(0.5))
         default: return .crashOnTasks(worker, milliseconds: milliseconds)
         }
     }

@@ -35,6 +35,9 @@ public enum Scenario: String, CaseIterable, Sendable {
     /// Workers are told to end, say because their time on the machine is over: each sends up what it has trained, and no step
     /// is trained again.
     case drainedWorker = "drained-worker"
+    /// The coordinator is told to stop, at once or when nothing runs: it gives out nothing more, workers hand back what they
+    /// train, and when it is started again no step is trained again.
+    case drainedCoordinator = "drained-coordinator"
     /// Machines are gone amid a training, with their disks: others go on from the checkpoint that was sent last.
     case preemptedMidLevel = "preempted-mid-level"
 
@@ -45,7 +48,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             .fairShare:
             true
         case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox,
-            .cancelledSweep, .retriedTasks, .drainedWorker, .preemptedMidLevel:
+            .cancelledSweep, .retriedTasks, .drainedWorker, .drainedCoordinator, .preemptedMidLevel:
             false
         }
     }
@@ -59,7 +62,7 @@ public enum Scenario: String, CaseIterable, Sendable {
     var trainingScale: Int {
         switch self {
         case .preemptedMidLevel: 5
-        case .drainedWorker: 2
+        case .drainedWorker, .drainedCoordinator: 2
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
             .cancelledSweep, .retriedTasks, .fairShare:
@@ -71,7 +74,7 @@ public enum Scenario: String, CaseIterable, Sendable {
     /// - Parameter slotsLost: so many trainings at most were lost with their machine.
     func stepsTrainedAtMost(undisturbed: Int, slotsLost: Int) -> Int? {
         switch self {
-        case .drainedWorker: undisturbed
+        case .drainedWorker, .drainedCoordinator: undisturbed
         case .preemptedMidLevel:
             // A checkpoint goes up once ten seconds are at stake, which is looked at with each save; then it takes a moment.
             undisturbed + slotsLost * (10 + SimulatedTraining.savedEvery + 2)
@@ -123,6 +126,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             plan(12) { [.retrySweep($0.below(2))] }
             plan(12) { [.retryTask($0.below(1_000))] }
         case .fairShare: plan(12) { [.prioritise($0.below(2), $0.below(3))] }
+        case .drainedCoordinator: plan(3) { [.stopCoordinator(isAtOnce: $0.chance(0.7))] }
         case .drainedWorker: plan(6) { [.drain($0.below(workers), notice: 30_000 + $0.below(Int64(30_000)))] }
         case .preemptedMidLevel: plan(6) { [.replaceMachine($0.below(workers))] }
         case .failedCommit: plan(3) { [.fillDisk(milliseconds: 5_000 + $0.below(Int64(60_000)))] }

@@ -31,11 +31,14 @@ extension [SimulatedSweep] {
 enum SimulatedOrder: Sendable {
     case sweep(SweepID, SweepOrder)
     case task(TaskKey, TaskOrder)
+    /// The coordinator ends once nothing runs.
+    case stop(isAtOnce: Bool)
 
     var event: Coordinator.Event {
         switch self {
         case .sweep(let id, let order): .sweepOrdered(id, order)
         case .task(let key, let order): .taskOrdered(key, order)
+        case .stop(let isAtOnce): .drain(isAtOnce: isAtOnce)
         }
     }
 }

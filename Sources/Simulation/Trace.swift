@@ -46,6 +46,7 @@ struct Trace: Sendable {
         case .resultAck(let ack): "RESULT_ACK \(ack.verdict.rawValue), \(text(of: ack.id))"
         case .checkpointAck(let ack): "CHECKPOINT_ACK\(ack.endsAttempt ? ", given back" : ""), \(text(of: ack.id))"
         case .refused(let reason): "REFUSED: \(reason)"
+        case .drain: "DRAIN"
         case .shutdown: "SHUTDOWN"
         }
     }

@@ -46,7 +46,7 @@ extension Wire {
         case .missing: message = .missing(try reader.digest())
         case .refused: throw .refused(reason: reason(in: frames))
         case .hello, .beat, .result, .failure, .checkpoint, .goodbye, .welcome, .sayHello, .task, .beatAck, .resultAck,
-            .checkpointAck, .shutdown, .clientRequest, .clientReply:
+            .checkpointAck, .drain, .shutdown, .clientRequest, .clientReply:
             throw .malformed("\(envelope.kind) does not belong on the blob socket")
         }
         try reader.finish()

@@ -12,6 +12,7 @@ extension Wire {
         case .resultAck(let ack): encode(ack)
         case .checkpointAck(let ack): frames(.checkpointAck, json(ack))
         case .refused(let reason): encodeRefusal(reason: reason)
+        case .drain: frames(.drain)
         case .shutdown: frames(.shutdown)
         }
     }
@@ -35,6 +36,9 @@ extension Wire {
         case .resultAck: return .resultAck(try resultAck(envelope.header))
         case .checkpointAck: return .checkpointAck(try checkpointAck(envelope.header))
         case .refused: return .refused(reason: reason(in: frames))
+        case .drain:
+            try ByteReader(envelope.header).finish()
+            return .drain
         case .shutdown:
             try ByteReader(envelope.header).finish()
             return .shutdown

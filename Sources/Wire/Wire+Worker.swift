@@ -45,7 +45,8 @@ extension Wire {
             let worker = try fromJSON(WorkerID.self, envelope.header)
             try check(worker)
             return .goodbye(worker)
-        case .welcome, .sayHello, .task, .beatAck, .resultAck, .checkpointAck, .refused, .shutdown, .blobHello, .get,
+        case .welcome, .sayHello, .task, .beatAck, .resultAck, .checkpointAck, .refused, .drain, .shutdown, .blobHello,
+            .get,
             .chunk, .missing, .clientRequest, .clientReply:
             throw .malformed("\(envelope.kind) is nothing a worker says")
         }

@@ -29,6 +29,7 @@ public enum Wire {
         case refused = 21
         case shutdown = 22
         case checkpointAck = 23
+        case drain = 24
         case blobHello = 32
         case get = 33
         case chunk = 34
@@ -45,7 +46,7 @@ public enum Wire {
             case .chunk: Limits.chunkBytes
             case .clientRequest, .clientReply: Limits.clientBodyBytes
             case .beat, .failure, .checkpoint, .goodbye, .welcome, .sayHello, .beatAck, .resultAck, .checkpointAck,
-                .refused, .shutdown, .blobHello, .get, .missing:
+                .refused, .drain, .shutdown, .blobHello, .get, .missing:
                 nil
             }
         }

@@ -47,8 +47,8 @@ struct RemoteCoordinator {
         return try ask(.order, body: request, Self.longMilliseconds)
     }
 
-    func stop(endsWorkers: Bool) throws -> StopReply {
-        try ask(.stop, body: StopRequest(endsWorkers: endsWorkers), Self.shortMilliseconds)
+    func stop(_ request: StopRequest) throws -> StopReply {
+        try ask(.stop, body: request, Self.shortMilliseconds)
     }
 
     func ticket(_ id: String) throws -> TicketRecord {

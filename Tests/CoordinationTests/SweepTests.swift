@@ -243,12 +243,29 @@ struct SweepTests {
         var bench = Bench()
         bench.add([work(0), work(1)], sweep: a)
         bench.join("w")
-        bench.handle(.drain)
+        bench.handle(.drain(isAtOnce: false))
         #expect(bench.join("other").started.isEmpty)
         #expect(bench.finish(attempt(0, 1), from: "w").started.isEmpty)
         #expect(bench.status.isDraining && bench.status.counts.left == 1 && bench.status.counts.done == 1)
         bench.restart()
         #expect(bench.join("w").started.count == 1, "the next start goes on")
+    }
+
+    @Test(
+        "A coordinator that is to end at once tells its workers, with each beat until they take no more, and newcomers")
+    func drainAtOnce() {
+        var bench = Bench()
+        bench.add([work(0), work(1)], sweep: a)
+        bench.join("w")
+        func isTold(_ outcome: Coordinator.Outcome) -> Bool { outcome.messages.contains { $0.message == .drain } }
+        #expect(isTold(bench.handle(.drain(isAtOnce: true))))
+        let held = [RunningAttempt(id: attempt(0, 1), step: 1)]
+        #expect(isTold(bench.beat("w", holding: held, lastSequence: 1)))
+        #expect(!isTold(bench.beat("w", holding: held, lastSequence: 1, slots: 0)))
+        bench.join("other")
+        #expect(isTold(bench.beat("other")))
+        let gone = bench.handle(.worker(RouteID("w"), .goodbye("w")))
+        #expect(gone.ended.map(\.name) == [.preempted] && bench.status.counts.running == 0)
     }
 
     @Test("Of a task that waits, it is said for what, and what goes before it")
@@ -275,7 +292,7 @@ struct SweepTests {
         bench.failure(attempt(0, 1), from: "w")
         let failed = try explain(0)
         #expect(failed.failedOn == ["w"] && failed.readiness?.freshWorkers == 0)
-        bench.handle(.drain)
+        bench.handle(.drain(isAtOnce: false))
         #expect(try explain(3).readiness?.isDraining == true)
         #expect(bench.coordinator.explanation(of: key(99)) == nil)
     }

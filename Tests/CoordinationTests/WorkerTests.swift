@@ -208,6 +208,19 @@ struct WorkerTests {
         #expect(bench.handle(.wake, after: 1).actions == [.exit(.idle)])
     }
 
+    @Test("Told to drain it stops its children once, says that it takes no more, and ends when all is handed back")
+    func drainMessage() {
+        var bench = WorkerBench()
+        bench.join()
+        bench.hear(bench.assignment(1))
+        let told = bench.hear(.drain)
+        #expect(told.actions == [.stop(slot: 0)])
+        #expect(told.beats.map(\.slots) == [0])
+        #expect(bench.hear(.drain).actions.isEmpty)
+        #expect(bench.hear(bench.assignment(2)).startedSlots.isEmpty)
+        #expect(bench.handle(.wake, after: 25_000).actions.last == .exit(.stopped), "it ends in any case")
+    }
+
     @Test("Refused and shutdown end it, children first")
     func ended() {
         var bench = WorkerBench()

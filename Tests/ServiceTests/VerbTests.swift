@@ -215,6 +215,37 @@ struct VerbTests {
         #expect(try worker.waitForExit() == .shutdown)
     }
 
+    @Test("Stopped at once, workers save what they train and hand it back; the next start goes on from there")
+    func stopAtOnce() throws {
+        func begin() throws {
+            let coordinator = try bench.startCoordinator()
+            let person = try Person(coordinator)
+            let worker = try bench.startWorker(at: coordinator.endpoint)
+            try coordinator.add([
+                work("long", "note \(bench.path("log")) wait \(bench.path("go")) output final 1 1", cost: 9),
+                work("next", "output final 1 1"),
+            ])
+            #expect(try eventually { try person.status().workers.first?.running.first?.step ?? 0 > 3 })
+            let reply = try person.ask(.stop, StopRequest(endsWorkers: false, isAtOnce: true), as: StopReply.self)
+            #expect(reply.running == 1 && reply.left == 1)
+            #expect(try coordinator.run() == .drained(tasksLeft: 2))
+            #expect(try worker.waitForExit() == .stopped)
+            let attempts = try coordinator.store.attempts(of: key("long"))
+            #expect(attempts.map { $0.ending?.failure } == [.preempted])
+        }
+        try begin()
+        bench.touch("go")
+        var second: CoordinatorService?
+        #expect(eventually { (try? second = bench.startCoordinator()) != nil })
+        let coordinator = try #require(second)
+        // Another worker, in another folder: what was saved came up.
+        _ = try bench.startWorker("b", at: coordinator.endpoint)
+        #expect(try eventually { try coordinator.store.counts().done == 2 })
+        let begun = bench.lines("log").compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+        #expect(begun.count == 2 && begun[0] == 0 && begun[1] > 3, "\(begun)")
+        try stop(coordinator)
+    }
+
     @Test("While a coordinator works on a store, the store says where this machine reaches it")
     func endpointFile() throws {
         let coordinator = try bench.startCoordinator {

@@ -111,7 +111,7 @@ import Testing
                 return status.output.contains(#/"done" : [1-9]/#)
             }
             #expect(try await change("pause", "tiny").hasPrefix("tiny is paused"))
-            #expect(try await change("stop").contains("stay for the next start"))
+            #expect(try await change("stop", "--now").contains("stay for the next start"))
             #expect(try await run.end() == 1)
             #expect(run.errors.contains("stopped by `tombola stop`"), "\(run.errors)")
             #expect(try await change("resume", "tiny") == "tiny goes on\n")

@@ -45,7 +45,7 @@ private let coordinatorMessages: [CoordinatorMessage] = [
     .checkpointAck(CheckpointAck(store: store, id: id, digest: key.digest, endsAttempt: true)),
     .checkpointAck(CheckpointAck(store: store, id: id, digest: nil, endsAttempt: false)),
     .refused(reason: "too many workers"),
-    .shutdown,
+    .drain, .shutdown,
 ]
 
 private let blobMessages: [BlobMessage] = [

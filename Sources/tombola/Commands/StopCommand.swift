@@ -6,16 +6,20 @@ struct StopCommand: ParsableCommand {
         commandName: "stop", abstract: "Have a coordinator give out nothing more, and end once nothing runs.",
         discussion: """
             `tombola run` ends with it. What is left stays in the store for the next start. Workers of `tombola serve` wait for \
-            that unless --workers is given; one that is stopped itself saves what it trains and hands it back.
+            that unless --workers is given. With --now nobody waits for trainings to end: workers save what they train, hand it \
+            back and end, and it goes on from there.
             """)
 
     @Flag(help: "Have the workers end, too.")
     var workers = false
 
+    @Flag(help: "Have workers save what they train, hand it back and end.")
+    var now = false
+
     @OptionGroup var options: ChangeOptions
 
     func run() throws {
-        let reply = try options.tell { try $0.stop(endsWorkers: workers) }
+        let reply = try options.tell { try $0.stop(StopRequest(endsWorkers: workers, isAtOnce: now)) }
         if options.output.json { return try Output.json(reply) }
         let left =
             reply.left > 0
@@ -23,7 +27,7 @@ struct StopCommand: ParsableCommand {
             : "nothing else is left to do"
         Output.line(
             reply.running > 0
-                ? "ends once \(OrderText.tasks(reply.running)) \(reply.running == 1 ? "has" : "have") ended; \(left)"
+                ? "ends once \(OrderText.tasks(reply.running)) \(reply.running == 1 ? "has" : "have") \(now ? "been saved" : "ended"); \(left)"
                 : "ends now; \(left)")
     }
 }
