@@ -51,6 +51,15 @@ public struct ArtifactFolder: Sendable {
         return Int(status.st_size)
     }
 
+    /// Seconds since the artifact came.
+    /// - Throws: `missing`.
+    public func age(of digest: Digest) throws(ArtifactError) -> Int {
+        var status = stat()
+        guard stat(path(of: digest), &status) == 0 else { throw absence(of: digest, errno) }
+        // A link or a rename changes this time, and the content's own time may be older.
+        return time(nil) - status.st_ctim.tv_sec
+    }
+
     /// Every artifact there is, sorted.
     public func digests() throws(ArtifactError) -> [Digest] {
         var digests: [Digest] = []

@@ -76,6 +76,15 @@ extension Coordinator {
         }
     }
 
+    /// What results that are being delivered consist of: their blobs are stored before they are done.
+    public var digestsInDelivery: Set<Digest> {
+        var digests: Set<Digest> = []
+        for reference in claims.values.flatMap(\.self) {
+            for claim in tasks[reference.task]?.claims ?? [] { digests.formUnion(claim.result.outputs.map(\.digest)) }
+        }
+        return digests
+    }
+
     /// Two results of one task that differ are a bug or broken hardware, and are said loudly.
     mutating func compare(_ result: WorkResult, id: AttemptID, worker: WorkerID, _ outcome: inout Outcome) {
         guard case .done(let kept, _, _) = tasks[id.task]!.settled, !result.agrees(with: kept),

@@ -76,11 +76,12 @@ extension CoordinatorLoop {
         case .stop: drain(try decode(StopRequest.self, request), asker)
         case .ticket: ask(.ticket(try decode(TicketRequest.self, request), asker), for: asker)
         case .blob: ask(.blob(try decode(BlobRequest.self, request), asker), for: asker)
+        case .compact: beginCompaction(asker)
         }
     }
 
     /// Gives the desk a job whose answer `asker` waits for.
-    private func ask(_ job: Desk.Job, for asker: Asker) {
+    func ask(_ job: Desk.Job, for asker: Asker) {
         if case .client = asker { submissions.clientsWaiting += 1 }
         desk.post(job)
     }
@@ -117,6 +118,7 @@ extension CoordinatorLoop {
         case .ordered(let target, let request, let asker): try carryOut(request, of: target, for: asker)
         case .ticket(let record, let asker): reply(record, to: asker)
         case .blob(let bytes, let asker): reply(bytes: bytes, to: asker)
+        case .surveyed(let unnamed, let asker): try compact(unnamed, for: asker)
         case .refusedOrder(let sentence, let asker): refuse(asker, status: 2, sentence)
         case .noSuchSweep(let name, let known, let asker):
             let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"

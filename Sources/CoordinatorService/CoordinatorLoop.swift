@@ -41,6 +41,8 @@ final class CoordinatorLoop {
     var batch = Coordinator.Outcome()
     var wakeUpAt: Instant?
     var ending: Result<CoordinatorExit, CoordinatorServiceError>?
+    /// What changes have named since a survey for a compaction began; nil without one.
+    var committedSinceSurvey: Set<Digest>?
     /// Whether workers are to end when a drain is over.
     var drainEndsWorkers = false
     /// When a stop ends, whoever is still here.

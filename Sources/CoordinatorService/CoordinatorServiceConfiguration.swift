@@ -16,6 +16,8 @@ public struct CoordinatorServiceConfiguration: Sendable {
     public var settings = CoordinatorSettings()
     /// Tasks that one sweep may have.
     public var tasksPerSubmission = Plan.tasksAtMost
+    /// How old an artifact must be before it counts as one that no record will name: a result's blobs come before its record.
+    public var unnamedSeconds = 3_600
     /// What this build can train.
     public var vocabulary: Vocabulary
     public var data: DataAccess

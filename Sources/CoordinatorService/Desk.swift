@@ -24,6 +24,8 @@ final class Desk: Sendable {
         case order(OrderRequest, Asker)
         case ticket(TicketRequest, Asker)
         case blob(BlobRequest, Asker)
+        /// Finds artifacts that no record names.
+        case survey(Asker)
         /// Ranks one sweep for the status.
         case rank(sweep: String)
         case stop
@@ -40,6 +42,7 @@ final class Desk: Sendable {
         case ordered(OrderTarget, OrderRequest, Asker)
         case ticket(TicketRecord, Asker)
         case blob([UInt8], Asker)
+        case surveyed(unnamed: [Digest], Asker)
         /// What was asked for is not there, or cannot be done with it; the sentence says which.
         case refusedOrder(String, Asker)
         /// With how many of its levels have diverged.
@@ -55,7 +58,7 @@ final class Desk: Sendable {
             case .planned(let submission): submission.asker
             case .refused(_, let asker), .leaderboards(_, let asker), .noSuchSweep(_, _, let asker),
                 .failed(_, let asker), .explained(_, let asker), .ordered(_, _, let asker), .ticket(_, let asker),
-                .blob(_, let asker), .refusedOrder(_, let asker):
+                .blob(_, let asker), .surveyed(_, let asker), .refusedOrder(_, let asker):
                 asker
             case .restored, .ranked, .unranked, .unplannable: nil
             }
@@ -147,6 +150,7 @@ final class DeskLoop {
                         .ticket(try TicketRecord(request.ticket, in: store, plans: plans, specs: try specs()), asker)
                     }
                 case .blob(let request, let asker): answer(asker) { .blob(try bytes(request), asker) }
+                case .survey(let asker): answer(asker) { .surveyed(unnamed: try unnamedArtifacts(), asker) }
                 case .rank(let sweep): rank(sweep)
                 case .stop: return
                 }

@@ -21,6 +21,27 @@ public enum ServiceVerb: String, Sendable, CaseIterable {
     case ticket
     /// `BlobRequest` → bytes as they are: the blob's size as a little-endian `u64`, then what was asked for.
     case blob
+    /// Nothing → `CompactReply`.
+    case compact
+}
+
+/// What a coordinator removed from its store.
+public struct CompactReply: Hashable, Sendable, Codable {
+    /// Artifacts that no record names.
+    public var removed: Int
+    public var removedBytes: Int
+    /// Whether the database was written anew; that waits until nothing runs, since nothing can be committed meanwhile.
+    public var rewroteDatabase: Bool
+    public var databaseBytesBefore: Int
+    public var databaseBytes: Int
+
+    private enum CodingKeys: String, CodingKey {
+        case removed
+        case removedBytes = "removed_bytes"
+        case rewroteDatabase = "rewrote_database"
+        case databaseBytesBefore = "database_bytes_before"
+        case databaseBytes = "database_bytes"
+    }
 }
 
 public struct SubmitRequest: Hashable, Sendable, Codable {

@@ -47,6 +47,11 @@ struct RemoteCoordinator {
         return try ask(.order, body: request, Self.longMilliseconds)
     }
 
+    func compact() throws -> CompactReply {
+        try requireAnswer()
+        return try ask(.compact, Self.longMilliseconds)
+    }
+
     func stop(_ request: StopRequest) throws -> StopReply {
         try ask(.stop, body: request, Self.shortMilliseconds)
     }
