@@ -58,11 +58,22 @@ extension ArtifactFolder {
 
     /// Bytes that may still be written to the folder's disk by this user.
     public func freeByteCount() throws(ArtifactError) -> Int {
+        let status = try diskStatus()
+        return Int(clamping: status.f_bavail.multipliedReportingOverflow(by: status.f_frsize).partialValue)
+    }
+
+    /// Bytes of the folder's disk, taken and free.
+    public func diskByteCount() throws(ArtifactError) -> Int {
+        let status = try diskStatus()
+        return Int(clamping: status.f_blocks.multipliedReportingOverflow(by: status.f_frsize).partialValue)
+    }
+
+    private func diskStatus() throws(ArtifactError) -> statvfs {
         var status = statvfs()
         guard statvfs(directory, &status) == 0 else {
             throw ArtifactError(errno: errno, operation: "look at", path: directory)
         }
-        return Int(clamping: status.f_bavail.multipliedReportingOverflow(by: status.f_frsize).partialValue)
+        return status
     }
 
     /// Gives the file `temporary`, whose content is synchronised and has `digest`, its name, over any file of that

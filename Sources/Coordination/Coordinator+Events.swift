@@ -20,6 +20,8 @@ extension Coordinator {
         /// Gives out nothing more, so that all that runs comes to its end; with `isAtOnce`, by having workers save what they
         /// train, hand it back and end.
         case drain(isAtOnce: Bool)
+        /// The store's disk has become short of room, or has room again.
+        case roomChanged(isShort: Bool)
         /// The blob is durable here.
         case blobStored(Digest, kind: BlobPull.Kind = .artifact)
         /// The worker sent other bytes, or nothing for long. (A worker that cannot be reached is no reason: its session

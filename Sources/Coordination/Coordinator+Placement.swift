@@ -12,7 +12,7 @@ import OrderedCollections
 /// saved.
 extension Coordinator {
     mutating func place(_ outcome: inout Outcome) {
-        guard !isStopping, !isDraining else { return }
+        guard !isStopping, !isDraining, !isShortOfRoom else { return }
         endRestsIfNoneWorks()
         // Few: a worker that fails them rests, so that at most a few at a time wait for another one.
         var waiting: [TaskKey] = []

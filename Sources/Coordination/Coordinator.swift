@@ -56,6 +56,8 @@ public struct Coordinator: Sendable {
     public internal(set) var isDraining = false
     /// And workers are told to hand back what they train.
     var drainsWorkers = false
+    /// Nothing more is given out until the store's disk has room for results.
+    public internal(set) var isShortOfRoom = false
     /// Duplicates that were found to differ, so that a resent one is not reported twice.
     var disputed: Set<AttemptID> = []
     /// What restoring decided; it goes out with the first outcome.
@@ -98,6 +100,7 @@ public struct Coordinator: Sendable {
         case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
         case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
         case .drain(let isAtOnce): onDrain(isAtOnce: isAtOnce, &outcome)
+        case .roomChanged(let isShort): isShortOfRoom = isShort
         case .blobStored(let digest, .artifact): onBlobStored(digest, &outcome)
         case .blobStored(let digest, .checkpoint): keepUpload(of: digest, &outcome)
         case .blobUnavailable(let digest, let worker, .artifact): onBlobUnavailable(digest, worker, &outcome)

@@ -12,6 +12,8 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
     public var sweeps: [SweepLine]
     /// Nothing more is given out.
     public var isDraining: Bool
+    /// Nothing more is given out until the store's disk has room.
+    public var isShortOfRoom: Bool
 
     public struct SweepLine: Hashable, Sendable, Codable {
         public var standing: SweepStanding

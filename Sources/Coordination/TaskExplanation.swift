@@ -56,6 +56,8 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
         public var isPaused: Bool
         /// The coordinator gives out nothing more.
         public var isDraining: Bool
+        /// Nor does it until the store's disk has room.
+        public var isShortOfRoom: Bool
         /// Ready tasks of sweeps of a higher priority.
         public var aheadByPriority: Int
         /// Ready tasks of sweeps of the same priority on which longer chains wait, or as long ones that were there first.
@@ -107,7 +109,8 @@ extension Coordinator {
         }
         let workers = sessions.values.filter { $0.isReachable && resting[$0.worker] == nil }
         return TaskExplanation.Readiness(
-            isPaused: isHeld(task.group), isDraining: isDraining || isStopping, aheadByPriority: ahead.byPriority,
+            isPaused: isHeld(task.group), isDraining: isDraining || isStopping,
+            isShortOfRoom: isShortOfRoom, aheadByPriority: ahead.byPriority,
             aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
             quarantinedWorkers: resting.count,
             freshWorkers: workers.count { !task.avoided.contains($0.worker) })

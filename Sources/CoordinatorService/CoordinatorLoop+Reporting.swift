@@ -138,7 +138,8 @@ extension CoordinatorLoop {
             store: store.id, sweeps: sweeps, tasks: status.counts, workers: workers, stepsTotal: total, stepsDone: done,
             stepsPerSecond: rate,
             secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
-            incidents: status.incidents, isDraining: status.isDraining)
+            incidents: status.incidents, isDraining: status.isDraining,
+            isShortOfRoom: status.isShortOfRoom)
     }
 
     private func describe(_ line: CoordinatorStatus.RunningLine) -> ServiceStatus.RunningTask {

@@ -37,6 +37,7 @@ final class CoordinatorLoop {
     var coordinator: Coordinator
     var control: Socket?
     private var door: Door
+    private var room: Room
     /// What this turn has decided and not done yet.
     var batch = Coordinator.Outcome()
     var wakeUpAt: Instant?
@@ -76,6 +77,10 @@ final class CoordinatorLoop {
         let socket = try CoordinatorLoop.listen(at: address, gate, context)
         endpoint = socket.endpoint
         door = Door(endpoint, at: CoordinatorLoop.now)
+        room = Room(minimum: configuration.minimumFreeBytes, at: CoordinatorLoop.now) { [artifacts = store.artifacts] in
+            // A disk that cannot be asked will say so when it is written to.
+            try? (artifacts.freeByteCount(), artifacts.diskByteCount())
+        }
         let blobs = blobAddress ?? address.blob(besideBound: BindAddress.port(ofBound: socket.endpoint))
         do {
             self.blobs = try BlobServer(
@@ -184,12 +189,13 @@ final class CoordinatorLoop {
         try flush()
         report()
         tendDoor()
+        tendRoom()
         endIfDone()
         try flush()
     }
 
     private var nextDeadline: Instant {
-        [wakeUpAt, stopDeadline, reporting.nextAt].compactMap { $0 }.reduce(door.nextLook, min)
+        [wakeUpAt, stopDeadline, reporting.nextAt].compactMap { $0 }.reduce(min(door.nextLook, room.nextLook), min)
     }
 
     private func tendDoor() {
@@ -201,6 +207,22 @@ final class CoordinatorLoop {
                 raise its limit (ulimit -n), or see who connects
                 """)
         case .opened: logger.notice("the coordinator listens again")
+        case nil: break
+        }
+    }
+
+    private func tendRoom() {
+        switch room.tend(at: CoordinatorLoop.now) {
+        case .short(let free, let wanted):
+            logger.error(
+                """
+                the disk of the store \(store.directory) has only \(ByteText(free)) left: nothing more is given out until there \
+                are \(ByteText(wanted)); free some, or set --min-free lower
+                """)
+            apply(.roomChanged(isShort: true))
+        case .enough:
+            logger.notice("the disk of the store \(store.directory) has room again: tasks are given out")
+            apply(.roomChanged(isShort: false))
         case nil: break
         }
     }

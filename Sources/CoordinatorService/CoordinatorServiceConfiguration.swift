@@ -14,6 +14,8 @@ public struct CoordinatorServiceConfiguration: Sendable {
     public var blobBind: String?
     public var protection = Protection.loopback
     public var settings = CoordinatorSettings()
+    /// Bytes of the store's disk below which nothing more is given out; nil: a GiB, or a twentieth of a smaller disk.
+    public var minimumFreeBytes: Int?
     /// Tasks that one sweep may have.
     public var tasksPerSubmission = Plan.tasksAtMost
     /// How old an artifact must be before it counts as one that no record will name: a result's blobs come before its record.

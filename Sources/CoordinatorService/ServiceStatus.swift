@@ -22,6 +22,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var incidents: CoordinatorStatus.Incidents
     /// Nothing more is given out: it ends once nothing runs.
     public var isDraining: Bool
+    /// Nothing more is given out until the store's disk has room.
+    public var isShortOfRoom: Bool
 
     /// Whether every task is done or failed.
     public var isSettled: Bool { tasks.isSettled }
@@ -119,6 +121,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         case stepsPerSecond = "steps_per_second"
         case secondsRemaining = "seconds_remaining"
         case isDraining = "is_draining"
+        case isShortOfRoom = "is_short_of_room"
     }
 }
 

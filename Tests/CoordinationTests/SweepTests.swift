@@ -268,6 +268,19 @@ struct SweepTests {
         #expect(gone.ended.map(\.name) == [.preempted] && bench.status.counts.running == 0)
     }
 
+    @Test("While the store's disk is short of room nothing is given out; what runs is taken, and then it goes on")
+    func shortOfRoom() {
+        var bench = Bench()
+        bench.add([work(0), work(1)], sweep: a)
+        bench.join("w")
+        bench.handle(.roomChanged(isShort: true))
+        #expect(bench.finish(attempt(0, 1), from: "w").started.isEmpty)
+        #expect(bench.status.isShortOfRoom && bench.status.counts.done == 1)
+        #expect(bench.coordinator.explanation(of: key(1))?.readiness?.isShortOfRoom == true)
+        #expect(bench.join("other").started.isEmpty)
+        #expect(bench.handle(.roomChanged(isShort: false)).started.count == 1)
+    }
+
     @Test("Of a task that waits, it is said for what, and what goes before it")
     func explanations() throws {
         var bench = Bench()

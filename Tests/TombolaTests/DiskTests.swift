@@ -49,7 +49,8 @@ struct DiskTests {
             for kilobytes in [12_000, 40_000, 55_600, 56_500, 204_800] {
                 try disk.resize(kilobytes: kilobytes)
                 let before = try? Attempts(store: folder.appending(path: "disk/store"))  // the first try may leave none
-                let result = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
+                let result = try await Program.run(
+                    ["run", spec, "--json", "--store", "disk/store", "--min-free", "0"], in: folder)
                 if kilobytes < 204_800, result.status != 0 {
                     ends += 1
                     #expect(result.status == 1, "\(result.errors)")
@@ -63,6 +64,24 @@ struct DiskTests {
                 #expect(before.triedAgain(by: after).isEmpty)
             }
             #expect(ends > 0, "the disk was never full")
+        }
+    }
+
+    @Test("A disk that is short of room pauses the sweep with a sentence, until there is more")
+    func short() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
+            defer { disk.remove() }
+            let program = try Program(
+                ["run", spec, "--json", "--store", "disk/store", "--min-free", "300MB"], in: folder)
+            defer { if program.isRunning { program.send(SIGKILL) } }
+            try await until("it says that it pauses") { program.errors.contains("nothing more is given out") }
+            let status = try await Program.run(["status", "--store", "disk/store"], in: folder)
+            #expect(status.output.contains("0 done"), "\(status.output)\(status.errors)")
+            try disk.resize(kilobytes: 819_200)
+            #expect(try await program.end() == 0, "\(program.errors)")
+            #expect(program.errors.contains("has room again"), "\(program.errors)")
         }
     }
 

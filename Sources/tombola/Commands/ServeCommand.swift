@@ -33,6 +33,7 @@ struct ServeCommand: ParsableCommand {
     @OptionGroup var keyFolder: KeyFolderOption
     @OptionGroup var data: DataOption
     @OptionGroup var timing: TimingOptions
+    @OptionGroup var room: RoomOption
     @OptionGroup var log: LogOptions
 
     private var store: StoreOption { keyFolder.store }
@@ -50,6 +51,7 @@ struct ServeCommand: ParsableCommand {
             logger: Logger(label: "coordinator"))
         configuration.bind = Environment.setting(bind, "BIND") ?? ServeCommand.defaultAddress
         try timing.apply(to: &configuration.settings)
+        configuration.minimumFreeBytes = try room.bytes()
         configuration.blobBind = Environment.setting(blobBind, "BLOB_BIND")
         configuration.protection = try protection(
             of: [configuration.bind] + [configuration.blobBind].compactMap(\.self))

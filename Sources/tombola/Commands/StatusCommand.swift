@@ -37,6 +37,9 @@ enum StatusText {
         lines.append(("steps", "\(Format.count(status.stepsDone)) of \(Format.count(status.stepsTotal))"))
         if let rate = status.stepsPerSecond { lines.append(("rate", "\(Format.count(Int(rate.rounded()))) steps/s")) }
         if status.isDraining { lines.append(("stops", "nothing more is given out; it ends once nothing runs")) }
+        if status.isShortOfRoom {
+            lines.append(("pauses", "the store's disk is short of room; nothing more is given out until it has some"))
+        }
         if let left = status.secondsRemaining { lines.append(("left", Format.duration(seconds: left))) }
         Output.facts(lines)
 

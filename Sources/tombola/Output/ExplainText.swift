@@ -74,6 +74,7 @@ enum ExplainText {
     ) -> [String] {
         var reasons: [String] = []
         if readiness.isDraining { reasons.append("the coordinator stops and gives out nothing more") }
+        if readiness.isShortOfRoom { reasons.append("the store's disk is short of room") }
         if readiness.isPaused {
             let paused = explanation.sweeps.filter { $0.isPaused && !$0.isCancelled }.map(\.id.text)
             let names = paused.joined(separator: " and ")

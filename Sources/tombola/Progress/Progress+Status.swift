@@ -12,7 +12,7 @@ extension Progress {
             stepsDone: sweeps.reduce(0) { $0 + $1.stepsDone }, workers: status.workers.count,
             slots: status.workers.reduce(0) { $0 + $1.slots }, stepsPerSecond: status.stepsPerSecond,
             secondsLeft: status.secondsRemaining, best: sweeps.compactMap(\.best).first.flatMap(LeaderboardText.best))
-        isPaused = !sweeps.isEmpty && sweeps.allSatisfy(\.isPaused)
+        isPaused = status.isShortOfRoom || !sweeps.isEmpty && sweeps.allSatisfy(\.isPaused)
         isStopping = status.isDraining
     }
 }
