@@ -1,7 +1,7 @@
 import Foundation
 
 /// When a machine will be taken away, as `--drain-at` says it.
-enum Deadline: Equatable {
+package enum Deadline: Equatable {
     /// `+8h`, `+90m`, `+3600s`, `+3600`.
     case after(seconds: Int)
     /// Seconds since 1970, as in `$SLURM_JOB_END_TIME`.
@@ -14,7 +14,7 @@ enum Deadline: Equatable {
     /// A batch system's longest jobs take months.
     private static let limitSeconds = 10 * 366 * 86_400
 
-    init(_ text: String) throws(Failure) {
+    package init(_ text: String) throws(Failure) {
         guard let deadline = Deadline.parse(text) else {
             throw Failure(
                 .usage,
@@ -26,7 +26,7 @@ enum Deadline: Equatable {
 
     /// Seconds from `now` until then.
     /// - Throws: if that was before `now`, or is years away.
-    func seconds(after now: Date, calendar: Calendar = .current) throws(Failure) -> Double {
+    package func seconds(after now: Date, calendar: Calendar = .current) throws(Failure) -> Double {
         let seconds: Double
         switch self {
         case .after(let duration): seconds = Double(duration)

@@ -10,24 +10,24 @@ import WorkerService
 import ZeroMQ
 
 /// What the process says with its exit status.
-struct ExitStatus: Equatable {
-    var code: Int32
+package struct ExitStatus: Equatable, Sendable {
+    package var code: Int32
 
-    static let ok = ExitStatus(code: 0)
+    package static let ok = ExitStatus(code: 0)
     /// Disk, network, another process: try again, or mend the machine.
-    static let infrastructure = ExitStatus(code: 1)
+    package static let infrastructure = ExitStatus(code: 1)
     /// The command line or the spec: mend it.
-    static let usage = ExitStatus(code: 2)
+    package static let usage = ExitStatus(code: 2)
     /// The sweep ended, and some of its tasks failed.
-    static let tasksFailed = ExitStatus(code: 3)
+    package static let tasksFailed = ExitStatus(code: 3)
     /// Ended by Ctrl-C or SIGTERM before it was done: 128 + the signal, as shells have it.
     static func interrupted(by signal: Int32?) -> ExitStatus { ExitStatus(code: 128 + (signal ?? SIGINT)) }
 }
 
 /// Why a command ended early: the one sentence for people, and the exit status.
-struct Failure: Error {
-    var status: ExitStatus
-    var message: String
+package struct Failure: Error {
+    package var status: ExitStatus
+    package var message: String
 
     init(_ status: ExitStatus, _ message: String) {
         self.status = status

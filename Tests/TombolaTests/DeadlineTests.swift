@@ -1,7 +1,6 @@
 import Foundation
 import Testing
-
-@testable import tombola
+import tombola
 
 @Suite("When a machine will be taken away") struct DeadlineTests {
     private let now = Date(timeIntervalSince1970: 1_764_165_600)  // 2025-11-26T14:00:00Z

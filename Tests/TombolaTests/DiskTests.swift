@@ -74,11 +74,15 @@ struct DiskTests {
             let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
             defer { disk.remove() }
             let program = try Program(
-                ["run", spec, "--json", "--store", "disk/store", "--min-free", "300MB"], in: folder)
+                ["run", spec, "--json", "--store", "disk/store", "--min-free", "300MB", "--workers", "2"], in: folder)
             defer { if program.isRunning { program.send(SIGKILL) } }
             try await until("it says that it pauses") { program.errors.contains("nothing more is given out") }
-            let status = try await Program.run(["status", "--store", "disk/store"], in: folder)
-            #expect(status.output.contains("0 done"), "\(status.output)\(status.errors)")
+            let store = folder.appending(path: "disk/store")
+            try await until("the sweep is there, and its workers are") {
+                let attempts = try? Attempts(store: store)  // no store yet
+                return attempts?.counts.count == 16 && program.errors.contains("2 workers")
+            }
+            #expect(try Attempts(store: store).counts.values.allSatisfy { $0 == 0 })
             try disk.resize(kilobytes: 819_200)
             #expect(try await program.end() == 0, "\(program.errors)")
             #expect(program.errors.contains("has room again"), "\(program.errors)")
