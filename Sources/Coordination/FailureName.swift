@@ -36,5 +36,11 @@ public struct TaskFailure: Hashable, Sendable, Codable {
     static let inheritance = "waits for "
 
     /// Whether it failed only because a task that it waits for had.
-    public var isInherited: Bool { reason.hasPrefix(TaskFailure.inheritance) }
+    public var isInherited: Bool {
+        guard reason.hasPrefix(TaskFailure.inheritance) else { return false }
+        // A child may report anything, but hardly this.
+        let rest = reason.dropFirst(TaskFailure.inheritance.count)
+        let digits = rest.prefix { $0.isHexDigit }
+        return !digits.isEmpty && rest.dropFirst(digits.count).hasPrefix(", which ")
+    }
 }

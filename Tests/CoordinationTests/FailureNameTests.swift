@@ -52,6 +52,14 @@ struct FailureNameTests {
         #expect(failure(bench, 2) == TaskFailure(.failed, "it broke"))
     }
 
+    @Test("An error that only reads like another task's is the task's own")
+    func misleadingWords() {
+        for reason in ["waits for a GPU, which is lost", "waits for ", "waits for abc", "it waits for abc, which failed"] {
+            #expect(!TaskFailure(.failed, reason).isInherited, "\(reason)")
+        }
+        #expect(TaskFailure(.lost, "waits for \(key(1)), which is lost: was lost 10 times").isInherited)
+    }
+
     @Test("A task that is lost with its worker too often is called lost")
     func lostTask() {
         var settings = CoordinatorSettings()

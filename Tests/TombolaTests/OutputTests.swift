@@ -89,9 +89,9 @@ import tombola
     func standingStill() {
         var progress = ProgressTests.progress
         progress.isPaused = true
-        #expect(ProgressText.line(progress).contains("; paused; what runs goes on; 2 workers"))
+        #expect(ProgressText.line(progress).contains("; paused, until `tombola resume`; what runs goes on; 2 workers"))
         progress.levels.running = 0
-        #expect(ProgressText.line(progress).contains("; paused; 2 workers"))
+        #expect(ProgressText.line(progress).contains("; paused, until `tombola resume`; 2 workers"))
         progress.isStopping = true
         #expect(ProgressText.line(progress).contains("; stops; 2 workers"))
     }

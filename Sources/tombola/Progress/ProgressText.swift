@@ -41,7 +41,7 @@ package enum ProgressText {
             parts.append("finished")
         } else if progress.isStopping || progress.isPaused {
             let rest = progress.levels.running > 0 ? "; what runs goes on" : ""
-            parts.append((progress.isStopping ? "stops" : "paused") + rest)
+            parts.append((progress.isStopping ? "stops" : "paused, until `tombola resume`") + rest)
         } else {
             if let pace = progress.stepsPerSecond { parts.append("\(Format.count(Int(pace.rounded()))) steps/s") }
             if let left = progress.secondsLeft { parts.append("\(Format.duration(seconds: left)) left") }
