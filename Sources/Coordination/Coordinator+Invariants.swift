@@ -29,6 +29,8 @@ extension Coordinator {
             case .failed(.cancelled): seen.cancelled += 1
             case .failed(let name): preconditionFailure("a task is \(name): \(task)")
             }
+            precondition(groups[task.group].name.needs == task.work.needs, "task \(key) is in the wrong group: \(task)")
+            precondition(!holdings.isNear(key) || task.phase == .ready, "\(task) is near its inputs and not ready")
             precondition(key == task.work.key, "task \(key) is filed wrongly: \(task)")
             precondition(
                 groups[task.group].ready.rank(of: key) == (task.phase == .ready ? ReadyRank(of: task) : nil),
@@ -68,7 +70,7 @@ extension Coordinator {
         var running: [SweepID: Int] = [:]
         var loose = 0
         for task in tasks.values where task.phase == .running {
-            if task.group == 0 { loose += 1 }
+            if groups[task.group].sweeps.isEmpty { loose += 1 }
             for id in groups[task.group].sweeps { running[id, default: 0] += 1 }
         }
         precondition(loose == looseRunning, "\(loose) tasks of no sweep run, counted \(looseRunning)")
@@ -77,7 +79,7 @@ extension Coordinator {
             precondition(sweep.running == running[id] ?? 0, "\(running[id] ?? 0) tasks run for \(sweep)")
         }
         for (index, group) in groups.enumerated() {
-            precondition(groupIndices[group.sweeps] == index, "a group filed wrongly: \(group.sweeps)")
+            precondition(groupIndices[group.name] == index, "a group filed wrongly: \(group.name)")
             precondition(group.sweeps.allSatisfy { sweeps[$0] != nil }, "a group of unknown sweeps: \(group.sweeps)")
         }
     }

@@ -4,25 +4,36 @@ import OrderedCollections
 /// Which task goes to which worker.
 ///
 /// Of the sweep whose turn it is (`Coordinator+Sweeps.swift`) the ready task of the highest priority goes first, to a worker
-/// with a free slot: to the one that held it last and may have its resume file; else to one that finished a parent and so has an input already; else to the one with the
-/// most free slots (of equals the lowest id). A worker on which the task's child failed gets it again only if there is no
-/// other: a task waits rather than fail three times on the one machine that is always free because everything fails
-/// there. Data sets are not considered: each worker pulls one once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait
-/// behind a long training while another worker stands idle, and a training takes far longer than the round trip that is
-/// saved.
+/// with a free slot that can compute it and has the memory left: to the one that held it last and may have its resume file;
+/// else to one that has the most of the artifacts which it reads; else to the one with the most free slots (of equals the
+/// lowest id). Where that worker has the inputs of another task of the same group and priority, it gets that one instead, and
+/// the first goes next: so levels follow their parents, though slots become free one at a time, and no slot waits for it. A
+/// worker on which the task's child failed gets it again only if there is no other: a task waits rather than fail three times
+/// on the one machine that is always free because everything fails there. Data sets are not considered: each worker pulls one
+/// once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait behind a long training while another
+/// worker stands idle, and a training takes far longer than the round trip that is saved.
 extension Coordinator {
+    private enum Choice {
+        case worker(WorkerID)
+        /// It had better wait for a worker that is busy or rests.
+        case waits
+        /// No free slot will do for any task that needs as much.
+        case nobody
+    }
+
     mutating func place(_ outcome: inout Outcome) {
         guard !isStopping, !isDraining, !isShortOfRoom else { return }
         endRestsIfNoneWorks()
         // Few: a worker that fails them rests, so that at most a few at a time wait for another one.
         var waiting: [TaskKey] = []
-        var reachable: Int?
-        while !free.isEmpty, let key = nextReady() {
-            if let worker = chooseWorker(for: tasks[key]!, &reachable) {
-                giveOut(key, to: worker, &outcome)
-            } else {
+        var blocked: Set<Int> = []
+        while !free.isEmpty, let key = nextReady(except: blocked) {
+            switch chooseWorker(for: tasks[key]!) {
+            case .worker(let worker): giveOut(taskToGo(to: worker, insteadOf: key), to: worker, &outcome)
+            case .waits:
                 groups[tasks[key]!.group].ready.remove(key)
                 waiting.append(key)
+            case .nobody: blocked.insert(tasks[key]!.group)
             }
         }
         for key in waiting {
@@ -30,24 +41,47 @@ extension Coordinator {
         }
     }
 
-    /// Nil if it had better wait for a worker that is busy or rests.
-    /// - Parameter reachable: how many workers there are to wait for; counted once a turn, if at all.
-    private mutating func chooseWorker(for task: Task, _ reachable: inout Int?) -> WorkerID? {
-        func isUsable(_ worker: WorkerID) -> Bool { free.rank(of: worker) != nil && !task.avoided.contains(worker) }
-        if let holder = task.lastHolder, isUsable(holder) { return holder }
-        for parent in task.parents {
-            if case .done(_, _, let finisher?) = tasks[parent]?.settled, isUsable(finisher) { return finisher }
+    /// Whether the worker could have it if it had nothing else.
+    func canTake(_ session: Session, _ needs: Work.Needs) -> Bool {
+        needs.memoryBytes <= session.memoryBytes ?? .max
+            && (session.numerics.isEmpty || needs.numerics.map(session.numerics.contains) ?? true)
+    }
+
+    /// Whether it fits beside what the worker has.
+    private func fits(_ worker: WorkerID, _ needs: Work.Needs) -> Bool {
+        guard let session = sessions[worker], canTake(session, needs) else { return false }
+        guard needs.memoryBytes > 0, let memory = session.memoryBytes else { return true }
+        return session.assigned.reduce(needs.memoryBytes) { $0 + tasks[$1]!.work.needs.memoryBytes } <= memory
+    }
+
+    private mutating func chooseWorker(for task: Task) -> Choice {
+        let needs = task.work.needs
+        func isUsable(_ worker: WorkerID) -> Bool {
+            free.rank(of: worker) != nil && !task.avoided.contains(worker) && fits(worker, needs)
         }
-        // Set the avoided ones aside for a moment to see who else is free. They are few: a task fails after a few
-        // failures.
-        let aside = task.avoided.filter { free.rank(of: $0) != nil }
-        for worker in aside { free.remove(worker) }
-        let other = free.first()
-        for worker in aside { rankFree(worker) }
-        if let other { return other }
-        if reachable == nil { reachable = sessions.values.count(where: \.isReachable) }
+        if let holder = task.lastHolder, isUsable(holder) { return .worker(holder) }
+        if let holder = holdings.holders(of: inputsFromParents(of: task.work)).first(where: isUsable) {
+            return .worker(holder)
+        }
+        if let first = free.first(), isUsable(first) { return .worker(first) }
+        let fitting = free.elements.filter { fits($0.key, needs) }
+        guard let best = fitting.max(by: { $0.value < $1.value }) else { return .nobody }
+        let fresh = fitting.filter { !task.avoided.contains($0.key) }
+        if let other = fresh.max(by: { $0.value < $1.value }) { return .worker(other.key) }
         // All that are free have failed it.
-        return task.avoided.count { sessions[$0]?.isReachable == true } < reachable! ? nil : free.first()
+        let able = sessions.values.filter { $0.isReachable && canTake($0, needs) }
+        return able.allSatisfy { task.avoided.contains($0.worker) } ? .worker(best.key) : .waits
+    }
+
+    /// A task of the same group and priority whose inputs the worker has, if `key` is not such a one itself.
+    private mutating func taskToGo(to worker: WorkerID, insteadOf key: TaskKey) -> TaskKey {
+        let task = tasks[key]!
+        guard task.lastHolder == nil, !holdings.isNear(key, worker),
+            let other = holdings.first(near: worker, of: task.group), groups[task.group].ready.rank(of: other) != nil,
+            tasks[other]!.work.priority == task.work.priority, tasks[other]!.lastHolder == nil,
+            !tasks[other]!.avoided.contains(worker)
+        else { return key }
+        return other
     }
 
     private mutating func giveOut(_ key: TaskKey, to worker: WorkerID, _ outcome: inout Outcome) {
@@ -77,6 +111,7 @@ extension Coordinator {
             endAttempt(key, .released, &outcome)
             return settle(key, &outcome)
         }
+        holdings.note(inputsFromParents(of: task.work), of: running.worker)
         if let checkpoint = checkpointToHandOut(of: key) {
             inputs.append(ResolvedInput(name: WorkInput.checkpoint, digest: checkpoint.digest))
         }

@@ -12,7 +12,7 @@ extension Coordinator {
             incidents.resultsDiscarded += 1
             return acknowledge(report.id, .discarded, to: route, &outcome)
         }
-        if case .done(_, let winner, _) = task.settled {
+        if case .done(_, let winner) = task.settled {
             if winner == report.id { return acknowledge(report.id, .accepted, to: route, &outcome) }
             compare(report.result, id: report.id, worker: report.worker, &outcome)
             incidents.resultsDiscarded += 1
@@ -87,7 +87,7 @@ extension Coordinator {
 
     /// Two results of one task that differ are a bug or broken hardware, and are said loudly.
     mutating func compare(_ result: WorkResult, id: AttemptID, worker: WorkerID, _ outcome: inout Outcome) {
-        guard case .done(let kept, _, _) = tasks[id.task]!.settled, !result.agrees(with: kept),
+        guard case .done(let kept, _) = tasks[id.task]!.settled, !result.agrees(with: kept),
             disputed.insert(id).inserted
         else { return }
         incidents.nondeterministic += 1

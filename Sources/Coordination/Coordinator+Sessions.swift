@@ -86,6 +86,9 @@ extension Coordinator {
         session.slots = slots
         session.host = hello.host
         session.processID = hello.processID
+        session.memoryBytes = hello.memoryBytes
+        session.numerics = hello.numerics
+        holdings.note(hello.datasets, of: hello.worker)
         session.route = route
         session.lastHeard = latest
         sessions[hello.worker] = session
@@ -225,6 +228,7 @@ extension Coordinator {
         resting[worker] = nil
         replaced[worker] = nil
         free.remove(worker)
+        holdings.forget(worker)
         dropClaims(of: worker, end, keeping: [], &outcome)
         dropUploads(of: worker, &outcome)
     }

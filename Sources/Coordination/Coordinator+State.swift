@@ -57,7 +57,7 @@ extension Coordinator {
     }
 
     enum Settled: Sendable {
-        case done(WorkResult, by: AttemptID?, finisher: WorkerID?)
+        case done(WorkResult, by: AttemptID?)
         case failed(TaskFailure)
     }
 
@@ -107,6 +107,8 @@ extension Coordinator {
         var slots: Int
         var host: String
         var processID: Int32
+        var memoryBytes: Int?
+        var numerics: [NumericsID] = []
         /// Nil when nobody was at the end of it; the worker has until the session's end to come back.
         var route: RouteID?
         var lastHeard: Instant

@@ -10,20 +10,33 @@ extension Coordinator {
             CoordinatorStatus.WorkerLine(
                 worker: session.worker, host: session.host, processID: session.processID, slots: session.slots,
                 running: session.assigned.count, silentMilliseconds: latest.since(session.lastHeard),
-                isReachable: session.route != nil,
+                isReachable: session.route != nil, memoryBytes: session.memoryBytes,
                 quarantinedMilliseconds: resting[session.worker].map { max(0, $0.since(latest)) })
         }
         return CoordinatorStatus(
             counts: counts, workers: workers.sorted { $0.worker < $1.worker },
             running: running.sorted { ($0.worker, $0.task) < ($1.worker, $1.task) }, incidents: incidents,
             sweeps: sweeps.values.map { .init(standing: $0.standing, running: $0.running) }, isDraining: isDraining,
-            isShortOfRoom: isShortOfRoom)
+            isShortOfRoom: isShortOfRoom, unmet: unmetNeeds)
+    }
+
+    /// Empty while nobody is here: then it is workers that lack.
+    private var unmetNeeds: [CoordinatorStatus.UnmetNeeds] {
+        guard !sessions.isEmpty else { return [] }
+        var unmet: [Work.Needs: Int] = [:]
+        for index in groups.indices where !groups[index].ready.isEmpty && !isHeld(index) {
+            let needs = groups[index].name.needs
+            guard !sessions.values.contains(where: { canTake($0, needs) }) else { continue }
+            unmet[needs, default: 0] += groups[index].ready.count
+        }
+        return unmet.map { .init(needs: $0.key, tasks: $0.value) }
+            .sorted { ($1.tasks, $0.needs.memoryBytes) < ($0.tasks, $1.needs.memoryBytes) }
     }
 
     /// What a task has come to, or nil for an unknown one.
     public func state(of key: TaskKey) -> Snapshot.State? {
         switch tasks[key]?.settled {
-        case .done(let result, _, _): .done(result)
+        case .done(let result, _): .done(result)
         case .failed(let failure): .failed(failure)
         case nil: tasks[key] == nil ? nil : .pending
         }

@@ -3,7 +3,7 @@ import OrderedCollections
 
 /// Sweeps: who wants which tasks, and whose turn it is.
 ///
-/// A task may be wanted by several sweeps. Tasks that the same sweeps want form a group, so that a task says in a number
+/// A task may be wanted by several sweeps. Tasks that the same sweeps want and that need the same of a worker form a group, so that a task says in a number
 /// what it belongs to, and a group has a queue of its own. Which group's turn it is: the highest priority among the sweeps
 /// that want its tasks and are not paused; of equal priorities the sweep for which the fewest tasks run, where a shared
 /// task counts for each that wants it; then the longest chain.
@@ -14,11 +14,17 @@ extension Coordinator {
         var running = 0
     }
 
-    /// Tasks that the same sweeps want.
+    /// Tasks that the same sweeps want and that need the same.
     struct Group: Sendable {
+        var name: GroupName
         /// Sorted; empty for tasks that were added for no sweep.
-        var sweeps: [SweepID]
+        var sweeps: [SweepID] { name.sweeps }
         var ready = RankedQueue<TaskKey, ReadyRank>()
+    }
+
+    struct GroupName: Hashable, Sendable {
+        var sweeps: [SweepID]
+        var needs: Work.Needs
     }
 
     /// Whose turn it is: the largest.
@@ -32,12 +38,13 @@ extension Coordinator {
         }
     }
 
-    /// The group of tasks that these sweeps want.
+    /// The group of tasks that these sweeps want and that need this.
     /// - Parameter sweeps: sorted.
-    mutating func group(of sweeps: [SweepID]) -> Int {
-        if let index = groupIndices[sweeps] { return index }
-        groups.append(Group(sweeps: sweeps))
-        groupIndices[sweeps] = groups.count - 1
+    mutating func group(of sweeps: [SweepID], needing needs: Work.Needs) -> Int {
+        let name = GroupName(sweeps: sweeps, needs: needs)
+        if let index = groupIndices[name] { return index }
+        groups.append(Group(name: name))
+        groupIndices[name] = groups.count - 1
         return groups.count - 1
     }
 
@@ -65,10 +72,11 @@ extension Coordinator {
     }
 
     /// The task that goes next.
-    mutating func nextReady() -> TaskKey? {
-        if groups.count == 1 { return groups[0].ready.first() }
+    /// - Parameter blocked: groups whose tasks fit no free slot.
+    mutating func nextReady(except blocked: Set<Int>) -> TaskKey? {
+        if groups.count == 1 { return blocked.isEmpty ? groups[0].ready.first() : nil }
         var best: (turn: Turn, group: Int)?
-        for index in groups.indices {
+        for index in groups.indices where !blocked.contains(index) {
             guard let turn = turn(of: index) else { continue }
             if best.map({ $0.turn < turn }) ?? true { best = (turn, index) }
         }
@@ -77,7 +85,7 @@ extension Coordinator {
 
     /// Notes that one more, or one fewer, task of a group is given out.
     mutating func countRunning(_ group: Int, by difference: Int) {
-        if group == 0 { looseRunning += difference }
+        if groups[group].sweeps.isEmpty { looseRunning += difference }
         for id in groups[group].sweeps { sweeps[id]!.running += difference }
     }
 
@@ -87,7 +95,7 @@ extension Coordinator {
         var joined: [Int: Int] = [:]
         for key in keys {
             guard let old = tasks[key]?.group, !groups[old].sweeps.contains(id) else { continue }
-            let group = joined[old] ?? group(of: (groups[old].sweeps + [id]).sorted())
+            let group = joined[old] ?? group(of: (groups[old].sweeps + [id]).sorted(), needing: groups[old].name.needs)
             joined[old] = group
             update(key) { $0.group = group }
             fresh.append(key)
@@ -100,7 +108,8 @@ extension Coordinator {
         let dropped = keys(of: id).filter { !kept.contains($0) && !isDone($0) }
         guard !dropped.isEmpty else { return }
         for key in dropped {
-            let group = group(of: groups[tasks[key]!.group].sweeps.filter { $0 != id })
+            let old = groups[tasks[key]!.group].name
+            let group = group(of: old.sweeps.filter { $0 != id }, needing: old.needs)
             update(key) { $0.group = group }
         }
         outcome.changes.append(.sweepDrops(id, dropped))

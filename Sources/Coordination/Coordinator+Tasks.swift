@@ -16,7 +16,8 @@ extension Coordinator {
             let key = work.key
             switch tasks[key]?.phase {
             case nil:
-                let task = Task(work: work, order: tasks.count, missingParents: 1)
+                var task = Task(work: work, order: tasks.count, missingParents: 1)
+                task.group = group(of: [], needing: work.needs)
                 tasks[key] = task
                 count(task.phase, by: 1)
                 outcome.changes.append(.taskAdded(work))
@@ -56,8 +57,10 @@ extension Coordinator {
         guard merged != old else { return false }
         unlink(work.key)
         // Until `settle` has looked at the new inputs it is not ready.
+        let group = group(of: groups[tasks[work.key]!.group].sweeps, needing: merged.needs)
         update(work.key) {
             $0.work = merged
+            $0.group = group
             $0.missingParents = 1
         }
         outcome.changes.append(.taskRequested(merged))
@@ -116,6 +119,15 @@ extension Coordinator {
             .map { "the name of its input “\($0.name)” is longer than \(Limits.nameBytes) bytes" }
     }
 
+    /// The digests of those inputs that other tasks have left. (Data sets are everywhere.)
+    func inputsFromParents(of work: Work) -> [Digest] {
+        work.inputs.compactMap { input in
+            guard case .output(let parent, let name) = input.source, case .done(let result, _) = tasks[parent]?.settled
+            else { return nil }
+            return result.output(name)?.digest
+        }
+    }
+
     /// An input that its parent did not leave.
     struct AbsentInput: Error {
         var reason: String
@@ -128,7 +140,7 @@ extension Coordinator {
             switch input.source {
             case .blob(let digest): inputs.append(ResolvedInput(name: input.name, digest: digest))
             case .output(let parent, let name):
-                guard case .done(let result, _, _) = tasks[parent]?.settled, let output = result.output(name) else {
+                guard case .done(let result, _) = tasks[parent]?.settled, let output = result.output(name) else {
                     return .failure(
                         AbsentInput(
                             reason:
@@ -196,11 +208,12 @@ extension Coordinator {
         let others = tasks[key]!.claims.filter { $0.reference != claim.reference }
         for claim in tasks[key]!.claims { forget(claim, &outcome) }
         update(key) {
-            $0.settled = .done(claim.result, by: claim.id, finisher: claim.worker)
+            $0.settled = .done(claim.result, by: claim.id)
             $0.claims = []
             $0.work.payload = []
         }
         outcome.changes.append(.taskDone(key, attempt: claim.id, claim.result))
+        if sessions[claim.worker] != nil { holdings.note(claim.result.outputs.map(\.digest), of: claim.worker) }
         forgetCheckpoint(of: key, &outcome)
         acknowledge(claim.id, .accepted, to: claim.route, &outcome)
         for other in others {

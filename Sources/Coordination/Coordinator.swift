@@ -21,12 +21,14 @@ public struct Coordinator: Sendable {
 
     /// In the order of submission.
     var sweeps: OrderedDictionary<SweepID, SweepState> = [:]
-    /// The first is that of tasks which no sweep wants. None is ever taken out: there are few.
-    var groups: [Group] = [Group(sweeps: [])]
-    var groupIndices: [[SweepID]: Int] = [[]: 0]
+    /// The first is that of tasks which no sweep wants and which need nothing. None is ever taken out: there are few.
+    var groups: [Group] = [Group(name: GroupName(sweeps: [], needs: Work.Needs()))]
+    var groupIndices: [GroupName: Int] = [GroupName(sweeps: [], needs: Work.Needs()): 0]
     /// Tasks that are given out and that no sweep wants.
     var looseRunning = 0
 
+    /// Who has which artifacts, and which ready tasks would find their inputs there.
+    var holdings = Holdings()
     var sessions: [WorkerID: Session] = [:]
     var routes: [RouteID: WorkerID] = [:]
     /// Sessions with a free slot.
@@ -126,8 +128,12 @@ public struct Coordinator: Sendable {
         count(phase, by: 1)
         if phase == .running { countRunning(group, by: 1) }
         if oldGroup != group { groups[oldGroup].ready.remove(key) }
+        holdings.takeOut(key)
         if phase == .ready {
-            groups[group].ready.set(key, rank: ReadyRank(of: tasks[key]!))
+            let rank = ReadyRank(of: tasks[key]!)
+            groups[group].ready.set(key, rank: rank)
+            let holders = holdings.holders(of: inputsFromParents(of: tasks[key]!.work))
+            if !holders.isEmpty { holdings.put(key, of: group, near: holders, rank: rank) }
         } else {
             groups[group].ready.remove(key)
         }
@@ -162,11 +168,11 @@ public struct Coordinator: Sendable {
         task.childFailures = record.childFailures
         task.losses = record.losses
         task.avoided = Set(record.failedOn)
-        task.group = group(of: record.sweeps)
+        task.group = group(of: record.sweeps, needing: record.work.needs)
         for id in record.sweeps { precondition(sweeps[id] != nil, "task \(key) is wanted by an unknown sweep \(id)") }
         switch record.state {
         case .done(let result):
-            task.settled = .done(result, by: nil, finisher: nil)
+            task.settled = .done(result, by: nil)
             task.work.payload = []
         case .failed(let failure):
             task.settled = .failed(failure)

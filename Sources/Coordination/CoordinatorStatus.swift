@@ -14,6 +14,18 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
     public var isDraining: Bool
     /// Nothing more is given out until the store's disk has room.
     public var isShortOfRoom: Bool
+    /// What ready tasks need and no worker that is here has, most tasks first.
+    public var unmet: [UnmetNeeds]
+
+    public struct UnmetNeeds: Hashable, Sendable, Codable {
+        public var needs: Work.Needs
+        public var tasks: Int
+
+        public init(needs: Work.Needs, tasks: Int) {
+            self.needs = needs
+            self.tasks = tasks
+        }
+    }
 
     public struct SweepLine: Hashable, Sendable, Codable {
         public var standing: SweepStanding
@@ -56,6 +68,8 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         public var silentMilliseconds: Int64
         /// Whether there is a connection; without one it has until the session's end to come back.
         public var isReachable: Bool
+        /// What it said that its slots may take together.
+        public var memoryBytes: Int?
         /// For how long it gets nothing, because different tasks have failed there in a row; nil if it may get some.
         public var quarantinedMilliseconds: Int64?
     }

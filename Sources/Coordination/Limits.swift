@@ -15,6 +15,9 @@ public enum Limits {
     /// Attempts or data sets that one message lists.
     public static let attemptsPerMessage = 1024
     public static let datasetsPerWorker = 1024
+    /// Artifacts of which the coordinator remembers that a worker has them.
+    public static let holdingsPerWorker = 2048
+    public static let numericsPerWorker = 16
     /// Highest training step that a beat can say.
     public static let step = Int(Int32.max)
     public static let chunkBytes = 1024 * 1024

@@ -47,17 +47,23 @@ public struct Hello: Hashable, Sendable, Codable {
     public var running: [RunningAttempt]
     /// What it has finished, or reports as failed, and not seen acknowledged; those messages follow WELCOME.
     public var finished: [AttemptID]
-    /// Data sets it holds, by digest.
+    /// Data sets and other artifacts in its folder, by digest.
     public var datasets: [Digest]
     /// Host and process, for people.
     public var host: String
     public var processID: Int32
+    /// What its slots may take together, as affinity, control groups and the machine allow; nil if it does not know.
+    public var memoryBytes: Int?
+    /// What it can compute with; empty if it does not say.
+    public var numerics: [NumericsID]
 
     public init(
         worker: WorkerID, incarnation: UInt64, counter: UInt64, slots: Int, running: [RunningAttempt],
         finished: [AttemptID],
-        datasets: [Digest], host: String, processID: Int32
+        datasets: [Digest], host: String, processID: Int32, memoryBytes: Int? = nil, numerics: [NumericsID] = []
     ) {
+        self.memoryBytes = memoryBytes
+        self.numerics = numerics
         self.worker = worker
         self.incarnation = incarnation
         self.counter = counter

@@ -70,6 +70,9 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
         public var quarantinedWorkers: Int
         /// Of `workers`, those on which its child has not failed: with 0 any will do.
         public var freshWorkers: Int
+        /// What a worker must have for it, and how many of those that are here have it.
+        public var needs: Work.Needs
+        public var ableWorkers: Int
     }
 }
 
@@ -113,7 +116,8 @@ extension Coordinator {
             isShortOfRoom: isShortOfRoom, aheadByPriority: ahead.byPriority,
             aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
             quarantinedWorkers: resting.count,
-            freshWorkers: workers.count { !task.avoided.contains($0.worker) })
+            freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: task.work.needs,
+            ableWorkers: workers.count { canTake($0, task.work.needs) })
     }
 
     /// The highest of the sweeps that have a turn with it.

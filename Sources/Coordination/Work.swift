@@ -9,15 +9,33 @@ public struct Work: Hashable, Sendable {
     public var cost: Int
     /// Of ready tasks the one with the higher priority is sent first: the cost of the longest chain that waits for it.
     public var priority: Int
+    /// What a worker must have for it.
+    public var needs: Needs
     /// What the worker's slot is to do. Opaque here.
     public var payload: [UInt8]
 
-    public init(key: TaskKey, inputs: [WorkInput], cost: Int, priority: Int, payload: [UInt8]) {
+    public init(
+        key: TaskKey, inputs: [WorkInput], cost: Int, priority: Int, needs: Needs = Needs(), payload: [UInt8]
+    ) {
         self.key = key
         self.inputs = inputs
         self.cost = cost
         self.priority = priority
+        self.needs = needs
         self.payload = payload
+    }
+
+    /// What a worker must have for a task. Few differ, however many tasks there are.
+    public struct Needs: Hashable, Sendable, Codable {
+        /// Predicted, of the slot's process; 0 if nothing is known.
+        public var memoryBytes: Int
+        /// The arithmetic that it must compute with; nil: any.
+        public var numerics: NumericsID?
+
+        public init(memoryBytes: Int = 0, numerics: NumericsID? = nil) {
+            self.memoryBytes = memoryBytes
+            self.numerics = numerics
+        }
     }
 }
 

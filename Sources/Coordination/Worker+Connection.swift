@@ -19,7 +19,8 @@ extension Worker {
                     worker: identity.worker, incarnation: identity.incarnation, counter: helloCounter, slots: capacity,
                     running: holding, finished: Array(finished.prefix(Limits.attemptsPerMessage)),
                     datasets: Array(identity.datasets.prefix(Limits.datasetsPerWorker)), host: identity.host,
-                    processID: identity.processID)))
+                    processID: identity.processID, memoryBytes: identity.memoryBytes,
+                    numerics: Array(identity.numerics.prefix(Limits.numericsPerWorker)))))
     }
 
     /// Slots for the coordinator to fill; none while the worker is about to end or cannot get rid of its results.

@@ -12,15 +12,21 @@ public struct Worker: Sendable {
         /// Drawn at the start of the process.
         public var incarnation: UInt64
         public var slots: Int
-        /// Data sets in the worker's folder at its start.
+        /// Artifacts in the worker's folder at its start.
         public var datasets: [Digest]
         /// Host and process, for people.
         public var host: String
         public var processID: Int32
+        /// Nil if it is not known.
+        public var memoryBytes: Int?
+        public var numerics: [NumericsID]
 
         public init(
-            worker: WorkerID, incarnation: UInt64, slots: Int, datasets: [Digest], host: String, processID: Int32
+            worker: WorkerID, incarnation: UInt64, slots: Int, datasets: [Digest], host: String, processID: Int32,
+            memoryBytes: Int? = nil, numerics: [NumericsID] = []
         ) {
+            self.memoryBytes = memoryBytes
+            self.numerics = numerics
             self.worker = worker
             self.incarnation = incarnation
             self.slots = slots

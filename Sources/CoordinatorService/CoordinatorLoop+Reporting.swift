@@ -128,7 +128,7 @@ extension CoordinatorLoop {
         let workers = status.workers.map { line in
             ServiceStatus.WorkerStatus(
                 id: line.worker, host: line.host, processID: line.processID, slots: line.slots,
-                isReachable: line.isReachable, quarantinedMilliseconds: line.quarantinedMilliseconds,
+                isReachable: line.isReachable, memoryBytes: line.memoryBytes, quarantinedMilliseconds: line.quarantinedMilliseconds,
                 silentMilliseconds: line.silentMilliseconds, running: (running[line.worker] ?? []).map(describe))
         }
         let done = sweeps.reduce(0) { $0 + $1.stepsDone }
@@ -138,7 +138,7 @@ extension CoordinatorLoop {
             store: store.id, sweeps: sweeps, tasks: status.counts, workers: workers, stepsTotal: total, stepsDone: done,
             stepsPerSecond: rate,
             secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
-            incidents: status.incidents, isDraining: status.isDraining,
+            incidents: status.incidents, unmet: status.unmet, isDraining: status.isDraining,
             isShortOfRoom: status.isShortOfRoom)
     }
 

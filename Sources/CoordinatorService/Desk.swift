@@ -348,7 +348,19 @@ extension Work {
         }
         self.init(
             key: task.key, inputs: inputs, cost: task.cost, priority: task.priority,
+            needs: Needs(planned: task),
             payload: Array(try encoder.encode(task.request)))
+    }
+}
+
+extension Work.Needs {
+    /// What is predicted of the network is rounded up, so that few needs differ, and a process has some for itself.
+    private static let stepBytes = 64 << 20
+
+    init(planned task: PlannedTask) {
+        let steps = (task.memoryBytes + Work.Needs.stepBytes - 1) / Work.Needs.stepBytes
+        self.init(
+            memoryBytes: task.memoryBytes == 0 ? 0 : (steps + 1) * Work.Needs.stepBytes, numerics: task.numerics)
     }
 }
 

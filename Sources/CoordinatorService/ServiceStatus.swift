@@ -20,6 +20,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     /// Steps left at that rate.
     public var secondsRemaining: Double?
     public var incidents: CoordinatorStatus.Incidents
+    /// What ready tasks wait for in vain, as long as no other worker comes.
+    public var unmet: [CoordinatorStatus.UnmetNeeds]
     /// Nothing more is given out: it ends once nothing runs.
     public var isDraining: Bool
     /// Nothing more is given out until the store's disk has room.
@@ -82,6 +84,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         public var processID: Int32
         public var slots: Int
         public var isReachable: Bool
+        /// What it said that its slots may take together; nil if it did not.
+        public var memoryBytes: Int?
         /// How long it will get nothing, because different tasks failed there in a row; nil if it may get some.
         public var quarantinedMilliseconds: Int64?
         public var silentMilliseconds: Int64
@@ -91,6 +95,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
             case id, host, slots, running
             case processID = "process_id"
             case isReachable = "is_reachable"
+            case memoryBytes = "memory_bytes"
             case quarantinedMilliseconds = "quarantined_milliseconds"
             case silentMilliseconds = "silent_milliseconds"
         }
@@ -115,7 +120,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case store, sweeps, tasks, workers, incidents
+        case store, sweeps, tasks, workers, incidents, unmet
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"
         case stepsPerSecond = "steps_per_second"

@@ -12,6 +12,8 @@ public struct Vocabulary: Sendable {
     public var numerics: [Precision: NumericsID]
     /// The layers of a model on images of a shape, in network order; says which setting does not fit the family.
     public var layers: @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> [LayerShape]
+    /// Bytes that a training with these settings takes at most, without the images of its data set; 0 if nothing is known.
+    public var memoryBytes: @Sendable (Settings, DatasetShape) -> Int = { _, _ in 0 }
     /// Semantics versions, other than 1, of the components that these settings run (criterion nil for a dense level).
     public var semantics: @Sendable (Settings, _ pruned: Bool) -> [String: Int]
 

@@ -30,6 +30,9 @@ struct Checker: Sendable {
     private var isDraining = false
     /// Whether nothing can excuse that a task goes out of turn.
     var watchesTurns = false
+    /// What workers have and tasks need.
+    var memory: [WorkerID: Int] = [:]
+    var needs: [TaskKey: Int] = [:]
     /// Open attempts whose results have come: their slots are free.
     private var delivering: Set<AttemptID> = []
     /// Of them, those that came since the last commit.
@@ -101,6 +104,11 @@ struct Checker: Sendable {
                 try demand(id.attempt > before, "attempt \(id.attempt) of \(id.task) comes after attempt \(before)")
             }
             try mayGoOut(id.task)
+        }
+        if let memory = memory[worker], holders[id] == nil {
+            let held = open.values.filter { holders[$0] == worker && !delivering.contains($0) }
+            let needed = held.reduce(needs[id.task] ?? 0) { $0 + (needs[$1.task] ?? 0) }
+            try demand(needed <= memory, "\(worker) has \(memory) of memory and is given tasks that need \(needed)")
         }
         counts.attempts += 1
         holders[id] = worker

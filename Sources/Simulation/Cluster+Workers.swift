@@ -8,6 +8,8 @@ struct WorkerHost: Sendable {
     let index: Int
     let id: WorkerID
     let slots: Int
+    /// In units of their own; nil: it does not say.
+    let memory: Int?
     /// The artifact folder.
     var blobs: [Digest: [UInt8]] = [:]
     /// Results that nobody has acknowledged.
@@ -47,9 +49,10 @@ struct WorkerHost: Sendable {
         var firstStep: Int
     }
 
-    init(index: Int, slots: Int) {
+    init(index: Int, slots: Int, memory: Int?) {
         self.index = index
         self.slots = slots
+        self.memory = memory
         id = WorkerID("worker-\(index)")
     }
 
@@ -65,7 +68,7 @@ struct WorkerHost: Sendable {
 
     /// The process is gone; what is on the disk stays.
     mutating func end() {
-        var fresh = WorkerHost(index: index, slots: slots)
+        var fresh = WorkerHost(index: index, slots: slots, memory: memory)
         fresh.blobs = blobs
         fresh.outbox = outbox
         fresh.resumeFiles = resumeFiles
@@ -93,7 +96,8 @@ extension Cluster {
         workers[index].value = Worker(
             identity: Worker.Identity(
                 worker: host.id, incarnation: random.next(), slots: host.slots,
-                datasets: host.blobs.keys.sorted(), host: "host-\(index)", processID: Int32(host.process)),
+                datasets: host.blobs.keys.sorted(), host: "host-\(index)", processID: Int32(host.process),
+                memoryBytes: host.memory, numerics: [.f32Lanes16]),
             settings: Cluster.workerSettings, outbox: Array(host.outbox.values), at: clock.instant(at: now))
         trace.note(now, "\(host.id) starts with \(host.slots) slots and \(host.outbox.count) results")
         try tell(index, .begin)

@@ -90,7 +90,13 @@ struct Cluster {
         settings.stallMilliseconds = 120_000
         settings.restMilliseconds = 5_000
         settings.restCapMilliseconds = 60_000
-        for index in 0..<workerCount { workers.append(WorkerHost(index: index, slots: 1 + random.below(3))) }
+        for index in 0..<workerCount {
+            // The first can do anything; where turns are watched none holds them up.
+            let memory = index == 0 || checker.watchesTurns ? nil : 1 + random.below(5)
+            workers.append(WorkerHost(index: index, slots: 1 + random.below(3), memory: memory))
+            checker.memory[workers[index].id] = memory
+        }
+        for work in sweeps.flatMap(\.works) { checker.needs[work.key] = work.needs.memoryBytes }
         self.random = random
     }
 

@@ -40,12 +40,14 @@ public enum Scenario: String, CaseIterable, Sendable {
     case drainedCoordinator = "drained-coordinator"
     /// Machines are gone amid a training, with their disks: others go on from the checkpoint that was sent last.
     case preemptedMidLevel = "preempted-mid-level"
+    /// Workers have unequal memory, and tasks need more or less of it: none is sent where it does not fit.
+    case unequalMemory = "unequal-memory"
 
     /// Whether each task must come to its result by its first attempt.
     var wastesNoAttempt: Bool {
         switch self {
         case .silentReconnect, .duplicateHello, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .fairShare:
+            .fairShare, .unequalMemory:
             true
         case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox,
             .cancelledSweep, .retriedTasks, .drainedWorker, .drainedCoordinator, .preemptedMidLevel:
@@ -65,7 +67,7 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .drainedWorker, .drainedCoordinator: 2
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare:
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory:
             1
         }
     }
@@ -80,7 +82,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             undisturbed + slotsLost * (10 + SimulatedTraining.savedEvery + 2)
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare:
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory:
             nil
         }
     }
@@ -127,6 +129,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             plan(12) { [.retryTask($0.below(1_000))] }
         case .fairShare: plan(12) { [.prioritise($0.below(2), $0.below(3))] }
         case .drainedCoordinator: plan(3) { [.stopCoordinator(isAtOnce: $0.chance(0.7))] }
+        case .unequalMemory: plan(4) { [.reconnectSilently($0.below(workers))] }
         case .drainedWorker: plan(6) { [.drain($0.below(workers), notice: 30_000 + $0.below(Int64(30_000)))] }
         case .preemptedMidLevel: plan(6) { [.replaceMachine($0.below(workers))] }
         case .failedCommit: plan(3) { [.fillDisk(milliseconds: 5_000 + $0.below(Int64(60_000)))] }

@@ -44,7 +44,9 @@ struct SimulatedSweep: Sendable {
         works = plan.tasks.map { task in
             Work(
                 key: task.key, inputs: task.inputs.map(WorkInput.init(planned:)), cost: task.cost,
-                priority: task.priority, payload: Array(task.key.hex.utf8))
+                priority: task.priority,
+                needs: Work.Needs(memoryBytes: 1 + Int(task.key.digest.bytes[2]) % 3, numerics: task.numerics),
+                payload: Array(task.key.hex.utf8))
         }
         indices = Dictionary(uniqueKeysWithValues: works.enumerated().map { ($1.key, $0) })
     }

@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 4
+    static let version = 5
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -31,8 +31,18 @@ enum Schema {
             try database.execute(sql: checkpoints)
             try database.execute(sql: "PRAGMA user_version = 4")
         }
+        migrator.registerMigration("5 what tasks need of a worker") { database in
+            try database.execute(sql: needs)
+            try database.execute(sql: "PRAGMA user_version = 5")
+        }
         return migrator
     }
+
+    /// Bytes of memory, 0 if nothing is known, and the numerics id, null for any.
+    private static let needs = """
+        ALTER TABLE tasks ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE tasks ADD COLUMN numerics TEXT;
+        """
 
     /// The newest of each pending task; their blobs are in `checkpoints/`, not among the artifacts.
     private static let checkpoints = """

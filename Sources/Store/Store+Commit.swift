@@ -74,8 +74,11 @@ struct ChangeWriter {
 
     private func add(_ work: Work) throws {
         let isNew = try run(
-            "INSERT INTO tasks (key, cost, priority) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            [work.key.digest.data, work.cost, work.priority])
+            """
+            INSERT INTO tasks (key, cost, priority, memory, numerics) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (key) DO NOTHING
+            """,
+            [work.key.digest.data, work.cost, work.priority, work.needs.memoryBytes, work.needs.numerics?.text])
         guard isNew else { return }
         let task = database.lastInsertedRowID
         try run("INSERT INTO payloads (task, payload) VALUES (?, ?)", [task, Data(work.payload)])
@@ -97,7 +100,9 @@ struct ChangeWriter {
 
     private func request(_ work: Work) throws {
         let task = try row(of: work.key, "a request for")
-        try run("UPDATE tasks SET cost = ?, priority = ? WHERE id = ?", [work.cost, work.priority, task])
+        try run(
+            "UPDATE tasks SET cost = ?, priority = ?, memory = ?, numerics = ? WHERE id = ?",
+            [work.cost, work.priority, work.needs.memoryBytes, work.needs.numerics?.text, task])
         try run("UPDATE payloads SET payload = ? WHERE task = ?", [Data(work.payload), task])
         try run("DELETE FROM inputs WHERE task = ?", [task])
         try addInputs(of: work, task: task)

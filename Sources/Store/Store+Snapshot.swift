@@ -50,7 +50,7 @@ extension Store {
                 database,
                 sql: """
                     SELECT id, key, cost, priority, payload, state, reason, attempts, child_failures, losses,
-                        running_number, running_generation, running_worker, failure, failed_on
+                        running_number, running_generation, running_worker, failure, failed_on, memory, numerics
                     FROM tasks JOIN payloads ON payloads.task = tasks.id ORDER BY id
                     """)
             var tasks: [Snapshot.TaskRecord] = []
@@ -59,6 +59,7 @@ extension Store {
                 let key = TaskKey(try row.digest(at: 1))
                 let work = Work(
                     key: key, inputs: try inputs.values(of: task), cost: row[2], priority: row[3],
+                    needs: Work.Needs(memoryBytes: row[15], numerics: (row[16] as String?).map { NumericsID($0) }),
                     payload: try row.bytes(at: 4))
                 let state: Snapshot.State
                 switch try row.state(at: 5) {

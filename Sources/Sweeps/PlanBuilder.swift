@@ -97,11 +97,15 @@ struct PlanBuilder {
         guard let numerics = vocabulary.numerics[settings.training.precision] else {
             preconditionFailure("precision \(settings.training.precision) was checked and is not in the vocabulary")
         }
-        let recipe = Recipe(
+        let text = RecipeText(
             numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
             training: settings.training, semantics: semantics)
-        if let same = recipes[recipe.text.digest] { return same }
-        recipes[recipe.text.digest] = recipe
+        if let same = recipes[text.digest] { return same }
+        let recipe = Recipe(
+            numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
+            training: settings.training, semantics: semantics, text: text,
+            memoryBytes: vocabulary.memoryBytes(settings, shape(of: settings.dataset)))
+        recipes[text.digest] = recipe
         return recipe
     }
 

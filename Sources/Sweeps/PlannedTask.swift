@@ -9,10 +9,12 @@ final class Recipe: Sendable {
     let training: TrainingSettings
     let semantics: [String: Int]
     let text: RecipeText
+    /// Predicted of a training; 0 if nothing is known. It is no part of what decides the result.
+    let memoryBytes: Int
 
     init(
         numerics: NumericsID, dataset: Digest, data: DataSettings, model: ModelSettings, training: TrainingSettings,
-        semantics: [String: Int]
+        semantics: [String: Int], text: RecipeText, memoryBytes: Int
     ) {
         self.numerics = numerics
         self.dataset = dataset
@@ -20,8 +22,8 @@ final class Recipe: Sendable {
         self.model = model
         self.training = training
         self.semantics = semantics
-        text = RecipeText(
-            numerics: numerics, dataset: dataset, data: data, model: model, training: training, semantics: semantics)
+        self.text = text
+        self.memoryBytes = memoryBytes
     }
 }
 
@@ -119,6 +121,10 @@ public struct PlannedTask: Sendable {
     }
 
     public var request: TrainingRequest { TrainingRequest(task: task, keepSteps: keepSteps) }
+
+    /// Bytes that its training is predicted to take, without the data set; 0 if nothing is known.
+    public var memoryBytes: Int { recipe.memoryBytes }
+    public var numerics: NumericsID { recipe.numerics }
 
     /// Training steps.
     public var cost: Int {

@@ -34,7 +34,7 @@ public struct Registry: Sendable {
 
     /// Names, shapes and counts for `Sweeps`.
     public var vocabulary: Vocabulary {
-        Vocabulary(
+        var vocabulary = Vocabulary(
             datasets: datasets.map(\.shape), models: models.map(\.name), initialisations: initialisations.map(\.name),
             optimizers: optimizers.map(\.name), criteria: criteria.map(\.name), branches: branches,
             numerics: numerics,
@@ -50,6 +50,17 @@ public struct Registry: Sendable {
                     model: settings.model, optimizer: settings.training.optimizer,
                     criterion: pruned ? settings.pruning.criterion : nil)
             })
+        vocabulary.memoryBytes = { [models] settings, shape in
+            // Settings that do not fit have been refused before anyone asks.
+            guard let family = models.first(where: { $0.name == settings.model.family }),
+                let shape = try? shape.resized(to: settings.data.resize),
+                let network = try? family.describe(settings.model, shape)
+            else { return 0 }
+            return network.memoryBytes(
+                batch: settings.training.batch, precision: settings.training.precision,
+                stateCount: Optimizer(settings.training.optimizer).slots.count)
+        }
+        return vocabulary
     }
 
     /// Semantics versions, other than 1, of the named components that this build has.

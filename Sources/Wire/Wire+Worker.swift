@@ -69,13 +69,15 @@ extension Wire {
         var slots: Int
         var host: String
         var processID: Int32
+        var memoryBytes: Int?
+        var numerics: [NumericsID]
     }
 
     private static func encode(_ hello: Hello) -> [[UInt8]] {
         let header = HelloHeader(
             worker: hello.worker, incarnation: hello.incarnation, counter: hello.counter, slots: hello.slots,
             host: hello.host,
-            processID: hello.processID)
+            processID: hello.processID, memoryBytes: hello.memoryBytes, numerics: hello.numerics)
         var lists = ByteWriter()
         lists.list(hello.running, limit: Limits.attemptsPerMessage) { $0.runningAttempt($1) }
         lists.list(hello.finished, limit: Limits.attemptsPerMessage) { $0.attemptID($1) }
@@ -88,6 +90,11 @@ extension Wire {
         try check(header.worker)
         guard (0...Limits.slotsPerWorker).contains(header.slots) else { throw .malformed("\(header.slots) slots") }
         guard header.host.utf8.count <= Limits.nameBytes else { throw .malformed("the host's name is too long") }
+        guard header.memoryBytes ?? 0 >= 0 else { throw .malformed("\(header.memoryBytes ?? 0) bytes of memory") }
+        guard header.numerics.count <= Limits.numericsPerWorker else {
+            throw .malformed("\(header.numerics.count) numerics ids")
+        }
+        for id in header.numerics { try check(name: id.text, "a numerics id") }
         var lists = ByteReader(envelope.payload)
         let running = try lists.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in
             try reader.runningAttempt()
@@ -101,7 +108,7 @@ extension Wire {
         return Hello(
             worker: header.worker, incarnation: header.incarnation, counter: header.counter, slots: header.slots,
             running: running, finished: finished, datasets: datasets, host: printable(header.host),
-            processID: header.processID)
+            processID: header.processID, memoryBytes: header.memoryBytes, numerics: header.numerics)
     }
 
     private static func checkpoint(_ header: [UInt8]) throws(WireError) -> CheckpointReport {

@@ -59,7 +59,8 @@ final class WorkerLoop {
             let identity = Worker.Identity(
                 worker: service.worker, incarnation: UInt64.random(in: .min ... .max), slots: configuration.slots,
                 datasets: Array(held.prefix(Limits.datasetsPerWorker)),
-                host: String(ProcessInfo.processInfo.hostName.prefix(Limits.nameBytes)), processID: getpid())
+                host: String(ProcessInfo.processInfo.hostName.prefix(Limits.nameBytes)), processID: getpid(),
+                memoryBytes: configuration.memoryBytes, numerics: configuration.numerics)
             worker = Worker(
                 identity: identity, settings: configuration.settings, outbox: finished, at: WorkerLoop.now)
         } catch {

@@ -19,6 +19,10 @@ public struct WorkerServiceConfiguration: Sendable {
     public var slots: Int
     /// Program and arguments of a slot's child process, which speaks `SlotProtocol` on standard input and output.
     public var slotCommand: [String]
+    /// What the slots may take together; nil: not known, so that tasks are not chosen by it.
+    public var memoryBytes: Int?
+    /// What the slots' program can compute with; empty: not said.
+    public var numerics: [NumericsID] = []
     /// For measuring coordination: every task comes to an empty result at once, without a child process.
     public var answersAtOnce = false
     public var settings = WorkerSettings()

@@ -44,6 +44,7 @@ enum Sample {
         if number > 0 { inputs.append(WorkInput(name: "parent", source: .output(key(number - 1), .final))) }
         return Work(
             key: key(number), inputs: inputs, cost: 100 + number, priority: priority,
+            needs: Work.Needs(memoryBytes: number << 30, numerics: number.isMultiple(of: 2) ? .f32Lanes16 : nil),
             payload: Array((payload ?? "{\"task\":\(number)}").utf8))
     }
 

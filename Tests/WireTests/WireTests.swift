@@ -14,7 +14,8 @@ private let workerMessages: [WorkerMessage] = [
         Hello(
             worker: worker, incarnation: .max, counter: 2, slots: 4, running: [RunningAttempt(id: id, step: 7)],
             finished: [id],
-            datasets: [key.digest], host: "host", processID: 12)),
+            datasets: [key.digest], host: "host", processID: 12, memoryBytes: 1 << 36,
+            numerics: [.f32Lanes16, .bf16Tiles16])),
     .beat(Beat(worker: worker, incarnation: 1, holding: [RunningAttempt(id: id, step: 9)], lastSequence: 5, slots: 2)),
     .result(
         ResultReport(

@@ -40,6 +40,7 @@ enum StatusText {
         if status.isShortOfRoom {
             lines.append(("pauses", "the store's disk is short of room; nothing more is given out until it has some"))
         }
+        for unmet in status.unmet { lines.append(("unmet", sentence(about: unmet, status.workers))) }
         if let left = status.secondsRemaining { lines.append(("left", Format.duration(seconds: left))) }
         Output.facts(lines)
 
@@ -85,6 +86,23 @@ enum StatusText {
         }
         Output.line("")
         if status.workers.isEmpty { Output.line("no workers") } else { Output.table(workers) }
+    }
+
+    /// Which worker lacks.
+    static func sentence(
+        about unmet: CoordinatorStatus.UnmetNeeds, _ workers: [ServiceStatus.WorkerStatus]
+    ) -> String {
+        let largest = workers.compactMap(\.memoryBytes).max()
+        return "\(OrderText.tasks(unmet.tasks)) \(unmet.tasks == 1 ? "waits" : "wait") for a worker with \(text(unmet.needs))"
+            + (largest.map { $0 < unmet.needs.memoryBytes ? "; the largest here has \(Format.bytes($0))" : "" } ?? "")
+    }
+
+    /// `3.2 GB of memory and numerics f32-lanes16-1`
+    static func text(_ needs: Work.Needs) -> String {
+        [
+            needs.memoryBytes > 0 ? "\(Format.bytes(needs.memoryBytes)) of memory" : nil,
+            needs.numerics.map { "numerics \($0)" },
+        ].compactMap { $0 }.joined(separator: " and ")
     }
 
     static func print(_ status: StoreStatus) {

@@ -3,6 +3,8 @@ import Coordination
 import Foundation
 import Keys
 import Logging
+import Lottery
+import Training
 import WorkerService
 import ZeroMQ
 
@@ -53,6 +55,16 @@ struct WorkerCommand: ParsableCommand {
     @Option(help: "Seconds before --drain-at, or after SIGUSR1, in which to save and hand back (TOMBOLA_MARGIN; default: 120).")
     var margin: Int?
 
+    @Option(
+        help: """
+            Artifacts to keep on this machine's disk beyond their use, such as 10GB, so that they need not be fetched again; the least \
+            recently used go first (TOMBOLA_CACHE_LIMIT; default: 4GB).
+            """)
+    var cacheLimit: String?
+
+    @Option(help: "Memory for all slots together, such as 16GB (TOMBOLA_MEMORY; default: what the machine or its control group has left).")
+    var memory: String?
+
     @Option(help: "Seconds after SIGTERM or Ctrl-C in which to do so (TOMBOLA_GRACE; default: 25).")
     var grace: Int?
 
@@ -89,6 +101,9 @@ struct WorkerCommand: ParsableCommand {
             let seconds = try Deadline(text).seconds(after: Date())
             configuration.deadlineMilliseconds = Int64(seconds * 1_000)
         }
+        if let limit = try ByteCount.setting(cacheLimit, "CACHE_LIMIT") { configuration.cacheByteCount = limit }
+        configuration.memoryBytes = try ByteCount.setting(memory, "MEMORY") ?? MemoryBudget.systemBytes
+        configuration.numerics = Registry.standard.numerics.values.sorted { $0.text < $1.text }
         let signals = try StopSignals()
         let preemption = try NoticeSignal(.preemption)
         let service = try WorkerService(configuration)

@@ -86,6 +86,9 @@ enum ExplainText {
                     + "because different tasks failed there in a row")
         }
         guard readiness.workers > 0 else { return reasons + ["no worker is there to train it"] }
+        guard readiness.ableWorkers > 0 else {
+            return reasons + ["it waits for a worker with \(StatusText.text(readiness.needs)); none that is here has it"]
+        }
         if !explanation.failedOn.isEmpty, readiness.freshWorkers > 0 {
             let names = explanation.failedOn.map(\.text).joined(separator: " and ")
             reasons.append("it failed on \(names), and goes to another worker once one is free")

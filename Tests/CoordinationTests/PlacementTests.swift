@@ -1,0 +1,141 @@
+import Coordination
+import Lottery
+import Testing
+
+private let f32 = NumericsID.f32Lanes16, bf16 = NumericsID.bf16Tiles16
+
+private func work(
+    _ number: Int, needs parents: [Int] = [], priority: Int = 0, memory: Int = 0, numerics: NumericsID? = nil
+) -> Work {
+    var work = CoordinationTests.work(number, needs: parents, priority: priority)
+    work.needs = Work.Needs(memoryBytes: memory, numerics: numerics)
+    return work
+}
+
+extension Bench {
+    @discardableResult
+    fileprivate mutating func join(
+        _ worker: WorkerID, slots: Int, memory: Int?, numerics: [NumericsID] = [], datasets: [Digest] = []
+    ) -> Coordinator.Outcome {
+        counters[worker, default: 0] += 1
+        return handle(
+            .worker(
+                RouteID(worker),
+                .hello(
+                    Hello(
+                        worker: worker, incarnation: 1, counter: counters[worker]!, slots: slots, running: [],
+                        finished: [], datasets: datasets, host: "host", processID: 1, memoryBytes: memory,
+                        numerics: numerics))))
+    }
+}
+
+extension Coordinator.Outcome {
+    /// Which task goes to which worker.
+    fileprivate var given: [String] {
+        messages.compactMap { envelope in
+            guard case .task(let task) = envelope.message else { return nil }
+            let number = (0..<100).first { key($0) == task.id.task }!
+            return "\(number) \(String(decoding: envelope.to.bytes, as: UTF8.self))"
+        }
+    }
+}
+
+@Suite("Coordinator: placement")
+struct PlacementTests {
+    @Test("A task goes where its memory fits beside what is there, and to nobody where it does not")
+    func memory() {
+        var bench = Bench()
+        bench.add([work(1, priority: 9, memory: 6), work(2, priority: 8, memory: 3), work(3, memory: 3), work(4, memory: 1)])
+        // Too small for the first, and for the second and third together.
+        #expect(bench.join("small", slots: 4, memory: 4).given == ["2 small", "4 small"])
+        #expect(bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 6), tasks: 1)])
+        #expect(bench.finish(attempt(2, 1), from: "small").given == ["3 small"])
+        #expect(bench.join("large", slots: 1, memory: 6).given == ["1 large"])
+        #expect(bench.status.unmet.isEmpty)
+    }
+
+    @Test("A task that fits nowhere keeps no smaller one waiting")
+    func noBlocking() {
+        var bench = Bench()
+        bench.add((1...20).map { work($0, priority: 100 - $0, memory: 9) } + [work(30, memory: 1), work(31)])
+        #expect(bench.join("small", slots: 2, memory: 2).given == ["30 small", "31 small"])
+        #expect(bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 9), tasks: 20)])
+        #expect(bench.coordinator.explanation(of: key(1))?.readiness?.ableWorkers == 0)
+    }
+
+    @Test("A task goes only to workers that compute its numerics; one that does not say may have any")
+    func numerics() {
+        var bench = Bench()
+        bench.add([work(1, priority: 9, numerics: bf16), work(2, numerics: f32)])
+        #expect(bench.join("a", slots: 2, memory: nil, numerics: [f32]).given == ["2 a"])
+        #expect(bench.status.unmet == [.init(needs: Work.Needs(numerics: bf16), tasks: 1)])
+        #expect(bench.join("b", slots: 1, memory: nil).given == ["1 b"])
+    }
+
+    @Test("A task whose child failed waits for another worker that is able, and not for one that is not")
+    func failedAndAble() {
+        var bench = Bench()
+        bench.add([work(1, memory: 5)])
+        bench.join("able", slots: 1, memory: 9)
+        bench.join("small", slots: 1, memory: 1)
+        #expect(bench.failure(attempt(1, 1), from: "able").given == ["1 able"])
+        bench.join("other", slots: 1, memory: 9)
+        #expect(bench.failure(attempt(1, 2), from: "able").given == ["1 other"])
+    }
+
+    @Test("Levels follow their parents to the worker that has the artifacts, though slots become free one at a time")
+    func locality() {
+        var bench = Bench()
+        bench.add([work(1, priority: 2), work(2, priority: 2), work(11, needs: [1]), work(12, needs: [2])])
+        bench.join("a", slots: 1)
+        bench.join("b", slots: 1)
+        // Both are busy with something longer when the levels become ready.
+        bench.add([work(3, priority: 9), work(4, priority: 9)])
+        #expect(bench.finish(attempt(1, 1), from: "a").given == ["3 a"])
+        #expect(bench.finish(attempt(2, 1), from: "b").given == ["4 b"])
+        // The first in line is 11, whose parent is on the other machine.
+        #expect(bench.finish(attempt(4, 1), from: "b").given == ["12 b"])
+        #expect(bench.finish(attempt(3, 1), from: "a").given == ["11 a"])
+    }
+
+    @Test("No slot waits for a worker that has the artifacts, and a more urgent task goes first wherever its are")
+    func noIdling() {
+        var bench = Bench()
+        bench.add([work(1, priority: 9), work(2, priority: 9), work(11, needs: [1], priority: 5), work(12, needs: [2])])
+        bench.join("a", slots: 1)
+        bench.join("b", slots: 1)
+        bench.add([work(3, priority: 8)])
+        #expect(bench.finish(attempt(1, 1), from: "a").given == ["3 a"])
+        #expect(bench.finish(attempt(2, 1), from: "b").given == ["11 b"])
+        #expect(bench.finish(attempt(3, 1), from: "a").given == ["12 a"])
+    }
+
+    @Test("What a worker announces, and what it fetched for a task, count as there; a worker that is gone has nothing")
+    func holdings() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a", slots: 1)
+        bench.finish(attempt(1, 1), from: "a")
+        bench.handle(.worker(RouteID("a"), .goodbye("a")))
+        // Of those with a free slot the one with the most would get it.
+        bench.join("b", slots: 3)
+        bench.join("c", slots: 1, memory: nil, datasets: [blob("1 final")])
+        #expect(bench.add([work(2, needs: [1])]).given == ["2 c"])
+        #expect(bench.add([work(3, needs: [1])]).given == ["3 b"])
+        bench.finish(attempt(3, 1), from: "b")
+        bench.join("d", slots: 9)
+        // It fetched its parent's artifact for the one before.
+        #expect(bench.add([work(4, needs: [1])]).given == ["4 b"])
+    }
+
+    @Test("A request with other needs takes the place of the first")
+    func changedNeeds() {
+        var bench = Bench()
+        bench.add([work(1, memory: 9)])
+        #expect(bench.join("a", slots: 1, memory: 5).given.isEmpty)
+        #expect(bench.add([work(1, memory: 4)]).given == ["1 a"])
+        #expect(bench.disk.records[key(1)]?.work.needs == Work.Needs(memoryBytes: 4))
+        bench.restart()
+        #expect(bench.join("a", slots: 1, memory: 5).given == ["1 a"])
+    }
+}
