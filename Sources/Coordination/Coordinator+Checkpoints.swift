@@ -20,7 +20,8 @@ extension Coordinator {
         // It was asked to say HELLO, and sends this again afterwards.
         guard routes[route] == report.worker else { return }
         let key = report.id.task
-        guard let checkpoint = report.checkpoint, wants(checkpoint, of: key) else {
+        // Where room is short, only what would be lost otherwise is taken in.
+        guard let checkpoint = report.checkpoint, wants(checkpoint, of: key), !isShortOfRoom || report.endsAttempt else {
             return endUpload(report, to: route, &outcome)
         }
         if let upload = uploads[key] {

@@ -151,6 +151,19 @@ struct CoordinatorCheckpointTests {
         #expect(gone.ended == [.preempted] && gone.checkpointAcks.count == 1)
     }
 
+    @Test("While the store's disk is short of room only checkpoints of what is given back are taken")
+    func shortOfRoom() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.handle(.roomChanged(isShort: true))
+        let refused = bench.report(saved(100), of: first, from: "a")
+        #expect(refused.pulls.isEmpty && refused.checkpointAcks.count == 1 && refused.ended.isEmpty)
+        #expect(bench.report(saved(110), of: first, from: "a", endsAttempt: true).pulls.count == 1)
+        bench.handle(.blobStored(saved(110).digest, kind: .checkpoint))
+        #expect(bench.handle(.roomChanged(isShort: false)).handedOut == [saved(110).digest])
+    }
+
     @Test("The last try begins anew, should its checkpoint be what kills it")
     func lastTry() {
         var bench = Bench()
