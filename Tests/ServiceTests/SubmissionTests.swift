@@ -43,6 +43,32 @@ struct SubmissionTests {
         #expect(status.stepsDone == status.stepsTotal && status.stepsTotal == reply.plan.steps)
     }
 
+    @Test("Tasks ask for the memory and numerics that are predicted; what no worker has is said, and waits for one that does")
+    func needs() throws {
+        let coordinator = try bench.startCoordinator {
+            $0.exitWhenDone = true
+            $0.vocabulary.memoryBytes = { _, _ in 100 << 20 }
+        }
+        let reply = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        _ = try bench.startWorker("small", at: coordinator.endpoint) { $0.memoryBytes = 128 << 20 }
+        _ = try bench.startWorker("other", at: coordinator.endpoint) { $0.numerics = [.bf16Tiles16] }
+        try #require(eventually { coordinator.status?.workers.count == 2 })
+        let unmet = try #require(coordinator.status?.unmet.first)
+        // Rounded up to 64 MiB, and as much for the process itself.
+        #expect(unmet.needs == Work.Needs(memoryBytes: 192 << 20, numerics: NumericsID("fixture")))
+        #expect(unmet.tasks > 0 && coordinator.status?.tasks.done == 0)
+        _ = try bench.startWorker("large", at: coordinator.endpoint, slots: 2) {
+            $0.memoryBytes = 200 << 20
+            $0.numerics = [NumericsID("fixture")]
+        }
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        #expect(try coordinator.store.counts().done == reply.plan.tasks)
+        #expect(coordinator.status?.unmet == [])
+        // Its two slots have room for one training.
+        let workers = try coordinator.store.snapshot().tasks.map { try coordinator.store.attempts(of: $0.work.key) }
+        #expect(workers.allSatisfy { $0.count == 1 && $0[0].worker.text.hasPrefix("large") })
+    }
+
     @Test("The same spec continues, in other words too; another one under its name is refused and nothing is lost")
     func sameAndChanged() throws {
         let coordinator = try bench.startCoordinator()

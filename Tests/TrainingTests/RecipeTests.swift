@@ -144,6 +144,25 @@ struct RecipeTests {
         for rows in [1, 5, 16, 17, 33] { #expect(draw(rows) == Array(all.prefix(rows * 50)), "\(rows) rows") }
     }
 
+    @Test("The memory of a training grows with network, batch and optimizer state, and an unknown family has none")
+    func memory() throws {
+        let vocabulary = Registry.standard.vocabulary
+        let mnist = try #require(vocabulary.datasets.first { $0.name == "mnist" })
+        var settings = Settings()
+        settings.training.optimizer.name = "sgd"
+        settings.training.optimizer.momentum = 0
+        let plain = vocabulary.memoryBytes(settings, mnist)
+        // LeNet-300-100 has 266,610 parameters, held with their gradients.
+        #expect(plain > 2 * 4 * 266_610 && plain < 64 << 20, "\(plain)")
+        settings.training.optimizer.name = "adam"
+        let adam = vocabulary.memoryBytes(settings, mnist)
+        #expect(adam >= plain + 2 * 4 * 266_610, "\(adam), \(plain)")
+        settings.training.batch = 6_000
+        #expect(vocabulary.memoryBytes(settings, mnist) > adam)
+        settings.model.family = "transformer"
+        #expect(vocabulary.memoryBytes(settings, mnist) == 0)
+    }
+
     @Test("Models have the layers of the paper; what does not fit a family is told")
     func models() throws {
         let vocabulary = Registry.standard.vocabulary
