@@ -29,7 +29,7 @@ struct Tombola: ParsableCommand {
             CommandGroup(name: "Results", subcommands: [LeaderboardCommand.self, TicketCommand.self]),
             CommandGroup(
                 name: "This machine",
-                subcommands: [StoreCommand.self, DataCommand.self, BenchCommand.self, SimulateCommand.self, SlotCommand.self]),
+                subcommands: [DoctorCommand.self, StoreCommand.self, DataCommand.self, BenchCommand.self, SimulateCommand.self, SlotCommand.self]),
         ])
 }
 

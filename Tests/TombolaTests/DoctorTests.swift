@@ -1,0 +1,34 @@
+import Foundation
+import Testing
+
+@Suite struct DoctorTests {
+    @Test("doctor looks at machine, store and data; what does not work is said with its remedy, and is exit status 1")
+    func examination() async throws {
+        try await withFolder { folder in
+            let fresh = try await Program.run(["doctor", "--store", "none", "--json"], in: folder)
+            #expect(fresh.status == 0, "\(fresh.output)\(fresh.errors)")
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "none").path()))
+            let found = try #require(try JSONSerialization.jsonObject(with: Data(fresh.output.utf8)) as? [String: Any])
+            let subjects = try #require(found["findings"] as? [[String: Any]]).compactMap { $0["subject"] as? String }
+            #expect(
+                Set(subjects).isSuperset(of: ["processor", "cores", "memory", "store", "disk", "writing", "glyphs"]))
+
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let run = try await Program.run(["run", spec, "--json", "--store", "store"], in: folder)
+            #expect(run.status == 0, "\(run.errors)")
+            let sound = try await Program.run(["doctor", "--store", "store"], in: folder)
+            #expect(
+                sound.status == 0 && sound.output.contains("1 sweep, 16 tasks done"), "\(sound.output)\(sound.errors)")
+
+            let files = FileManager.default.enumerator(atPath: folder.appending(path: "store/artifacts").path())
+            let names = try #require(files).compactMap { $0 as? String }.filter { $0.count > 64 }.sorted()
+            try FileManager.default.removeItem(at: folder.appending(path: "store/artifacts/\(names[0])"))
+            let sick = try await Program.run(
+                ["doctor", "--store", "store", "--connect", "tcp://127.0.0.1:1"], in: folder)
+            #expect(sick.status == 1)
+            #expect(sick.output.contains("1 are missing") || sick.output.contains("1 is missing"), "\(sick.output)")
+            #expect(sick.output.contains("store verify"), "\(sick.output)")
+            #expect(sick.output.contains("coordinator"), "\(sick.output)")
+        }
+    }
+}
