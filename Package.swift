@@ -69,7 +69,8 @@ let package = Package(
             name: "tombola",
             dependencies: [
                 "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
-                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "ZeroMQ", "CLinux", logging,
+                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "Wire", "ZeroMQ", "CLinux",
+                logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -5,5 +5,6 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench", abstract: "Measure this machine.",
         subcommands: [
             BenchTrainCommand.self, BenchKernelsCommand.self, BenchTasksCommand.self, BenchTasksWorkerCommand.self,
+            BenchIdleWorkersCommand.self,
         ])
 }

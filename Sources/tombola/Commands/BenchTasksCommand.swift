@@ -6,6 +6,7 @@ import Logging
 import Lottery
 import Store
 import Training
+import Wire
 import WorkerService
 import ZeroMQ
 
@@ -28,6 +29,9 @@ struct BenchTasksCommand: ParsableCommand {
     @Option(help: "Tasks that a worker holds at once; 1 measures round trips.")
     var prefetch = 256
 
+    @Option(help: "Workers beside them that beat and take no tasks.")
+    var idleWorkers = 0
+
     @Option(help: "Folder on the disk to be measured; a store is made in it and removed (default: the current folder).")
     var folder = "."
 
@@ -44,6 +48,9 @@ struct BenchTasksCommand: ParsableCommand {
         guard (1...Limits.slotsPerWorker).contains(prefetch) else {
             throw Failure(.usage, "--prefetch must be in 1…\(Limits.slotsPerWorker), not \(prefetch)")
         }
+        guard (0...1_000).contains(idleWorkers) else {
+            throw Failure(.usage, "--idle-workers must be in 0…1000, not \(idleWorkers)")
+        }
         try log.start(default: .warning)
         let directory = "\(folder)/tombola-bench-\(UInt64.random(in: 0 ... .max))"
         // What is left behind by a crash is named so that it can be recognised.
@@ -59,13 +66,17 @@ struct BenchTasksCommand: ParsableCommand {
             try coordinator.add((first..<min(first + 10_000, count)).map(BenchTasksCommand.work))
         }
         let added = monotonicSeconds()
+        let idle =
+            idleWorkers == 0
+            ? [] : [["bench", "idle-workers", "--connect", coordinator.endpoint, "--count", String(idleWorkers)]]
         var processes = try LocalWorkers(
-            (1...workers).map { number in
-                [
-                    "bench", "tasks-worker", "--connect", coordinator.endpoint, "--directory",
-                    "\(directory)/worker-\(number)", "--prefetch", String(prefetch),
-                ]
-            })
+            idle
+                + (1...workers).map { number in
+                    [
+                        "bench", "tasks-worker", "--connect", coordinator.endpoint, "--directory",
+                        "\(directory)/worker-\(number)", "--prefetch", String(prefetch),
+                    ]
+                })
         defer { processes.kill() }
         var course = Course()
         while true {
@@ -78,9 +89,17 @@ struct BenchTasksCommand: ParsableCommand {
             if done >= count { break }
         }
         _ = try coordinator.run()
+        let peakBytes = ProcessMemory.peakBytes()
+        try coordinator.store.close()
+        let stopped = monotonicSeconds()
+        let second = try CoordinatorService(configuration)
+        let restarted = monotonicSeconds()
+        second.stop()
+        _ = try second.run()
         let result = TasksMeasurement(
-            count: count, workers: workers, prefetch: prefetch, course: course, secondsToAdd: added - planned,
-            coordinatorBytes: ProcessMemory.peakBytes())
+            count: count, workers: workers, idleWorkers: idleWorkers, prefetch: prefetch, course: course,
+            secondsToAdd: added - planned, secondsToRestart: restarted - stopped,
+            secondsToSync: DiskSync.median(in: directory), coordinatorBytes: peakBytes)
         if output.json { return try Output.json(result) }
         Output.facts(result.facts)
     }
@@ -110,6 +129,59 @@ struct BenchTasksWorkerCommand: ParsableCommand {
     }
 }
 
+/// Idle workers of `tombola bench tasks`: each with a connection of its own, from which it beats.
+struct BenchIdleWorkersCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "idle-workers", shouldDisplay: false)
+
+    @Option var connect: String
+    @Option var count: Int
+
+    private static let pollMilliseconds: Int64 = 100
+
+    func run() throws {
+        ParentDeath.follow()
+        FileLimit.raise()
+        let context = try ZMQContext()
+        let beats = 5.0
+        var workers: [IdleWorker] = []
+        for number in 0..<count {
+            // Spread over the time between beats, as those of many machines are.
+            let first = monotonicSeconds() + beats * Double(number) / Double(count)
+            workers.append(try IdleWorker(WorkerID("idle-\(number)"), connect, context, firstBeat: first))
+        }
+        while true {
+            var nothing = Poller()
+            _ = try nothing.wait(milliseconds: BenchIdleWorkersCommand.pollMilliseconds)
+            for worker in workers { try worker.tend(at: monotonicSeconds(), every: beats) }
+        }
+    }
+}
+
+private final class IdleWorker {
+    private let id: WorkerID
+    private let socket: Socket
+    private var nextBeat: Double
+
+    init(_ id: WorkerID, _ endpoint: String, _ context: ZMQContext, firstBeat: Double) throws {
+        self.id = id
+        nextBeat = firstBeat
+        socket = try Socket(.dealer, context: context)
+        try socket.connect(endpoint)
+        let hello = Hello(
+            worker: id, incarnation: 1, counter: 1, slots: 0, running: [], finished: [], datasets: [], host: "bench",
+            processID: 0)
+        _ = try socket.send(Wire.encode(WorkerMessage.hello(hello)))
+    }
+
+    func tend(at seconds: Double, every interval: Double) throws {
+        while try socket.receive() != nil {}
+        guard seconds >= nextBeat else { return }
+        nextBeat += interval
+        let beat = Beat(worker: id, incarnation: 1, holding: [], lastSequence: 0, slots: 0)
+        _ = try socket.send(Wire.encode(WorkerMessage.beat(beat)))
+    }
+}
+
 /// How many tasks were done when.
 private struct Course {
     private var points: [(seconds: Double, done: Int)] = []
@@ -131,6 +203,7 @@ private struct Course {
 private struct TasksMeasurement: Encodable {
     let count: Int
     let workers: Int
+    let idleWorkers: Int
     let prefetch: Int
     /// From the workers' start to the last result, their start included.
     let tasksPerSecond: Double
@@ -138,17 +211,27 @@ private struct TasksMeasurement: Encodable {
     let tasksPerSecondOfLastTenth: Double
     /// To make all tasks durable before any was given out.
     let secondsToAdd: Double
+    /// To start a coordinator on the store with all of them done.
+    let secondsToRestart: Double
+    /// The median of fdatasync after 4 KiB, on the same disk; nil if it could not be measured.
+    let secondsToSync: Double?
     /// The most that the coordinator's process held.
     let coordinatorBytes: Int
 
-    init(count: Int, workers: Int, prefetch: Int, course: Course, secondsToAdd: Double, coordinatorBytes: Int) {
+    init(
+        count: Int, workers: Int, idleWorkers: Int, prefetch: Int, course: Course, secondsToAdd: Double,
+        secondsToRestart: Double, secondsToSync: Double?, coordinatorBytes: Int
+    ) {
         self.count = count
         self.workers = workers
+        self.idleWorkers = idleWorkers
         self.prefetch = prefetch
         tasksPerSecond = course.rate(from: 0, to: count)
         tasksPerSecondOfFirstTenth = course.rate(from: 0, to: count / 10)
         tasksPerSecondOfLastTenth = course.rate(from: count - count / 10, to: count)
         self.secondsToAdd = secondsToAdd
+        self.secondsToRestart = secondsToRestart
+        self.secondsToSync = secondsToSync
         self.coordinatorBytes = coordinatorBytes
     }
 
@@ -158,6 +241,8 @@ private struct TasksMeasurement: Encodable {
             ("first tenth", "\(Format.rate(tasksPerSecondOfFirstTenth)) tasks/s"),
             ("last tenth", "\(Format.rate(tasksPerSecondOfLastTenth)) tasks/s"),
             ("adding", "\(Format.duration(seconds: secondsToAdd)) until all tasks were durable"),
+            ("restart", "\(Format.fixed(secondsToRestart, 2)) s with all of them done"),
+            ("disk", secondsToSync.map { "fdatasync takes \(Format.fixed($0 * 1_000, 2)) ms" } ?? "cannot be measured"),
             ("memory", "\(Format.bytes(coordinatorBytes)) at the most in the coordinator"),
         ]
     }
