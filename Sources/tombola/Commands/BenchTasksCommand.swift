@@ -79,6 +79,7 @@ struct BenchTasksCommand: ParsableCommand {
                 })
         defer { processes.kill() }
         var course = Course()
+        course.note(done: 0, at: monotonicSeconds())
         while true {
             var poller = Poller()
             for descriptor in processes.descriptors { _ = poller.watch(readable: descriptor) }
