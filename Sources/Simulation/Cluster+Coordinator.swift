@@ -118,7 +118,7 @@ extension Cluster {
                 // What cannot be read is dropped, as the service does.
                 guard case .worker(let message)? = try? Wire.decodeRequest(frames) else { continue }
                 if case .result(let report) = message { checker.resultCame(report.id) }
-                apply(.worker(route, message), &batch)
+                apply(.worker(route, marred(message)), &batch)
             }
             try turnBlobServer()
             let events = coordinator.blobEvents
@@ -224,10 +224,22 @@ extension Cluster {
             } else {
                 let to = envelope.to
                 trace.note(now, "to \(workers[host].id): \(Trace.text(of: envelope.message))")
-                send({ .toWorker(host, to, $0) }, Wire.encode(envelope.message), machine: host)
+                send({ .toWorker(host, to, $0) }, Wire.encode(marred(envelope.message)), machine: host)
             }
         }
         for route in lost.sorted() { apply(.unreachable(route), &batch) }
+    }
+
+    private func marred(_ message: CoordinatorMessage) -> CoordinatorMessage {
+        guard bug == .forgetsCheckpoints, case .task(var assignment) = message else { return message }
+        assignment.inputs.removeAll { $0.name == WorkInput.checkpoint }
+        return .task(assignment)
+    }
+
+    private func marred(_ message: WorkerMessage) -> WorkerMessage {
+        guard bug == .ignoresMemory, case .hello(var hello) = message else { return message }
+        hello.memoryBytes = nil
+        return .hello(hello)
     }
 
     // MARK: - Blobs

@@ -14,4 +14,18 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case neverWakes = "never-wakes"
     /// A worker deletes its outputs as soon as it has reported them.
     case deletesBeforeAck = "deletes-before-ack"
+    /// Checkpoints that were sent up are not handed out.
+    case forgetsCheckpoints = "forgets-checkpoints"
+    /// The coordinator does not hear how much memory workers have.
+    case ignoresMemory = "ignores-memory"
+
+    /// Where alone it can be told from bad luck; nil: anywhere.
+    public var scenario: Scenario? {
+        switch self {
+        case .forgetsCheckpoints: .drainedWorker
+        case .sendsBeforeCommit, .forgetsAttempts, .countsBeforeBlobs, .forgetsPauses, .losesEndings, .neverWakes,
+            .deletesBeforeAck, .ignoresMemory:
+            nil
+        }
+    }
 }

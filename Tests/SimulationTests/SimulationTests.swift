@@ -34,7 +34,9 @@ struct SimulationTests {
 
     @Test("The checkers find every planted bug", arguments: PlantedBug.allCases)
     func plantedBug(_ bug: PlantedBug) {
-        let found = (UInt64(0)..<100).contains { Simulation(seed: $0, bug: bug).violation != nil }
+        let found = (UInt64(0)..<100).contains {
+            Simulation(seed: $0, scenario: bug.scenario, bug: bug).violation != nil
+        }
         #expect(found, "100 seeds did not show \(bug.rawValue)")
     }
 

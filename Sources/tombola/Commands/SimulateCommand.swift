@@ -47,7 +47,8 @@ struct SimulateCommand: ParsableCommand {
         guard firstSeed <= UInt64.max - UInt64(seeds) else {
             throw Failure(.usage, "--first-seed \(firstSeed) is too large")
         }
-        let (bug, scenario) = (try plantedBug(), try onlyScenario())
+        let bug = try plantedBug()
+        let scenario = try onlyScenario() ?? bug?.scenario
         let started = monotonicSeconds()
         let summary = Mutex(SimulationSummary(seeds: seeds, firstSeed: firstSeed))
         let first = firstSeed
@@ -68,7 +69,8 @@ struct SimulateCommand: ParsableCommand {
 
     private func replay(_ seed: UInt64) throws {
         let simulation = Simulation(
-            seed: seed, scenario: try onlyScenario(), bug: try plantedBug(), keepsTrace: !output.json)
+            seed: seed, scenario: try onlyScenario() ?? plantedBug()?.scenario, bug: try plantedBug(),
+            keepsTrace: !output.json)
         if output.json {
             var summary = SimulationSummary(seeds: 1, firstSeed: seed)
             summary.add(simulation)
