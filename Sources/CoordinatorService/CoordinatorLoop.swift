@@ -382,6 +382,7 @@ final class CoordinatorLoop {
         do throws(ZMQError) {
             var options = SocketOptions()
             options.maximumFrameBytes = maximumFrameBytes
+            options.queuedMessages = Limits.messagesQueuedPerPeer
             options.unreadMessages = Limits.messagesUnreadPerPeer
             options.security = gate.security
             let socket = try Socket(.router, options: options, context: context)

@@ -266,6 +266,8 @@ final class WorkerLoop {
         do throws(ZMQError) {
             var options = SocketOptions()
             options.maximumFrameBytes = Limits.payloadBytes + Limits.headerBytes
+            options.queuedMessages = Limits.messagesQueuedPerPeer
+            options.unreadMessages = Limits.messagesQueuedPerPeer
             options.security = service.configuration.security
             let socket = try Socket(.dealer, options: options, context: service.context)
             handshakes = try HandshakeMonitor(of: socket, options: options)
