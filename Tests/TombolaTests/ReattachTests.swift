@@ -4,8 +4,11 @@ import Testing
 
 /// A coordinator that is gone for a while, and trainings that do not care.
 @Suite(.serialized) struct ReattachTests {
-    /// Seconds; with all other timings a twentieth of the usual, so are these, but for the full count.
+    /// Seconds; as the other timings of the coordinator a twentieth of the usual, but for the full count. Workers back off for
+    /// up to 15 s as ever, so that they are waited for longer than a twentieth of a minute.
     private static let downtimes = isSoak ? [0, 20, 60.0] : [0, 1, 3.0]
+
+    private static let timings = isSoak ? [] : ["--beat", "0.2", "--session", "1.5", "--adoption", "30"]
 
     private static let spec = """
         name: long
@@ -29,7 +32,7 @@ import Testing
             for (number, downtime) in ReattachTests.downtimes.enumerated() {
                 let cluster = try await Cluster(
                     in: folder, store: "store-\(number)", workers: 2, working: ["--log-level", "debug"],
-                    timings: isSoak ? [] : Cluster.timings)
+                    timings: ReattachTests.timings)
                 defer { cluster.kill() }
                 try await cluster.submit(spec)
                 for signal in [SIGKILL, SIGTERM] {
