@@ -121,7 +121,7 @@ final class ThreadedWorker: Sendable {
     var exit: Result<WorkerExit, WorkerServiceError>? { ended.value }
 
     func waitForExit() throws -> WorkerExit {
-        try #require(eventually { exit != nil })
+        try #require(eventually(seconds: 60) { exit != nil })
         return try exit!.get()
     }
 }

@@ -33,76 +33,80 @@ private struct SmallDisk {
     func remove() { _ = umount2(path, Int32(MNT_DETACH)) }
 }
 
-/// What becomes of a sweep whose store's disk fails.
-@Suite(.serialized, .enabled(if: SmallDisk.arePermitted, "file systems of our own need root"))
-struct DiskTests {
-    @Test(
-        "A disk that fills up ends the sweep with a sentence; with more room the same command goes on to the same end")
-    func full() async throws {
-        try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
-            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
-            let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 12_000)
-            defer { disk.remove() }
-            // The data set takes 18 MiB in the store and in the folder of each worker.
-            var ends = 0
-            for kilobytes in [12_000, 40_000, 55_600, 56_500, 204_800] {
-                try disk.resize(kilobytes: kilobytes)
-                let before = try? Attempts(store: folder.appending(path: "disk/store"))  // the first try may leave none
-                let result = try await Program.run(
-                    ["run", spec, "--json", "--store", "disk/store", "--min-free", "0"], in: folder)
-                if kilobytes < 204_800, result.status != 0 {
-                    ends += 1
-                    #expect(result.status == 1, "\(result.errors)")
-                    #expect(result.errors.contains(#/(?i)disk is full|no space left|too full/#), "\(result.errors)")
-                } else {
-                    #expect(result.status == 0, "\(result.errors)")
-                    #expect(result.output == undisturbed.output)
+extension DisturbedProcesses {
+    /// What becomes of a sweep whose store's disk fails.
+    @Suite(.serialized, .enabled(if: SmallDisk.arePermitted, "file systems of our own need root"))
+    struct DiskTests {
+        @Test(
+            "A disk that fills up ends the sweep with a sentence; with more room the same command goes on to the same end"
+        )
+        func full() async throws {
+            try await withFolder { folder in
+                let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+                let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+                let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 12_000)
+                defer { disk.remove() }
+                // The data set takes 18 MiB in the store and in the folder of each worker.
+                var ends = 0
+                for kilobytes in [12_000, 40_000, 55_600, 56_500, 204_800] {
+                    try disk.resize(kilobytes: kilobytes)
+                    let before = try? Attempts(store: folder.appending(path: "disk/store"))  // the first try may leave none
+                    let result = try await Program.run(
+                        ["run", spec, "--json", "--store", "disk/store", "--min-free", "0"], in: folder)
+                    if kilobytes < 204_800, result.status != 0 {
+                        ends += 1
+                        #expect(result.status == 1, "\(result.errors)")
+                        #expect(result.errors.contains(#/(?i)disk is full|no space left|too full/#), "\(result.errors)")
+                    } else {
+                        #expect(result.status == 0, "\(result.errors)")
+                        #expect(result.output == undisturbed.output)
+                    }
+                    guard let before else { continue }
+                    let after = try Attempts(store: folder.appending(path: "disk/store"))
+                    #expect(before.triedAgain(by: after).isEmpty)
                 }
-                guard let before else { continue }
-                let after = try Attempts(store: folder.appending(path: "disk/store"))
-                #expect(before.triedAgain(by: after).isEmpty)
+                #expect(ends > 0, "the disk was never full")
             }
-            #expect(ends > 0, "the disk was never full")
         }
-    }
 
-    @Test("A disk that is short of room pauses the sweep with a sentence, until there is more")
-    func short() async throws {
-        try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
-            let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
-            defer { disk.remove() }
-            let program = try Program(
-                ["run", spec, "--json", "--store", "disk/store", "--min-free", "300MB", "--workers", "2"], in: folder)
-            defer { if program.isRunning { program.send(SIGKILL) } }
-            try await until("it says that it pauses") { program.errors.contains("nothing more is given out") }
-            let store = folder.appending(path: "disk/store")
-            try await until("the sweep is there, and its workers are") {
-                let attempts = try? Attempts(store: store)  // no store yet
-                return attempts?.counts.count == 16 && program.errors.contains("2 workers")
+        @Test("A disk that is short of room pauses the sweep with a sentence, until there is more")
+        func short() async throws {
+            try await withFolder { folder in
+                let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+                let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
+                defer { disk.remove() }
+                let program = try Program(
+                    ["run", spec, "--json", "--store", "disk/store", "--min-free", "300MB", "--workers", "2"],
+                    in: folder)
+                defer { if program.isRunning { program.send(SIGKILL) } }
+                try await until("it says that it pauses") { program.errors.contains("nothing more is given out") }
+                let store = folder.appending(path: "disk/store")
+                try await until("the sweep is there, and its workers are") {
+                    let attempts = try? Attempts(store: store)  // no store yet
+                    return attempts?.counts.count == 16 && program.errors.contains("2 workers")
+                }
+                #expect(try Attempts(store: store).counts.values.allSatisfy { $0 == 0 })
+                try disk.resize(kilobytes: 819_200)
+                #expect(try await program.end() == 0, "\(program.errors)")
+                #expect(program.errors.contains("has room again"), "\(program.errors)")
             }
-            #expect(try Attempts(store: store).counts.values.allSatisfy { $0 == 0 })
-            try disk.resize(kilobytes: 819_200)
-            #expect(try await program.end() == 0, "\(program.errors)")
-            #expect(program.errors.contains("has room again"), "\(program.errors)")
         }
-    }
 
-    @Test("A store on a disk that may only be read is refused with a sentence, and can be read")
-    func readOnly() async throws {
-        try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
-            let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
-            defer { disk.remove() }
-            let first = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
-            #expect(first.status == 0, "\(first.errors)")
-            try disk.setReadOnly(true)
-            let again = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
-            #expect(again.status == 1)
-            #expect(again.errors.contains(#/(?i)read-only/#), "\(again.errors)")
-            let board = try await Program.run(["leaderboard", "--json", "--store", "disk/store"], in: folder)
-            #expect(board.output == first.output, "\(board.errors)")
+        @Test("A store on a disk that may only be read is refused with a sentence, and can be read")
+        func readOnly() async throws {
+            try await withFolder { folder in
+                let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+                let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
+                defer { disk.remove() }
+                let first = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
+                #expect(first.status == 0, "\(first.errors)")
+                try disk.setReadOnly(true)
+                let again = try await Program.run(["run", spec, "--json", "--store", "disk/store"], in: folder)
+                #expect(again.status == 1)
+                #expect(again.errors.contains(#/(?i)read-only/#), "\(again.errors)")
+                let board = try await Program.run(["leaderboard", "--json", "--store", "disk/store"], in: folder)
+                #expect(board.output == first.output, "\(board.errors)")
+            }
         }
     }
 }

@@ -6,200 +6,209 @@ import Testing
 import Wire
 import ZeroMQ
 
-/// What anyone can send to a coordinator's ports while it works.
-@Suite(.serialized) struct FuzzTests {
-    private static let frames = isSoak ? 1_000_000 : 10_000
-    private static let handshakes = isSoak ? 100_000 : 1_000
+extension DisturbedProcesses {
+    /// What anyone can send to a coordinator's ports while it works.
+    @Suite(.serialized) struct FuzzTests {
+        private static let frames = isSoak ? 1_000_000 : 10_000
+        private static let handshakes = isSoak ? 100_000 : 1_000
 
-    private static let key = TaskKey(Digest.of("fuzz".utf8))
-    private static let id = AttemptID(task: key, attempt: Attempt(1), generation: Generation(nonce: 7))
-    private static let worker = WorkerID("fuzzer")
+        private static let key = TaskKey(Digest.of("fuzz".utf8))
+        private static let id = AttemptID(task: key, attempt: Attempt(1), generation: Generation(nonce: 7))
+        private static let worker = WorkerID("fuzzer")
 
-    private static let hello = Hello(
-        worker: worker, incarnation: 1, counter: 1, slots: 0, running: [], finished: [], datasets: [], host: "h",
-        processID: 1)
+        private static let hello = Hello(
+            worker: worker, incarnation: 1, counter: 1, slots: 0, running: [], finished: [], datasets: [], host: "h",
+            processID: 1)
 
-    /// Messages that give no right to tasks: those are not the fuzzer's to lose.
-    private static let control: [[[UInt8]]] = [
-        Wire.encode(
-            WorkerMessage.beat(
-                Beat(
-                    worker: worker, incarnation: 1, holding: [RunningAttempt(id: id, step: 1)], lastSequence: 0,
-                    slots: 0))),
-        Wire.encode(
-            WorkerMessage.result(
-                ResultReport(
-                    worker: worker, id: id,
-                    result: WorkResult(
-                        outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 9)], summary: [1], seconds: 1)
-                ))),
-        Wire.encode(WorkerMessage.goodbye(worker)),
-        Wire.encode(ClientRequest(id: 1, verb: "status", body: [])),
-        Wire.encode(ClientRequest(id: 2, verb: "leaderboard", body: Array("{}".utf8))),
-        Wire.encode(ClientRequest(id: 3, verb: "submit", body: Array("{\"file\": \"x\", \"spec\": \"name: x\"}".utf8))),
-    ]
-    private static let blobs: [[[UInt8]]] = [
-        Wire.encode(BlobMessage.hello(worker)),
-        Wire.encode(BlobMessage.get(digest: key.digest, offset: 0, count: 1_024)),
-        Wire.encode(BlobMessage.chunk(digest: key.digest, offset: 0, byteCount: 3, bytes: [1, 2, 3])),
-        Wire.encode(BlobMessage.missing(key.digest)),
-    ]
+        /// Messages that give no right to tasks: those are not the fuzzer's to lose.
+        private static let control: [[[UInt8]]] = [
+            Wire.encode(
+                WorkerMessage.beat(
+                    Beat(
+                        worker: worker, incarnation: 1, holding: [RunningAttempt(id: id, step: 1)], lastSequence: 0,
+                        slots: 0))),
+            Wire.encode(
+                WorkerMessage.result(
+                    ResultReport(
+                        worker: worker, id: id,
+                        result: WorkResult(
+                            outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 9)], summary: [1],
+                            seconds: 1)
+                    ))),
+            Wire.encode(WorkerMessage.goodbye(worker)),
+            Wire.encode(ClientRequest(id: 1, verb: "status", body: [])),
+            Wire.encode(ClientRequest(id: 2, verb: "leaderboard", body: Array("{}".utf8))),
+            Wire.encode(
+                ClientRequest(id: 3, verb: "submit", body: Array("{\"file\": \"x\", \"spec\": \"name: x\"}".utf8))),
+        ]
+        private static let blobs: [[[UInt8]]] = [
+            Wire.encode(BlobMessage.hello(worker)),
+            Wire.encode(BlobMessage.get(digest: key.digest, offset: 0, count: 1_024)),
+            Wire.encode(BlobMessage.chunk(digest: key.digest, offset: 0, byteCount: 3, bytes: [1, 2, 3])),
+            Wire.encode(BlobMessage.missing(key.digest)),
+        ]
 
-    @Test(
-        "Mutated frames at both sockets, and broken handshakes: a worker beside them is unharmed, and nothing is leaked"
-    )
-    func fuzz() async throws {
-        var draws = SeededDraws(seed: testSeed)
-        try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(iterations: 300), in: folder)
-            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
-            let cluster = try await Cluster(
-                in: folder, store: "store", workers: 1, serving: ["--blob-bind", "tcp://127.0.0.1:*"])
-            defer { cluster.kill() }
-            try await until("the coordinator says where blobs go") {
-                cluster.coordinator.errors.contains("for blobs at ")
-            }
-            let blobAddress = try #require(
-                cluster.coordinator.errors.firstMatch(of: #/for blobs at (\S+)/#).map { String($0.1) })
-            // Warm: buffers that are made once are no leak.
-            try send(1_000, FuzzTests.control, to: cluster.address, &draws)
-            try send(1_000, FuzzTests.blobs, to: blobAddress, &draws)
-            let identifier = cluster.coordinator.identifier
-            try await until("connections of the first frames are closed") { descriptors(of: identifier) < 60 }
-            let before = (bytes: residentBytes(of: identifier), descriptors: descriptors(of: identifier))
-
-            try await cluster.submit(spec)
-            let half = FuzzTests.frames / 2
-            try send(half, FuzzTests.control, to: cluster.address, &draws)
-            try send(half, FuzzTests.blobs, to: blobAddress, &draws)
-            try shake(FuzzTests.handshakes, at: [cluster.address, blobAddress], &draws)
-            try await until("seed \(testSeed): the sweep ends", within: 120) { cluster.attempts?.done.count == 16 }
-            #expect(try await cluster.leaderboard() == undisturbed.output)
-            // Without tasks to lose, whoever says HELLO may have a session.
-            try send(
-                FuzzTests.frames / 10, [Wire.encode(WorkerMessage.hello(FuzzTests.hello))], to: cluster.address, &draws)
-
-            try await until("seed \(testSeed): its connections are closed", within: 60) {
-                descriptors(of: identifier) <= before.descriptors + 4
-            }
-            let grown = residentBytes(of: identifier) - before.bytes
-            #expect(grown < 48 << 20, "seed \(testSeed): grown by \(grown) bytes")
-            #expect(cluster.coordinator.isRunning, "\(cluster.coordinator.errors.suffix(2_000))")
-            let second = try TestSweep.write(TestSweep.tiny(name: "second"), "second.yaml", in: folder)
-            try await cluster.submit(second)
-            try await until("seed \(testSeed): a second sweep ends", within: 60) {
-                (cluster.attempts?.done.count ?? 0) > 16
-                    && cluster.attempts?.done.count == cluster.attempts?.counts.count
-            }
-            try await cluster.end()
-            print(
-                "fuzz: seed \(testSeed), \(FuzzTests.frames) messages, \(FuzzTests.handshakes) handshakes, grown by \(grown >> 10) KiB"
-            )
-        }
-    }
-
-    /// Sends `count` messages, each a mutation of one of `seeds`, over connections of a thousand.
-    private func send(_ count: Int, _ seeds: [[[UInt8]]], to address: String, _ draws: inout SeededDraws) throws {
-        let context = try ZMQContext()
-        var left = count
-        while left > 0 {
-            let socket = try Socket(.dealer, context: context)
-            try socket.connect(address)
-            var here = min(left, 1_000)
-            left -= here
-            let deadline = ContinuousClock.now + .seconds(60)
-            while here > 0 {
-                let message = mutated(seeds.randomElement(using: &draws)!, &draws)
-                while try !socket.send(message) {
-                    // Its queue is full until the coordinator has read; answers would fill ours.
-                    try drain(socket)
-                    guard ContinuousClock.now < deadline else { throw Late(description: "\(address) reads nothing") }
-                    usleep(200)
+        @Test(
+            "Mutated frames at both sockets, and broken handshakes: a worker beside them is unharmed, and nothing is leaked"
+        )
+        func fuzz() async throws {
+            var draws = SeededDraws(seed: testSeed)
+            try await withFolder { folder in
+                let spec = try TestSweep.write(TestSweep.tiny(iterations: 300), in: folder)
+                let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+                let cluster = try await Cluster(
+                    in: folder, store: "store", workers: 1, serving: ["--blob-bind", "tcp://127.0.0.1:*"])
+                defer { cluster.kill() }
+                try await until("the coordinator says where blobs go") {
+                    cluster.coordinator.errors.contains("for blobs at ")
                 }
-                if here % 50 == 0 { try drain(socket) }
-                here -= 1
-            }
-            socket.close(lingerMilliseconds: 2_000)
-        }
-    }
+                let blobAddress = try #require(
+                    cluster.coordinator.errors.firstMatch(of: #/for blobs at (\S+)/#).map { String($0.1) })
+                // Warm: buffers that are made once are no leak.
+                try send(1_000, FuzzTests.control, to: cluster.address, &draws)
+                try send(1_000, FuzzTests.blobs, to: blobAddress, &draws)
+                let identifier = cluster.coordinator.identifier
+                try await until("connections of the first frames are closed") { descriptors(of: identifier) < 60 }
+                let before = (bytes: residentBytes(of: identifier), descriptors: descriptors(of: identifier))
 
-    private func drain(_ socket: borrowing Socket) throws { while try socket.receive() != nil {} }
+                try await cluster.submit(spec)
+                let half = FuzzTests.frames / 2
+                try send(half, FuzzTests.control, to: cluster.address, &draws)
+                try send(half, FuzzTests.blobs, to: blobAddress, &draws)
+                try shake(FuzzTests.handshakes, at: [cluster.address, blobAddress], &draws)
+                try await until("seed \(testSeed): the sweep ends", within: 120) { cluster.attempts?.done.count == 16 }
+                #expect(try await cluster.leaderboard() == undisturbed.output)
+                // Without tasks to lose, whoever says HELLO may have a session.
+                try send(
+                    FuzzTests.frames / 10, [Wire.encode(WorkerMessage.hello(FuzzTests.hello))], to: cluster.address,
+                    &draws)
 
-    private func mutated(_ seed: [[UInt8]], _ draws: inout SeededDraws) -> [[UInt8]] {
-        var frames = seed
-        for _ in 0..<Int.random(in: 0...3, using: &draws) {
-            let frame = Int.random(in: frames.indices, using: &draws)
-            switch Int.random(in: 0..<8, using: &draws) {
-            case 0: frames[frame] = Array(frames[frame].prefix(Int.random(in: 0...frames[frame].count, using: &draws)))
-            case 1:
-                frames[frame] += (0..<Int.random(in: 1...40, using: &draws)).map { _ in
-                    .random(in: 0...255, using: &draws)
+                try await until("seed \(testSeed): its connections are closed", within: 60) {
+                    descriptors(of: identifier) <= before.descriptors + 4
                 }
-            case 2: frames.insert(frames[frame], at: frame)
-            case 3 where frames.count > 1: frames.remove(at: frame)
-            default:
-                guard !frames[frame].isEmpty else { continue }
-                let place = Int.random(in: frames[frame].indices, using: &draws)
-                frames[frame][place] = .random(in: 0...255, using: &draws)
+                let grown = residentBytes(of: identifier) - before.bytes
+                #expect(grown < 48 << 20, "seed \(testSeed): grown by \(grown) bytes")
+                #expect(cluster.coordinator.isRunning, "\(cluster.coordinator.errors.suffix(2_000))")
+                let second = try TestSweep.write(TestSweep.tiny(name: "second"), "second.yaml", in: folder)
+                try await cluster.submit(second)
+                try await until("seed \(testSeed): a second sweep ends", within: 60) {
+                    (cluster.attempts?.done.count ?? 0) > 16
+                        && cluster.attempts?.done.count == cluster.attempts?.counts.count
+                }
+                try await cluster.end()
+                print(
+                    "fuzz: seed \(testSeed), \(FuzzTests.frames) messages, \(FuzzTests.handshakes) handshakes, grown by \(grown >> 10) KiB"
+                )
             }
         }
-        return frames
-    }
 
-    /// Opens connections from several addresses, says something that is no handshake, or half of one, and hangs up.
-    private func shake(_ count: Int, at addresses: [String], _ draws: inout SeededDraws) throws {
-        // ZMTP 3.1, section 3.4: signature, version, mechanism, role, filler.
-        let greeting: [UInt8] =
-            [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1] + Array("NULL".utf8) + Array(repeating: 0, count: 48)
-        for number in 0..<count {
-            let port = UInt16(addresses[number % addresses.count].split(separator: ":").last!)!
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            guard descriptor >= 0 else { throw POSIXError(.EMFILE) }
-            defer { close(descriptor) }
-            // No port waits after the end, or they would run out.
-            var hangUp = linger(l_onoff: 1, l_linger: 0)
-            setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hangUp, socklen_t(MemoryLayout<linger>.size))
-            var from = ipv4([127, 0, 0, UInt8(2 + number % 20)], port: 0)
-            var to = ipv4([127, 0, 0, 1], port: port)
-            let length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let connected =
-                withUnsafeMutablePointer(to: &from) { from in
-                    from.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) } == 0
+        /// Sends `count` messages, each a mutation of one of `seeds`, over connections of a thousand.
+        private func send(_ count: Int, _ seeds: [[[UInt8]]], to address: String, _ draws: inout SeededDraws) throws {
+            let context = try ZMQContext()
+            var left = count
+            while left > 0 {
+                let socket = try Socket(.dealer, context: context)
+                try socket.connect(address)
+                var here = min(left, 1_000)
+                left -= here
+                let deadline = ContinuousClock.now + .seconds(60)
+                while here > 0 {
+                    let message = mutated(seeds.randomElement(using: &draws)!, &draws)
+                    while try !socket.send(message) {
+                        // Its queue is full until the coordinator has read; answers would fill ours.
+                        try drain(socket)
+                        guard ContinuousClock.now < deadline else {
+                            throw Late(description: "\(address) reads nothing")
+                        }
+                        usleep(200)
+                    }
+                    if here % 50 == 0 { try drain(socket) }
+                    here -= 1
                 }
-                && withUnsafeMutablePointer(to: &to) { to in
-                    to.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, length) } == 0
-                }
-            guard connected else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-            var bytes = greeting
-            switch Int.random(in: 0..<4, using: &draws) {
-            case 0: bytes = []
-            case 1: bytes = Array(bytes.prefix(Int.random(in: 1...greeting.count, using: &draws)))
-            case 2:
-                for place in bytes.indices where Bool.random(using: &draws) {
-                    bytes[place] = .random(in: 0...255, using: &draws)
-                }
-            default:
-                bytes += (0..<Int.random(in: 1...200, using: &draws)).map { _ in .random(in: 0...255, using: &draws) }
+                socket.close(lingerMilliseconds: 2_000)
             }
-            _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         }
-    }
 
-    private func ipv4(_ bytes: [UInt8], port: UInt16) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
-        return address
-    }
+        private func drain(_ socket: borrowing Socket) throws { while try socket.receive() != nil {} }
 
-    private func descriptors(of identifier: Int32) -> Int {
-        (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(identifier)/fd").count) ?? 0  // it has ended
-    }
+        private func mutated(_ seed: [[UInt8]], _ draws: inout SeededDraws) -> [[UInt8]] {
+            var frames = seed
+            for _ in 0..<Int.random(in: 0...3, using: &draws) {
+                let frame = Int.random(in: frames.indices, using: &draws)
+                switch Int.random(in: 0..<8, using: &draws) {
+                case 0:
+                    frames[frame] = Array(frames[frame].prefix(Int.random(in: 0...frames[frame].count, using: &draws)))
+                case 1:
+                    frames[frame] += (0..<Int.random(in: 1...40, using: &draws)).map { _ in
+                        .random(in: 0...255, using: &draws)
+                    }
+                case 2: frames.insert(frames[frame], at: frame)
+                case 3 where frames.count > 1: frames.remove(at: frame)
+                default:
+                    guard !frames[frame].isEmpty else { continue }
+                    let place = Int.random(in: frames[frame].indices, using: &draws)
+                    frames[frame][place] = .random(in: 0...255, using: &draws)
+                }
+            }
+            return frames
+        }
 
-    private func residentBytes(of identifier: Int32) -> Int {
-        let text = (try? String(contentsOfFile: "/proc/\(identifier)/statm", encoding: .utf8)) ?? ""  // it has ended
-        let fields = text.split(separator: " ")
-        return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(getpagesize()) : 0
+        /// Opens connections from several addresses, says something that is no handshake, or half of one, and hangs up.
+        private func shake(_ count: Int, at addresses: [String], _ draws: inout SeededDraws) throws {
+            // ZMTP 3.1, section 3.4: signature, version, mechanism, role, filler.
+            let greeting: [UInt8] =
+                [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1] + Array("NULL".utf8) + Array(repeating: 0, count: 48)
+            for number in 0..<count {
+                let port = UInt16(addresses[number % addresses.count].split(separator: ":").last!)!
+                let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+                guard descriptor >= 0 else { throw POSIXError(.EMFILE) }
+                defer { close(descriptor) }
+                // No port waits after the end, or they would run out.
+                var hangUp = linger(l_onoff: 1, l_linger: 0)
+                setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hangUp, socklen_t(MemoryLayout<linger>.size))
+                var from = ipv4([127, 0, 0, UInt8(2 + number % 20)], port: 0)
+                var to = ipv4([127, 0, 0, 1], port: port)
+                let length = socklen_t(MemoryLayout<sockaddr_in>.size)
+                let connected =
+                    withUnsafeMutablePointer(to: &from) { from in
+                        from.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) } == 0
+                    }
+                    && withUnsafeMutablePointer(to: &to) { to in
+                        to.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, length) } == 0
+                    }
+                guard connected else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+                var bytes = greeting
+                switch Int.random(in: 0..<4, using: &draws) {
+                case 0: bytes = []
+                case 1: bytes = Array(bytes.prefix(Int.random(in: 1...greeting.count, using: &draws)))
+                case 2:
+                    for place in bytes.indices where Bool.random(using: &draws) {
+                        bytes[place] = .random(in: 0...255, using: &draws)
+                    }
+                default:
+                    bytes += (0..<Int.random(in: 1...200, using: &draws)).map { _ in .random(in: 0...255, using: &draws)
+                    }
+                }
+                _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            }
+        }
+
+        private func ipv4(_ bytes: [UInt8], port: UInt16) -> sockaddr_in {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+            return address
+        }
+
+        private func descriptors(of identifier: Int32) -> Int {
+            (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(identifier)/fd").count) ?? 0  // it has ended
+        }
+
+        private func residentBytes(of identifier: Int32) -> Int {
+            let text = (try? String(contentsOfFile: "/proc/\(identifier)/statm", encoding: .utf8)) ?? ""  // it has ended
+            let fields = text.split(separator: " ")
+            return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(getpagesize()) : 0
+        }
     }
 }

@@ -78,85 +78,90 @@ private struct Hosts {
     }
 }
 
-/// A coordinator and workers on hosts of their own, whose network fails.
-@Suite(.serialized, .enabled(if: Hosts.arePermitted, "network namespaces need root and iproute2"))
-struct NetworkTests {
-    private static let rounds = isSoak ? 20 : 1
-    private static let timings = ["--beat", "0.2", "--session", "1.5", "--adoption", "3"]
+extension DisturbedProcesses {
+    /// A coordinator and workers on hosts of their own, whose network fails.
+    @Suite(.serialized, .enabled(if: Hosts.arePermitted, "network namespaces need root and iproute2"))
+    struct NetworkTests {
+        private static let rounds = isSoak ? 20 : 1
+        private static let timings = ["--beat", "0.2", "--session", "1.5", "--adoption", "3"]
 
-    @Test("Workers cut off, the coordinator cut off, packets lost: once the network heals, the leaderboard is the same")
-    func partitions() async throws {
-        let hosts = try Hosts(workers: 2)
-        defer { hosts.remove() }
-        try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(iterations: 1_000), in: folder)
-            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
-            #expect(undisturbed.status == 0, "\(undisturbed.errors)")
-            for round in 0..<NetworkTests.rounds {
-                let store = "store-\(round)"
-                try await disturb(hosts, spec, store: store, in: folder)
-                let disturbed = try await Program.run(["leaderboard", "--json", "--store", store], in: folder)
-                #expect(disturbed.output == undisturbed.output, "round \(round)")
+        @Test(
+            "Workers cut off, the coordinator cut off, packets lost: once the network heals, the leaderboard is the same"
+        )
+        func partitions() async throws {
+            let hosts = try Hosts(workers: 2)
+            defer { hosts.remove() }
+            try await withFolder { folder in
+                let spec = try TestSweep.write(TestSweep.tiny(iterations: 1_000), in: folder)
+                let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+                #expect(undisturbed.status == 0, "\(undisturbed.errors)")
+                for round in 0..<NetworkTests.rounds {
+                    let store = "store-\(round)"
+                    try await disturb(hosts, spec, store: store, in: folder)
+                    let disturbed = try await Program.run(["leaderboard", "--json", "--store", store], in: folder)
+                    #expect(disturbed.output == undisturbed.output, "round \(round)")
+                }
+                if !hosts.lose(percent: 20) {
+                    print("network: this kernel has no netem, so no packets were lost at random")
+                } else {
+                    try await disturb(hosts, spec, store: "lossy", in: folder)
+                    let disturbed = try await Program.run(["leaderboard", "--json", "--store", "lossy"], in: folder)
+                    #expect(disturbed.output == undisturbed.output)
+                }
             }
-            if !hosts.lose(percent: 20) {
-                print("network: this kernel has no netem, so no packets were lost at random")
-            } else {
-                try await disturb(hosts, spec, store: "lossy", in: folder)
-                let disturbed = try await Program.run(["leaderboard", "--json", "--store", "lossy"], in: folder)
-                #expect(disturbed.output == undisturbed.output)
+        }
+
+        private func disturb(_ hosts: Hosts, _ spec: String, store: String, in folder: URL) async throws {
+            let coordinator = try Program(
+                ["serve", "--store", store, "--bind", "tcp://0.0.0.0:5570", "--insecure"] + NetworkTests.timings,
+                in: folder,
+                launcher: hosts.launcher(hosts.coordinator))
+            let workers = try hosts.workers.enumerated().map { number, host in
+                try Program(
+                    [
+                        "worker", "--connect", hosts.address(for: number), "--directory", "\(store)-\(number)",
+                        "--name",
+                        "w\(number)", "--slots", "1", "--insecure",
+                    ], in: folder, launcher: hosts.launcher(host))
             }
-        }
-    }
+            defer { for program in workers + [coordinator] where program.isRunning { program.send(SIGKILL) } }
+            try await until("the coordinator is there") {
+                guard coordinator.isRunning else { throw Late(description: "it ended:\n\(coordinator.errors)") }
+                return coordinator.errors.contains("coordinator at tcp://")
+            }
+            let submitted = try await Program.run(
+                ["submit", spec, "--connect", "tcp://127.0.0.1:5570"], in: folder,
+                launcher: hosts.launcher(hosts.coordinator))
+            #expect(submitted.status == 0, "\(submitted.errors)")
 
-    private func disturb(_ hosts: Hosts, _ spec: String, store: String, in folder: URL) async throws {
-        let coordinator = try Program(
-            ["serve", "--store", store, "--bind", "tcp://0.0.0.0:5570", "--insecure"] + NetworkTests.timings,
-            in: folder,
-            launcher: hosts.launcher(hosts.coordinator))
-        let workers = try hosts.workers.enumerated().map { number, host in
-            try Program(
-                [
-                    "worker", "--connect", hosts.address(for: number), "--directory", "\(store)-\(number)", "--name",
-                    "w\(number)", "--slots", "1", "--insecure",
-                ], in: folder, launcher: hosts.launcher(host))
+            func done() -> Int { (try? Attempts(store: folder.appending(path: store)))?.done.count ?? 0 }  // no store yet
+            func advance(_ claim: String) async throws {
+                let before = done()
+                try await until("another task is done \(claim)", within: 90) { done() > before || done() == 16 }
+            }
+            try await advance("at first")
+            try hosts.cut(0)
+            try await until("the worker that was cut off is lost", within: 60) {
+                coordinator.errors.contains(#/w0-.*(lost|silent)/#) || done() == 16
+            }
+            try await advance("by the worker that is left")
+            try hosts.join(0)
+            try hosts.cut(1)
+            try await advance("by the worker that is back")
+            try hosts.cut(0)
+            // Nobody is left who could make a condition true; longer than a session.
+            try await Task.sleep(for: .seconds(2))
+            try hosts.join(0)
+            try hosts.join(1)
+            try await until("the sweep ends", within: 120) { done() == 16 }
+            for worker in workers {
+                worker.send(SIGTERM)
+                let status = try await worker.end()
+                #expect(status == 0, "\(worker.errors)")
+            }
+            coordinator.send(SIGTERM)
+            let status = try await coordinator.end()
+            #expect(status == 0, "\(coordinator.errors)")
         }
-        defer { for program in workers + [coordinator] where program.isRunning { program.send(SIGKILL) } }
-        try await until("the coordinator is there") {
-            guard coordinator.isRunning else { throw Late(description: "it ended:\n\(coordinator.errors)") }
-            return coordinator.errors.contains("coordinator at tcp://")
-        }
-        let submitted = try await Program.run(
-            ["submit", spec, "--connect", "tcp://127.0.0.1:5570"], in: folder,
-            launcher: hosts.launcher(hosts.coordinator))
-        #expect(submitted.status == 0, "\(submitted.errors)")
-
-        func done() -> Int { (try? Attempts(store: folder.appending(path: store)))?.done.count ?? 0 }  // no store yet
-        func advance(_ claim: String) async throws {
-            let before = done()
-            try await until("another task is done \(claim)", within: 90) { done() > before || done() == 16 }
-        }
-        try await advance("at first")
-        try hosts.cut(0)
-        try await until("the worker that was cut off is lost", within: 60) {
-            coordinator.errors.contains(#/w0-.*(lost|silent)/#) || done() == 16
-        }
-        try await advance("by the worker that is left")
-        try hosts.join(0)
-        try hosts.cut(1)
-        try await advance("by the worker that is back")
-        try hosts.cut(0)
-        // Nobody is left who could make a condition true; longer than a session.
-        try await Task.sleep(for: .seconds(2))
-        try hosts.join(0)
-        try hosts.join(1)
-        try await until("the sweep ends", within: 120) { done() == 16 }
-        for worker in workers {
-            worker.send(SIGTERM)
-            let status = try await worker.end()
-            #expect(status == 0, "\(worker.errors)")
-        }
-        coordinator.send(SIGTERM)
-        let status = try await coordinator.end()
-        #expect(status == 0, "\(coordinator.errors)")
     }
 }

@@ -13,7 +13,7 @@ import Testing
         dataset: glyphs
         data: {train: 1500, validation: 300}
         model: {family: mlp, depth: 1, width: 12}
-        training: {iterations: 900, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 300}
+        training: {iterations: 50000, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 10000}
         pruning: {rate: 0.4, levels: 1}
         grid: {rewind: [100]}
         """

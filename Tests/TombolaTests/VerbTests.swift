@@ -28,7 +28,7 @@ import Testing
     @Test("pause, explain, priority, resume and stop by address; extend, cancel and retry on a store nobody works on")
     func underWay() async throws {
         try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 3_000), in: folder)
             let (coordinator, address) = try await serve(in: folder)
             defer { coordinator.send(SIGKILL) }
             func tell(_ words: String..., status: Int32 = 0) async throws -> String {
@@ -78,7 +78,7 @@ import Testing
             let revived = try json(try await change("retry", "tiny", "--json"))
             #expect(revived["revived"] as? Int == cancelled["cancelled"] as? Int)
             #expect(try await change("retry", "tiny", "--state", "sleepy", status: 2).contains("quarantined"))
-            let more = TestSweep.tiny().replacingOccurrences(of: "rewind: [0, 20]", with: "rewind: [0, 20, 40]")
+            let more = TestSweep.tiny(iterations: 3_000).replacingOccurrences(of: "rewind: [0, 20]", with: "rewind: [0, 20, 40]")
             let changed = try TestSweep.write(more, "more.yaml", in: folder)
             let extended = try json(try await change("extend", changed, "--json"))
             #expect(((extended["plan"] as? [String: Any])?["points"] as? Int) == 3)
@@ -98,7 +98,7 @@ import Testing
     @Test("tombola run is paused and stopped by its store, and goes on where it ended")
     func run() async throws {
         try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(iterations: 150), in: folder)
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 3_000), in: folder)
             let run = try Program(["run", spec, "--store", "store", "--workers", "1"], in: folder)
             defer { run.send(SIGKILL) }
             func change(_ words: String...) async throws -> String {

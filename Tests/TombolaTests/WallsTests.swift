@@ -31,7 +31,7 @@ import Testing
         ],
         "Client": ["Lottery", "Coordination", "Wire", "Keys", "ZeroMQ"],
         "tombola": [
-            "Lottery", "Verdicts", "Sweeps", "Coordination", "Kernels", "Training", "ZeroMQ", "Artifacts", "Store",
+            "Lottery", "Verdicts", "Sweeps", "Coordination", "Wire", "Kernels", "Training", "ZeroMQ", "Artifacts", "Store",
             "CoordinatorService",
             "WorkerService", "Client", "Keys", "Simulation", "CLinux", "Logging", "ArgumentParser",
         ],
