@@ -15,9 +15,14 @@ done
 
 # No test imports a module as @testable; with testable imports on, everything would be built a second time.
 swift build "${build[@]}" --product tombola >&2
-swift test "${build[@]}" --disable-testable-imports "${arguments[@]}"
+if [ ${#arguments[@]} -gt 0 ]; then
+    swift test "${build[@]}" --disable-testable-imports "${arguments[@]}"
+    exit
+fi
+# Tests of whole processes kill and pause them at certain moments of a training: one after the other, undisturbed by the rest.
+swift test "${build[@]}" --disable-testable-imports --skip TombolaTests
+swift test "${build[@]}" --disable-testable-imports --skip-build --no-parallel --filter TombolaTests
 
-[ ${#arguments[@]} -eq 0 ] || exit 0
 say "simulated clusters"
 seeds=1000
 [ -z "${TOMBOLA_SOAK:-}" ] || seeds=100000

@@ -171,7 +171,7 @@ import Testing
         "A training whose process dies three times fails alone; the rest is done, exit status 3, and explain says why")
     func failsAlone() async throws {
         try await withFolder { folder in
-            let spec = try TestSweep.write(TestSweep.tiny(branches: "[]"), in: folder)
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 3_000, branches: "[]"), in: folder)
             let coordinator = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
             defer { coordinator.send(SIGKILL) }
             try await until("the coordinator says where it is") { coordinator.errors.contains("coordinator at tcp://") }

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Glibc
 import Testing
@@ -19,7 +20,11 @@ struct PollerTests {
     @Test("A mailbox wakes the poller from another thread and hands over every value in order")
     func mailbox() throws {
         let mailbox = try Mailbox<Int>()
-        Thread.detachNewThread { for value in 0..<1_000 { mailbox.post(value) } }
+        let hasPosted = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            for value in 0..<1_000 { mailbox.post(value) }
+            hasPosted.signal()
+        }
         var taken: [Int] = []
         while taken.count < 1_000 {
             var poller = Poller()
@@ -29,6 +34,9 @@ struct PollerTests {
             taken += mailbox.takeAll()
         }
         #expect(taken == Array(0..<1_000))
+        // The last value may be taken before its bell has rung.
+        hasPosted.wait()
+        #expect(mailbox.takeAll().isEmpty)
         var poller = Poller()
         _ = poller.watch(readable: mailbox.doorbell.descriptor)
         #expect(try poller.wait(milliseconds: 0) == 0)
