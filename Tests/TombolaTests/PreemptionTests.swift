@@ -13,7 +13,7 @@ import Testing
         dataset: glyphs
         data: {train: 1500, validation: 300}
         model: {family: mlp, depth: 1, width: 12}
-        training: {iterations: 50000, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 10000}
+        training: {iterations: 100000, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 10000}
         pruning: {rate: 0.4, levels: 1}
         grid: {rewind: [100]}
         """
@@ -79,11 +79,15 @@ import Testing
             try FileManager.default.removeItem(at: folder.appending(path: "first"))
         case .warned, .terminated:
             first = try worker("first")
-            try await until("it trains") { first.errors.contains("from step 0") }
+            // It has taken steps: there is something to save.
+            try await until("it has saved what it trains") {
+                let files = FileManager.default.enumerator(atPath: folder.appending(path: "first/attempts").path())
+                return files?.contains { ($0 as? String)?.contains("resume") == true } ?? false  // no folder yet
+            }
             first.send(end == .warned ? SIGUSR1 : SIGTERM)
             #expect(try await first.end() == 0, "\(first.errors)")
         case .timed:
-            first = try worker("first", ["--drain-at", "+8s", "--margin", "5"])
+            first = try worker("first", ["--drain-at", "+10s", "--margin", "5"])
             #expect(try await first.end() == 0, "\(first.errors)")
         }
         let step = try #require(try checkpointStep())
