@@ -99,7 +99,7 @@ func perform(_ task: SlotTask, of child: SlotChild, _ report: (Int) -> Bool) thr
             guard access(file, F_OK) != 0 else { continue }
             close(open(file, O_WRONLY | O_CREAT, 0o644))
             let start = Date()
-            // Says nothing more and hears nothing, as a kernel that never returns.
+            // Says nothing more and hears nothing, as a kernel that never returns; no test waits by it.
             while -start.timeIntervalSinceNow < patienceSeconds { usleep(10_000) }
         case "complain": FileHandle.standardError.write(Data("\(take())\n".utf8))
         case "print":
