@@ -55,6 +55,9 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         house("ZeroMQ", ["CZeroMQ", "CLinux"]),
         house("Artifacts", ["Lottery"]),
+        // Bundles are archives that anyone can unpack.
+        .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev"])]),
+        house("Archives", ["CArchive"]),
         house("Keys", ["Artifacts", "ZeroMQ"]),
         house("Blobs", ["Lottery", "Coordination", "Artifacts"]),
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
@@ -69,7 +72,7 @@ let package = Package(
             name: "tombola",
             dependencies: [
                 "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
-                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "Wire", "ZeroMQ", "CLinux",
+                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "Wire", "ZeroMQ", "Archives", "CLinux",
                 logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -87,6 +90,7 @@ let package = Package(
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("KeysTests", ["Keys", "ZeroMQ"]),
         tests("ArtifactsTests", ["Artifacts", "Lottery"]),
+        tests("ArchivesTests", ["Archives"]),
         tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery", grdb]),
         // A worker and its slots' children for tests: it sleeps, copies and dies on command.
         .executableTarget(

@@ -6,14 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
-packages=(libzmq3-dev libsqlite3-dev zlib1g-dev)
+packages=(libzmq3-dev libsqlite3-dev libarchive-dev zlib1g-dev)
 
 is_installed() { [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 install_missing() {
     local missing=() package as_root=()
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-        say "this is not Debian or Ubuntu: have the development files of ZeroMQ 4.3, SQLite 3 and zlib in place; going on"
+        say "this is not Debian or Ubuntu: have the development files of ZeroMQ 4.3, SQLite 3, libarchive and zlib in place; going on"
         return
     fi
     for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done

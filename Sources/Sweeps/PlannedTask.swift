@@ -126,10 +126,11 @@ public struct PlannedTask: Sendable {
     public var memoryBytes: Int { recipe.memoryBytes }
     public var numerics: NumericsID { recipe.numerics }
 
+    /// Step at which it begins: that of the weights that were rewound to, else 0.
+    var firstStep: Int { form.rewindStep ?? 0 }
+
     /// Training steps.
-    public var cost: Int {
-        max(0, (form.stopAfter ?? recipe.training.iterations) - (form.rewindStep ?? 0))
-    }
+    public var cost: Int { max(0, (form.stopAfter ?? recipe.training.iterations) - firstStep) }
 
     /// What must be there before the task can start, under the names by which it finds it.
     public var inputs: [PlannedInput] {

@@ -34,6 +34,17 @@ struct StoredSweeps {
         throw Failure(.usage, "the store \(store.directory) has no sweep “\(name)”; \(known)")
     }
 
+    /// The sweep of that name; where the store has one only, that one.
+    func record(named name: String?) throws -> SweepRecord {
+        let all = try records(named: name)
+        guard all.count > 1 else {
+            if let only = all.first { return only }
+            throw Failure(.usage, "the store \(store.directory) has no sweep yet")
+        }
+        let names = all.map(\.name).joined(separator: ", ")
+        throw Failure(.usage, "the store \(store.directory) has several sweeps; name one of \(names)")
+    }
+
     func plan(of record: SweepRecord) throws -> Plan {
         let vocabulary = Registry.standard.vocabulary
         let sweep = try Sweep(
@@ -46,18 +57,43 @@ struct StoredSweeps {
     }
 
     func leaderboard(of plan: Plan) throws -> Leaderboard {
+        let results = try results(of: plan)
+        return Leaderboard(plan: plan) { CellResult(results[$0] ?? .pending) }
+    }
+
+    /// What the store knows of each task of the plan that it knows.
+    func results(of plan: Plan) throws -> [TaskKey: TaskRecord] {
         let decoder = JSONDecoder()
-        // Decoded beforehand, because a leaderboard's results cannot throw.
-        var results: [TaskKey: CellResult] = [:]
+        var results: [TaskKey: TaskRecord] = [:]
         for task in plan.tasks {
             switch tasks[task.key]?.state {
             case .done(let result):
-                results[task.key] = .done(try decoder.decode(LevelSummary.self, from: Data(result.summary)))
-            case .failed(let failure): results[task.key] = CellResult(failure)
+                let summary = try decoder.decode(LevelSummary.self, from: Data(result.summary))
+                results[task.key] = .done(summary, seconds: result.seconds)
+            case .failed(let failure):
+                results[task.key] = .failed(name: failure.name.rawValue, reason: failure.reason)
             case .pending, nil: break
             }
         }
-        return Leaderboard(plan: plan) { results[$0] ?? .pending }
+        return results
+    }
+
+    /// Every evaluation of a done task; nil if it left none.
+    func curve(of key: TaskKey) throws -> LearningCurve? {
+        guard case .done(let result) = tasks[key]?.state, let metrics = result.output(.metrics) else { return nil }
+        let path = store.artifacts.path(of: metrics.digest)
+        do { return try LearningCurve(decoding: [UInt8](Data(contentsOf: URL(filePath: path)))) } catch {
+            throw Failure(
+                .infrastructure,
+                "the learning curve of task \(key.digest.short) cannot be read: \(path): \(error); see `tombola store verify`")
+        }
+    }
+
+    /// A sweep's results for people's own analyses.
+    func tables(of plan: Plan) throws -> Records {
+        let results = try results(of: plan)
+        return Records(
+            plan: plan, results: { results[$0] ?? .pending }, stepCost: Registry.standard.stepCost, curve: curve)
     }
 
     /// What the store knows of a task.

@@ -26,7 +26,9 @@ struct Tombola: ParsableCommand {
                     ExplainCommand.self, PauseCommand.self, ResumeCommand.self, StopCommand.self, CancelCommand.self,
                     RetryCommand.self, ExtendCommand.self, PriorityCommand.self,
                 ]),
-            CommandGroup(name: "Results", subcommands: [LeaderboardCommand.self, TicketCommand.self]),
+            CommandGroup(name: "Results", subcommands: [
+                    LeaderboardCommand.self, TicketCommand.self, ExportCommand.self, BundleCommand.self, VerifyCommand.self,
+                ]),
             CommandGroup(
                 name: "This machine",
                 subcommands: [DoctorCommand.self, StoreCommand.self, DataCommand.self, BenchCommand.self, SimulateCommand.self, SlotCommand.self]),

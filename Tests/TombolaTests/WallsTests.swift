@@ -19,6 +19,8 @@ import Testing
         "CZlib": [],
         "ZeroMQ": ["CZeroMQ", "CLinux"],
         "Artifacts": ["Lottery"],
+        "CArchive": [],
+        "Archives": ["CArchive"],
         "Keys": ["Artifacts", "ZeroMQ"],
         "Blobs": ["Lottery", "Coordination", "Artifacts"],
         "Store": ["Lottery", "Coordination", "Artifacts", "GRDB"],
@@ -33,7 +35,7 @@ import Testing
         "tombola": [
             "Lottery", "Verdicts", "Sweeps", "Coordination", "Wire", "Kernels", "Training", "ZeroMQ", "Artifacts", "Store",
             "CoordinatorService",
-            "WorkerService", "Client", "Keys", "Simulation", "CLinux", "Logging", "ArgumentParser",
+            "WorkerService", "Client", "Keys", "Simulation", "Archives", "CLinux", "Logging", "ArgumentParser",
         ],
     ]
 

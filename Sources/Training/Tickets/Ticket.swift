@@ -69,6 +69,22 @@ public struct Ticket {
             finalDigest: file.digest, maskDigest: hasher.finalize())
     }
 
+    /// Test images that the trained weights of an exported ticket get right, in f32: what anyone can count who has the file and
+    /// the data.
+    /// - Parameters:
+    ///   - task: of the level.
+    ///   - exported: path of what `export` wrote.
+    ///   - dataset: path of the canonical data set file.
+    public static func testImagesRight(
+        of task: TrainingTask, exported: String, dataset: String, registry: Registry
+    ) throws(TrainingError) -> Int {
+        var task = task
+        // Where its training began is no matter here.
+        task.start = .initialisation
+        return try Ticket(of: task, final: exported, rewind: nil, dataset: dataset, registry: registry).facts
+            .testImagesRight
+    }
+
     /// The ticket as safetensors under PyTorch's names and layouts: `rewind.NAME` and `trained.NAME` f32 of every parameter,
     /// `mask.NAME` u8 of every weight. Pruned weights are zero in both.
     /// - Parameter spec: the text of the sweep, kept in the metadata.

@@ -16,14 +16,22 @@ struct LeaderboardCommand: ParsableCommand {
     @Flag(help: "Show each point level by level instead.")
     var byDensity = false
 
+    @Flag(help: "Show what the search for each ticket cost, and what the ticket saves, instead; with --store only.")
+    var costs = false
+
     @OptionGroup var store: StoreOption
     @OptionGroup var connect: ConnectOption
     @OptionGroup var peer: PeerOptions
     @OptionGroup var data: DataOption
     @OptionGroup var output: TableOptions
 
+    func validate() throws {
+        if byDensity, costs { throw ValidationError("give either --by-density or --costs, not both") }
+    }
+
     func run() throws {
         let boards: [Leaderboard]
+        if costs { return try printCosts() }
         if let endpoint = try connect.endpoint(besides: store) {
             boards = try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep)
         } else {
@@ -31,6 +39,30 @@ struct LeaderboardCommand: ParsableCommand {
             boards = try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
         }
         try LeaderboardOutput.print(boards, byDensity: byDensity, output)
+    }
+}
+
+extension LeaderboardCommand {
+    private func printCosts() throws {
+        guard try connect.endpoint(besides: store) == nil else {
+            throw Failure(.usage, "--costs reads a store; run it where the store is, with --store")
+        }
+        let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+        let ledgers = try sweeps.records(named: sweep).map { record in
+            let plan = try sweeps.plan(of: record)
+            return CostLedger(plan: plan, leaderboard: try sweeps.leaderboard(of: plan), tables: try sweeps.tables(of: plan))
+        }
+        if output.json { return try Output.json(ledgers.flatMap(\.rows)) }
+        let ink = Terminal.output.ink
+        for (index, ledger) in ledgers.enumerated() {
+            if output.csv {
+                Output.csv(CostText.csv(ledger))
+                continue
+            }
+            if index > 0 { Output.line("") }
+            if ledgers.count > 1 { Output.line(ink(ledger.sweep, .bold)) }
+            Output.table(CostText.table(ledger))
+        }
     }
 }
 

@@ -46,6 +46,17 @@ package enum Format {
         value >= 100 ? count(Int(value.rounded())) : fixed(value, value >= 10 ? 1 : 2)
     }
 
+    /// Floating-point operations with three digits: `1.24 TFLOP`.
+    package static func operations(_ count: Double) -> String {
+        let units = ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"]
+        var (value, unit) = (count, 0)
+        while value >= 999.5, unit < units.count - 1 {
+            value /= 1_000
+            unit += 1
+        }
+        return "\(fixed(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2)) \(units[unit])"
+    }
+
     package static func bytes(_ count: Int) -> String {
         switch count {
         case ..<1_024: "\(count) B"

@@ -3,11 +3,13 @@ import Foundation
 /// Results to standard output, in the form that was asked for.
 enum Output {
     /// Keys in snake case, sorted, so that equal results are equal bytes.
-    static func json(_ value: some Encodable) throws {
+    static func json(_ value: some Encodable) throws { Terminal.output.write(try jsonText(value)) }
+
+    static func jsonText(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        Terminal.output.write(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n")
+        return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
     }
 
     static func table(_ grid: TextGrid) {

@@ -14,7 +14,11 @@ enum PlanText {
         facts.append(
             ("runs", "\(Format.count(summary.runs)), \(Format.count(summary.replicates)) replicates of each point"))
         facts.append(("levels", Format.count(summary.levels)))
-        facts.append(("densities", shortened(summary.densities.map(Format.density))))
+        // Networks of other sizes leave a weight more or less, which is not to be seen.
+        let densities = summary.densities.map(Format.density).reduce(into: [String]()) { shown, density in
+            if shown.last != density { shown.append(density) }
+        }
+        facts.append(("densities", shortened(densities)))
         facts.append(("branches", summary.branches.isEmpty ? "none" : summary.branches.joined(separator: ", ")))
         facts.append(
             ("tasks", "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"))

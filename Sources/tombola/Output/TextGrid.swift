@@ -82,11 +82,13 @@ extension TextGrid {
 
     /// RFC 4180: a header line and one line a row, with quotes where needed.
     package var csv: String {
-        func field(_ text: String) -> String {
-            guard text.contains(where: { ",\"\r\n".contains($0) }) else { return text }
-            return "\"" + text.replacing("\"", with: "\"\"") + "\""
-        }
         let records = [columns.map(\.title)] + rows.map { $0.map(\.text) }
-        return records.map { $0.map(field).joined(separator: ",") + "\r\n" }.joined()
+        return records.map { $0.map(TextGrid.csvField).joined(separator: ",") + "\r\n" }.joined()
+    }
+
+    /// A field as RFC 4180 asks.
+    static func csvField(_ text: String) -> String {
+        guard text.contains(where: { ",\"\r\n".contains($0) }) else { return text }
+        return "\"" + text.replacing("\"", with: "\"\"") + "\""
     }
 }

@@ -1,0 +1,104 @@
+import Lottery
+
+/// What trainings cost together.
+public struct TrainingCost: Hashable, Sendable, Codable {
+    public var steps = 0
+    /// Wall time, in seconds: core time, because a training has one thread.
+    public var seconds = 0.0
+    /// Floating-point operations of training steps, on surviving weights.
+    public var flops = 0.0
+    /// Bytes that kernels read and write, were nothing cached.
+    public var bytes = 0.0
+
+    static func + (left: TrainingCost, right: TrainingCost) -> TrainingCost {
+        TrainingCost(
+            steps: left.steps + right.steps, seconds: left.seconds + right.seconds, flops: left.flops + right.flops,
+            bytes: left.bytes + right.bytes)
+    }
+}
+
+/// What the search for each point's ticket cost, and what the ticket saves: per replicate, as the mean over replicates.
+///
+/// The search is all that must be trained before the ticket's mask is known: the dense network and every level before the
+/// ticket's own. Controls are no part of it.
+public struct CostLedger: Hashable, Sendable {
+    public let sweep: String
+    public let axes: [String]
+    /// In the leaderboard's order; points without a ticket are left out.
+    public let rows: [Row]
+
+    public struct Row: Hashable, Sendable, Codable {
+        public let rank: Int
+        public let sweep: String
+        public let point: PointCoordinates
+        public let level: Int
+        public let density: Double
+        public let ticket: String?
+        public let dense: TrainingCost
+        public let search: TrainingCost
+        /// The ticket's own training.
+        public let training: TrainingCost
+        /// Share of the dense training's operations that the ticket's own does without; negative if it has more.
+        public let savedFlops: Double
+        /// Trainings of the ticket in place of the dense network after which the search is paid for, in operations; nil if
+        /// it never is.
+        public let paidAfter: Int?
+
+        private enum CodingKeys: String, CodingKey {
+            case rank, sweep, point, level, density, ticket, dense, search, training
+            case savedFlops = "saved_flops"
+            case paidAfter = "paid_after"
+        }
+
+        /// Unknown values are null rather than left out, so that every row has the same keys.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(rank, forKey: .rank)
+            try container.encode(sweep, forKey: .sweep)
+            try container.encode(point, forKey: .point)
+            try container.encode(level, forKey: .level)
+            try container.encode(density, forKey: .density)
+            try container.encode(ticket, forKey: .ticket)
+            try container.encode(dense, forKey: .dense)
+            try container.encode(search, forKey: .search)
+            try container.encode(training, forKey: .training)
+            try container.encode(savedFlops, forKey: .savedFlops)
+            try container.encode(paidAfter, forKey: .paidAfter)
+        }
+    }
+
+    public init(plan: Plan, leaderboard: Leaderboard, tables: Records) {
+        sweep = plan.sweep.name
+        axes = plan.sweep.axes.map(\.name)
+        rows = leaderboard.rows.compactMap { Row($0, plan: plan, tables: tables) }
+    }
+}
+
+extension CostLedger.Row {
+    init?(_ row: LeaderboardRow, plan: Plan, tables: Records) {
+        guard let level = row.level, let density = row.density else { return nil }
+        let runs = (0..<plan.sweep.replicates).map { plan.run(point: row.pointIndex, replicate: $0) }
+        let dataset = plan.sweep.points[row.pointIndex].settings.dataset
+        func mean(_ trainings: (PlannedRun) -> [Int]) -> TrainingCost {
+            let all = runs.flatMap(trainings).reduce(TrainingCost()) { sum, index in
+                sum + (tables.cost(of: plan.tasks[index], dataset: dataset) ?? TrainingCost())
+            }
+            let count = Double(runs.count)
+            return TrainingCost(
+                steps: Int((Double(all.steps) / count).rounded()), seconds: all.seconds / count,
+                flops: all.flops / count, bytes: all.bytes / count)
+        }
+        rank = row.rank
+        sweep = row.sweep
+        point = row.point
+        self.level = level
+        self.density = density
+        ticket = row.ticket
+        dense = mean { [$0.dense] }
+        search = mean { [$0.dense] + $0.levels.prefix(level - 1) }
+        training = mean { [$0.levels[level - 1]] }
+        savedFlops = dense.flops > 0 ? 1 - training.flops / dense.flops : 0
+        let saved = dense.flops - training.flops
+        paidAfter = saved > 0 ? Int((search.flops / saved).rounded(.up)) : nil
+    }
+}

@@ -1,0 +1,139 @@
+import Foundation
+import Lottery
+import Sweeps
+import Training
+
+/// Whether a bundle is what it says: one finding for each thing that was looked at.
+struct BundleCheck {
+    enum State: String, Encodable { case good, bad, unchecked }
+
+    struct Finding: Encodable {
+        var subject: String
+        var state: State
+        var found: String
+    }
+
+    private(set) var findings: [Finding] = []
+    var isGood: Bool { findings.allSatisfy { $0.state != .bad } }
+
+    private mutating func add(_ subject: String, _ state: State, _ found: String) {
+        findings.append(Finding(subject: subject, state: state, found: found))
+    }
+
+    /// - Parameter catalog: where data sets are looked for, to evaluate the tickets.
+    init(_ bundle: Bundle, catalog: DataCatalog) {
+        checkSums(of: bundle)
+        guard let spec = bundle[Bundle.File.spec], let bytes = bundle[Bundle.File.results] else {
+            add("results", .bad, "spec.yaml or results.json is missing")
+            return
+        }
+        do {
+            let results = try decode(bytes)
+            let plan = try plan(String(decoding: spec, as: UTF8.self), results)
+            compare(bundle, try remade(plan, results))
+            try checkTickets(of: bundle, plan, results, catalog)
+        } catch { add("results", .bad, "\(error)") }
+    }
+
+    private mutating func checkSums(of bundle: Bundle) {
+        guard let listed = bundle[Bundle.File.checksums] else { return add("checksums", .bad, "SHA256SUMS is missing") }
+        let expected = Set(String(decoding: listed, as: UTF8.self).split(separator: "\n").map(String.init))
+        let found = Set(bundle.checksums.split(separator: "\n").map(String.init))
+        guard expected == found else {
+            let names = Set(expected.symmetricDifference(found).map { String($0.dropFirst(66)) }).sorted()
+            return add("checksums", .bad, "\(names.joined(separator: ", ")): not what SHA256SUMS says")
+        }
+        add("checksums", .good, "\(expected.count) files are what SHA256SUMS says")
+    }
+
+    private func decode(_ bytes: [UInt8]) throws -> BundleResults {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let results = try decoder.decode(BundleResults.self, from: Data(bytes))
+        guard results.format == BundleResults.currentFormat else {
+            throw Failure(
+                .usage, "the bundle is of form \(results.format), made by tombola \(results.version); this version reads form \(BundleResults.currentFormat)")
+        }
+        return results
+    }
+
+    private func plan(_ spec: String, _ results: BundleResults) throws -> Plan {
+        let vocabulary = Registry.standard.vocabulary
+        let sweep = try Sweep(
+            yaml: spec, file: Bundle.File.spec, vocabulary: vocabulary, maximumRuns: Sweep.runsAtMost)
+        return try Plan(
+            sweep: sweep, vocabulary: vocabulary,
+            dataDigest: { name in
+                guard let digest = results.datasets[name].flatMap({ Digest(hex: $0) }) else {
+                    throw Failure(.usage, "results.json has no digest of the data set \(name)")
+                }
+                return digest
+            })
+    }
+
+    private mutating func remade(_ plan: Plan, _ results: BundleResults) throws -> [(name: String, bytes: [UInt8])] {
+        let records = results.records
+        let keys = Set(plan.tasks.map(\.key))
+        let strangers = records.keys.filter { !keys.contains($0) }.count
+        let missing = plan.tasks.count { records[$0.key] == nil }
+        if strangers > 0 {
+            add("spec", .bad, "\(Format.count(strangers)) results belong to no training of the spec, as this version names them")
+        } else {
+            let open = missing == 0 ? "" : ", \(Format.count(missing)) have none yet"
+            add("spec", .good, "\(Format.count(records.count)) results belong to its trainings\(open)")
+        }
+        return try BundleMaker(plan: plan, results: records, curve: { _ in nil }).files(tables: [.runs, .levels])
+    }
+
+    private mutating func compare(_ bundle: Bundle, _ remade: [(name: String, bytes: [UInt8])]) {
+        for file in remade {
+            guard let held = bundle[file.name] else {
+                add(file.name, .bad, "is missing")
+                continue
+            }
+            add(
+                file.name, held == file.bytes ? .good : .bad,
+                held == file.bytes ? "is what the results come to" : "is not what the results come to")
+        }
+    }
+
+    private mutating func checkTickets(
+        of bundle: Bundle, _ plan: Plan, _ results: BundleResults, _ catalog: DataCatalog
+    ) throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/tombola-verify-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer {
+            // What stays behind is only a nuisance.
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+        var paths: [Digest: String] = [:]
+        for file in bundle.files where file.name.hasPrefix("tickets/") {
+            let metadata: [String: String]
+            do { metadata = try file.bytes.withUnsafeBytes { try Safetensors.header(of: $0).metadata } } catch {
+                add(file.name, .bad, "it is no ticket: \(error)")
+                continue
+            }
+            guard let task = plan.tasks.first(where: { $0.key.digest.hex == metadata["task"] })?.task,
+                let said = metadata["test_images_right"].flatMap({ Int($0) })
+            else {
+                add(file.name, .bad, "it belongs to no training of the spec")
+                continue
+            }
+            let dataset = metadata["dataset"] ?? ""
+            if paths[task.dataset] == nil {
+                guard let here = try? catalog.digest(of: dataset), here == task.dataset else {
+                    add(file.name, .unchecked, "the data set \(dataset) is not at hand; say where with --data")
+                    continue
+                }
+                paths[task.dataset] = try catalog.materialise(dataset, into: folder).path
+            }
+            let path = "\(folder)/ticket.safetensors"
+            try Data(file.bytes).write(to: URL(filePath: path))
+            let right = try Ticket.testImagesRight(
+                of: task, exported: path, dataset: paths[task.dataset] ?? "", registry: .standard)
+            add(
+                file.name, right == said ? .good : .bad,
+                "gets \(Format.count(right)) test images right\(right == said ? "" : ", and says \(Format.count(said))")")
+        }
+    }
+}

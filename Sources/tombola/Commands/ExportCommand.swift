@@ -1,0 +1,58 @@
+import ArgumentParser
+import Foundation
+import Lottery
+import Store
+import Sweeps
+
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write a sweep's results as a table, for analyses of your own.",
+        discussion: """
+            Long form: each row says to which run, level and control it belongs. A training that several runs share is in the rows \
+            of each, under the same task. --columns says what the columns mean. CSV unless --json asks for an array of objects; \
+            numbers are written in full, missing ones are empty, or null.
+            """)
+
+    @Argument(help: "The sweep's name; may be left out where the store has one only.")
+    var sweep: String?
+
+    @Option(help: "What a row is: runs (with all settings), levels, or evaluations.")
+    var table = RecordTable.evaluations
+
+    @Flag(help: "Print the columns and what they mean instead.")
+    var columns = false
+
+    @Option(help: "The file to write, instead of standard output.")
+    var out: String?
+
+    @OptionGroup var store: StoreOption
+    @OptionGroup var data: DataOption
+    @OptionGroup var output: TableOptions
+
+    func run() throws {
+        let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+        let records = try sweeps.tables(of: sweeps.plan(of: sweeps.record(named: sweep)))
+        guard !columns else { return try printColumns(of: records) }
+        let sink = try RecordSink(path: out)
+        do {
+            try RecordText.write(records, table, asJSON: output.json, to: sink.append)
+            try sink.finish()
+        } catch {
+            sink.abandon()
+            throw error
+        }
+        if let out { Output.line(out) }
+    }
+
+    private func printColumns(of records: Records) throws {
+        let columns = records.columns(of: table)
+        if output.json {
+            return try Output.json(columns.map { ["name": $0.name, "meaning": $0.meaning] })
+        }
+        var grid = TextGrid([.init("column"), .init("meaning")])
+        for column in columns { grid.append([.init(column.name), .init(column.meaning)]) }
+        if output.csv { Output.csv(grid) } else { Output.table(grid) }
+    }
+}
+
+extension RecordTable: ExpressibleByArgument {}

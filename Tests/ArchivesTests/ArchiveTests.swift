@@ -1,0 +1,86 @@
+import Archives
+import Foundation
+import Testing
+
+@Suite struct ArchiveTests {
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "tombola-archives-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try body(folder.path(percentEncoded: false))
+    }
+
+    private let files: [(name: String, bytes: [UInt8])] = [
+        ("sweep/empty", []), ("sweep/a text.md", Array("Θ, then more\n".utf8)),
+        ("sweep/deep/" + String(repeating: "name", count: 40), (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) }),
+    ]
+
+    private func write(_ path: String) throws {
+        let archive = try ArchiveWriter(path: path)
+        for file in files { try archive.add(file.name, file.bytes) }
+        try archive.finish()
+    }
+
+    private func read(_ path: String, maximumByteCount: Int = 1 << 20) throws -> [(name: String, bytes: [UInt8])] {
+        var found: [(name: String, bytes: [UInt8])] = []
+        try ArchiveReader.forEachFile(of: path, maximumByteCount: maximumByteCount) {
+            found.append(($0, $1))
+            return true
+        }
+        return found
+    }
+
+    @Test("What was written is read, under its names; tar reads it, too; equal files make equal archives")
+    func roundTrip() throws {
+        try withFolder { folder in
+            try write("\(folder)/one.tar.gz")
+            try write("\(folder)/two.tar.gz")
+            #expect(
+                FileManager.default.contents(atPath: "\(folder)/one.tar.gz")
+                    == FileManager.default.contents(atPath: "\(folder)/two.tar.gz"))
+            let found = try read("\(folder)/one.tar.gz")
+            #expect(found.map(\.name) == files.map(\.name) && found.map(\.bytes) == files.map(\.bytes))
+            let tar = Process()
+            tar.executableURL = URL(filePath: "/usr/bin/env")
+            tar.arguments = ["tar", "-xzf", "\(folder)/one.tar.gz", "-C", folder]
+            try tar.run()
+            tar.waitUntilExit()
+            #expect(tar.terminationStatus == 0)
+            for file in files {
+                #expect(FileManager.default.contents(atPath: "\(folder)/\(file.name)").map { [UInt8]($0) } == file.bytes)
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["one.tar.gz", "sweep", "two.tar.gz"])
+        }
+    }
+
+    @Test("An archive that is not finished leaves nothing")
+    func abandoned() throws {
+        try withFolder { folder in
+            do {
+                let archive = try ArchiveWriter(path: "\(folder)/one.tar.gz")
+                try archive.add("a", [1, 2, 3])
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+            #expect(throws: ArchiveError.self) { try ArchiveWriter(path: "\(folder)/nowhere/one.tar.gz") }
+        }
+    }
+
+    @Test("Archives that are cut, changed, too large or none at all are told with their path")
+    func damaged() throws {
+        try withFolder { folder in
+            let path = "\(folder)/one.tar.gz"
+            try write(path)
+            let whole = try Data(contentsOf: URL(filePath: path))
+            #expect(throws: ArchiveError.self) { try read(path, maximumByteCount: 299_999) }
+            for damaged in [
+                whole.prefix(whole.count / 2), Data("no archive, only a line of text\n".utf8),
+                whole.prefix(2_000) + Data(repeating: 7, count: whole.count - 2_000),
+            ] {
+                try damaged.write(to: URL(filePath: path))
+                let error = #expect(throws: ArchiveError.self) { try read(path) }
+                #expect(error?.description.contains(path) == true)
+            }
+            #expect(throws: ArchiveError.self) { try read("\(folder)/absent.tar.gz") }
+        }
+    }
+}

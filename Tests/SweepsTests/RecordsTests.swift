@@ -1,0 +1,125 @@
+import Lottery
+import Sweeps
+import Testing
+
+@Suite struct RecordsTests {
+    private let yaml = """
+        name: a
+        training: {iterations: 300, evaluate_every: 100}
+        pruning: {levels: 2, rewind: 100}
+        branches: [random-reinit]
+        replicates: 2
+        grid: {lr: [0.1, 1e-3], prune_rate: [0.5, 0.2]}
+        """
+
+    private func evaluation(_ step: Int) -> Evaluation {
+        Evaluation(
+            step: step, validationLoss: 0.25, validationCorrect: 40, validationCount: 50, testLoss: 0.5,
+            testCorrect: 75, testCount: 100)
+    }
+
+    private func summary(divergedAt: Int? = nil) -> LevelSummary {
+        LevelSummary(
+            layers: [
+                LayerCount(name: "fc1.weight", kind: .fc, weights: 100, surviving: 40),
+                LayerCount(name: "output.weight", kind: .output, weights: 60, surviving: 0),
+            ], otherWeights: 3, final: divergedAt == nil ? evaluation(300) : nil,
+            earlyStop: divergedAt == nil ? evaluation(200) : nil, divergedAt: divergedAt)
+    }
+
+    /// Two evaluations, the first before any step and without the test set.
+    private func curve() throws -> LearningCurve {
+        try LearningCurve(
+            decoding: Safetensors.encode(
+                [
+                    .init(name: "step", [0, 200]), .init(name: "train.loss", [Float.nan, 0.75]),
+                    .init(name: "validation.loss", [2.5, 0.25]), .init(name: "validation.correct", [5, 40]),
+                    .init(name: "test.loss", [Double.nan, 0.5]), .init(name: "test.correct", [-1, 75]),
+                ], metadata: ["validation_count": "50", "test_count": "100"]))
+    }
+
+    private func rows(
+        _ table: RecordTable, of plan: Plan, _ result: @escaping (PlannedTask) -> TaskRecord
+    ) throws -> [[String: RecordValue]] {
+        let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
+        let curve = try curve()
+        let records = Records(
+            plan: plan, results: { result(tasks[$0]!) },
+            stepCost: { _, _, layers in StepCost(flops: Double(layers[0].surviving), bytes: 2) }, curve: { _ in curve })
+        let columns = records.columns(of: table)
+        #expect(Set(columns.map(\.name)).count == columns.count)
+        #expect(columns.allSatisfy { !$0.meaning.isEmpty })
+        var rows: [[String: RecordValue]] = []
+        try records.forEachRow(of: table) { row in
+            #expect(row.count == columns.count)
+            rows.append(Dictionary(uniqueKeysWithValues: zip(columns.map(\.name), row)))
+        }
+        return rows
+    }
+
+    @Test("A run's row has its axes, seeds, every setting as it is resolved, and what its trainings came to")
+    func runs() throws {
+        let plan = try plan(yaml)
+        let rows = try rows(.runs, of: plan) { task in
+            guard task.task.training.learningRate == 0.1 else { return .pending }
+            if case .level(2) = task.role { return .done(summary(divergedAt: 150), seconds: 1) }
+            return .done(summary(), seconds: 2)
+        }
+        #expect(rows.count == 8)
+        let first = rows[0]
+        #expect(first["lr"] == .real(0.1) && first["prune_rate"] == .real(0.5) && first["replicate"] == .integer(0))
+        #expect(first["training.iterations"] == .integer(300) && first["pruning.rewind"] == .integer(100))
+        #expect(first["training.learning_rate"] == .real(0.1) && first["model.family"] == .text("lenet-300-100"))
+        #expect(rows[0]["seed_initialisation"] != rows[1]["seed_initialisation"])
+        #expect(rows[0]["seed_initialisation"] == rows[2]["seed_initialisation"])
+        #expect(first["trainings"] == .integer(5) && first["trainings_done"] == .integer(5))
+        #expect(first["diverged"] == .integer(1))
+        // Dense 300; level 1 goes on from step 100, level 2 diverges at 150; the controls begin at 0.
+        #expect(first["steps"] == .integer(1_150) && first["seconds"] == .real(9))
+        #expect(first["flops"] == .real(46_000) && first["bytes"] == .real(2_300))
+        let last = rows[7]
+        #expect(last["trainings_done"] == .integer(0) && last["steps"] == .integer(0))
+    }
+
+    @Test("A level's row has its counts and both evaluations; one that is not done, its state alone")
+    func levels() throws {
+        let plan = try plan(yaml)
+        let rows = try rows(.levels, of: plan) { task in
+            if case .branch = task.role { return .failed(name: "quarantined", reason: "") }
+            return .done(summary(), seconds: 2)
+        }
+        #expect(rows.count == 8 * 5)
+        let branches = ["dense", "ticket", "ticket", "random-reinit", "random-reinit"]
+        for (index, level) in [0, 1, 2, 1, 2].enumerated() {
+            #expect(rows[index]["branch"] == .text(branches[index]) && rows[index]["level"] == .integer(level))
+        }
+        let ticket = rows[2]
+        #expect(ticket["surviving"] == .integer(40) && ticket["density"] == .real(0.25))
+        #expect(ticket["emptied_layers"] == .integer(1) && ticket["first_step"] == .integer(100))
+        #expect(ticket["steps"] == .integer(200) && ticket["diverged_at"] == .missing)
+        #expect(ticket["early_stop_step"] == .integer(200) && ticket["early_stop_test_accuracy"] == .real(0.75))
+        #expect(ticket["final_step"] == .integer(300) && ticket["final_validation_accuracy"] == .real(0.8))
+        #expect(rows[3]["state"] == .text("quarantined") && rows[3]["density"] == .missing)
+        // One dense training serves both prune rates.
+        #expect(rows[0]["task"] == rows[10]["task"] && rows[0]["prune_rate"] != rows[10]["prune_rate"])
+    }
+
+    @Test("Every evaluation of what is done has a row; what was not measured is missing")
+    func evaluations() throws {
+        let plan = try plan(yaml)
+        let rows = try rows(.evaluations, of: plan) { task in
+            task.role == .dense ? .done(summary(), seconds: 2) : .pending
+        }
+        #expect(rows.count == 8 * 2)
+        #expect(rows[0]["step"] == .integer(0) && rows[0]["train_loss"] == .missing && rows[0]["test_loss"] == .missing)
+        #expect(rows[0]["validation_accuracy"] == .real(0.1) && rows[0]["test_accuracy"] == .missing)
+        #expect(rows[1]["train_loss"] == .real(0.75) && rows[1]["test_accuracy"] == .real(0.75))
+        #expect(rows[1]["is_early_stop"] == .flag(true) && rows[1]["is_final"] == .flag(false))
+    }
+
+    @Test("What is no learning curve is told")
+    func otherFile() {
+        #expect(throws: Safetensors.FormatError.self) { try LearningCurve(decoding: Safetensors.encode([])) }
+        #expect(throws: Safetensors.FormatError.self) { try LearningCurve(decoding: [1, 2, 3]) }
+    }
+}

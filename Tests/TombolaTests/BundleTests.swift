@@ -1,0 +1,61 @@
+import Foundation
+import Testing
+
+@Suite struct BundleTests {
+    private func check(
+        _ path: String, in folder: URL, _ arguments: [String] = []
+    ) async throws -> (status: Int32, states: [String: String]) {
+        let ended = try await Program.run(["verify", path, "--json"] + arguments, in: folder)
+        let findings = try #require(
+            try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [[String: String]], "\(ended.errors)")
+        return (ended.status, Dictionary(uniqueKeysWithValues: findings.map { ($0["subject"]!, $0["state"]!) }))
+    }
+
+    private func shell(_ command: String, in folder: URL) throws -> Int32 {
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", command]
+        process.currentDirectoryURL = folder
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    @Test("A bundle holds everything, is the same bytes again, and verify finds what was changed in it")
+    func bundle() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let ran = try await Program.run(["run", spec, "--json", "--store", "store"], in: folder)
+            #expect(ran.status == 0, "\(ran.errors)")
+            let made = try await Program.run(["bundle", "--store", "store"], in: folder)
+            #expect(made.status == 0 && made.output.hasPrefix("tiny.tar.gz has "), "\(made.errors)")
+            _ = try await Program.run(["bundle", "tiny", "--out", "again.tar.gz", "--store", "store"], in: folder)
+            #expect(
+                try Data(contentsOf: folder.appending(path: "tiny.tar.gz"))
+                    == Data(contentsOf: folder.appending(path: "again.tar.gz")))
+
+            let sound = try await check("tiny.tar.gz", in: folder)
+            #expect(sound.status == 0 && Set(sound.states.values) == ["good"], "\(sound.states)")
+            #expect(sound.states.keys.count { $0.hasPrefix("tickets/") } > 0)
+
+            // Anyone can unpack it and check its sums; the leaderboard in it is the one that was printed.
+            #expect(try shell("tar xzf tiny.tar.gz && cd tiny && sha256sum --check --quiet SHA256SUMS", in: folder) == 0)
+            let board = try String(contentsOf: folder.appending(path: "tiny/leaderboard.json"), encoding: .utf8)
+            #expect(board == ran.output)
+
+            // One image more in a result, sums mended: what is made of the results is no more what is there.
+            let change = #"sed -i '0,/"test_correct" : \([0-9]*\)/s//"test_correct" : 1/' results.json"#
+            let again = "sha256sum $(sed 's/^[^ ]*  //' SHA256SUMS) > sums && mv sums SHA256SUMS && cd .. && tar czf changed.tar.gz tiny"
+            #expect(try shell("cd tiny && \(change) && tar czf ../unmended.tar.gz -C .. tiny && \(again)", in: folder) == 0)
+            let unmended = try await check("unmended.tar.gz", in: folder)
+            #expect(unmended.status == 1 && unmended.states["checksums"] == "bad")
+            let changed = try await check("changed.tar.gz", in: folder)
+            #expect(changed.status == 1 && changed.states["checksums"] == "good", "\(changed.states)")
+            #expect(changed.states["levels.csv"] == "bad", "\(changed.states)")
+
+            let none = try await Program.run(["verify", spec], in: folder)
+            #expect(none.status != 0 && none.errors.contains(spec), "\(none.errors)")
+        }
+    }
+}
