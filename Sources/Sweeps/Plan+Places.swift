@@ -15,9 +15,9 @@ extension PlannedTask.Role {
 extension Plan {
     /// Where a task belongs, in words, one place for each run that has it: `sweep, depth 8, replicate 0, level 3`. Empty if
     /// the plan does not have it.
-    /// - Complexity: O(tasks + runs).
+    /// - Complexity: O(runs).
     public func places(of key: TaskKey) -> [String] {
-        guard let index = tasks.firstIndex(where: { $0.key == key }) else { return [] }
+        guard let index = index(of: key) else { return [] }
         let role =
             switch tasks[index].role {
             case .dense: "level 0 (dense)"

@@ -8,21 +8,9 @@ import Lottery
 public struct Plan: Sendable {
     public let sweep: Sweep
     /// Parents first.
-    public let tasks: [PlannedTask]
+    public let tasks: PlannedTasks
     public let summary: PlanSummary
-    /// One chain for each distinct (recipe, pruning, replicate), with the indices of its tasks.
-    let chains: [Chain]
-    /// Index in `chains` for each point and replicate, point by point.
-    let chainOfRun: [Int32]
-
-    struct Chain: Sendable {
-        var dense: Int32
-        /// Task index of each level, from level 1 on; as many as the deepest run asks for.
-        var levels: [Int32] = []
-        /// Per branch, task index from level 1 on.
-        var branches: [[Int32]]
-        var forecast: PruningForecast
-    }
+    private let chains: Chains
 
     /// Tasks above which a sweep is refused before the rest of it is planned: it would not fit in memory.
     public static let tasksAtMost = 50_000_000
@@ -39,26 +27,39 @@ public struct Plan: Sendable {
         try builder.addAllRuns(maximumTasks: maximumTasks, dataDigest: dataDigest, known: known)
         builder.setPriorities()
         self.sweep = sweep
-        tasks = builder.tasks
-        chains = builder.chains
-        chainOfRun = builder.chainOfRun
         summary = builder.summary()
+        chains = builder.chains
+        tasks = PlannedTasks(plan: builder.finish())
     }
+
+    /// Where a task is in `tasks`; nil if the plan does not have it.
+    /// - Complexity: O(1).
+    public func index(of key: TaskKey) -> Int? { tasks.plan.index(of: key) }
 
     /// The tasks of one run.
     public func run(point: Int, replicate: Int) -> PlannedRun {
         precondition((0..<sweep.replicates).contains(replicate), "replicate \(replicate) of \(sweep.replicates)")
-        let levels = sweep.points[point].settings.pruning.levels
-        let chain = chains[Int(chainOfRun[point * sweep.replicates + replicate])]
+        let levels = 1..<sweep.points[point].settings.pruning.levels + 1
+        let chain = chains.ofRun(point * sweep.replicates + replicate)
         return PlannedRun(
             point: point, replicate: replicate, dense: Int(chain.dense),
-            levels: chain.levels.prefix(levels).map(Int.init),
-            branches: chain.branches.map { $0.prefix(levels).map(Int.init) },
-            densities: Array(chain.forecast.densities.prefix(levels + 1)))
+            levels: levels.map { chains.task(of: chain, level: $0) },
+            branches: sweep.branches.indices.map { branch in
+                levels.map { chains.task(of: chain, level: $0, branch: branch) }
+            },
+            densities: Array(chains.forecast(of: chain).densities.prefix(levels.upperBound)))
+    }
+
+    /// The indices of one run's tasks, each once, in no order.
+    public func tasks(ofRun run: Int) -> Set<Int> {
+        let levels = sweep.points[run / sweep.replicates].settings.pruning.levels
+        return chains.tasks(of: chains.ofRun(run), levels: levels)
     }
 
     /// Survivors that each level of a point will have.
-    public func forecast(point: Int) -> PruningForecast { chains[Int(chainOfRun[point * sweep.replicates])].forecast }
+    public func forecast(point: Int) -> PruningForecast {
+        chains.forecast(of: chains.ofRun(point * sweep.replicates))
+    }
 }
 
 /// A sweep has more tasks than a plan may have.

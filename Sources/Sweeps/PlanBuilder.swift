@@ -6,26 +6,33 @@ struct PlanBuilder {
     let vocabulary: Vocabulary
     private let branches: [Branch]
 
-    var tasks: [PlannedTask] = []
-    var chains: [Plan.Chain] = []
-    var chainOfRun: [Int32] = []
-    private var indexOfKey: [TaskKey: Int32] = [:]
+    private var slots: [PlanStorage.Slot] = []
+    private var indices = KeyIndices()
+    private(set) var chains: Chains
+    private var recipes: [Recipe] = []
+    private var surroundings: [Recipe.Surroundings] = []
+    private var rewinds: [RewindSource] = []
+    private var keepSteps: [Int32: [Int]] = [:]
+    private var forms = [TaskForm(.dense, pruning: nil, start: .initialisation)]
+
     /// By the digest of their texts.
-    private var recipes: [Digest: Recipe] = [:]
+    private var recipeOfText: [Digest: Int32] = [:]
+    private var placeOfSurroundings: [Recipe.Surroundings: Int32] = [:]
     private var denseOf: [DenseID: Int32] = [:]
     private var chainOf: [ChainID: Int32] = [:]
-    private var forecasts: [ForecastID: PruningForecast] = [:]
+    private var forecasts: [ForecastID: Int32] = [:]
     /// Pruning settings that decide a chain, by number.
     private var prunings: [PruningSettings: Int32] = [:]
-    private var forms: [FormID: TaskForm] = [:]
-    private let denseForm = TaskForm(.dense, pruning: nil, start: .initialisation)
-    private var knownDense: [TaskKey: KnownTask] = [:]
-    /// The levels of a chain follow each other and share it.
-    private var lastRewind: RewindSource?
+    private var formOf: [FormID: Int32] = [:]
+    private var formOfReplay: [Int: Int32] = [:]
+    private var knownDense: [Int32: KnownTask] = [:]
+
+    /// In `forms`.
+    private static let denseForm: Int32 = 0
 
     private struct DenseID: Hashable {
-        var recipe: ObjectIdentifier
-        var replicate: Int
+        var recipe: Int32
+        var replicate: Int32
     }
 
     /// All that decides a chain but its length, so that a short one is a prefix of a long one.
@@ -33,7 +40,7 @@ struct PlanBuilder {
         var dense: Int32
         /// In `prunings`.
         var pruning: Int32
-        var pruned: ObjectIdentifier
+        var pruned: Int32
     }
 
     /// A level of a chain, or a branch's at that level.
@@ -41,6 +48,20 @@ struct PlanBuilder {
         var pruning: Int32
         var level: Int32
         var branch: Int32?
+    }
+
+    /// A recipe while its tasks are added.
+    private struct Writing {
+        var recipe: Int32
+        var text: RecipeText
+    }
+
+    /// What the tasks of a point are added with.
+    private struct Place {
+        var dense: Writing
+        var pruned: Writing
+        var replicate: Int32
+        var seeds: Seeds
     }
 
     private struct ForecastID: Hashable {
@@ -59,54 +80,67 @@ struct PlanBuilder {
             }
             return branch
         }
+        chains = Chains(runs: sweep.runCount, branches: branches.count)
     }
 
     mutating func addAllRuns(
         maximumTasks: Int, dataDigest: (String) throws -> Digest, known: (TaskKey) -> KnownTask?
     ) throws {
         var digests: [String: Digest] = [:]
-        chainOfRun.reserveCapacity(sweep.runCount)
         for point in sweep.points {
             var settings = point.settings
             settings.data = settings.data.simplified(for: shape(of: settings.dataset))
             let digest = try digests[settings.dataset] ?? dataDigest(settings.dataset)
             digests[settings.dataset] = digest
             let semantics = (dense: vocabulary.semantics(settings, false), pruned: vocabulary.semantics(settings, true))
-            let dense = recipe(settings, dataset: digest, semantics: semantics.dense)
+            let dense = recipe(point.index, settings, dataset: digest, semantics: semantics.dense)
             let pruned =
                 semantics.pruned == semantics.dense
-                ? dense : recipe(settings, dataset: digest, semantics: semantics.pruned)
+                ? dense : recipe(point.index, settings, dataset: digest, semantics: semantics.pruned)
             let forecast = try forecast(settings)
             let identity = number(of: settings.pruning)
             for replicate in 0..<sweep.replicates {
-                let seeds = Seeds(base: sweep.seed, replicate: replicate)
-                let denseIndex = addDense(dense, seeds: seeds, replicate: replicate, known: known)
-                chainOfRun.append(
-                    addChain(
-                        settings.pruning, identity, recipe: pruned, dense: denseIndex, seeds: seeds, forecast: forecast,
-                        known: known))
-                guard tasks.count <= maximumTasks else {
+                let place = Place(
+                    dense: dense, pruned: pruned, replicate: Int32(replicate),
+                    seeds: Seeds(base: sweep.seed, replicate: replicate))
+                let denseIndex = addDense(place, known: known)
+                chains.addRun(
+                    addChain(settings.pruning, identity, place, dense: denseIndex, forecast: forecast, known: known))
+                guard slots.count <= maximumTasks else {
                     throw PlanLimitError(sweep: sweep.name, maximumTasks: maximumTasks)
                 }
             }
         }
     }
 
-    /// The recipe object, one for equal content. Dense and pruned levels differ in the components they run.
-    private mutating func recipe(_ settings: Settings, dataset: Digest, semantics: [String: Int]) -> Recipe {
+    /// The recipe, one for equal content. Dense and pruned levels differ in the components they run.
+    private mutating func recipe(
+        _ point: Int, _ settings: Settings, dataset: Digest, semantics: [String: Int]
+    ) -> Writing {
         guard let numerics = vocabulary.numerics[settings.training.precision] else {
             preconditionFailure("precision \(settings.training.precision) was checked and is not in the vocabulary")
         }
         let text = RecipeText(
             numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
             training: settings.training, semantics: semantics)
-        if let same = recipes[text.digest] { return same }
-        let recipe = Recipe(
-            numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
-            training: settings.training, semantics: semantics, text: text,
+        if let same = recipeOfText[text.digest] { return Writing(recipe: same, text: text) }
+        let surroundings = Recipe.Surroundings(
+            numerics: numerics, dataset: dataset, data: settings.data, semantics: semantics,
             memoryBytes: vocabulary.memoryBytes(settings, shape(of: settings.dataset)))
-        recipes[text.digest] = recipe
-        return recipe
+        let index = Int32(recipes.count)
+        recipes.append(
+            Recipe(
+                point: Int32(point), surroundings: place(of: surroundings), iterations: settings.training.iterations))
+        recipeOfText[text.digest] = index
+        return Writing(recipe: index, text: text)
+    }
+
+    private mutating func place(of new: Recipe.Surroundings) -> Int32 {
+        if let same = placeOfSurroundings[new] { return same }
+        let place = Int32(surroundings.count)
+        surroundings.append(new)
+        placeOfSurroundings[new] = place
+        return place
     }
 
     private func shape(of dataset: String) -> DatasetShape {
@@ -116,24 +150,24 @@ struct PlanBuilder {
         return shape
     }
 
-    private mutating func forecast(_ settings: Settings) throws -> PruningForecast {
+    /// In `chains`.
+    private mutating func forecast(_ settings: Settings) throws -> Int32 {
         let id = ForecastID(
             dataset: settings.dataset, resize: settings.data.resize, model: settings.model, pruning: settings.pruning)
         if let same = forecasts[id] { return same }
         let shape = try shape(of: settings.dataset).resized(to: settings.data.resize)
-        let forecast = PruningForecast(layers: try vocabulary.layers(settings.model, shape), pruning: settings.pruning)
+        let forecast = chains.add(
+            PruningForecast(layers: try vocabulary.layers(settings.model, shape), pruning: settings.pruning))
         forecasts[id] = forecast
         return forecast
     }
 
     // MARK: Tasks
 
-    private mutating func addDense(_ recipe: Recipe, seeds: Seeds, replicate: Int, known: (TaskKey) -> KnownTask?)
-        -> Int32
-    {
-        let id = DenseID(recipe: ObjectIdentifier(recipe), replicate: replicate)
+    private mutating func addDense(_ place: Place, known: (TaskKey) -> KnownTask?) -> Int32 {
+        let id = DenseID(recipe: place.dense.recipe, replicate: place.replicate)
         if let index = denseOf[id] { return index }
-        let index = add(denseForm, recipe: recipe, seeds: seeds, parent: nil, known: known)
+        let index = add(PlanBuilder.denseForm, place.dense, place, parent: nil, known: known)
         denseOf[id] = index
         return index
     }
@@ -151,45 +185,36 @@ struct PlanBuilder {
 
     /// - Parameter identity: `number(of: pruning)`.
     private mutating func addChain(
-        _ pruning: PruningSettings, _ identity: Int32, recipe: Recipe, dense: Int32, seeds: Seeds,
-        forecast: PruningForecast, known: (TaskKey) -> KnownTask?
+        _ pruning: PruningSettings, _ identity: Int32, _ place: Place, dense: Int32, forecast: Int32,
+        known: (TaskKey) -> KnownTask?
     ) -> Int32 {
-        let id = ChainID(dense: dense, pruning: identity, pruned: ObjectIdentifier(recipe))
-        let chainIndex: Int
-        if let same = chainOf[id] {
-            chainIndex = Int(same)
-        } else {
-            chainIndex = chains.count
-            chains.append(Plan.Chain(dense: dense, branches: sweep.branches.map { _ in [] }, forecast: forecast))
-            chainOf[id] = Int32(chainIndex)
-        }
-        if chains[chainIndex].forecast.surviving.count < forecast.surviving.count {
-            chains[chainIndex].forecast = forecast
-        }
-        let first = chains[chainIndex].levels.count + 1
-        guard first <= pruning.levels else { return Int32(chainIndex) }
-        chains[chainIndex].levels.reserveCapacity(pruning.levels)
+        let id = ChainID(dense: dense, pruning: identity, pruned: place.pruned.recipe)
+        let chain = chainOf[id] ?? chains.add(dense: dense, forecast: forecast)
+        chainOf[id] = chain
+        chains.lengthen(chain, forecast: forecast)
+        let first = Int(chains.chains[Int(chain)].levels) + 1
+        guard first <= pruning.levels else { return chain }
+        var parent = first == 1 ? dense : Int32(chains.task(of: chains.chains[Int(chain)], level: first - 1))
+        chains.open(chain)
         for level in first...pruning.levels {
             // A one-shot level goes from the dense network to its counts at once.
-            let parent = pruning.schedule == .oneShot ? dense : chains[chainIndex].levels.last ?? dense
-            let form = form(FormID(pruning: identity, level: Int32(level)), pruning)
-            chains[chainIndex].levels.append(
-                add(form, recipe: recipe, seeds: seeds, parent: parent, dense: dense, known: known))
-            for position in branches.indices {
-                let form = self.form(
-                    FormID(pruning: identity, level: Int32(level), branch: Int32(position)), pruning)
-                chains[chainIndex].branches[position].append(
-                    add(form, recipe: recipe, seeds: seeds, parent: parent, dense: dense, known: known))
+            if pruning.schedule == .oneShot { parent = dense }
+            let own: [Int32?] = [nil]
+            let forms = (own + branches.indices.map { Int32($0) }).map { branch in
+                form(FormID(pruning: identity, level: Int32(level), branch: branch), pruning)
             }
+            let tasks = forms.map { add($0, place.pruned, place, parent: parent, dense: dense, known: known) }
+            chains.append(tasks, to: chain)
+            parent = tasks[0]
         }
-        return Int32(chainIndex)
+        return chain
     }
 
-    private mutating func form(_ id: FormID, _ pruning: PruningSettings) -> TaskForm {
-        if let same = forms[id] { return same }
+    private mutating func form(_ id: FormID, _ pruning: PruningSettings) -> Int32 {
+        if let same = formOf[id] { return same }
         let level = Int(id.level)
         // Each task puts its own parent and trajectory in the place of this one.
-        let anyone = tasks[0].key
+        let anyone = slots[0].key
         var step = TrainingTask.PruningStep(
             parent: anyone, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
             repetitions: pruning.schedule == .oneShot ? level : 1, level: level,
@@ -205,86 +230,106 @@ struct PlanBuilder {
         }
         // Weights of a trajectory are not drawn, and so not scaled.
         if case .rewound = start { step.initialisationScale = .none }
-        let form = TaskForm(role, pruning: step, start: start)
-        forms[id] = form
+        let form = add(TaskForm(role, pruning: step, start: start))
+        formOf[id] = form
         return form
     }
 
+    private mutating func add(_ form: TaskForm) -> Int32 {
+        forms.append(form)
+        return Int32(forms.count - 1)
+    }
+
     private mutating func add(
-        _ form: TaskForm, recipe: Recipe, seeds: Seeds, parent: Int32?, dense: Int32? = nil,
+        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil,
         known: (TaskKey) -> KnownTask?
     ) -> Int32 {
-        let parentKey = parent.map { tasks[Int($0)].key }
-        let trajectory = dense.map { tasks[Int($0)].key }
-        let key = recipe.text.key(
-            seeds: seeds, pruning: form.pruning(parent: parentKey), start: form.start(trajectory: trajectory),
-            stopAfter: form.stopAfter)
-        if let same = indexOfKey[key] { return same }
+        let form = forms[Int(formIndex)]
+        let key = writing.text.key(
+            seeds: place.seeds, pruning: form.pruning(parent: parent.map { slots[Int($0)].key }),
+            start: form.start(trajectory: dense.map { slots[Int($0)].key }), stopAfter: form.stopAfter)
+        if let same = indices.find(key, keyAt: { slots[$0].key }) { return Int32(same) }
         let knowledge = known(key)
-        var keepSteps: [Int] = []
-        if form === denseForm, let knowledge {
-            knownDense[key] = knowledge
-            // What other sweeps asked for stays asked for.
-            if case .pending(let asked) = knowledge { keepSteps = asked.sorted() }
-            if case .running(let asked) = knowledge { keepSteps = asked.sorted() }
-        }
-        if let stopAfter = form.stopAfter { keepSteps = [stopAfter] }
         let isDone = if case .done = knowledge { true } else { false }
-        var rewind: RewindSource?
+        var rewind: Int32?
         if let step = form.rewindStep, let dense {
-            rewind = checkpointSource(step: step, dense: dense, isWanted: !isDone, known: known)
+            rewind = checkpointSource(step: step, dense: dense, place, isWanted: !isDone, known: known)
         }
-        let index = Int32(tasks.count)
-        tasks.append(
-            PlannedTask(
-                key: key, keepSteps: keepSteps, priority: 0, isDone: isDone, recipe: recipe, seeds: seeds, form: form,
-                parent: parentKey, parentIndex: parent, rewind: rewind))
-        indexOfKey[key] = index
+        // A replay may have been added meanwhile.
+        let index = Int32(slots.count)
+        slots.append(
+            PlanStorage.Slot(
+                key: key, form: formIndex, recipe: writing.recipe, replicate: place.replicate, parent: parent,
+                rewind: rewind, isDone: isDone))
+        indices.add(key, at: Int(index)) { slots[$0].key }
+        if formIndex == PlanBuilder.denseForm, let knowledge {
+            knownDense[index] = knowledge
+            switch knowledge {
+            // What other sweeps asked for stays asked for.
+            case .pending(let asked), .running(let asked): if !asked.isEmpty { keepSteps[index] = asked.sorted() }
+            case .done, .failed: break
+            }
+        }
+        if let stopAfter = form.stopAfter { keepSteps[index] = [stopAfter] }
         return index
     }
 
     /// The task that leaves θk: the dense training, or a replay if that one is past keeping it and someone still
     /// waits for it.
     private mutating func checkpointSource(
-        step: Int, dense: Int32, isWanted: Bool, known: (TaskKey) -> KnownTask?
-    ) -> RewindSource {
-        let task = tasks[Int(dense)]
+        step: Int, dense: Int32, _ place: Place, isWanted: Bool, known: (TaskKey) -> KnownTask?
+    ) -> Int32 {
         let canKeep =
-            switch knownDense[task.key] {
+            switch knownDense[dense] {
             case nil, .pending, .failed: true
             case .running(let asked): asked.contains(step)
             case .done(let outputs): outputs.contains(.step(step))
             }
         var source = dense
         if canKeep || !isWanted {
-            let position = task.keepSteps.firstIndex { $0 >= step } ?? task.keepSteps.count
-            if position == task.keepSteps.count || task.keepSteps[position] != step {
-                tasks[Int(dense)].keepSteps.insert(step, at: position)
-            }
+            keep(step, of: dense)
         } else {
-            let replay = TaskForm(.replay(step: step), pruning: nil, start: .initialisation, stopAfter: step)
-            source = add(replay, recipe: task.recipe, seeds: task.seeds, parent: nil, known: known)
+            let form = formOfReplay[step] ?? add(replayForm(step))
+            formOfReplay[step] = form
+            source = add(form, place.dense, place, parent: nil, known: known)
         }
-        if let last = lastRewind, last.trajectory == task.key, last.index == source { return last }
-        let rewind = RewindSource(trajectory: task.key, source: tasks[Int(source)].key, index: source)
-        lastRewind = rewind
-        return rewind
+        // The levels of a chain follow each other and share it.
+        if let last = rewinds.last, last.trajectory == dense, last.source == source { return Int32(rewinds.count - 1) }
+        rewinds.append(RewindSource(trajectory: dense, source: source))
+        return Int32(rewinds.count - 1)
+    }
+
+    private func replayForm(_ step: Int) -> TaskForm {
+        TaskForm(.replay(step: step), pruning: nil, start: .initialisation, stopAfter: step)
+    }
+
+    private mutating func keep(_ step: Int, of task: Int32) {
+        let steps = keepSteps[task] ?? []
+        let position = steps.firstIndex { $0 >= step } ?? steps.count
+        if position == steps.count || steps[position] != step { keepSteps[task, default: []].insert(step, at: position) }
     }
 
     // MARK: Afterwards
 
     /// The cost of the dearest chain of waiting tasks, own cost included, so that the longest chains start first.
     mutating func setPriorities() {
-        for index in tasks.indices.reversed() {
-            let total = tasks[index].priority + tasks[index].cost
-            tasks[index].priority = total
-            if let parent = tasks[index].parentIndex { raise(parent, to: total) }
-            if let rewind = tasks[index].rewind { raise(rewind.index, to: total) }
+        for index in slots.indices.reversed() {
+            let slot = slots[index]
+            let total = slot.priority + slot.cost(recipes, forms)
+            slots[index].priority = total
+            if let parent = slot.parent { raise(parent, to: total) }
+            if let rewind = slot.rewind { raise(rewinds[Int(rewind)].source, to: total) }
         }
     }
 
     private mutating func raise(_ index: Int32, to priority: Int) {
-        tasks[Int(index)].priority = max(tasks[Int(index)].priority, priority)
+        slots[Int(index)].priority = max(slots[Int(index)].priority, priority)
+    }
+
+    func finish() -> PlanStorage {
+        PlanStorage(
+            sweep: sweep, slots: slots, indices: indices, forms: forms, recipes: recipes, surroundings: surroundings,
+            rewinds: rewinds, keepSteps: keepSteps)
     }
 
     func summary() -> PlanSummary {
@@ -292,29 +337,38 @@ struct PlanBuilder {
         var trainings = 0
         var withoutSharing = 0
         var stepsWithoutSharing = 0
-        for (point, settings) in sweep.points.map(\.settings).enumerated() {
-            let levels = settings.pruning.levels
-            let chain = chains[Int(chainOfRun[point * sweep.replicates])]
-            densities.formUnion(chain.forecast.densities.prefix(levels + 1))
+        for point in sweep.points {
+            let levels = point.settings.pruning.levels
+            let chain = chains.ofRun(point.index * sweep.replicates)
+            densities.formUnion(chains.forecast(of: chain).densities.prefix(levels + 1))
             trainings += levels + 1
             withoutSharing += 1 + levels * (1 + sweep.branches.count)
-            let iterations = settings.training.iterations
-            stepsWithoutSharing += iterations
-            for level in 0..<levels {
-                stepsWithoutSharing += tasks[Int(chain.levels[level])].cost
-                for branch in chain.branches { stepsWithoutSharing += tasks[Int(branch[level])].cost }
+            stepsWithoutSharing += point.settings.training.iterations
+            for level in 1..<levels + 1 {
+                stepsWithoutSharing += cost(chains.task(of: chain, level: level))
+                for branch in branches.indices {
+                    stepsWithoutSharing += cost(chains.task(of: chain, level: level, branch: branch))
+                }
             }
+        }
+        var steps = (all: 0, remaining: 0)
+        for slot in slots {
+            let cost = slot.cost(recipes, forms)
+            steps.all += cost
+            if !slot.isDone { steps.remaining += cost }
         }
         return PlanSummary(
             sweep: sweep.name, points: sweep.points.count, excluded: sweep.excludedCount, runs: sweep.runCount,
-            levels: trainings * sweep.replicates, tasks: tasks.count,
+            levels: trainings * sweep.replicates, tasks: slots.count,
             tasksWithoutSharing: withoutSharing * sweep.replicates,
-            tasksDone: tasks.count(where: \.isDone), steps: tasks.reduce(0) { $0 + $1.cost },
+            tasksDone: slots.count(where: \.isDone), steps: steps.all,
             stepsWithoutSharing: stepsWithoutSharing * sweep.replicates,
-            stepsRemaining: tasks.reduce(0) { $0 + ($1.isDone ? 0 : $1.cost) },
+            stepsRemaining: steps.remaining,
             axes: sweep.axes.map {
                 PlanSummary.Axis(name: $0.name, path: $0.path, values: $0.values.map(AxisValue.init))
             },
             branches: sweep.branches, replicates: sweep.replicates, densities: densities.sorted(by: >))
     }
+
+    private func cost(_ task: Int) -> Int { slots[task].cost(recipes, forms) }
 }

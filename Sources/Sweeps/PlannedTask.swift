@@ -1,29 +1,22 @@
 import Lottery
 
 /// What decides a training apart from seeds, masks and starts; shared by all tasks of one recipe.
-final class Recipe: Sendable {
-    let numerics: NumericsID
-    let dataset: Digest
-    let data: DataSettings
-    let model: ModelSettings
-    let training: TrainingSettings
-    let semantics: [String: Int]
-    let text: RecipeText
-    /// Predicted of a training; 0 if nothing is known. It is no part of what decides the result.
-    let memoryBytes: Int
+struct Recipe: Sendable {
+    /// A point whose model and training settings it has.
+    var point: Int32
+    /// In `PlanStorage.surroundings`.
+    var surroundings: Int32
+    /// Of a full training.
+    var iterations: Int
 
-    init(
-        numerics: NumericsID, dataset: Digest, data: DataSettings, model: ModelSettings, training: TrainingSettings,
-        semantics: [String: Int], text: RecipeText, memoryBytes: Int
-    ) {
-        self.numerics = numerics
-        self.dataset = dataset
-        self.data = data
-        self.model = model
-        self.training = training
-        self.semantics = semantics
-        self.text = text
-        self.memoryBytes = memoryBytes
+    /// The rest of it, which few recipes differ in.
+    struct Surroundings: Hashable, Sendable {
+        var numerics: NumericsID
+        var dataset: Digest
+        var data: DataSettings
+        var semantics: [String: Int]
+        /// Predicted of a training; 0 if nothing is known. It is no part of what decides the result.
+        var memoryBytes: Int
     }
 }
 
@@ -65,22 +58,14 @@ final class TaskForm: Sendable {
 }
 
 /// Where a rewound task's θk comes from; shared by all tasks of a chain.
-final class RewindSource: Sendable {
-    /// The dense training, which names θk.
-    let trajectory: TaskKey
+struct RewindSource: Sendable {
+    /// The dense training, which names θk: its index in the plan.
+    var trajectory: Int32
     /// Whose output it is: that training, or its replay.
-    let source: TaskKey
-    /// The source in the plan.
-    let index: Int32
-
-    init(trajectory: TaskKey, source: TaskKey, index: Int32) {
-        self.trajectory = trajectory
-        self.source = source
-        self.index = index
-    }
+    var source: Int32
 }
 
-/// One task of a plan. A large plan has millions, so what they have in common is kept once.
+/// One task of a plan, as a view of it: a large plan has millions, so it keeps what they have in common once.
 public struct PlannedTask: Sendable {
     /// What a task is within its plan.
     public enum Role: Hashable, Sendable {
@@ -93,54 +78,59 @@ public struct PlannedTask: Sendable {
         case replay(step: Int)
     }
 
-    public let key: TaskKey
+    let plan: PlanStorage
+    let index: Int
+
+    private var slot: PlanStorage.Slot { plan.slots[index] }
+    private var form: TaskForm { plan.forms[Int(plan.slots[index].form)] }
+    private var recipe: Recipe { plan.recipes[Int(plan.slots[index].recipe)] }
+    private var surroundings: Recipe.Surroundings { plan.surroundings[Int(recipe.surroundings)] }
+    private var rewind: RewindSource? { slot.rewind.map { plan.rewinds[Int($0)] } }
+    private func key(_ index: Int32) -> TaskKey { plan.slots[Int(index)].key }
+
+    public var key: TaskKey { plan.slots[index].key }
     public var role: Role { form.role }
     /// Steps whose checkpoints to keep, ascending; a wish outside of the key.
-    public internal(set) var keepSteps: [Int]
+    public var keepSteps: [Int] { plan.keepSteps[Int32(index)] ?? [] }
     /// Cost of the task and of the dearest chain of tasks that wait for it, in training steps.
-    public internal(set) var priority: Int
+    public var priority: Int { plan.slots[index].priority }
     /// What the plan was told of this task.
-    public let isDone: Bool
-
-    let recipe: Recipe
-    let seeds: Seeds
-    let form: TaskForm
-    /// The task whose weights it prunes: its key, and its index in the plan.
-    let parent: TaskKey?
-    let parentIndex: Int32?
-    let rewind: RewindSource?
+    public var isDone: Bool { plan.slots[index].isDone }
 
     var rates: PruneRates? { form.rates }
 
     public var task: TrainingTask {
-        TrainingTask(
-            numerics: recipe.numerics, dataset: recipe.dataset, data: recipe.data, model: recipe.model,
-            training: recipe.training,
-            seeds: seeds, pruning: form.pruning(parent: parent), start: form.start(trajectory: rewind?.trajectory),
-            stopAfter: form.stopAfter, semantics: recipe.semantics)
+        let (form, surroundings) = (form, surroundings)
+        let settings = plan.sweep.points[Int(recipe.point)].settings
+        return TrainingTask(
+            numerics: surroundings.numerics, dataset: surroundings.dataset, data: surroundings.data,
+            model: settings.model, training: settings.training,
+            seeds: Seeds(base: plan.sweep.seed, replicate: Int(slot.replicate)),
+            pruning: form.pruning(parent: slot.parent.map(key)), start: form.start(trajectory: rewind.map { key($0.trajectory) }),
+            stopAfter: form.stopAfter, semantics: surroundings.semantics)
     }
 
     public var request: TrainingRequest { TrainingRequest(task: task, keepSteps: keepSteps) }
 
     /// Bytes that its training is predicted to take, without the data set; 0 if nothing is known.
-    public var memoryBytes: Int { recipe.memoryBytes }
-    public var numerics: NumericsID { recipe.numerics }
+    public var memoryBytes: Int { surroundings.memoryBytes }
+    public var numerics: NumericsID { surroundings.numerics }
 
     /// Step at which it begins: that of the weights that were rewound to, else 0.
     var firstStep: Int { form.rewindStep ?? 0 }
 
     /// Training steps.
-    public var cost: Int { max(0, (form.stopAfter ?? recipe.training.iterations) - firstStep) }
+    public var cost: Int { plan.cost(of: slot) }
 
     /// What must be there before the task can start, under the names by which it finds it.
     public var inputs: [PlannedInput] {
-        var inputs = [PlannedInput(name: TrainingRequest.Input.dataset, source: .dataset(recipe.dataset))]
-        if let parent {
-            inputs.append(PlannedInput(name: TrainingRequest.Input.parent, source: .output(parent, .final)))
+        var inputs = [PlannedInput(name: TrainingRequest.Input.dataset, source: .dataset(surroundings.dataset))]
+        if let parent = slot.parent {
+            inputs.append(PlannedInput(name: TrainingRequest.Input.parent, source: .output(key(parent), .final)))
         }
         if let rewind, let step = form.rewindStep {
             inputs.append(
-                PlannedInput(name: TrainingRequest.Input.rewind, source: .output(rewind.source, .step(step))))
+                PlannedInput(name: TrainingRequest.Input.rewind, source: .output(key(rewind.source), .step(step))))
         }
         return inputs
     }

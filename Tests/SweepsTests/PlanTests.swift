@@ -48,6 +48,27 @@ import Testing
         #expect(plan.tasks.map(\.priority) == [300, 200, 100, 100, 100, 100, 100, 160 + 20, 80, 80, 100, 80])
     }
 
+    @Test("Every task is found by its key, and the tasks of a run are those that it is made of")
+    func lookups() throws {
+        let plan = try SweepsTests.plan(
+            """
+            name: lookups
+            dataset: mnist
+            model: {family: lenet-300-100}
+            training: {iterations: 100}
+            pruning: {levels: 3, rewind: 10}
+            branches: [random-mask]
+            replicates: 3
+            grid: {lr: [0.1, 0.2, 0.3, 0.4, 0.5], levels: [1, 3, 2]}
+            """)
+        for (index, task) in plan.tasks.enumerated() { #expect(plan.index(of: task.key) == index) }
+        #expect(plan.index(of: TaskKey(Digest.of([]))) == nil)
+        for run in 0..<plan.sweep.runCount {
+            let planned = plan.run(point: run / 3, replicate: run % 3)
+            #expect(plan.tasks(ofRun: run) == Set([planned.dense] + planned.levels + planned.branches.joined()))
+        }
+    }
+
     @Test("A sweep of more tasks than a plan may have is refused; one of just as many is not")
     func tooManyTasks() throws {
         let small = try sweep("name: a\npruning: {levels: 3}\nreplicates: 2")

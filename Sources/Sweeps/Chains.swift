@@ -1,0 +1,80 @@
+import Lottery
+
+/// One chain for each distinct (recipe, pruning, replicate) of a plan, and which run is a prefix of which.
+struct Chains: Sendable {
+    struct Chain: Sendable {
+        /// Task index of level 0.
+        var dense: Int32
+        /// Where its levels begin in `tasks`.
+        fileprivate(set) var first: Int32 = 0
+        /// From level 1 on; as many as the deepest run asks for.
+        fileprivate(set) var levels: Int32 = 0
+        /// In `forecasts`.
+        var forecast: Int32
+    }
+
+    private let branches: Int
+    private(set) var chains: [Chain] = []
+    /// For each level of each chain, the task index of the level and then of each branch.
+    private var tasks: [Int32] = []
+    private(set) var forecasts: [PruningForecast] = []
+    /// Index in `chains` for each point and replicate, point by point.
+    private var chainOfRun: [Int32] = []
+
+    init(runs: Int, branches: Int) {
+        self.branches = branches
+        chainOfRun.reserveCapacity(runs)
+    }
+
+    func ofRun(_ run: Int) -> Chain { chains[Int(chainOfRun[run])] }
+
+    /// - Parameters:
+    ///   - level: from 1 on.
+    ///   - branch: nil for the chain's own task at the level.
+    func task(of chain: Chain, level: Int, branch: Int? = nil) -> Int {
+        Int(tasks[Int(chain.first) + (level - 1) * (1 + branches) + (branch.map { $0 + 1 } ?? 0)])
+    }
+
+    /// All of its first levels, branches and the dense one included.
+    func tasks(of chain: Chain, levels: Int) -> Set<Int> {
+        let first = Int(chain.first)
+        var all = Set(tasks[first..<first + levels * (1 + branches)].map(Int.init))
+        all.insert(Int(chain.dense))
+        return all
+    }
+
+    func forecast(of chain: Chain) -> PruningForecast { forecasts[Int(chain.forecast)] }
+
+    mutating func add(_ forecast: PruningForecast) -> Int32 {
+        forecasts.append(forecast)
+        return Int32(forecasts.count - 1)
+    }
+
+    mutating func add(dense: Int32, forecast: Int32) -> Int32 {
+        chains.append(Chain(dense: dense, forecast: forecast))
+        return Int32(chains.count - 1)
+    }
+
+    /// The chain with the longer of two forecasts, one of which goes on from the other.
+    mutating func lengthen(_ chain: Int32, forecast: Int32) {
+        let old = forecasts[Int(chains[Int(chain)].forecast)].surviving.count
+        if old < forecasts[Int(forecast)].surviving.count { chains[Int(chain)].forecast = forecast }
+    }
+
+    /// Readies a chain for more levels, which are to be appended before any other chain's.
+    mutating func open(_ chain: Int32) {
+        let old = chains[Int(chain)]
+        chains[Int(chain)].first = Int32(tasks.count)
+        // A chain that a deeper run prolongs moves; where it was is lost, which happens once for each depth at most.
+        tasks += tasks[Int(old.first)..<Int(old.first) + Int(old.levels) * (1 + branches)]
+    }
+
+    /// - Parameter level: the tasks of the next level: its own, and each branch's.
+    mutating func append(_ level: [Int32], to chain: Int32) {
+        precondition(level.count == 1 + branches, "\(level.count) tasks of a level with \(branches) branches")
+        tasks += level
+        chains[Int(chain)].levels += 1
+    }
+
+    mutating func addRun(_ chain: Int32) { chainOfRun.append(chain) }
+}
