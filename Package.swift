@@ -63,7 +63,7 @@ let package = Package(
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
         house(
             "CoordinatorService",
-            ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ", logging]),
+            ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", logging]),
         house(
             "WorkerService",
             ["Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", logging]),

@@ -2,7 +2,7 @@ import Glibc
 import Lottery
 
 /// An open file that closes at the end of its life. Not inherited by child processes.
-package struct File: ~Copyable {
+package struct File: ~Copyable, Sendable {
     package let descriptor: Int32
     package let path: String
 

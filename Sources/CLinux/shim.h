@@ -3,6 +3,7 @@
 #define TOMBOLA_CLINUX_SHIM_H
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -20,6 +21,9 @@ static inline int linux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 /// Asks the kernel to send `signal` to this process when the thread that started it ends; -1 and errno on failure.
 static inline int linux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, (unsigned long)signal, 0UL, 0UL, 0UL); }
+
+/// Hands memory that was freed, and that the allocator keeps, back to the system.
+static inline void linux_trim_memory(void) { (void)malloc_trim(0); }
 
 /// The number of CPUs this process may run on; -1 and errno on failure.
 static inline int linux_affinity_count(void) {

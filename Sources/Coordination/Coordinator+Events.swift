@@ -10,8 +10,10 @@ extension Coordinator {
         /// Whoever is at the end of the route may not take part any more, and was told so.
         case expelled(RouteID)
         /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`. The sweep, if
-        /// there is one, wants them; with `replaces`, and nothing else that is not done.
-        case tasksAdded([Work], sweep: SweepID? = nil, replaces: Bool = false)
+        /// there is one, wants them.
+        case tasksAdded([Work], sweep: SweepID? = nil)
+        /// The sweep, which is known, wants nothing that is not done but these tasks.
+        case sweepNarrowed(SweepID, to: [TaskKey])
         /// The sweep, which is known, wants those of these tasks that are known: what a store did not yet say that was
         /// made when nobody asked.
         case sweepPlanned(SweepID, [TaskKey])

@@ -16,7 +16,7 @@ extension Coordinator {
 
     private func checkTasks() {
         var seen = CoordinatorStatus.Counts()
-        for (key, task) in tasks {
+        for (key, task) in tasks.all {
             switch task.phase {
             case .waiting: seen.waiting += 1
             case .ready: seen.ready += 1
@@ -29,9 +29,8 @@ extension Coordinator {
             case .failed(.cancelled): seen.cancelled += 1
             case .failed(let name): preconditionFailure("a task is \(name): \(task)")
             }
-            precondition(groups[task.group].name.needs == task.work.needs, "task \(key) is in the wrong group: \(task)")
             precondition(!holdings.isNear(key) || task.phase == .ready, "\(task) is near its inputs and not ready")
-            precondition(key == task.work.key, "task \(key) is filed wrongly: \(task)")
+            precondition(tasks.keys[task.order] == key, "task \(key) is filed wrongly: \(task)")
             precondition(
                 groups[task.group].ready.rank(of: key) == (task.phase == .ready ? ReadyRank(of: task) : nil),
                 "ready queue disagrees with \(task)")
@@ -40,18 +39,18 @@ extension Coordinator {
             precondition(
                 task.claims.count(where: \.isOpen) + (task.running == nil ? 0 : 1) <= 1,
                 "two attempts are open: \(task)")
-            for parent in task.parents {
-                precondition(
-                    tasks[parent]?.dependents.contains(key) ?? true, "\(parent) does not know its dependent \(key)")
+            let parents = tasks.parents(of: key)
+            for parent in parents {
+                precondition(tasks.dependents(of: parent).contains(key), "\(parent) does not know its dependent \(key)")
             }
-            for dependent in task.dependents {
-                precondition(tasks[dependent]!.parents.contains(key), "\(dependent) does not wait for \(key)")
+            for dependent in tasks.dependents(of: key) {
+                precondition(tasks.parents(of: dependent).contains(key), "\(dependent) does not wait for \(key)")
             }
             if task.phase == .waiting || task.phase == .ready {
-                let missing = task.parents.count { if case .done = tasks[$0]?.settled { false } else { true } }
+                let missing = parents.count { if case .done = tasks[$0]?.settled { false } else { true } }
                 precondition(missing == task.missingParents, "\(missing) parents are missing: \(task)")
                 precondition(
-                    task.parents.allSatisfy { !tasks[$0]!.phase.hasFailed }, "waits for a failed task: \(task)")
+                    parents.allSatisfy { !tasks[$0]!.phase.hasFailed }, "waits for a failed task: \(task)")
             }
             if let running = task.running {
                 precondition(running.id.attempt.number <= task.attempts, "an attempt that was not counted: \(task)")
@@ -69,7 +68,7 @@ extension Coordinator {
     private func checkSweeps() {
         var running: [SweepID: Int] = [:]
         var loose = 0
-        for task in tasks.values where task.phase == .running {
+        for (_, task) in tasks.all where task.phase == .running {
             if groups[task.group].sweeps.isEmpty { loose += 1 }
             for id in groups[task.group].sweeps { running[id, default: 0] += 1 }
         }
@@ -106,8 +105,8 @@ extension Coordinator {
 
     private func checkClaims() {
         var open = 0
-        for task in tasks.values {
-            precondition(task.claims.isEmpty || !isDone(task.work.key), "a done task is delivered: \(task)")
+        for (key, task) in tasks.all {
+            precondition(task.claims.isEmpty || !isDone(key), "a done task is delivered: \(task)")
             for claim in task.claims {
                 open += 1
                 precondition(!claim.missing.isEmpty, "a claim waits for nothing: \(claim)")

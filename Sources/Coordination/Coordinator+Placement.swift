@@ -28,7 +28,7 @@ extension Coordinator {
         var waiting: [TaskKey] = []
         var blocked: Set<Int> = []
         while !free.isEmpty, let key = nextReady(except: blocked) {
-            switch chooseWorker(for: tasks[key]!) {
+            switch chooseWorker(for: key) {
             case .worker(let worker): giveOut(taskToGo(to: worker, insteadOf: key), to: worker, &outcome)
             case .waits:
                 groups[tasks[key]!.group].ready.remove(key)
@@ -47,20 +47,24 @@ extension Coordinator {
             && (session.numerics.isEmpty || needs.numerics.map(session.numerics.contains) ?? true)
     }
 
+    /// What a worker must have for a task.
+    func needs(of task: Task) -> Work.Needs { groups[task.group].name.needs }
+
     /// Whether it fits beside what the worker has.
     private func fits(_ worker: WorkerID, _ needs: Work.Needs) -> Bool {
         guard let session = sessions[worker], canTake(session, needs) else { return false }
         guard needs.memoryBytes > 0, let memory = session.memoryBytes else { return true }
-        return session.assigned.reduce(needs.memoryBytes) { $0 + tasks[$1]!.work.needs.memoryBytes } <= memory
+        return session.assigned.reduce(needs.memoryBytes) { $0 + self.needs(of: tasks[$1]!).memoryBytes } <= memory
     }
 
-    private mutating func chooseWorker(for task: Task) -> Choice {
-        let needs = task.work.needs
+    private mutating func chooseWorker(for key: TaskKey) -> Choice {
+        let task = tasks[key]!
+        let needs = self.needs(of: task)
         func isUsable(_ worker: WorkerID) -> Bool {
             free.rank(of: worker) != nil && !task.avoided.contains(worker) && fits(worker, needs)
         }
         if let holder = task.lastHolder, isUsable(holder) { return .worker(holder) }
-        if let holder = holdings.holders(of: inputsFromParents(of: task.work)).first(where: isUsable) {
+        if let holder = holdings.holders(of: inputsFromParents(of: key)).first(where: isUsable) {
             return .worker(holder)
         }
         if let first = free.first(), isUsable(first) { return .worker(first) }
@@ -78,7 +82,7 @@ extension Coordinator {
         let task = tasks[key]!
         guard task.lastHolder == nil, !holdings.isNear(key, worker),
             let other = holdings.first(near: worker, of: task.group), groups[task.group].ready.rank(of: other) != nil,
-            tasks[other]!.work.priority == task.work.priority, tasks[other]!.lastHolder == nil,
+            tasks[other]!.priority == task.priority, tasks[other]!.lastHolder == nil,
             !tasks[other]!.avoided.contains(worker)
         else { return key }
         return other
@@ -106,12 +110,12 @@ extension Coordinator {
         let task = tasks[key]!
         let running = task.running!
         guard let route = sessions[running.worker]?.route else { return }
-        guard case .success(var inputs) = resolveInputs(of: task.work) else {
+        guard case .success(var inputs) = resolveInputs(of: key) else {
             // Only a restored attempt can get here: its parents' results are not in the store.
             endAttempt(key, .released, &outcome)
             return settle(key, &outcome)
         }
-        holdings.note(inputsFromParents(of: task.work), of: running.worker)
+        holdings.note(inputsFromParents(of: key), of: running.worker)
         if let checkpoint = checkpointToHandOut(of: key) {
             inputs.append(ResolvedInput(name: WorkInput.checkpoint, digest: checkpoint.digest))
         }
@@ -121,7 +125,6 @@ extension Coordinator {
         tasks[key]!.running!.sentAt = latest
         if isRepeat { incidents.resentTasks += 1 }
         send(
-            .task(Assignment(id: running.id, sequence: sequence, inputs: inputs, payload: task.work.payload)),
-            to: route, &outcome)
+            .task(Assignment(id: running.id, sequence: sequence, inputs: inputs)), to: route, &outcome)
     }
 }

@@ -12,8 +12,8 @@ extension Coordinator {
             incidents.resultsDiscarded += 1
             return acknowledge(report.id, .discarded, to: route, &outcome)
         }
-        if case .done(_, let winner) = task.settled {
-            if winner == report.id { return acknowledge(report.id, .accepted, to: route, &outcome) }
+        if case .done(let kept) = task.settled {
+            if kept.isResult(of: report.id) { return acknowledge(report.id, .accepted, to: route, &outcome) }
             compare(report.result, id: report.id, worker: report.worker, &outcome)
             incidents.resultsDiscarded += 1
             return acknowledge(report.id, .discarded, to: route, &outcome)
@@ -29,7 +29,7 @@ extension Coordinator {
             return
         }
         let isRunning = task.running?.id == report.id
-        if !isComplete(report.result, for: task), !isRunning || task.running!.isReadopted {
+        if !isComplete(report.result, for: key), !isRunning || task.running!.isReadopted {
             // It was made for an older request that asked for fewer checkpoints; a fresh attempt will leave them all.
             if isRunning { endAttempt(key, .released, &outcome) }
             incidents.resultsDiscarded += 1
@@ -66,11 +66,11 @@ extension Coordinator {
     }
 
     /// Whether every output that a known task waits for is there.
-    private func isComplete(_ result: WorkResult, for task: Task) -> Bool {
+    private func isComplete(_ result: WorkResult, for key: TaskKey) -> Bool {
         let names = Set(result.outputs.map(\.name))
-        return task.dependents.allSatisfy { dependent in
-            tasks[dependent]!.work.inputs.allSatisfy { input in
-                guard case .output(task.work.key, let name) = input.source else { return true }
+        return tasks.dependents(of: key).allSatisfy { dependent in
+            tasks.inputs(of: dependent).allSatisfy { input in
+                guard case .output(key, let name) = input.source else { return true }
                 return names.contains(name)
             }
         }
@@ -87,11 +87,11 @@ extension Coordinator {
 
     /// Two results of one task that differ are a bug or broken hardware, and are said loudly.
     mutating func compare(_ result: WorkResult, id: AttemptID, worker: WorkerID, _ outcome: inout Outcome) {
-        guard case .done(let kept, _) = tasks[id.task]!.settled, !result.agrees(with: kept),
+        guard let kept = tasks.outputs(of: id.task), !tasks.agrees(result, with: id.task),
             disputed.insert(id).inserted
         else { return }
         incidents.nondeterministic += 1
-        outcome.changes.append(.nondeterminism(id.task, kept: kept.outputs, other: result.outputs, worker: worker))
+        outcome.changes.append(.nondeterminism(id.task, kept: kept, other: result.outputs, worker: worker))
     }
 
     mutating func acknowledge(

@@ -2,28 +2,84 @@ import Lottery
 import OrderedCollections
 
 extension Coordinator {
+    /// There are millions, so what few have is apart, and what many share is in `TaskTable`.
     struct Task: Sendable {
-        var work: Work
-        /// Position in which it was added; of equal priorities the earlier goes first.
-        var order: Int
+        /// None or one: an array is a box that is a value.
+        private var rare: [RareFacts] = []
         /// Nil while it is pending.
         var settled: Settled?
-        var attempts = 0
-        var childFailures = 0
-        var losses = 0
-        /// Index of the group of tasks that the same sweeps want.
-        var group = 0
+        private var payloadHead: UInt64 = 0
+        @Narrow<UInt32> private var payloadBytes = 0
+        /// Position in which it was added; of equal priorities the earlier goes first.
+        @Narrow<Int32> var order: Int
+        /// Index of the group of tasks that the same sweeps want and that need the same.
+        @Narrow<Int32> var group = 0
+        @Narrow<Int32> var attempts = 0
+        @Narrow<Int32> var cost: Int
+        @Narrow<Int32> var priority: Int
+        /// Index of the form of its inputs.
+        @Narrow<Int32> var form = 0
         /// Distinct parents that are not done.
-        var missingParents: Int
-        /// Tasks that have this one as a parent.
-        var dependents: OrderedSet<TaskKey> = []
-        var running: Running?
+        @Narrow<Int16> var missingParents: Int
+
+        /// - Parameter missingParents: 1 until it is known what it waits for.
+        init(_ work: Work, order: Int, group: Int, missingParents: Int = 1) {
+            self.order = order
+            self.group = group
+            self.missingParents = missingParents
+            cost = work.cost
+            priority = work.priority
+            payload = work.payload.mark
+        }
+
+        /// Of its payload, which only the store has.
+        var payload: PayloadMark {
+            get { PayloadMark(head: payloadHead, byteCount: payloadBytes) }
+            set { (payloadHead, payloadBytes) = (newValue.head, newValue.byteCount) }
+        }
+
+        var running: Running? {
+            get { rare.first?.running }
+            set { note { $0.running = newValue } }
+        }
         /// Results whose blobs are on their way.
-        var claims: [Claim] = []
+        var claims: [Claim] {
+            get { rare.first?.claims ?? [] }
+            set { note { $0.claims = newValue } }
+        }
         /// Who held it last, and may have its resume file.
-        var lastHolder: WorkerID?
+        var lastHolder: WorkerID? {
+            get { rare.first?.lastHolder }
+            set { note { $0.lastHolder = newValue } }
+        }
         /// Workers on which its child failed.
-        var avoided: Set<WorkerID> = []
+        var avoided: Set<WorkerID> {
+            get { rare.first?.avoided ?? [] }
+            set { note { $0.avoided = newValue } }
+        }
+        var childFailures: Int {
+            get { rare.first?.childFailures ?? 0 }
+            set { note { $0.childFailures = newValue } }
+        }
+        var losses: Int {
+            get { rare.first?.losses ?? 0 }
+            set { note { $0.losses = newValue } }
+        }
+
+        /// It is done: who has or had it is of no more interest.
+        mutating func forgetHolders() {
+            note {
+                $0.running = nil
+                $0.claims = []
+                $0.lastHolder = nil
+            }
+        }
+
+        private mutating func note(_ change: (inout RareFacts) -> Void) {
+            if rare.isEmpty { rare.append(RareFacts()) }
+            change(&rare[0])
+            if rare[0].isEmpty { rare = [] }
+        }
 
         var phase: Phase {
             switch settled {
@@ -39,10 +95,19 @@ extension Coordinator {
                 }
             }
         }
+    }
 
-        /// Keys of the tasks whose outputs it reads, each once.
-        var parents: OrderedSet<TaskKey> {
-            OrderedSet(work.inputs.compactMap { if case .output(let parent, _) = $0.source { parent } else { nil } })
+    /// What only tasks that were given out have.
+    struct RareFacts: Sendable {
+        var running: Running?
+        var claims: [Claim] = []
+        var lastHolder: WorkerID?
+        var avoided: Set<WorkerID> = []
+        var childFailures = 0
+        var losses = 0
+
+        var isEmpty: Bool {
+            running == nil && claims.isEmpty && lastHolder == nil && avoided.isEmpty && childFailures == 0 && losses == 0
         }
     }
 
@@ -57,7 +122,7 @@ extension Coordinator {
     }
 
     enum Settled: Sendable {
-        case done(WorkResult, by: AttemptID?)
+        case done(KeptResult)
         case failed(TaskFailure)
     }
 
@@ -132,7 +197,7 @@ extension Coordinator {
         var order: Int
 
         init(of task: Task) {
-            priority = task.work.priority
+            priority = task.priority
             order = task.order
         }
 

@@ -34,11 +34,18 @@ extension Coordinator {
     }
 
     /// What a task has come to, or nil for an unknown one.
-    public func state(of key: TaskKey) -> Snapshot.State? {
+    public func state(of key: TaskKey) -> TaskState? {
         switch tasks[key]?.settled {
-        case .done(let result, _): .done(result)
+        case .done: .done
         case .failed(let failure): .failed(failure)
         case nil: tasks[key] == nil ? nil : .pending
         }
     }
+}
+
+/// What a task has come to. With what result, the store knows.
+public enum TaskState: Hashable, Sendable {
+    case pending
+    case done
+    case failed(TaskFailure)
 }

@@ -127,7 +127,7 @@ extension Coordinator {
     /// - Complexity: O(all tasks).
     func keys(of id: SweepID) -> [TaskKey] {
         let wanted = Set(groups.indices.filter { groups[$0].sweeps.contains(id) })
-        return tasks.elements.lazy.filter { wanted.contains($0.value.group) }.map(\.key)
+        return Array(tasks.all.lazy.filter { wanted.contains($0.task.group) }.map(\.key))
     }
 
     /// Changes what is said of a sweep, which is made known if it is new. Nothing if it is as it was.

@@ -8,37 +8,41 @@ extension Coordinator {
     /// payload, inputs and cost and the higher priority; a failed one is tried anew; one that is running or done stays
     /// as it is.
     /// A sweep that was cancelled wants its tasks again.
-    mutating func onTasksAdded(_ works: [Work], sweep: SweepID?, replaces: Bool, _ outcome: inout Outcome) {
+    mutating func onTasksAdded(_ works: [Work], sweep: SweepID?, _ outcome: inout Outcome) {
         if let sweep { stand(sweep, &outcome) { $0.isCancelled = false } }
         var changed: OrderedSet<TaskKey> = []
         var revived: [TaskKey] = []
+        // Parents may come after their children, and nobody's place is to go before its turn.
+        var unlinked: [Work] = []
+        func link(_ work: Work) {
+            if tasks.hasParents(of: work) { tasks.setInputs(of: work.key, to: work.inputs) } else { unlinked.append(work) }
+        }
         for work in works {
             let key = work.key
             switch tasks[key]?.phase {
             case nil:
-                var task = Task(work: work, order: tasks.count, missingParents: 1)
-                task.group = group(of: [], needing: work.needs)
+                let task = Task(work, order: tasks.place(of: key), group: group(of: [], needing: work.needs))
                 tasks[key] = task
                 count(task.phase, by: 1)
                 outcome.changes.append(.taskAdded(work))
                 changed.append(key)
+                link(work)
             case .running, .delivering, .done:
                 continue
             case .failed:
                 revive(key, &outcome)
                 revived.append(key)
-                request(work, &outcome)
+                if request(work, &outcome) { link(work) }
                 changed.append(key)
             case .waiting, .ready:
-                if request(work, &outcome) { changed.append(key) }
+                if request(work, &outcome) {
+                    changed.append(key)
+                    link(work)
+                }
             }
         }
-        if let sweep {
-            want(works.map(\.key), by: sweep, &outcome)
-            if replaces { dropAll(of: sweep, keeping: Set(works.map(\.key)), &outcome) }
-        }
-        // Parents may come after their children, so nothing is linked before all are here.
-        for key in changed { link(key) }
+        if let sweep { want(works.map(\.key), by: sweep, &outcome) }
+        for work in unlinked { tasks.setInputs(of: work.key, to: work.inputs) }
         for key in changed { settle(key, &outcome) }
         for key in revived { reviveDependents(of: key, &outcome) }
     }
@@ -48,31 +52,27 @@ extension Coordinator {
         want(keys.filter { tasks[$0] != nil && !isDone($0) }, by: sweep, &outcome)
     }
 
-    /// Replaces what is asked of a pending task. False if that is what it asks already.
-    @discardableResult
+    /// Replaces what is asked of a pending task, but for what it reads, which is the caller's. False if that is what it asks already.
     private mutating func request(_ work: Work, _ outcome: inout Outcome) -> Bool {
-        let old = tasks[work.key]!.work
+        let key = work.key
+        let old = tasks[key]!
         var merged = work
         merged.priority = max(old.priority, work.priority)
-        guard merged != old else { return false }
-        unlink(work.key)
+        let asked = Work(
+            key: key, inputs: tasks.inputs(of: key), cost: old.cost, priority: old.priority,
+            needs: groups[old.group].name.needs, payload: Payload(stored: old.payload))
+        guard merged != asked else { return false }
         // Until `settle` has looked at the new inputs it is not ready.
-        let group = group(of: groups[tasks[work.key]!.group].sweeps, needing: merged.needs)
-        update(work.key) {
-            $0.work = merged
+        let group = group(of: groups[old.group].sweeps, needing: merged.needs)
+        update(key) {
+            $0.cost = merged.cost
+            $0.priority = merged.priority
+            $0.payload = merged.payload.mark
             $0.group = group
             $0.missingParents = 1
         }
         outcome.changes.append(.taskRequested(merged))
         return true
-    }
-
-    mutating func link(_ key: TaskKey) {
-        for parent in tasks[key]!.parents { tasks[parent]?.dependents.append(key) }
-    }
-
-    private mutating func unlink(_ key: TaskKey) {
-        for parent in tasks[key]!.parents { tasks[parent]?.dependents.remove(key) }
     }
 
     /// Decides whether a pending task that is not given out waits, is ready, or can never run.
@@ -82,11 +82,11 @@ extension Coordinator {
             // A restored attempt: what its parents came to was seen when it was given out.
             return update(key) { $0.missingParents = 0 }
         }
-        if let reason = Coordinator.objection(to: task.work) {
+        if let reason = Coordinator.objection(to: tasks.inputs(of: key), task.payload) {
             return fail(key, TaskFailure(.failed, reason), &outcome)
         }
         var missing = 0
-        for parent in task.parents {
+        for parent in tasks.parents(of: key) {
             switch tasks[parent]?.settled {
             case .done: break
             case .failed(let failure): return fail(key, failure.inherited(from: parent), &outcome)
@@ -98,33 +98,32 @@ extension Coordinator {
                 missing += 1
             }
         }
-        if missing == 0, case .failure(let absent) = resolveInputs(of: task.work) {
+        if missing == 0, case .failure(let absent) = resolveInputs(of: key) {
             return fail(key, TaskFailure(.failed, absent.reason), &outcome)
         }
         update(key) { $0.missingParents = missing }
     }
 
     /// Why a task can never be sent, or nil.
-    private static func objection(to work: Work) -> String? {
-        if work.payload.count > Limits.payloadBytes {
-            return "its description of \(work.payload.count) bytes is above the limit of \(Limits.payloadBytes)"
+    private static func objection(to inputs: [WorkInput], _ payload: PayloadMark) -> String? {
+        if payload.byteCount > Limits.payloadBytes {
+            return "its description of \(payload.byteCount) bytes is above the limit of \(Limits.payloadBytes)"
         }
-        if work.inputs.count > Limits.inputsPerTask {
-            return "its \(work.inputs.count) inputs are above the limit of \(Limits.inputsPerTask)"
+        if inputs.count > Limits.inputsPerTask {
+            return "its \(inputs.count) inputs are above the limit of \(Limits.inputsPerTask)"
         }
-        if work.inputs.contains(where: { $0.name == WorkInput.checkpoint }) {
+        if inputs.contains(where: { $0.name == WorkInput.checkpoint }) {
             return "its input “\(WorkInput.checkpoint)” has the name by which a saved checkpoint is handed over"
         }
-        return work.inputs.first { $0.name.utf8.count > Limits.nameBytes }
+        return inputs.first { $0.name.utf8.count > Limits.nameBytes }
             .map { "the name of its input “\($0.name)” is longer than \(Limits.nameBytes) bytes" }
     }
 
     /// The digests of those inputs that other tasks have left. (Data sets are everywhere.)
-    func inputsFromParents(of work: Work) -> [Digest] {
-        work.inputs.compactMap { input in
-            guard case .output(let parent, let name) = input.source, case .done(let result, _) = tasks[parent]?.settled
-            else { return nil }
-            return result.output(name)?.digest
+    func inputsFromParents(of key: TaskKey) -> [Digest] {
+        tasks.inputs(of: key).compactMap { input in
+            guard case .output(let parent, let name) = input.source else { return nil }
+            return tasks.output(name, of: parent)
         }
     }
 
@@ -134,20 +133,20 @@ extension Coordinator {
     }
 
     /// The content of the inputs of a task whose parents are done.
-    func resolveInputs(of work: Work) -> Result<[ResolvedInput], AbsentInput> {
+    func resolveInputs(of key: TaskKey) -> Result<[ResolvedInput], AbsentInput> {
         var inputs: [ResolvedInput] = []
-        for input in work.inputs {
+        for input in tasks.inputs(of: key) {
             switch input.source {
             case .blob(let digest): inputs.append(ResolvedInput(name: input.name, digest: digest))
             case .output(let parent, let name):
-                guard case .done(let result, _) = tasks[parent]?.settled, let output = result.output(name) else {
+                guard let digest = tasks.output(name, of: parent) else {
                     return .failure(
                         AbsentInput(
                             reason:
                                 "its input “\(name)” was not kept by \(parent); submit the sweep again to have it made")
                     )
                 }
-                inputs.append(ResolvedInput(name: input.name, digest: output.digest))
+                inputs.append(ResolvedInput(name: input.name, digest: digest))
             }
         }
         return .success(inputs)
@@ -163,7 +162,7 @@ extension Coordinator {
             outcome.changes.append(.taskFailed(key, failure))
             forgetCheckpoint(of: key, &outcome)
             let passedOn = failure.inherited(from: key)
-            pending.append(contentsOf: tasks[key]!.dependents.map { (key: $0, failure: passedOn) })
+            pending.append(contentsOf: tasks.dependents(of: key).map { (key: $0, failure: passedOn) })
         }
     }
 
@@ -183,19 +182,19 @@ extension Coordinator {
     ///
     /// One that was cancelled by itself stays so.
     mutating func reviveDependents(of key: TaskKey, _ outcome: inout Outcome) {
-        var pending = Deque(tasks[key]!.dependents)
+        var pending = Deque(tasks.dependents(of: key))
         while let dependent = pending.popFirst() {
             guard case .failed(let failure) = tasks[dependent]!.settled, failure.isInherited,
                 !hasFailedParent(dependent)
             else { continue }
             revive(dependent, &outcome)
             settle(dependent, &outcome)
-            pending.append(contentsOf: tasks[dependent]!.dependents)
+            pending.append(contentsOf: tasks.dependents(of: dependent))
         }
     }
 
     func hasFailedParent(_ key: TaskKey) -> Bool {
-        tasks[key]!.parents.contains { parent in
+        tasks.parents(of: key).contains { parent in
             guard let parent = tasks[parent] else { return true }
             return parent.phase.hasFailed
         }
@@ -207,10 +206,10 @@ extension Coordinator {
         let wasFailed = tasks[key]!.phase.hasFailed
         let others = tasks[key]!.claims.filter { $0.reference != claim.reference }
         for claim in tasks[key]!.claims { forget(claim, &outcome) }
+        let kept = tasks.keep(claim.result, by: claim.id)
         update(key) {
-            $0.settled = .done(claim.result, by: claim.id)
-            $0.claims = []
-            $0.work.payload = []
+            $0.settled = .done(kept)
+            $0.forgetHolders()
         }
         outcome.changes.append(.taskDone(key, attempt: claim.id, claim.result))
         if sessions[claim.worker] != nil { holdings.note(claim.result.outputs.map(\.digest), of: claim.worker) }
@@ -220,7 +219,7 @@ extension Coordinator {
             compare(other.result, id: other.id, worker: other.worker, &outcome)
             acknowledge(other.id, .discarded, to: other.route, &outcome)
         }
-        for dependent in tasks[key]!.dependents { settle(dependent, &outcome) }
+        for dependent in tasks.dependents(of: key) { settle(dependent, &outcome) }
         if wasFailed { reviveDependents(of: key, &outcome) }
     }
 }

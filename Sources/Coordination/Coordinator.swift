@@ -14,8 +14,7 @@ public struct Coordinator: Sendable {
     public let generation: Generation
     public let settings: CoordinatorSettings
 
-    /// In the order in which they were added; ordered because a million tasks so take half the memory.
-    var tasks: OrderedDictionary<TaskKey, Task> = [:]
+    var tasks = TaskTable()
     public internal(set) var counts = CoordinatorStatus.Counts()
     var incidents = CoordinatorStatus.Incidents()
 
@@ -68,17 +67,32 @@ public struct Coordinator: Sendable {
     /// Goes on where the snapshot ends: done stays done, attempts that were given out wait for their workers until
     /// `CoordinatorSettings.adoptionMilliseconds` have passed. Tasks of equal priority go out in the snapshot's order.
     public init(restoring snapshot: Snapshot, generation: Generation, settings: CoordinatorSettings, at now: Instant) {
-        self.store = snapshot.store
+        self.init(
+            restoring: snapshot.store, sweeps: snapshot.sweeps, generation: generation, settings: settings, at: now
+        ) { restore in
+            for record in snapshot.tasks { restore(record) }
+        }
+    }
+
+    /// As from a snapshot of which no more than one task need be in memory at a time.
+    /// - Parameter tasks: hands over every task.
+    public init<Failure: Error>(
+        restoring store: StoreID, sweeps standings: [SweepStanding], generation: Generation,
+        settings: CoordinatorSettings, at now: Instant,
+        tasks records: ((Snapshot.TaskRecord) -> Void) throws(Failure) -> Void
+    ) throws(Failure) {
+        self.store = store
         self.generation = generation
         self.settings = settings
         self.latest = now
         adoptionDeadline = now.advanced(byMilliseconds: settings.adoptionMilliseconds)
-        tasks.reserveCapacity(snapshot.tasks.count)
-        for standing in snapshot.sweeps { sweeps[standing.id] = SweepState(standing: standing) }
-        for record in snapshot.tasks { restore(record, at: now) }
-        for record in snapshot.tasks { link(record.work.key) }
+        for standing in standings { sweeps[standing.id] = SweepState(standing: standing) }
+        // Parents may come after their children.
+        var unlinked: [Work] = []
+        try records { restore($0, &unlinked, at: now) }
+        for work in unlinked { tasks.setInputs(of: work.key, to: work.inputs) }
         var outcome = Outcome()
-        for record in snapshot.tasks { settle(record.work.key, &outcome) }
+        for key in tasks.keys { settle(key, &outcome) }
         deferred = outcome
         if !orphans.isEmpty { expect(adoptionDeadline) }
     }
@@ -96,8 +110,8 @@ public struct Coordinator: Sendable {
         case .worker(let route, .goodbye(let worker)): onGoodbye(worker, from: route, &outcome)
         case .unreachable(let route): onUnreachable(route)
         case .expelled(let route): onExpelled(route, &outcome)
-        case .tasksAdded(let works, let sweep, let replaces):
-            onTasksAdded(works, sweep: sweep, replaces: replaces, &outcome)
+        case .tasksAdded(let works, let sweep): onTasksAdded(works, sweep: sweep, &outcome)
+        case .sweepNarrowed(let sweep, let keys): dropAll(of: sweep, keeping: Set(keys), &outcome)
         case .sweepPlanned(let sweep, let keys): onSweepPlanned(sweep, keys, &outcome)
         case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
         case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
@@ -120,19 +134,20 @@ public struct Coordinator: Sendable {
 
     /// Changes a task, and with it the counts and its group's queue.
     mutating func update(_ key: TaskKey, _ change: (inout Task) -> Void) {
-        let (oldPhase, oldGroup) = (tasks[key]!.phase, tasks[key]!.group)
+        let ((oldPhase, oldGroup), (phase, group), rank) = tasks.change(key) { task in
+            let old = (task.phase, task.group)
+            change(&task)
+            return (old, (task.phase, task.group), ReadyRank(of: task))
+        }
         count(oldPhase, by: -1)
         if oldPhase == .running { countRunning(oldGroup, by: -1) }
-        change(&tasks[key]!)
-        let (phase, group) = (tasks[key]!.phase, tasks[key]!.group)
         count(phase, by: 1)
         if phase == .running { countRunning(group, by: 1) }
         if oldGroup != group { groups[oldGroup].ready.remove(key) }
         holdings.takeOut(key)
         if phase == .ready {
-            let rank = ReadyRank(of: tasks[key]!)
             groups[group].ready.set(key, rank: rank)
-            let holders = holdings.holders(of: inputsFromParents(of: tasks[key]!.work))
+            let holders = holdings.holders(of: inputsFromParents(of: key))
             if !holders.isEmpty { holdings.put(key, of: group, near: holders, rank: rank) }
         } else {
             groups[group].ready.remove(key)
@@ -159,21 +174,21 @@ public struct Coordinator: Sendable {
         nextCheck = nextCheck.map { min($0, deadline) } ?? deadline
     }
 
-    private mutating func restore(_ record: Snapshot.TaskRecord, at now: Instant) {
+    private mutating func restore(_ record: Snapshot.TaskRecord, _ unlinked: inout [Work], at now: Instant) {
         let key = record.work.key
         precondition(tasks[key] == nil, "task \(key) is in the snapshot twice")
+        for id in record.sweeps { precondition(sweeps[id] != nil, "task \(key) is wanted by an unknown sweep \(id)") }
         // A task that waits for nothing is made ready by `settle`, once all its parents are here.
-        var task = Task(work: record.work, order: tasks.count, missingParents: 1)
+        var task = Task(
+            record.work, order: tasks.place(of: key), group: group(of: record.sweeps, needing: record.work.needs))
         task.attempts = max(record.attempts, record.running?.attempt.attempt.number ?? 0)
         task.childFailures = record.childFailures
         task.losses = record.losses
         task.avoided = Set(record.failedOn)
-        task.group = group(of: record.sweeps, needing: record.work.needs)
-        for id in record.sweeps { precondition(sweeps[id] != nil, "task \(key) is wanted by an unknown sweep \(id)") }
         switch record.state {
         case .done(let result):
-            task.settled = .done(result, by: nil)
-            task.work.payload = []
+            // What it read is of no more interest.
+            task.settled = .done(tasks.keep(result, by: nil))
         case .failed(let failure):
             task.settled = .failed(failure)
         case .pending:
@@ -189,5 +204,12 @@ public struct Coordinator: Sendable {
         tasks[key] = task
         count(task.phase, by: 1)
         if task.phase == .running { countRunning(task.group, by: 1) }
+        if case .done = record.state { return }
+        // Only once its parents have their places does it get to know them, so that those places are in the snapshot's order.
+        if tasks.hasParents(of: record.work) {
+            tasks.setInputs(of: key, to: record.work.inputs)
+        } else {
+            unlinked.append(record.work)
+        }
     }
 }

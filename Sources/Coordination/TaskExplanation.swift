@@ -87,7 +87,7 @@ extension Coordinator {
             childFailures: task.childFailures, losses: task.losses, failedOn: task.avoided.sorted(), parents: [])
         if case .failed(let failure) = task.settled { explanation.failure = failure }
         if !isDone(key) {
-            for parent in task.parents where tasks[parent] == nil || !isDone(parent) {
+            for parent in tasks.parents(of: key) where tasks[parent] == nil || !isDone(parent) {
                 explanation.parents.append(
                     TaskExplanation.Parent(
                         task: parent, state: tasks[parent].map { TaskExplanation.State($0.phase) }))
@@ -116,8 +116,8 @@ extension Coordinator {
             isShortOfRoom: isShortOfRoom, aheadByPriority: ahead.byPriority,
             aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
             quarantinedWorkers: resting.count,
-            freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: task.work.needs,
-            ableWorkers: workers.count { canTake($0, task.work.needs) })
+            freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: needs(of: task),
+            ableWorkers: workers.count { canTake($0, needs(of: task)) })
     }
 
     /// The highest of the sweeps that have a turn with it.
@@ -129,7 +129,7 @@ extension Coordinator {
     func line(_ key: TaskKey, _ running: Running) -> CoordinatorStatus.RunningLine {
         CoordinatorStatus.RunningLine(
             task: key, attempt: running.id.attempt, worker: running.worker, step: running.step,
-            cost: tasks[key]!.work.cost, ageMilliseconds: latest.since(running.startedAt),
+            cost: tasks[key]!.cost, ageMilliseconds: latest.since(running.startedAt),
             stillMilliseconds: latest.since(running.steppedAt), awaitsAdoption: running.isOrphan)
     }
 }

@@ -1,6 +1,6 @@
 import Lottery
 
-/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and bytes it never
+/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and a payload that it never
 /// reads.
 public struct Work: Hashable, Sendable {
     public var key: TaskKey
@@ -12,10 +12,10 @@ public struct Work: Hashable, Sendable {
     /// What a worker must have for it.
     public var needs: Needs
     /// What the worker's slot is to do. Opaque here.
-    public var payload: [UInt8]
+    public var payload: Payload
 
     public init(
-        key: TaskKey, inputs: [WorkInput], cost: Int, priority: Int, needs: Needs = Needs(), payload: [UInt8]
+        key: TaskKey, inputs: [WorkInput], cost: Int, priority: Int, needs: Needs = Needs(), payload: Payload
     ) {
         self.key = key
         self.inputs = inputs
@@ -23,6 +23,12 @@ public struct Work: Hashable, Sendable {
         self.priority = priority
         self.needs = needs
         self.payload = payload
+    }
+
+    public init(
+        key: TaskKey, inputs: [WorkInput], cost: Int, priority: Int, needs: Needs = Needs(), payload: [UInt8]
+    ) {
+        self.init(key: key, inputs: inputs, cost: cost, priority: priority, needs: needs, payload: Payload(payload))
     }
 
     /// What a worker must have for a task. Few differ, however many tasks there are.
@@ -135,14 +141,6 @@ public struct WorkResult: Hashable, Sendable {
         self.outputs = outputs
         self.summary = summary
         self.seconds = seconds
-    }
-
-    /// Whether two results say the same, times aside. If they do not, the computation is not deterministic. Outputs
-    /// that only one of them has are not compared: which checkpoints to keep is a wish that may differ between
-    /// attempts.
-    public func agrees(with other: WorkResult) -> Bool {
-        let theirs = Dictionary(other.outputs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        return summary == other.summary && outputs.allSatisfy { theirs[$0.name] == nil || theirs[$0.name] == $0 }
     }
 
     public func output(_ name: OutputName) -> TaskOutput? { outputs.first { $0.name == name } }

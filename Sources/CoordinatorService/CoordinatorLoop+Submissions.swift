@@ -101,13 +101,15 @@ extension CoordinatorLoop {
         if case .client = event.asker { submissions.clientsWaiting -= 1 }
         switch event {
         case .restored(var progress):
+            hasPlanned = true
             progress.note(coordinator.state)
             submissions.put(progress)
-            reporting.ranksWanted.insert(progress.name)
+            if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
             apply(.sweepPlanned(SweepID(progress.name), progress.plan.tasks.map(\.key)))
         case .unplannable(let sweep, let reason):
             logger.warning("the progress of sweep \(sweep) cannot be shown: \(reason)")
         case .planned(let submission):
+            hasPlanned = true
             try take(on: submission)
             finishPlanning()
         case .refused(let error, let asker):
@@ -146,24 +148,36 @@ extension CoordinatorLoop {
             return beginSubmission(submission.request, submission.asker, tries: submission.tries + 1)
         }
         try flush()
-        apply(
-            .tasksAdded(
-                submission.works, sweep: SweepID(submission.record.name), replaces: submission.request.extends))
-        do throws(CoordinatorServiceError) {
-            try flush(adding: submission.record, replaces: submission.request.extends)
-        } catch {
-            if case .store(let failure) = error { refuse(submission.asker, .store(failure)) }
-            throw error
+        do throws(StoreError) { try makeDurable(submission) } catch {
+            refuse(submission.asker, .store(error))
+            throw .store(error)
         }
+        try flush()
         var progress = submission.progress
         progress.note(coordinator.state)
         submissions.put(progress)
         submissions.submitted.insert(progress.name)
-        reporting.ranksWanted.insert(progress.name)
+        if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
         let plan = submission.reply.plan
         logger.info(
             "sweep \(plan.sweep): \(plan.points) points, \(plan.tasks) tasks, \(plan.tasksDone) of them done already")
         reply(submission.reply, to: submission.asker)
+    }
+
+    /// Decides about the tasks piece by piece, and makes all of it durable in one transaction.
+    private func makeDurable(_ submission: Submission) throws(StoreError) {
+        let (sweep, isNarrowed) = (SweepID(submission.record.name), submission.request.extends)
+        try store.addSweep(submission.record, replaces: isNarrowed, byteCount: submission.works.byteCount) { write in
+            func decide(_ event: Coordinator.Event) throws {
+                apply(event)
+                // A commit that fails ends the process, and with it what is noted here.
+                for change in batch.changes { note(change) }
+                try write(batch.changes)
+                batch.changes = []
+            }
+            try submission.works.forEachPiece { try decide(.tasksAdded($0, sweep: sweep)) }
+            if isNarrowed { try decide(.sweepNarrowed(sweep, to: submission.works.keys)) }
+        }
     }
 
     private func reply(bytes: [UInt8], to asker: Asker) {

@@ -55,6 +55,8 @@ final class CoordinatorLoop {
     /// The keys by which workers' messages came, by route, to tell those whose key is revoked.
     var senders: [RouteID: CurvePublicKey] = [:]
     var submissions = Submissions()
+    /// Plans came from the desk in this turn.
+    var hasPlanned = false
     var reporting = Reporting()
 
     init(
@@ -94,11 +96,17 @@ final class CoordinatorLoop {
         settings.blobEndpointPort = BindAddress.port(ofBound: self.blobs.endpoint)
         do {
             readAt = CoordinatorLoop.now
-            let snapshot = try store.snapshot()
-            try CoordinatorLoop.sweep(store.checkpoints!, keeping: snapshot)
-            coordinator = Coordinator(
-                restoring: snapshot, generation: Generation(nonce: UInt64.random(in: .min ... .max)),
-                settings: settings, at: readAt)
+            var checkpoints: Set<Digest> = []
+            coordinator = try Coordinator(
+                restoring: store.id, sweeps: store.standings(),
+                generation: Generation(nonce: UInt64.random(in: .min ... .max)), settings: settings, at: readAt
+            ) { restore throws(StoreError) in
+                try store.forEachTask { task in
+                    if let checkpoint = task.checkpoint { checkpoints.insert(checkpoint.digest) }
+                    restore(task)
+                }
+            }
+            try CoordinatorLoop.sweep(store.checkpoints!, keeping: checkpoints)
             let reader = try Store.open(directory: store.directory, mode: .reader)
             do { desk = try Desk(reader: reader, artifacts: store.artifacts, configuration: configuration) } catch {
                 throw CoordinatorServiceError.socket(error.description)
@@ -115,8 +123,7 @@ final class CoordinatorLoop {
     }
 
     /// What a crash left between a commit and the deletion of what it made useless.
-    private static func sweep(_ checkpoints: ArtifactFolder, keeping snapshot: Snapshot) throws(ArtifactError) {
-        let kept = Set(snapshot.tasks.compactMap(\.checkpoint?.digest))
+    private static func sweep(_ checkpoints: ArtifactFolder, keeping kept: Set<Digest>) throws(ArtifactError) {
         for digest in try checkpoints.digests() where !kept.contains(digest) { try checkpoints.remove(digest) }
     }
 
@@ -192,6 +199,10 @@ final class CoordinatorLoop {
         tendRoom()
         endIfDone()
         try flush()
+        if hasPlanned {
+            hasPlanned = false
+            FreedMemory.handBack()
+        }
     }
 
     private var nextDeadline: Instant {
@@ -240,33 +251,44 @@ final class CoordinatorLoop {
         reporting.isDue = true
     }
 
-    /// Makes what was decided durable, in one transaction, and then lets it out. With `sweep`, that is part of the
-    /// transaction, and with `replaces` takes the place of one of its name.
-    func flush(adding sweep: SweepRecord? = nil, replaces: Bool = false) throws(CoordinatorServiceError) {
-        var sweep = sweep
-        while !(batch.isEmpty && sweep == nil) {
+    /// Makes what was decided durable, in one transaction, and then lets it out.
+    func flush() throws(CoordinatorServiceError) {
+        while !batch.isEmpty {
             let current = batch
             batch = Coordinator.Outcome()
-            do throws(StoreError) {
-                if let record = sweep {
-                    try store.addSweep(record, replaces: replaces, changes: current.changes)
-                    sweep = nil
-                } else {
-                    try store.commit(current.changes)
-                }
-            } catch { throw .store(error) }
+            do { try store.commit(current.changes) } catch { throw .store(error) }
             for change in current.changes { note(change) }
             for notice in current.notices { log(notice) }
             for pull in current.droppedPulls { blobs.post(.drop(pull)) }
             for digest in current.staleCheckpoints { blobs.post(.removeCheckpoint(digest)) }
             for pull in current.pulls { blobs.post(.pull(pull)) }
             var lost: Set<RouteID> = []
-            for envelope in current.messages where !lost.contains(envelope.to) {
+            for envelope in try withPayloads(current.messages) where !lost.contains(envelope.to) {
                 if try !send(Wire.encode(envelope.message), to: envelope.to) { lost.insert(envelope.to) }
             }
             // What that leads to is decided, made durable and sent in the next round.
             for route in lost.sorted() { apply(.unreachable(route)) }
         }
+    }
+
+    /// Puts into each TASK what its slot is to do, which only the store keeps: read in one go, after the commit, so that a request
+    /// of the same turn is in it.
+    private func withPayloads(_ messages: [Envelope]) throws(CoordinatorServiceError) -> [Envelope] {
+        let keys = messages.compactMap { if case .task(let task) = $0.message { task.id.task } else { nil } }
+        if keys.isEmpty { return messages }
+        let payloads: [TaskKey: [UInt8]]
+        do { payloads = try store.payloads(of: keys) } catch { throw .store(error) }
+        var messages = messages
+        for index in messages.indices {
+            guard case .task(var task) = messages[index].message else { continue }
+            guard let payload = payloads[task.id.task] else {
+                throw .store(
+                    .damaged(directory: store.directory, reason: "it does not say what task \(task.id.task) is to do"))
+            }
+            task.payload = payload
+            messages[index].message = .task(task)
+        }
+        return messages
     }
 
     /// False if nobody is at the end of the route.

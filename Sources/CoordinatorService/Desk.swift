@@ -100,7 +100,7 @@ enum Asker: Sendable {
 /// A planned sweep on its way to the coordinator.
 struct Submission: Sendable {
     var record: SweepRecord
-    var works: [Work]
+    var works: WorkSpool
     var progress: SweepProgress
     var reply: SubmitReply
     var request: SubmitRequest
@@ -117,10 +117,9 @@ final class DeskLoop {
     let configuration: CoordinatorServiceConfiguration
     let jobs: Mailbox<Desk.Job>
     let events: Mailbox<Desk.Event>
-    /// Every sweep whose plan is known, in the order of submission.
-    var plans: [Plan] = []
-    /// Results that were read already: they never change.
-    var summaries: [TaskKey: LevelSummary] = [:]
+    /// Of every sweep whose plan is known, in the order of submission.
+    private var known: [KnownResults] = []
+    var plans: [Plan] { known.map(\.plan) }
 
     init(
         store: Store, artifacts: ArtifactFolder, configuration: CoordinatorServiceConfiguration,
@@ -212,9 +211,9 @@ final class DeskLoop {
         let record = SweepRecord(
             name: sweep.name, file: request.file, spec: request.spec, digest: sweep.specDigest,
             submittedAt: held?.submittedAt ?? Date().timeIntervalSince1970)
-        let works: [Work]
-        do { works = try plan.tasks.filter { !$0.isDone }.map(Work.init(planned:)) } catch {
-            throw .failed("a task of the sweep could not be written as JSON: \(error)")
+        let works: WorkSpool
+        do { works = try WorkSpool(plan: plan, folder: store.directory) } catch {
+            throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
         remember(plan)
         return Submission(
@@ -288,15 +287,17 @@ final class DeskLoop {
     }
 
     private func remember(_ plan: Plan) {
-        if let index = plans.firstIndex(where: { $0.sweep.name == plan.sweep.name }) {
-            plans[index] = plan
+        if let index = index(ofSweep: plan.sweep.name) {
+            known[index] = KnownResults(plan: plan)
         } else {
-            plans.append(plan)
+            known.append(KnownResults(plan: plan))
         }
     }
 
+    private func index(ofSweep name: String) -> Int? { known.firstIndex { $0.plan.sweep.name == name } }
+
     private func answer(_ request: LeaderboardRequest, _ asker: Asker) {
-        let chosen = plans.filter { request.sweep == nil || $0.sweep.name == request.sweep }
+        let chosen = known.indices.filter { request.sweep == nil || known[$0].plan.sweep.name == request.sweep }
         if let name = request.sweep, chosen.isEmpty {
             return events.post(.noSuchSweep(name, known: plans.map(\.sweep.name), asker))
         }
@@ -308,59 +309,37 @@ final class DeskLoop {
     }
 
     private func rank(_ sweep: String) {
-        guard let plan = plans.first(where: { $0.sweep.name == sweep }) else { return }
+        guard let index = index(ofSweep: sweep) else { return }
         do {
-            let best = try leaderboard(plan).rows.first
-            let diverged = plan.tasks.count { summaries[$0.key]?.divergedAt != nil }
-            events.post(.ranked(sweep: sweep, best, diverged: diverged))
+            let best = try leaderboard(index).rows.first
+            events.post(.ranked(sweep: sweep, best, diverged: known[index].divergedCount))
         } catch {
             events.post(.unranked(sweep: sweep, reason: String(describing: error)))
         }
     }
 
-    private func leaderboard(_ plan: Plan) throws -> Leaderboard {
-        let unread = plan.tasks.map(\.key).filter { summaries[$0] == nil }
-        var failed: [TaskKey: TaskFailure] = [:]
-        for (key, result) in try store.results(of: unread) {
-            summaries[key] = try JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
-        }
-        for (key, task) in try store.tasks(unread.filter { summaries[$0] == nil }) {
-            if case .failed(let failure) = task.state { failed[key] = failure }
-        }
-        return Leaderboard(plan: plan) { key in
-            if let summary = summaries[key] { return .done(summary) }
-            return failed[key].map(CellResult.init) ?? .pending
-        }
-    }
-}
+    /// How many results are read at once.
+    private static let resultsAtOnce = 4_096
 
-extension Work {
-    /// What coordination needs to know of a planned task; the payload is the training request, as JSON with sorted
-    /// keys.
-    init(planned task: PlannedTask) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let inputs = task.inputs.map { input in
-            switch input.source {
-            case .dataset(let digest): WorkInput(name: input.name, source: .blob(digest))
-            case .output(let parent, let name): WorkInput(name: input.name, source: .output(parent, name))
+    /// - Parameter index: in `known`.
+    private func leaderboard(_ index: Int) throws -> Leaderboard {
+        let unknown = known[index].unknown
+        var failed: [TaskKey: TaskFailure] = [:]
+        for first in stride(from: 0, to: unknown.count, by: DeskLoop.resultsAtOnce) {
+            let keys = unknown[first..<min(first + DeskLoop.resultsAtOnce, unknown.count)]
+            for (key, outcome) in try store.outcomes(of: keys) {
+                switch outcome {
+                case .done(let summary):
+                    known[index].note(try JSONDecoder().decode(LevelSummary.self, from: Data(summary)), of: key)
+                case .failed(let failure): failed[key] = failure
+                }
             }
         }
-        self.init(
-            key: task.key, inputs: inputs, cost: task.cost, priority: task.priority,
-            needs: Needs(planned: task),
-            payload: Array(try encoder.encode(task.request)))
-    }
-}
-
-extension Work.Needs {
-    /// What is predicted of the network is rounded up, so that few needs differ, and a process has some for itself.
-    private static let stepBytes = 64 << 20
-
-    init(planned task: PlannedTask) {
-        let steps = (task.memoryBytes + Work.Needs.stepBytes - 1) / Work.Needs.stepBytes
-        self.init(
-            memoryBytes: task.memoryBytes == 0 ? 0 : (steps + 1) * Work.Needs.stepBytes, numerics: task.numerics)
+        let known = known[index]
+        return Leaderboard(plan: known.plan) { key in
+            if let summary = known[key] { return .done(summary) }
+            return failed[key].map(CellResult.init) ?? .pending
+        }
     }
 }
 

@@ -7,9 +7,9 @@ struct SweepProgress: Sendable {
     private enum State: UInt8 { case pending, done, failed, cancelled }
 
     let plan: Plan
-    private let indexByKey: [TaskKey: Int32]
-    /// Runs that a task is part of.
-    private let runsOfTask: [[Int32]]
+    /// Runs that each task is part of, one task's after the other's, and where those of a task begin.
+    private let runsOfTasks: [Int32]
+    private let firstRuns: [Int32]
     private var states: [State]
     /// Per run: tasks neither done nor given up, tasks failed, and tasks cancelled.
     private var openTasks: [Int32]
@@ -28,23 +28,35 @@ struct SweepProgress: Sendable {
     /// All tasks pending; `note` brings it up to date. Takes time with the size of the plan.
     init(plan: Plan) {
         self.plan = plan
-        indexByKey = Dictionary(uniqueKeysWithValues: plan.tasks.enumerated().map { ($1.key, Int32($0)) })
         states = Array(repeating: .pending, count: plan.tasks.count)
         let runCount = plan.sweep.runCount
-        var runsOfTask = [[Int32]](repeating: [], count: plan.tasks.count)
         openTasks = Array(repeating: 0, count: runCount)
         failedTasks = Array(repeating: 0, count: runCount)
         cancelledTasks = Array(repeating: 0, count: runCount)
-        for point in plan.sweep.points.indices {
-            for replicate in 0..<plan.sweep.replicates {
-                let run = point * plan.sweep.replicates + replicate
-                let planned = plan.run(point: point, replicate: replicate)
-                let tasks = Set([planned.dense] + planned.levels + planned.branches.joined())
-                for task in tasks { runsOfTask[task].append(Int32(run)) }
-                openTasks[run] = Int32(tasks.count)
+        var tasksOfRuns: [Int32] = []
+        var firstRuns = [Int32](repeating: 0, count: plan.tasks.count + 1)
+        for run in 0..<runCount {
+            let tasks = plan.tasks(ofRun: run)
+            for task in tasks {
+                tasksOfRuns.append(Int32(task))
+                firstRuns[task + 1] += 1
             }
+            openTasks[run] = Int32(tasks.count)
         }
-        self.runsOfTask = runsOfTask
+        for task in plan.tasks.indices { firstRuns[task + 1] += firstRuns[task] }
+        // Each task's place for its next run, which in the end is where the following task's begin.
+        var places = firstRuns
+        var runsOfTasks = [Int32](repeating: 0, count: tasksOfRuns.count)
+        var next = 0
+        for run in 0..<runCount {
+            for task in tasksOfRuns[next..<next + Int(openTasks[run])] {
+                runsOfTasks[Int(places[Int(task)])] = Int32(run)
+                places[Int(task)] += 1
+            }
+            next += Int(openTasks[run])
+        }
+        self.firstRuns = firstRuns
+        self.runsOfTasks = runsOfTasks
         levels.total = plan.tasks.count
         runs.total = runCount
         stepsTotal = plan.tasks.reduce(0) { $0 + $1.cost }
@@ -56,14 +68,18 @@ struct SweepProgress: Sendable {
     var cancelledCount: Int { levels.cancelled }
     var doneCount: Int { levels.done }
 
-    func contains(_ key: TaskKey) -> Bool { indexByKey[key] != nil }
+    func contains(_ key: TaskKey) -> Bool { plan.index(of: key) != nil }
+
+    private func runs(of task: Int) -> ArraySlice<Int32> {
+        runsOfTasks[Int(firstRuns[task])..<Int(firstRuns[task + 1])]
+    }
 
     /// Training steps of a task of the sweep.
-    func cost(of key: TaskKey) -> Int? { indexByKey[key].map { plan.tasks[Int($0)].cost } }
+    func cost(of key: TaskKey) -> Int? { plan.index(of: key).map { plan.tasks[$0].cost } }
 
     /// What the task is within the sweep, in a few words.
     func role(of key: TaskKey) -> String? {
-        indexByKey[key].map { plan.tasks[Int($0)].role.words }
+        plan.index(of: key).map { plan.tasks[$0].role.words }
     }
 
     mutating func note(_ change: Change) {
@@ -78,7 +94,7 @@ struct SweepProgress: Sendable {
     }
 
     /// Takes over what the coordinator knows of all tasks.
-    mutating func note(_ state: (TaskKey) -> Snapshot.State?) {
+    mutating func note(_ state: (TaskKey) -> TaskState?) {
         for task in plan.tasks {
             switch state(task.key) {
             case .done: set(task.key, .done)
@@ -97,7 +113,7 @@ struct SweepProgress: Sendable {
     }
 
     private mutating func set(_ key: TaskKey, _ state: State) {
-        guard let index = indexByKey[key].map(Int.init) else { return }
+        guard let index = plan.index(of: key) else { return }
         failures.removeAll { $0.task == key }
         guard states[index] != state else { return }
         count(index, by: -1)
@@ -107,7 +123,7 @@ struct SweepProgress: Sendable {
 
     private mutating func count(_ index: Int, by difference: Int) {
         let state = states[index]
-        for run in runsOfTask[index].map(Int.init) {
+        for run in runs(of: index).map(Int.init) {
             tallyRun(run, by: -1)
             switch state {
             case .pending: openTasks[run] += Int32(difference)
@@ -147,10 +163,10 @@ struct SweepProgress: Sendable {
             best: best, diverged: diverged, failures: failures)
         var runningRuns: Set<Int32> = []
         for (key, steps) in running {
-            guard let index = indexByKey[key].map(Int.init), states[index] == .pending else { continue }
+            guard let index = plan.index(of: key), states[index] == .pending else { continue }
             status.levels.running += 1
             status.stepsDone += min(steps, plan.tasks[index].cost)
-            runningRuns.formUnion(runsOfTask[index])
+            runningRuns.formUnion(runs(of: index))
         }
         status.runs.running = runningRuns.count { failedTasks[Int($0)] == 0 && cancelledTasks[Int($0)] == 0 }
         return status

@@ -79,6 +79,6 @@ public struct TicketRecord: Hashable, Sendable, Codable {
             places.count > TicketRecord.placesShown
             ? places.prefix(TicketRecord.placesShown) + ["\(places.count - TicketRecord.placesShown) more runs"]
             : places
-        spec = plans.first { plan in plan.tasks.contains { $0.key == key } }.flatMap { specs[$0.sweep.name] }
+        spec = plans.first { $0.index(of: key) != nil }.flatMap { specs[$0.sweep.name] }
     }
 }

@@ -56,10 +56,18 @@ public struct Digest: Hashable, Sendable, Comparable {
     }
 
     public var bytes: [UInt8] {
-        [words.0, words.1, words.2, words.3].flatMap { word in
-            stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+        [UInt8](unsafeUninitializedCapacity: Digest.byteCount) { bytes, count in
+            let all = UnsafeMutableRawBufferPointer(bytes)
+            all.storeBytes(of: words.0.bigEndian, toByteOffset: 0, as: UInt64.self)
+            all.storeBytes(of: words.1.bigEndian, toByteOffset: 8, as: UInt64.self)
+            all.storeBytes(of: words.2.bigEndian, toByteOffset: 16, as: UInt64.self)
+            all.storeBytes(of: words.3.bigEndian, toByteOffset: 24, as: UInt64.self)
+            count = Digest.byteCount
         }
     }
+
+    /// The first 8 bytes as a big-endian number: enough to tell a few contents apart.
+    public var head: UInt64 { words.0 }
 
     /// 64 lowercase hexadecimal digits.
     public var hex: String {

@@ -224,10 +224,17 @@ extension Cluster {
             } else {
                 let to = envelope.to
                 trace.note(now, "to \(workers[host].id): \(Trace.text(of: envelope.message))")
-                send({ .toWorker(host, to, $0) }, Wire.encode(marred(envelope.message)), machine: host)
+                send({ .toWorker(host, to, $0) }, Wire.encode(marred(withPayload(envelope.message))), machine: host)
             }
         }
         for route in lost.sorted() { apply(.unreachable(route), &batch) }
+    }
+
+    /// Only the store knows what slots are to do.
+    private func withPayload(_ message: CoordinatorMessage) -> CoordinatorMessage {
+        guard case .task(var assignment) = message, bug != .sendsNoPayload else { return message }
+        assignment.payload = store.payload(of: assignment.id.task)
+        return .task(assignment)
     }
 
     private func marred(_ message: CoordinatorMessage) -> CoordinatorMessage {

@@ -248,7 +248,7 @@ extension Cluster {
             for output in outputs where !needed.contains(output.digest) && random.chance(0.5) {
                 workers[index].blobs[output.digest] = nil
             }
-        case .start(let slot, let assignment): start(assignment, slot, on: index)
+        case .start(let slot, let assignment): try start(assignment, slot, on: index)
         case .kill(let slot):
             guard let number = workers[index].children.first(where: { $0.value.slot == slot })?.key else { return }
             timetable.enter(.child(index, number: number, .killed), at: now + 20)
@@ -268,10 +268,14 @@ extension Cluster {
 
     // MARK: - Children
 
-    private mutating func start(_ assignment: Assignment, _ slot: Int, on index: Int) {
+    private mutating func start(_ assignment: Assignment, _ slot: Int, on index: Int) throws(Violation) {
         childCount += 1
         let number = childCount
         let key = assignment.id.task
+        // Simulated tasks are told their own key.
+        guard assignment.payload == Array(key.hex.utf8) else {
+            throw Violation(description: "\(workers[index].id) is given task \(key) with another's payload, or none")
+        }
         var training = SimulatedTraining(key, inputs: assignment.inputs, scale: sweeps[0].scale)
         if let bytes = workers[index].resumeFiles[key] { training.goOn(from: bytes) }
         for input in assignment.inputs where input.name == WorkInput.checkpoint {

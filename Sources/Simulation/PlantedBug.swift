@@ -18,13 +18,15 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case forgetsCheckpoints = "forgets-checkpoints"
     /// The coordinator does not hear how much memory workers have.
     case ignoresMemory = "ignores-memory"
+    /// Workers are not told what their tasks are.
+    case sendsNoPayload = "sends-no-payload"
 
     /// Where alone it can be told from bad luck; nil: anywhere.
     public var scenario: Scenario? {
         switch self {
         case .forgetsCheckpoints: .drainedWorker
         case .sendsBeforeCommit, .forgetsAttempts, .countsBeforeBlobs, .forgetsPauses, .losesEndings, .neverWakes,
-            .deletesBeforeAck, .ignoresMemory:
+            .deletesBeforeAck, .ignoresMemory, .sendsNoPayload:
             nil
         }
     }

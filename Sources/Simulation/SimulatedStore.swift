@@ -64,5 +64,16 @@ struct SimulatedStore: Sendable {
         return true
     }
 
-    var snapshot: Snapshot { Snapshot(store: id, tasks: Array(records.values), sweeps: Array(sweeps.values)) }
+    /// What the task's slot is to do.
+    func payload(of key: TaskKey) -> [UInt8] { records[key]?.work.payload.bytes ?? [] }
+
+    /// Without payloads, as the real one.
+    var snapshot: Snapshot {
+        let tasks = records.values.map { record in
+            var record = record
+            record.work = record.work.withoutPayload
+            return record
+        }
+        return Snapshot(store: id, tasks: tasks, sweeps: Array(sweeps.values))
+    }
 }

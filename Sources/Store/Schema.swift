@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 5
+    static let version = 6
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -35,8 +35,26 @@ enum Schema {
             try database.execute(sql: needs)
             try database.execute(sql: "PRAGMA user_version = 5")
         }
+        migrator.registerMigration("6 marks of payloads") { database in
+            // As the coordinator will compare them with what it is asked for.
+            let head = DatabaseFunction("payload_head", argumentCount: 1, pure: true) { values in
+                Int64(bitPattern: PayloadMark(of: [UInt8](Data.fromDatabaseValue(values[0]) ?? Data())).head)
+            }
+            database.add(function: head)
+            defer { database.remove(function: head) }
+            try database.execute(sql: marks)
+            try database.execute(sql: "PRAGMA user_version = 6")
+        }
         return migrator
     }
+
+    /// Of each task's payload what a coordinator keeps in memory, so that a start need not read payloads.
+    private static let marks = """
+        ALTER TABLE tasks ADD COLUMN payload_head INTEGER NOT NULL DEFAULT 0;  -- the bits of an unsigned 64-bit number
+        ALTER TABLE tasks ADD COLUMN payload_bytes INTEGER NOT NULL DEFAULT 0;
+        UPDATE tasks SET (payload_head, payload_bytes) =
+            (SELECT payload_head(payload), length(payload) FROM payloads WHERE task = tasks.id);
+        """
 
     /// Bytes of memory, 0 if nothing is known, and the numerics id, null for any.
     private static let needs = """

@@ -75,14 +75,25 @@ struct ChangeWriter {
     private func add(_ work: Work) throws {
         let isNew = try run(
             """
-            INSERT INTO tasks (key, cost, priority, memory, numerics) VALUES (?, ?, ?, ?, ?)
+            INSERT INTO tasks (key, cost, priority, memory, numerics, payload_head, payload_bytes)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (key) DO NOTHING
             """,
-            [work.key.digest.data, work.cost, work.priority, work.needs.memoryBytes, work.needs.numerics?.text])
+            [
+                work.key.digest.data, work.cost, work.priority, work.needs.memoryBytes, work.needs.numerics?.text,
+                work.payload.mark.storedHead, work.payload.mark.byteCount,
+            ])
         guard isNew else { return }
         let task = database.lastInsertedRowID
-        try run("INSERT INTO payloads (task, payload) VALUES (?, ?)", [task, Data(work.payload)])
+        try run("INSERT INTO payloads (task, payload) VALUES (?, ?)", [task, try bytes(of: work)])
         try addInputs(of: work, task: task)
+    }
+
+    private func bytes(of work: Work) throws -> Data {
+        guard let bytes = work.payload.bytes else {
+            throw StoreError.contradiction("what task \(work.key) is to do came without its bytes")
+        }
+        return Data(bytes)
     }
 
     private func addInputs(of work: Work, task: Int64) throws {
@@ -101,9 +112,14 @@ struct ChangeWriter {
     private func request(_ work: Work) throws {
         let task = try row(of: work.key, "a request for")
         try run(
-            "UPDATE tasks SET cost = ?, priority = ?, memory = ?, numerics = ? WHERE id = ?",
-            [work.cost, work.priority, work.needs.memoryBytes, work.needs.numerics?.text, task])
-        try run("UPDATE payloads SET payload = ? WHERE task = ?", [Data(work.payload), task])
+            """
+            UPDATE tasks SET cost = ?, priority = ?, memory = ?, numerics = ?, payload_head = ?, payload_bytes = ? WHERE id = ?
+            """,
+            [
+                work.cost, work.priority, work.needs.memoryBytes, work.needs.numerics?.text,
+                work.payload.mark.storedHead, work.payload.mark.byteCount, task,
+            ])
+        try run("UPDATE payloads SET payload = ? WHERE task = ?", [try bytes(of: work), task])
         try run("DELETE FROM inputs WHERE task = ?", [task])
         try addInputs(of: work, task: task)
     }
@@ -271,7 +287,7 @@ extension [Change] {
         reduce(4096) { sum, change in
             switch change {
             case .taskAdded(let work), .taskRequested(let work):
-                sum + 256 + work.payload.count + 128 * work.inputs.count
+                sum + 256 + work.payload.mark.byteCount + 128 * work.inputs.count
             case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
             case .attemptEnded(_, .childFailed(let reason, let log)): sum + 256 + reason.utf8.count + log.utf8.count
             case .sweepWants(_, let keys), .sweepDrops(_, let keys): sum + 16 * keys.count
@@ -284,6 +300,12 @@ extension [Change] {
 
 extension Digest {
     var data: Data { Data(bytes) }
+}
+
+extension PayloadMark {
+    /// SQLite's integers are signed.
+    var storedHead: Int64 { Int64(bitPattern: head) }
+    init(storedHead: Int64, byteCount: Int) { self.init(head: UInt64(bitPattern: storedHead), byteCount: byteCount) }
 }
 
 extension Generation {

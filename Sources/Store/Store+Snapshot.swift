@@ -4,82 +4,97 @@ import GRDB
 import Lottery
 
 extension Store {
-    /// All that a coordinator must know to go on, as of the last commit: tasks in the order they were added.
+    /// All that a coordinator must know to go on, as of the last commit: tasks in the order they were added, without the bytes
+    /// of their payloads.
     /// - Complexity: one pass over each table, in the same order, joined as they go.
     public func snapshot() throws(StoreError) -> Snapshot {
         try read { database in
-            var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position")
-            { row in
-                try row.input(at: 1)
-            }
-            var results = try Grouped(database, "SELECT task, summary, seconds FROM results ORDER BY task") { row in
-                (summary: try row.bytes(at: 1), seconds: row[2] as Double)
-            }
-            var outputs = try Grouped(
-                database, "SELECT task, name, digest, byte_count FROM outputs ORDER BY task, name"
-            ) { row in
-                try row.output(at: 1)
-            }
-            var wants = try Grouped(database, "SELECT task, sweep FROM wants ORDER BY task, sweep") { row in
-                row[1] as Int64
-            }
-            var sweeps: [Int64: SweepID] = [:]
-            var standings: [SweepStanding] = []
-            let sweepRows = try Row.fetchCursor(
-                database, sql: "SELECT position, name, priority, is_paused, is_cancelled FROM sweeps ORDER BY position")
-            while let row = try sweepRows.next() {
-                let id = SweepID(row[1])
-                sweeps[row[0]] = id
-                standings.append(
-                    SweepStanding(id: id, priority: row[2], isPaused: row[3], isCancelled: row[4]))
-            }
-            // Most tasks are wanted by the same few, whose names are then kept once.
-            var wishes: [[Int64]: [SweepID]] = [:]
-            func names(_ positions: [Int64]) throws -> [SweepID] {
-                if let known = wishes[positions] { return known }
-                let names = positions.compactMap { sweeps[$0] }.sorted()
-                wishes[positions] = names
-                return names
-            }
-            var checkpoints = try Grouped(
-                database, "SELECT task, step, digest, byte_count FROM checkpoints ORDER BY task"
-            ) { row in
-                SavedCheckpoint(step: row[1], digest: try row.digest(at: 2), byteCount: row[3])
-            }
-            let rows = try Row.fetchCursor(
-                database,
-                sql: """
-                    SELECT id, key, cost, priority, payload, state, reason, attempts, child_failures, losses,
-                        running_number, running_generation, running_worker, failure, failed_on, memory, numerics
-                    FROM tasks JOIN payloads ON payloads.task = tasks.id ORDER BY id
-                    """)
             var tasks: [Snapshot.TaskRecord] = []
-            while let row = try rows.next() {
-                let task: Int64 = row[0]
-                let key = TaskKey(try row.digest(at: 1))
-                let work = Work(
-                    key: key, inputs: try inputs.values(of: task), cost: row[2], priority: row[3],
-                    needs: Work.Needs(memoryBytes: row[15], numerics: (row[16] as String?).map { NumericsID($0) }),
-                    payload: try row.bytes(at: 4))
-                let state: Snapshot.State
-                switch try row.state(at: 5) {
-                case .pending: state = .pending
-                case .failed: state = .failed(try row.failure(nameAt: 13, reasonAt: 6))
-                case .done:
-                    guard let result = try results.values(of: task).first else {
-                        throw StoreError.damaged(directory: directory, reason: "task \(key) is done and has no result")
-                    }
-                    state = .done(
-                        WorkResult(
-                            outputs: try outputs.values(of: task), summary: result.summary, seconds: result.seconds))
+            try forEachTask(database) { tasks.append($0) }
+            return Snapshot(store: id, tasks: tasks, sweeps: try Store.sweepStandings(database).map(\.standing))
+        }
+    }
+
+    /// Hands over all tasks of `snapshot`, one after the other, so that they need not be in memory at once.
+    public func forEachTask(_ body: (Snapshot.TaskRecord) -> Void) throws(StoreError) {
+        try read { try forEachTask($0, body) }
+    }
+
+    /// How all sweeps stand, in the order of submission.
+    public func standings() throws(StoreError) -> [SweepStanding] {
+        try read { try Store.sweepStandings($0).map(\.standing) }
+    }
+
+    private static func sweepStandings(_ database: Database) throws -> [(position: Int64, standing: SweepStanding)] {
+        try Row.fetchAll(
+            database, sql: "SELECT position, name, priority, is_paused, is_cancelled FROM sweeps ORDER BY position"
+        ).map { row in
+            (row[0], SweepStanding(id: SweepID(row[1]), priority: row[2], isPaused: row[3], isCancelled: row[4]))
+        }
+    }
+
+    private func forEachTask(_ database: Database, _ body: (Snapshot.TaskRecord) -> Void) throws {
+        var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position")
+        { row in
+            try row.input(at: 1)
+        }
+        var results = try Grouped(database, "SELECT task, summary, seconds FROM results ORDER BY task") { row in
+            (summary: try row.bytes(at: 1), seconds: row[2] as Double)
+        }
+        var outputs = try Grouped(database, "SELECT task, name, digest, byte_count FROM outputs ORDER BY task, name") {
+            row in
+            try row.output(at: 1)
+        }
+        var wants = try Grouped(database, "SELECT task, sweep FROM wants ORDER BY task, sweep") { row in
+            row[1] as Int64
+        }
+        let sweeps = Dictionary(
+            uniqueKeysWithValues: try Store.sweepStandings(database).map { ($0.position, $0.standing.id) })
+        // Most tasks are wanted by the same few, whose names are then kept once.
+        var wishes: [[Int64]: [SweepID]] = [:]
+        func names(_ positions: [Int64]) throws -> [SweepID] {
+            if let known = wishes[positions] { return known }
+            let names = positions.compactMap { sweeps[$0] }.sorted()
+            wishes[positions] = names
+            return names
+        }
+        var checkpoints = try Grouped(
+            database, "SELECT task, step, digest, byte_count FROM checkpoints ORDER BY task"
+        ) { row in
+            SavedCheckpoint(step: row[1], digest: try row.digest(at: 2), byteCount: row[3])
+        }
+        let rows = try Row.fetchCursor(
+            database,
+            sql: """
+                SELECT id, key, cost, priority, payload_head, state, reason, attempts, child_failures, losses,
+                    running_number, running_generation, running_worker, failure, failed_on, memory, numerics,
+                    payload_bytes
+                FROM tasks ORDER BY id
+                """)
+        while let row = try rows.next() {
+            let task: Int64 = row[0]
+            let key = TaskKey(try row.digest(at: 1))
+            let work = Work(
+                key: key, inputs: try inputs.values(of: task), cost: row[2], priority: row[3],
+                needs: Work.Needs(memoryBytes: row[15], numerics: (row[16] as String?).map { NumericsID($0) }),
+                payload: Payload(stored: PayloadMark(storedHead: row[4], byteCount: row[17])))
+            let state: Snapshot.State
+            switch try row.state(at: 5) {
+            case .pending: state = .pending
+            case .failed: state = .failed(try row.failure(nameAt: 13, reasonAt: 6))
+            case .done:
+                guard let result = try results.values(of: task).first else {
+                    throw StoreError.damaged(directory: directory, reason: "task \(key) is done and has no result")
                 }
-                tasks.append(
-                    Snapshot.TaskRecord(
-                        work: work, state: state, attempts: row[7], childFailures: row[8], losses: row[9],
-                        failedOn: row.workers(at: 14), sweeps: try names(wants.values(of: task)),
-                        running: row.running(of: key, at: 10), checkpoint: try checkpoints.values(of: task).first))
+                state = .done(
+                    WorkResult(
+                        outputs: try outputs.values(of: task), summary: result.summary, seconds: result.seconds))
             }
-            return Snapshot(store: id, tasks: tasks, sweeps: standings)
+            body(
+                Snapshot.TaskRecord(
+                    work: work, state: state, attempts: row[7], childFailures: row[8], losses: row[9],
+                    failedOn: row.workers(at: 14), sweeps: try names(wants.values(of: task)),
+                    running: row.running(of: key, at: 10), checkpoint: try checkpoints.values(of: task).first))
         }
     }
 }

@@ -32,7 +32,18 @@ extension Store {
     ///   and the time of its submission stay.
     /// - Throws: `sweepExists` if one of that name has another digest and is not to be replaced; else as `commit`.
     public func addSweep(_ sweep: SweepRecord, replaces: Bool = false, changes: [Change]) throws(StoreError) {
-        try write(byteCount: changes.byteEstimate + sweep.spec.utf8.count) { database in
+        try addSweep(sweep, replaces: replaces, byteCount: changes.byteEstimate) { write in try write(changes) }
+    }
+
+    /// As with `changes`, of which no more than `body` hands over at a time need be in memory.
+    /// - Parameters:
+    ///   - byteCount: about how many bytes all of them will take.
+    ///   - body: is to call what it is given with all changes, in order; whatever it throws, nothing is stored.
+    public func addSweep(
+        _ sweep: SweepRecord, replaces: Bool, byteCount: Int,
+        changes body: (_ write: ([Change]) throws -> Void) throws -> Void
+    ) throws(StoreError) {
+        try write(byteCount: byteCount + sweep.spec.utf8.count) { database in
             let held = try Data.fetchOne(
                 database, sql: "SELECT digest FROM sweeps WHERE name = ?", arguments: [sweep.name])
             if let held {
@@ -47,7 +58,8 @@ extension Store {
                     sql: "INSERT INTO sweeps (name, file, spec, digest, submitted) VALUES (?, ?, ?, ?, ?)",
                     arguments: [sweep.name, sweep.file, sweep.spec, sweep.digest.data, sweep.submittedAt])
             }
-            try ChangeWriter(database).apply(changes)
+            let writer = ChangeWriter(database)
+            try body { try writer.apply($0) }
         }
     }
 

@@ -29,6 +29,12 @@ public struct StoredTask: Hashable, Sendable {
     }
 }
 
+/// What a task came to.
+public enum StoredOutcome: Hashable, Sendable {
+    case done(summary: [UInt8])
+    case failed(TaskFailure)
+}
+
 /// How many tasks are in each state.
 public struct TaskCounts: Hashable, Sendable {
     public var pending = 0
@@ -87,6 +93,43 @@ extension Store {
     }
 
     public func task(_ key: TaskKey) throws(StoreError) -> StoredTask? { try tasks([key])[key] }
+
+    /// What slots are to do for those of `keys` that the store has.
+    /// - Complexity: two index look-ups a key.
+    public func payloads(of keys: some Collection<TaskKey>) throws(StoreError) -> [TaskKey: [UInt8]] {
+        if keys.isEmpty { return [:] }
+        return try read { database in
+            let find = try database.cachedStatement(
+                sql: "SELECT payload FROM payloads WHERE task = (SELECT id FROM tasks WHERE key = ?)")
+            var found: [TaskKey: [UInt8]] = Dictionary(minimumCapacity: keys.count)
+            for key in keys {
+                found[key] = try Row.fetchOne(find, arguments: [key.digest.data])?.bytes(at: 0)
+            }
+            return found
+        }
+    }
+
+    /// What those of `keys` came to that are done or were given up.
+    /// - Complexity: two index look-ups a key.
+    public func outcomes(of keys: some Collection<TaskKey>) throws(StoreError) -> [TaskKey: StoredOutcome] {
+        try read { database in
+            let find = try database.cachedStatement(
+                sql: """
+                    SELECT state, failure, reason, summary FROM tasks LEFT JOIN results ON results.task = tasks.id
+                    WHERE key = ? AND state <> 0
+                    """)
+            var found: [TaskKey: StoredOutcome] = [:]
+            for key in keys {
+                guard let row = try Row.fetchOne(find, arguments: [key.digest.data]) else { continue }
+                switch try row.state(at: 0) {
+                case .pending: break
+                case .failed: found[key] = .failed(try row.failure(nameAt: 1, reasonAt: 2))
+                case .done: found[key] = .done(summary: try row.bytes(at: 3))
+                }
+            }
+            return found
+        }
+    }
 
     /// The results of those of `keys` that are done.
     /// - Complexity: as `tasks`.

@@ -13,6 +13,8 @@ struct StoredSweeps {
     private let catalog: DataCatalog
     private let snapshot: Snapshot
     private let tasks: [TaskKey: Snapshot.TaskRecord]
+    /// What those tasks that wait for no other, and are not done, are to do.
+    private let payloads: [TaskKey: [UInt8]]
     /// Digests of the data sets that the store has handed to workers, by name.
     private let datasets: [String: Set<Digest>]
 
@@ -22,6 +24,9 @@ struct StoredSweeps {
         snapshot = try store.snapshot()
         let records = snapshot.tasks
         tasks = Dictionary(uniqueKeysWithValues: records.map { ($0.work.key, $0) })
+        // Of the others it does not matter which checkpoints they keep.
+        payloads = try store.payloads(
+            of: records.lazy.filter { $0.state == .pending && !$0.work.waitsForOthers }.map(\.work.key))
         datasets = StoredSweeps.datasets(of: records, in: store)
     }
 
@@ -139,11 +144,15 @@ struct StoredSweeps {
         case .done(let result): return .done(outputs: Set(result.outputs.map(\.name)))
         case .failed: return .failed
         case .pending:
-            // A payload that this version cannot read asks for no checkpoint that it could count on.
-            let request = try? JSONDecoder().decode(TrainingRequest.self, from: Data(task.work.payload))
-            let steps = request?.keepSteps ?? []
+            let steps = keepSteps(of: key)
             return task.running == nil ? .pending(keepSteps: steps) : .running(keepSteps: steps)
         }
+    }
+
+    /// Checkpoints that a task was asked to keep. A payload that this version cannot read asks for none that it could count on.
+    private func keepSteps(of key: TaskKey) -> [Int] {
+        let request = payloads[key].flatMap { try? JSONDecoder().decode(TrainingRequest.self, from: Data($0)) }
+        return request?.keepSteps ?? []
     }
 
     private static func datasets(of tasks: [Snapshot.TaskRecord], in store: Store) -> [String: Set<Digest>] {
@@ -165,6 +174,10 @@ struct StoredSweeps {
         }
         return names
     }
+}
+
+extension Work {
+    fileprivate var waitsForOthers: Bool { inputs.contains { if case .output = $0.source { true } else { false } } }
 }
 
 /// A spec as a file.

@@ -55,7 +55,15 @@ struct MemoryStore: Sendable {
         }
     }
 
-    var snapshot: Snapshot { Snapshot(store: id, tasks: order.map { records[$0]! }, sweeps: sweeps) }
+    /// Without the payloads' bytes, as the real one.
+    var snapshot: Snapshot {
+        let tasks = order.map { key in
+            var record = records[key]!
+            record.work = record.work.withoutPayload
+            return record
+        }
+        return Snapshot(store: id, tasks: tasks, sweeps: sweeps)
+    }
 }
 
 /// A coordinator with a clock, a store, and one route per worker named after it.
@@ -86,8 +94,8 @@ struct Bench {
     }
 
     @discardableResult
-    mutating func add(_ works: [Work], sweep: SweepID? = nil, replaces: Bool = false) -> Coordinator.Outcome {
-        handle(.tasksAdded(works, sweep: sweep, replaces: replaces))
+    mutating func add(_ works: [Work], sweep: SweepID? = nil) -> Coordinator.Outcome {
+        handle(.tasksAdded(works, sweep: sweep))
     }
 
     @discardableResult

@@ -110,6 +110,82 @@ struct CoordinatorTaskTests {
         #expect(bench.add([work(2, needs: [1], payload: "more")]).changes.isEmpty)
     }
 
+    @Test("Payloads go to the store and nowhere else, and what was asked is known after a restart")
+    func payloads() {
+        var bench = Bench()
+        let added = bench.add([work(1), work(2, needs: [1])])
+        let payloads = added.changes.compactMap { change -> [UInt8]? in
+            if case .taskAdded(let work) = change { work.payload.bytes } else { nil }
+        }
+        #expect(payloads == [Array("run".utf8), Array("run".utf8)])
+        #expect(bench.join("a").tasks.map(\.payload) == [[]])
+        bench.restart()
+        #expect(bench.add([work(1, payload: "more"), work(2, needs: [1])]).changes.isEmpty)
+        let other = bench.add([work(2, needs: [1], payload: "other")])
+        #expect(other.changes == [.taskRequested(work(2, needs: [1], payload: "other"))])
+        #expect(bench.disk.records[key(2)]?.work.payload.bytes == Array("other".utf8))
+    }
+
+    @Test("A description above the limit fails its task, however often it is retried, before and after a restart")
+    func payloadAboveTheLimit() {
+        var bench = Bench()
+        let long = String(repeating: "x", count: Limits.payloadBytes + 1)
+        #expect(bench.add([work(1, payload: long)]).failed == [key(1)])
+        #expect(bench.handle(.taskOrdered(key(1), .retry([.failed]))).failed == [key(1)])
+        bench.restart()
+        #expect(bench.handle(.taskOrdered(key(1), .retry([.failed]))).failed == [key(1)])
+        #expect(bench.add([work(1)]).failed.isEmpty)
+        #expect(bench.join("a").started.map(\.task) == [key(1)])
+    }
+
+    @Test("A task that is asked for with other parents waits for those, and for them alone")
+    func otherParents() {
+        var bench = Bench()
+        bench.add([work(1, priority: 9), work(2, priority: 8), work(3, priority: 7), work(4, needs: [1, 2]), work(5, needs: [1])])
+        bench.add([work(4, needs: [3, 2]), work(6, needs: [1, 3])])
+        bench.join("a", slots: 3)
+        #expect(bench.finish(attempt(1, 1), from: "a").started == [attempt(5, 1)])
+        bench.finish(attempt(5, 1), from: "a")
+        bench.finish(attempt(2, 1), from: "a")
+        #expect(bench.finish(attempt(3, 1), from: "a").started == [attempt(4, 1), attempt(6, 1)])
+        #expect(bench.coordinator.explanation(of: key(4))?.state == .running)
+    }
+
+    @Test("Who waits for one that nobody submitted is found when it comes, and may be tried again")
+    func lateParent() {
+        var bench = Bench()
+        #expect(bench.add([work(2, needs: [1]), work(3, needs: [2])]).failed == [key(2), key(3)])
+        bench.add([work(1)])
+        bench.handle(.taskOrdered(key(2), .retry([.failed])))
+        #expect(bench.status.counts.waiting == 2 && bench.status.counts.ready == 1)
+        bench.join("a")
+        #expect(bench.finish(attempt(1, 1), from: "a").started == [attempt(2, 1)])
+        bench.restart()
+        #expect(bench.status.counts.done == 1 && bench.status.counts.waiting == 1)
+    }
+
+    @Test("A duplicate is compared with what is kept, restarted or not")
+    func duplicates() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        bench.finish(attempt(1, 1), from: "a", result(1, outputs: [.final, .step(5)]))
+        // Sent again by the winner.
+        #expect(bench.result(attempt(1, 1), from: "a").acks.map(\.verdict) == [.accepted])
+        for restarts in 0..<2 {
+            if restarts > 0 { bench.restart() }
+            let found = bench.disk.nondeterministic
+            bench.result(attempt(1, 2 + 5 * restarts), from: "b", result(1, outputs: [.final, .metrics]))
+            #expect(bench.disk.nondeterministic == found)
+            bench.result(attempt(1, 3 + 5 * restarts), from: "b", result(1, variant: "!"))
+            #expect(bench.disk.nondeterministic == found + 1)
+            var other = result(1)
+            other.summary = [1]
+            bench.result(attempt(1, 4 + 5 * restarts), from: "b", other)
+            #expect(bench.disk.nondeterministic == found + 2)
+        }
+    }
+
     @Test("An output that its parent did not keep fails the task alone")
     func absentOutput() {
         var bench = Bench()

@@ -39,6 +39,7 @@ struct OldStoreTests {
         let snapshot = try store.snapshot()
         #expect(snapshot.store == StoreID("first"))
         #expect(snapshot.tasks.map(\.work.key) == (0..<3).map(Sample.key))
+        #expect(snapshot.tasks.allSatisfy { $0.work.payload == Payload(Array("{}".utf8)) })
         #expect(snapshot.record(1)?.state == .failed(TaskFailure(.failed, "trap")))
         #expect(snapshot.record(2)?.childFailures == 1 && snapshot.record(2)?.failedOn == [])
         let old = try #require(try store.attempts(of: Sample.key(1)).first)

@@ -23,9 +23,33 @@ struct QueryTests {
         #expect(found[Sample.key(1)]?.state == .failed(TaskFailure(.lost, "trap")))
         #expect(found[Sample.key(2)]?.state == .running)
         #expect(found[Sample.key(3)]?.state == .pending)
-        #expect(found[Sample.key(4)]?.payload == Sample.work(4).payload)
+        #expect(found[Sample.key(4)]?.payload == Sample.work(4).payload.bytes)
         #expect(try store.counts() == TaskCounts(pending: 2, running: 1, done: 1, failed: 1))
         #expect(try store.task(Sample.key(77)) == nil)
+    }
+
+    @Test("Payloads are found as they were asked for last, and are not in a snapshot")
+    func payloads() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        try store.commit((0..<3).map { .taskAdded(Sample.work($0)) } + [.taskRequested(Sample.work(1, payload: "asked anew"))])
+        let payloads = try store.payloads(of: [0, 1, 7].map(Sample.key))
+        #expect(payloads == [Sample.key(0): Array("{\"task\":0}".utf8), Sample.key(1): Array("asked anew".utf8)])
+        let tasks = try store.snapshot().tasks
+        #expect(tasks.allSatisfy { $0.work.payload.bytes == nil })
+        #expect(tasks.map(\.work) == [Sample.work(0), Sample.work(1, payload: "asked anew"), Sample.work(2)])
+    }
+
+    @Test("What tasks came to is found for those that are done or given up")
+    func outcomes() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        try store.commit((0..<3).map { .taskAdded(Sample.work($0)) })
+        try store.commit([
+            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)), .taskFailed(Sample.key(1), TaskFailure(.lost, "trap")),
+        ])
+        #expect(
+            try store.outcomes(of: (0..<4).map(Sample.key)) == [
+                Sample.key(0): .done(summary: Sample.result(0).summary), Sample.key(1): .failed(TaskFailure(.lost, "trap")),
+            ])
     }
 
     @Test("Results are found for done tasks only, with summary and seconds")

@@ -26,7 +26,7 @@ import Testing
         "Store": ["Lottery", "Coordination", "Artifacts", "GRDB"],
         "CoordinatorService": [
             "Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ",
-            "Logging",
+            "CLinux", "Logging",
         ],
         "WorkerService": [
             "Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", "Logging",

@@ -1,0 +1,106 @@
+import Artifacts
+import Coordination
+import Foundation
+import Lottery
+import Sweeps
+
+/// The tasks of a plan that are not done, as coordination takes them on, piece by piece. Their payloads, a gigabyte for a million
+/// tasks, wait in a file without a name, so that neither the desk nor the coordinator ever holds them all.
+final class WorkSpool: Sendable {
+    static let worksPerPiece = 4_096
+
+    private let plan: Plan
+    private let file: File
+    private let tasks: [Entry]
+    /// Of all payloads.
+    let byteCount: Int
+
+    private struct Entry {
+        /// In the plan.
+        var index: Int32
+        /// Of its payload.
+        var byteCount: Int32
+    }
+
+    /// - Parameter folder: on a disk that has room for a kilobyte or two a task.
+    /// - Throws: `ArtifactError`, or what the encoder says of a task that cannot be written as JSON.
+    init(plan: Plan, folder: String) throws {
+        self.plan = plan
+        file = try File(temporaryIn: folder)
+        try Folder.removeFile(file.path)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var tasks: [Entry] = []
+        var pending = Data()
+        var byteCount = 0
+        for (index, task) in plan.tasks.enumerated() where !task.isDone {
+            let payload = try encoder.encode(task.request)
+            tasks.append(Entry(index: Int32(index), byteCount: Int32(payload.count)))
+            byteCount += payload.count
+            pending += payload
+            if pending.count >= File.bufferBytes {
+                try WorkSpool.write(pending, to: file)
+                pending.removeAll(keepingCapacity: true)
+            }
+        }
+        try WorkSpool.write(pending, to: file)
+        self.tasks = tasks
+        self.byteCount = byteCount
+    }
+
+    private static func write(_ bytes: Data, to file: borrowing File) throws {
+        try bytes.withUnsafeBytes { try file.write($0) }
+    }
+
+    /// Hands over all works, parents first, in pieces of `worksPerPiece`; one that is empty if there is nothing to do.
+    func forEachPiece(_ body: ([Work]) throws -> Void) throws {
+        if tasks.isEmpty { return try body([]) }
+        var offset = 0
+        for first in stride(from: 0, to: tasks.count, by: WorkSpool.worksPerPiece) {
+            let piece = tasks[first..<min(first + WorkSpool.worksPerPiece, tasks.count)]
+            var payloads = [UInt8](repeating: 0, count: piece.reduce(0) { $0 + Int($1.byteCount) })
+            let count = try payloads.withUnsafeMutableBytes { try file.read(into: $0, offset: offset) }
+            guard count == payloads.count else {
+                throw ArtifactError(errno: EIO, operation: "read", path: file.path)
+            }
+            offset += count
+            var place = 0
+            try body(
+                piece.map { entry in
+                    let payload = payloads[place..<place + Int(entry.byteCount)]
+                    place += payload.count
+                    return Work(planned: plan.tasks[Int(entry.index)], payload: Array(payload))
+                })
+        }
+    }
+
+    /// Keys of all works.
+    var keys: [TaskKey] { tasks.map { plan.tasks[Int($0.index)].key } }
+}
+
+extension Work {
+    /// What coordination needs to know of a planned task.
+    /// - Parameter payload: the training request, as JSON with sorted keys.
+    init(planned task: PlannedTask, payload: [UInt8]) {
+        let inputs = task.inputs.map { input in
+            switch input.source {
+            case .dataset(let digest): WorkInput(name: input.name, source: .blob(digest))
+            case .output(let parent, let name): WorkInput(name: input.name, source: .output(parent, name))
+            }
+        }
+        self.init(
+            key: task.key, inputs: inputs, cost: task.cost, priority: task.priority, needs: Needs(planned: task),
+            payload: payload)
+    }
+}
+
+extension Work.Needs {
+    /// What is predicted of the network is rounded up, so that few needs differ, and a process has some for itself.
+    private static let stepBytes = 64 << 20
+
+    init(planned task: PlannedTask) {
+        let steps = (task.memoryBytes + Work.Needs.stepBytes - 1) / Work.Needs.stepBytes
+        self.init(
+            memoryBytes: task.memoryBytes == 0 ? 0 : (steps + 1) * Work.Needs.stepBytes, numerics: task.numerics)
+    }
+}
