@@ -8,6 +8,9 @@ public enum RandomPurpose: UInt32, Sendable, CaseIterable {
     case reinitialisation = 6
     case validationSplit = 7
     case glyphs = 8
+    case pruningExamples = 9
+    case signs = 10
+    case weightPermutation = 11
 }
 
 /// Random numbers by address instead of by sequence: Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as
@@ -61,11 +64,11 @@ public struct CounterRandom: Sendable {
         return Int(word(epoch: epoch, index: index).multipliedFullWidth(by: UInt64(bound)).high)
     }
 
-    /// A permutation of 0..<count by Fisher–Yates, drawn at the addresses (epoch, 0..<count).
-    public func permutation(of count: Int, epoch: Int) -> [Int32] {
+    /// A permutation of 0..<count by Fisher–Yates, drawn at the addresses (epoch, first..<first + count).
+    public func permutation(of count: Int, epoch: Int, first: UInt64 = 0) -> [Int32] {
         var order = (0..<Int32(count)).map { $0 }
         for position in stride(from: count - 1, to: 0, by: -1) {
-            order.swapAt(position, integer(below: position + 1, epoch: epoch, index: UInt64(position)))
+            order.swapAt(position, integer(below: position + 1, epoch: epoch, index: first + UInt64(position)))
         }
         return order
     }

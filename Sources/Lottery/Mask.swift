@@ -64,6 +64,12 @@ public struct Mask: Hashable, Sendable {
         return zip(words, parent.words).allSatisfy { $0 & ~$1 == 0 }
     }
 
+    /// How many weights survive in one of the two only (Hamming).
+    public func distance(to other: Mask) -> Int {
+        precondition(count == other.count, "masks of \(count) and \(other.count) weights")
+        return zip(words, other.words).reduce(0) { $0 + ($1.0 ^ $1.1).nonzeroBitCount }
+    }
+
     /// One byte a weight, 1 for a survivor: the `mask.NAME` tensor of a ticket.
     public var bytes: [UInt8] { (0..<count).map { self[$0] ? 1 : 0 } }
 }

@@ -41,21 +41,23 @@ public struct RecipeText: Sendable {
             semantics: task.semantics)
         return head(
             numerics: task.numerics, dataset: task.dataset, data: task.data, model: task.model, training: task.training)
-            + shared.own(task.seeds, task.pruning, task.start, task.stopAfter) + shared.tail
+            + shared.own(task.seeds, task.pruning, task.start, task.search, task.stopAfter) + shared.tail
     }
 
     /// The digest of a task's canonical text. Golden digests in tests hold it still.
     public func key(
-        seeds: Seeds, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start, stopAfter: Int?
+        seeds: Seeds, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start, search: TrainingTask.EarlyBird? = nil,
+        stopAfter: Int?
     ) -> TaskKey {
         var hasher = hasher
-        hasher.update(own(seeds, pruning, start, stopAfter))
+        hasher.update(own(seeds, pruning, start, search, stopAfter))
         if !tail.isEmpty { hasher.update(tail) }
         return TaskKey(hasher.finalize())
     }
 
     private func own(
-        _ seeds: Seeds, _ pruning: TrainingTask.PruningStep?, _ start: TrainingTask.Start, _ stopAfter: Int?
+        _ seeds: Seeds, _ pruning: TrainingTask.PruningStep?, _ start: TrainingTask.Start, _ search: TrainingTask.EarlyBird?,
+        _ stopAfter: Int?
     ) -> String {
         var text = "\nseeds=\(seeds.initialisation),\(seeds.dataOrder),\(seeds.augmentation)"
         switch start {
@@ -64,18 +66,34 @@ public struct RecipeText: Sendable {
             text += "\nstart=\(trajectory.hex)/step-\(step),\(optimizer.rawValue)"
         case .reinitialised(let level, let draw):
             text += "\nstart=reinitialised,\(level),\(draw)"
+        case .retrained(let step, let rate):
+            text += "\nstart=trained,\(step),\(rate.rawValue)"
+        case .varied(let variant, let level, let draw):
+            text += "\nstart=\(variant.rawValue),\(level),\(draw)"
         }
         if let pruning {
             let rates = pruning.rates
-            text += "\nparent=\(pruning.parent.hex)/final"
+            switch pruning.at {
+            case nil: text += "\nparent=\(pruning.parent.hex)/final"
+            case 0: text += "\nparent=initialisation"
+            case let step?: text += "\nparent=\(pruning.parent.hex)/step-\(step)"
+            }
             text += "\npruning=\(pruning.criterion),\(pruning.scope.rawValue),\(rates.conv),\(rates.fc),\(rates.output)"
             text += ",×\(pruning.repetitions)"
+            if pruning.stages != 1 { text += ",stages \(pruning.stages)" }
+            if pruning.rounds != 1 { text += ",rounds \(pruning.rounds)" }
+            if let examples = pruning.examples { text += ",examples \(examples)" }
             if pruning.criterion != "magnitude" || pruning.control != .none {
                 text += "\nrandom=\(pruning.control.rawValue),\(pruning.level)"
             }
             if pruning.initialisationScale != .none {
                 text += "\ninitialisation.scale=\(pruning.initialisationScale.rawValue)"
             }
+        }
+        if let search {
+            let rates = search.rates
+            text += "\nsearch=\(search.criterion),\(search.scope.rawValue),\(rates.conv),\(rates.fc),\(rates.output)"
+            text += ",×\(search.repetitions),rounds \(search.rounds),level \(search.level)"
         }
         if let stopAfter { text += "\nstop=\(stopAfter)" }
         return text

@@ -70,6 +70,7 @@ extension Settings {
             "always, or best: only the weights of least validation loss, and those at the end"),
 
         .name("pruning.criterion", "criterion", \.pruning.criterion, .pruning, "a registered pruning criterion"),
+        at,
         .choice("pruning.scope", "scope", \.pruning.scope, .pruning, "layer or global"),
         rate,
         kindRate("conv", \.pruning.rate.conv),
@@ -77,10 +78,22 @@ extension Settings {
         kindRate("output", \.pruning.rate.output),
         .integer("pruning.levels", "levels", \.pruning.levels, 0...200, .pruning, "prunings after the dense level 0"),
         .choice("pruning.schedule", "schedule", \.pruning.schedule, .pruning, "iterative or one-shot"),
+        .optionalInteger(
+            "pruning.rounds", "rounds", \.pruning.rounds, 1...1_000, .pruning,
+            "rankings, each followed by a pruning, in which a level comes to its count"),
+        .integer(
+            "pruning.examples", "examples", \.pruning.examples, 1...1_000, .pruning,
+            "training images per class that snip and grasp look at"),
+        .choice(
+            "pruning.search", "search", \.pruning.search, .pruning,
+            "full, or early-bird: the training that a mask is got from ends once the mask has settled"),
         .integer(
             "pruning.rewind", "rewind", \.pruning.rewind, 0...100_000_000, .pruning, "step whose weights come back"),
         .choice(
             "pruning.rewind_optimizer", "rewind_optimizer", \.pruning.rewindOptimizer, .pruning, "restore or fresh"),
+        .choice(
+            "pruning.retrain", "retrain", \.pruning.retrain, .pruning,
+            "weight-rewinding, learning-rate-rewinding or fine-tuning: what survivors go on with"),
         .choice(
             "pruning.initialisation_scale", "init_scale", \.pruning.initialisationScale, .pruning,
             "none, or density: drawn weights of sparse levels are multiplied by 1 / √density of their layer's mask"),
@@ -158,6 +171,28 @@ extension Settings {
             let rate = settings.pruning.rate
             return rate == PruneRates(all: rate.fc)
                 ? rate.fc.description : "conv \(rate.conv), fc \(rate.fc), output \(rate.output)"
+        })
+
+    private static let at = Setting(
+        path: "pruning.rank_at", shortName: "rank_at",
+        meaning: "end, or a step: whose weights the criterion ranks, those after training or those of the dense network at that step",
+        part: .pruning,
+        write: { (settings, value) throws(SettingError) in
+            if case .scalar("end") = value {
+                settings.pruning.at = .end
+                return
+            }
+            guard case .scalar(let text) = value, Int(text.replacing("_", with: "")) != nil else {
+                throw SettingError("must be end or a step such as 0, not \(value)")
+            }
+            settings.pruning.at = .step(try value.integer(in: 0...100_000_000))
+        },
+        read: { settings in
+            switch settings.pruning.at {
+            case .published: ""
+            case .end: "end"
+            case .step(let step): String(step)
+            }
         })
 
     private static func kindRate(_ kind: String, _ place: any Setting.Place<Ratio>) -> Setting {

@@ -157,21 +157,73 @@ public struct OptimizerSettings: Hashable, Sendable, Codable {
 }
 
 public struct PruningSettings: Hashable, Sendable {
-    /// Registered name: `magnitude`, `random`.
+    /// Registered name: `magnitude`, `random`, `snip`.
     public var criterion = "magnitude"
+    /// Whose weights the criterion ranks.
+    public var at = PruningMoment.published
     public var scope = PruningScope.layer
     public var rate = PruneRates(all: Ratio("0.2")!)
     /// Prunings after the dense level 0.
     public var levels = 10
     /// Iterative: level n prunes level n − 1. One-shot: every level prunes level 0, to the same counts.
     public var schedule = PruningSchedule.iterative
+    /// Rankings, each followed by a pruning, in which a level comes to its count; nil for as many as the criterion was published with.
+    public var rounds: Int?
+    /// Training images per class from which criteria of gradients take theirs: 10 in Wang et al. 2020 and Frankle et al. 2021.
+    public var examples = 10
+    /// How long the weights are trained that a level's mask is got from.
+    public var search = MaskSearch.full
     /// k: the step whose weights the survivors go back to; 0 is the initialisation.
     public var rewind = 0
     public var rewindOptimizer = RewindOptimizer.restore
+    /// What the survivors of a pruning go on with.
+    public var retrain = Retraining.weightRewinding
     /// What a sparse level's drawn weights are multiplied by.
     public var initialisationScale = InitialisationScale.none
 
     public init() {}
+}
+
+/// Whose weights a criterion ranks.
+public enum PruningMoment: Hashable, Sendable {
+    /// Those that the criterion was published for: SNIP, GraSP and SynFlow rank those of the initialisation, others trained ones.
+    case published
+    /// The parent level's at the end of its training.
+    case end
+    /// Those of the dense training after `step` steps, under the mask so far; 0 for the initialisation.
+    case step(Int)
+}
+
+extension PruningSettings {
+    /// With what a criterion was published with in the place of what was left to it, and without what it does not look at, so that
+    /// settings which mean the same are the same.
+    public func resolved(for traits: CriterionTraits) -> PruningSettings {
+        var settings = self
+        if at == .published { settings.at = traits.at }
+        settings.rounds = rounds ?? traits.rounds
+        if !traits.readsExamples { settings.examples = PruningSettings().examples }
+        return settings
+    }
+}
+
+/// What plans need to know of a pruning criterion.
+public struct CriterionTraits: Hashable, Sendable {
+    /// Whose weights it was published to rank.
+    public var at: PruningMoment
+    /// The rounds that it was published with.
+    public var rounds: Int
+    /// Whether it takes gradients on training images.
+    public var readsExamples: Bool
+    /// Whether it compares weights with θ0.
+    public var readsStart: Bool
+
+    public init(at: PruningMoment = .end, rounds: Int = 1, readsExamples: Bool = false, readsStart: Bool = false) {
+        precondition(at != .published && rounds > 0, "a criterion of \(rounds) rounds at \(at)")
+        self.at = at
+        self.rounds = rounds
+        self.readsExamples = readsExamples
+        self.readsStart = readsStart
+    }
 }
 
 public enum PruningScope: String, Hashable, Sendable, Codable, CaseIterable {
@@ -186,12 +238,35 @@ public enum PruningSchedule: String, Hashable, Sendable, Codable, CaseIterable {
     case oneShot = "one-shot"
 }
 
+/// How long the weights are trained that a mask is got from.
+public enum MaskSearch: String, Hashable, Sendable, Codable, CaseIterable {
+    /// To the end: the parent level itself is pruned.
+    case full
+    /// Until the mask that they would give has settled (You et al. 2020): a training of its own, beside the parent level.
+    case earlyBird = "early-bird"
+}
+
 /// What the optimizer's state goes back to when the weights are rewound.
 public enum RewindOptimizer: String, Hashable, Sendable, Codable, CaseIterable {
     /// To its state at step k.
     case restore
     /// To nothing, as open_lth does.
     case fresh
+}
+
+/// What survivors of a pruning go on with (Renda et al. 2020). All three train from step k to step T, on the same batches.
+public enum Retraining: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The weights and the learning rates of step k.
+    case weightRewinding = "weight-rewinding"
+    /// Their trained weights, and the learning rates of step k on. The optimizer begins anew.
+    case learningRateRewinding = "learning-rate-rewinding"
+    /// Their trained weights, and the learning rate of the last step throughout. The optimizer begins anew.
+    case fineTuning = "fine-tuning"
+}
+
+extension PruningSettings {
+    /// Whether survivors go back to θ0, as those of a winning ticket do.
+    public var rewindsToStart: Bool { rewind == 0 && retrain == .weightRewinding }
 }
 
 /// What the weights that a sparse level draws are multiplied by: θ0 of a ticket rewound to step 0, and fresh weights of a

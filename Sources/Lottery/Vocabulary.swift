@@ -7,6 +7,8 @@ public struct Vocabulary: Sendable {
     public var initialisations: [String]
     public var optimizers: [String]
     public var criteria: [String]
+    /// Of criteria; the default where a criterion has none.
+    public var criterionTraits: [String: CriterionTraits] = [:]
     public var branches: [String]
     /// The numerics id of each precision that can be trained in.
     public var numerics: [Precision: NumericsID]

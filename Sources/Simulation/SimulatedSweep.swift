@@ -102,7 +102,7 @@ struct SimulatedSweep: Sendable {
         let level =
             switch plan.tasks[indices[key]!].role {
             case .dense, .replay: 0
-            case .level(let level), .branch(_, let level): level
+            case .level(let level), .branch(_, let level), .search(let level): level
             }
         let correct = Int(result.summary[0]) * 16 + Int(result.summary[1]) % 16
         let evaluation = Evaluation(

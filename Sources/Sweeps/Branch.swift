@@ -1,19 +1,47 @@
 import Lottery
 
-/// A control that starts from each level ≥ 1 of a run. It prunes what the level prunes, so the chain's masks serve it
-/// too. A new branch is a row of the table, and its name in the vocabulary once the training core can train it.
+/// A control that starts from each level ≥ 1 of a run. A new branch is a row of the table, and its name in the vocabulary once the training
+/// core can train it.
 struct Branch: Sendable {
     let name: String
-    /// What the branch changes about a level's pruning and start.
-    let change: @Sendable (_ step: inout TrainingTask.PruningStep, _ start: inout TrainingTask.Start) -> Void
+    let kind: Kind
+
+    enum Kind: Sendable {
+        /// Prunes what the level prunes, so that the chain's masks serve it too, with a change in the pruning or in the start.
+        case pruned(@Sendable (_ step: inout TrainingTask.PruningStep, _ start: inout TrainingTask.Start) -> Void)
+        /// Prunes the dense network instead, to the counts of the level at once.
+        case oneShot
+        /// Is a dense network of other settings; nil if there is none, which a spec is refused for.
+        case dense(@Sendable (_ level: DenseControl) -> Settings?)
+    }
 
     static let table = [
         // The same mask on fresh weights, trained from step 0 even where the ticket rewinds to k: weights that no
         // trajectory led to have no step k.
-        Branch(name: "random-reinit") { step, start in start = .reinitialised(level: step.level, draw: 0) },
+        Branch("random-reinit") { step, start in start = .reinitialised(level: step.level, draw: 0) },
         // The same weights under a random mask with the same counts.
-        Branch(name: "random-mask") { step, _ in step.control = .randomPerLayer },
+        Branch("random-mask") { step, _ in step.control = .randomPerLayer },
+        Branch("random-mask-global") { step, _ in step.control = .randomGlobal },
+        // The same mask on weights made of θ0, trained from step 0 likewise.
+        Branch("permuted") { step, start in start = .varied(.permuted, level: step.level, draw: 0) },
+        Branch("signed-permuted") { step, start in start = .varied(.signedPermuted, level: step.level, draw: 0) },
+        Branch("signed-reinit") { step, start in start = .varied(.signedReinit, level: step.level, draw: 0) },
+        Branch("constant") { step, start in start = .varied(.constant, level: step.level, draw: 0) },
+        Branch("signed-constant") { step, start in start = .varied(.signedConstant, level: step.level, draw: 0) },
+        Branch(name: "one-shot", kind: .oneShot),
+        Branch(name: "dense-budget", kind: .dense { $0.trainedForTheBudget }),
+        Branch(name: "small-dense", kind: .dense { $0.withAsManyWeights }),
     ]
+
+    private init(name: String, kind: Kind) {
+        self.name = name
+        self.kind = kind
+    }
+
+    private init(
+        _ name: String,
+        _ change: @escaping @Sendable (inout TrainingTask.PruningStep, inout TrainingTask.Start) -> Void
+    ) { self.init(name: name, kind: .pruned(change)) }
 
     static func named(_ name: String) -> Branch? { table.first { $0.name == name } }
 }

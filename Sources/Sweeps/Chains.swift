@@ -14,15 +14,19 @@ struct Chains: Sendable {
     }
 
     private let branches: Int
+    /// Tasks of a level: its own, each branch's, and, where a sweep has searches, the one that its mask is got from.
+    private let width: Int
     private(set) var chains: [Chain] = []
-    /// For each level of each chain, the task index of the level and then of each branch.
+    /// For each level of each chain, the task index of the level, then of each branch, then of its search; that of a chain without searches
+    /// is the level itself.
     private var tasks: [Int32] = []
     private(set) var forecasts: [PruningForecast] = []
     /// Index in `chains` for each point and replicate, point by point.
     private var chainOfRun: [Int32] = []
 
-    init(runs: Int, branches: Int) {
+    init(runs: Int, branches: Int, hasSearches: Bool) {
         self.branches = branches
+        width = 1 + branches + (hasSearches ? 1 : 0)
         chainOfRun.reserveCapacity(runs)
     }
 
@@ -32,13 +36,20 @@ struct Chains: Sendable {
     ///   - level: from 1 on.
     ///   - branch: nil for the chain's own task at the level.
     func task(of chain: Chain, level: Int, branch: Int? = nil) -> Int {
-        Int(tasks[Int(chain.first) + (level - 1) * (1 + branches) + (branch.map { $0 + 1 } ?? 0)])
+        Int(tasks[Int(chain.first) + (level - 1) * width + (branch.map { $0 + 1 } ?? 0)])
+    }
+
+    /// The task that the mask of a level is got from, if it is a search.
+    func search(of chain: Chain, level: Int) -> Int? {
+        guard width > 1 + branches else { return nil }
+        let search = task(of: chain, level: level, branch: branches)
+        return search == task(of: chain, level: level) ? nil : search
     }
 
     /// All of its first levels, branches and the dense one included.
     func tasks(of chain: Chain, levels: Int) -> Set<Int> {
         let first = Int(chain.first)
-        var all = Set(tasks[first..<first + levels * (1 + branches)].map(Int.init))
+        var all = Set(tasks[first..<first + levels * width].map(Int.init))
         all.insert(Int(chain.dense))
         return all
     }
@@ -66,13 +77,14 @@ struct Chains: Sendable {
         let old = chains[Int(chain)]
         chains[Int(chain)].first = Int32(tasks.count)
         // A chain that a deeper run prolongs moves; where it was is lost, which happens once for each depth at most.
-        tasks += tasks[Int(old.first)..<Int(old.first) + Int(old.levels) * (1 + branches)]
+        tasks += tasks[Int(old.first)..<Int(old.first) + Int(old.levels) * width]
     }
 
     /// - Parameter level: the tasks of the next level: its own, and each branch's.
-    mutating func append(_ level: [Int32], to chain: Int32) {
+    mutating func append(_ level: [Int32], search: Int32?, to chain: Int32) {
         precondition(level.count == 1 + branches, "\(level.count) tasks of a level with \(branches) branches")
         tasks += level
+        if width > level.count { tasks.append(search ?? level[0]) }
         chains[Int(chain)].levels += 1
     }
 

@@ -149,7 +149,7 @@ struct PointEvidence {
             let comparison = zipped(tickets, dense).map { tickets, dense in
                 Comparison(
                     tickets: tickets, dense: dense, margin: settings.matchingMargin,
-                    rewoundToStart: settings.pruning.rewind == 0)
+                    rewoundToStart: settings.pruning.rewindsToStart)
             }
             levels.append(
                 Level(

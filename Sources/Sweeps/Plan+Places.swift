@@ -7,6 +7,7 @@ extension PlannedTask.Role {
         case .dense: "dense"
         case .level(let level): "level \(level)"
         case .branch(let name, let level): "\(name) \(level)"
+        case .search(let level): "search for level \(level)"
         case .replay(let step): "replay to step \(step)"
         }
     }
@@ -21,14 +22,16 @@ extension Plan {
         let role =
             switch tasks[index].role {
             case .dense: "level 0 (dense)"
-            case .level, .replay: tasks[index].role.words
+            case .level, .search, .replay: tasks[index].role.words
             case .branch(let name, let level): "\(name) of level \(level)"
             }
         var places: [String] = []
         for point in sweep.points {
             for replicate in 0..<sweep.replicates {
                 let run = run(point: point.index, replicate: replicate)
-                guard run.dense == index || run.levels.contains(index) || run.branches.joined().contains(index) else {
+                guard run.dense == index || run.levels.contains(index) || run.searches.contains(index)
+                    || run.branches.joined().contains(index)
+                else {
                     continue
                 }
                 let values = sweep.describe(point)

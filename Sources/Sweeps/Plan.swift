@@ -44,6 +44,7 @@ public struct Plan: Sendable {
         return PlannedRun(
             point: point, replicate: replicate, dense: Int(chain.dense),
             levels: levels.map { chains.task(of: chain, level: $0) },
+            searches: levels.compactMap { chains.search(of: chain, level: $0) },
             branches: sweep.branches.indices.map { branch in
                 levels.map { chains.task(of: chain, level: $0, branch: branch) }
             },
@@ -80,6 +81,8 @@ public struct PlannedRun: Hashable, Sendable {
     public let dense: Int
     /// Level n is at n − 1.
     public let levels: [Int]
+    /// The training that level n's mask is got from is at n − 1; empty where the level before is pruned itself.
+    public let searches: [Int]
     /// For each of the sweep's branches, in its order: level n is at n − 1.
     public let branches: [[Int]]
     /// Expected density of each level, from level 0 on.

@@ -11,7 +11,7 @@ struct PlanBuilder {
     private(set) var chains: Chains
     private var recipes: [Recipe] = []
     private var surroundings: [Recipe.Surroundings] = []
-    private var rewinds: [RewindSource] = []
+    private var checkpoints: [CheckpointSources] = []
     private var keepSteps: [Int32: [Int]] = [:]
     private var forms = [TaskForm(.dense, pruning: nil, start: .initialisation)]
 
@@ -24,6 +24,7 @@ struct PlanBuilder {
     /// Pruning settings that decide a chain, by number.
     private var prunings: [PruningSettings: Int32] = [:]
     private var formOf: [FormID: Int32] = [:]
+    private var controls: [ControlID: Writing] = [:]
     private var formOfReplay: [Int: Int32] = [:]
     private var knownDense: [Int32: KnownTask] = [:]
 
@@ -48,6 +49,14 @@ struct PlanBuilder {
         var pruning: Int32
         var level: Int32
         var branch: Int32?
+        var isSearch = false
+    }
+
+    /// A dense network that stands beside a level.
+    private struct ControlID: Hashable {
+        var branch: Int32
+        var settings: Settings
+        var level: Int
     }
 
     /// A recipe while its tasks are added.
@@ -58,6 +67,10 @@ struct PlanBuilder {
 
     /// What the tasks of a point are added with.
     private struct Place {
+        var point: Int
+        /// With pruning resolved.
+        var settings: Settings
+        var dataset: Digest
         var dense: Writing
         var pruned: Writing
         var replicate: Int32
@@ -80,7 +93,9 @@ struct PlanBuilder {
             }
             return branch
         }
-        chains = Chains(runs: sweep.runCount, branches: branches.count)
+        chains = Chains(
+            runs: sweep.runCount, branches: branches.count,
+            hasSearches: sweep.points.contains { $0.settings.pruning.search != .full })
     }
 
     mutating func addAllRuns(
@@ -90,6 +105,7 @@ struct PlanBuilder {
         for point in sweep.points {
             var settings = point.settings
             settings.data = settings.data.simplified(for: shape(of: settings.dataset))
+            settings.pruning = settings.pruning.resolved(for: traits(of: settings.pruning))
             let digest = try digests[settings.dataset] ?? dataDigest(settings.dataset)
             digests[settings.dataset] = digest
             let semantics = (dense: vocabulary.semantics(settings, false), pruned: vocabulary.semantics(settings, true))
@@ -101,11 +117,13 @@ struct PlanBuilder {
             let identity = number(of: settings.pruning)
             for replicate in 0..<sweep.replicates {
                 let place = Place(
-                    dense: dense, pruned: pruned, replicate: Int32(replicate),
+                    point: point.index, settings: settings, dataset: digest, dense: dense, pruned: pruned,
+                    replicate: Int32(replicate),
                     seeds: Seeds(base: sweep.seed, replicate: replicate))
                 let denseIndex = addDense(place, known: known)
                 chains.addRun(
-                    addChain(settings.pruning, identity, place, dense: denseIndex, forecast: forecast, known: known))
+                    try addChain(
+                        settings.pruning, identity, place, dense: denseIndex, forecast: forecast, known: known))
                 guard slots.count <= maximumTasks else {
                     throw PlanLimitError(sweep: sweep.name, maximumTasks: maximumTasks)
                 }
@@ -113,9 +131,13 @@ struct PlanBuilder {
         }
     }
 
+    private func traits(of pruning: PruningSettings) -> CriterionTraits {
+        vocabulary.criterionTraits[pruning.criterion] ?? CriterionTraits()
+    }
+
     /// The recipe, one for equal content. Dense and pruned levels differ in the components they run.
     private mutating func recipe(
-        _ point: Int, _ settings: Settings, dataset: Digest, semantics: [String: Int]
+        _ point: Int, _ settings: Settings, dataset: Digest, semantics: [String: Int], isOwn: Bool = false
     ) -> Writing {
         guard let numerics = vocabulary.numerics[settings.training.precision] else {
             preconditionFailure("precision \(settings.training.precision) was checked and is not in the vocabulary")
@@ -130,7 +152,8 @@ struct PlanBuilder {
         let index = Int32(recipes.count)
         recipes.append(
             Recipe(
-                point: Int32(point), surroundings: place(of: surroundings), iterations: settings.training.iterations))
+                point: Int32(point), surroundings: place(of: surroundings), iterations: settings.training.iterations,
+                own: isOwn ? Recipe.Own(model: settings.model, training: settings.training) : nil))
         recipeOfText[text.digest] = index
         return Writing(recipe: index, text: text)
     }
@@ -176,7 +199,7 @@ struct PlanBuilder {
     private mutating func number(of pruning: PruningSettings) -> Int32 {
         var identity = pruning
         identity.levels = 0
-        if pruning.rewind == 0 { identity.rewindOptimizer = .restore }
+        if pruning.rewind == 0 || pruning.retrain != .weightRewinding { identity.rewindOptimizer = .restore }
         if let same = prunings[identity] { return same }
         let number = Int32(prunings.count)
         prunings[identity] = number
@@ -187,27 +210,107 @@ struct PlanBuilder {
     private mutating func addChain(
         _ pruning: PruningSettings, _ identity: Int32, _ place: Place, dense: Int32, forecast: Int32,
         known: (TaskKey) -> KnownTask?
-    ) -> Int32 {
+    ) throws -> Int32 {
         let id = ChainID(dense: dense, pruning: identity, pruned: place.pruned.recipe)
         let chain = chainOf[id] ?? chains.add(dense: dense, forecast: forecast)
         chainOf[id] = chain
         chains.lengthen(chain, forecast: forecast)
         let first = Int(chains.chains[Int(chain)].levels) + 1
         guard first <= pruning.levels else { return chain }
-        var parent = first == 1 ? dense : Int32(chains.task(of: chains.chains[Int(chain)], level: first - 1))
+        var parent = first == 1 ? dense : pruned(after: first - 1, of: chain)
         chains.open(chain)
         for level in first...pruning.levels {
-            // A one-shot level goes from the dense network to its counts at once.
-            if pruning.schedule == .oneShot { parent = dense }
-            let own: [Int32?] = [nil]
-            let forms = (own + branches.indices.map { Int32($0) }).map { branch in
-                form(FormID(pruning: identity, level: Int32(level), branch: branch), pruning)
+            // A one-shot level goes from the dense network to its counts at once. One that ranks the weights of a step needs no level
+            // before it.
+            if pruning.schedule == .oneShot || pruning.at != .end { parent = dense }
+            var search: Int32?
+            if pruning.search == .earlyBird {
+                let trained = parent == dense ? nil : parent
+                let searching = add(
+                    searchForm(identity, level: level, pruning), place.pruned, place, parent: trained, dense: dense,
+                    known: known)
+                search = searching
+                parent = searching
             }
-            let tasks = forms.map { add($0, place.pruned, place, parent: parent, dense: dense, known: known) }
-            chains.append(tasks, to: chain)
-            parent = tasks[0]
+            let own = add(
+                form(FormID(pruning: identity, level: Int32(level)), pruning), place.pruned, place, parent: parent,
+                dense: dense, known: known)
+            var tasks = [own]
+            for position in branches.indices {
+                tasks.append(
+                    try addBranch(
+                        Int32(position), FormID(pruning: identity, level: Int32(level), branch: Int32(position)), place,
+                        parent: parent, dense: dense, surviving: chains.forecasts[Int(forecast)].surviving[level],
+                        known: known))
+            }
+            chains.append(tasks, search: search, to: chain)
+            parent = search ?? own
         }
         return chain
+    }
+
+    /// The task that is pruned for the level after `level`, unless that one goes back to the dense network.
+    private func pruned(after level: Int, of chain: Int32) -> Int32 {
+        let chain = chains.chains[Int(chain)]
+        return Int32(chains.search(of: chain, level: level) ?? chains.task(of: chain, level: level))
+    }
+
+    private mutating func addBranch(
+        _ position: Int32, _ id: FormID, _ place: Place, parent: Int32, dense: Int32, surviving: Int,
+        known: (TaskKey) -> KnownTask?
+    ) throws -> Int32 {
+        let form = form(id, place.settings.pruning)
+        switch branches[Int(position)].kind {
+        case .pruned: return add(form, place.pruned, place, parent: parent, dense: dense, known: known)
+        case .oneShot: return add(form, place.pruned, place, parent: dense, dense: dense, known: known)
+        case .dense(let control):
+            let writing = try self.control(
+                control, ControlID(branch: position, settings: place.settings, level: Int(id.level)), place,
+                surviving: surviving)
+            return add(form, writing, place, parent: nil, known: known)
+        }
+    }
+
+    /// The recipe of a control that is a dense network.
+    private mutating func control(
+        _ control: (DenseControl) -> Settings?, _ id: ControlID, _ place: Place, surviving: Int
+    ) throws -> Writing {
+        if let same = controls[id] { return same }
+        let shape = try shape(of: id.settings.dataset).resized(to: id.settings.data.resize)
+        let changed = control(
+            DenseControl(
+                settings: id.settings, level: id.level, surviving: surviving,
+                layers: try vocabulary.layers(id.settings.model, shape),
+                layersOf: { [vocabulary] model in
+                    // One that the family does not make is no candidate.
+                    try? vocabulary.layers(model, shape)
+                }))
+        guard let changed else {
+            preconditionFailure("\(branches[Int(id.branch)].name) of level \(id.level) was checked and cannot be made")
+        }
+        let writing = recipe(
+            place.point, changed, dataset: place.dataset, semantics: vocabulary.semantics(changed, false), isOwn: true)
+        controls[id] = writing
+        return writing
+    }
+
+    /// The training that level `level` gets its mask from: that of the level before, which for a one-shot level is the dense one.
+    private mutating func searchForm(_ identity: Int32, level: Int, _ pruning: PruningSettings) -> Int32 {
+        let id = FormID(pruning: identity, level: Int32(level), isSearch: true)
+        if let same = formOf[id] { return same }
+        let anyone = slots[0].key
+        let next = form(FormID(pruning: identity, level: Int32(level)), pruning)
+        guard let step = forms[Int(next)].pruning(parent: anyone) else { preconditionFailure("level \(level) prunes nothing") }
+        let trained =
+            level == 1 || pruning.schedule == .oneShot
+            ? PlanBuilder.denseForm : form(FormID(pruning: identity, level: Int32(level - 1)), pruning)
+        let before = forms[Int(trained)]
+        let form = add(
+            TaskForm(
+                .search(level: level), pruning: before.pruning(parent: anyone), start: before.start(trajectory: anyone),
+                search: TrainingTask.EarlyBird(for: step)))
+        formOf[id] = form
+        return form
     }
 
     private mutating func form(_ id: FormID, _ pruning: PruningSettings) -> Int32 {
@@ -215,21 +318,40 @@ struct PlanBuilder {
         let level = Int(id.level)
         // Each task puts its own parent and trajectory in the place of this one.
         let anyone = slots[0].key
+        let traits = traits(of: pruning)
+        let at: Int? = if case .step(let step) = pruning.at { step } else { nil }
+        let isOneShot = pruning.schedule == .oneShot
         var step = TrainingTask.PruningStep(
-            parent: anyone, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
-            repetitions: pruning.schedule == .oneShot ? level : 1, level: level,
+            parent: anyone, at: at, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
+            repetitions: isOneShot ? level : 1, stages: at != nil && !isOneShot ? level : 1,
+            rounds: pruning.rounds ?? traits.rounds, examples: traits.readsExamples ? pruning.examples : nil, level: level,
             initialisationScale: pruning.initialisationScale)
         var start: TrainingTask.Start =
-            pruning.rewind == 0
-            ? .initialisation : .rewound(trajectory: anyone, step: pruning.rewind, optimizer: pruning.rewindOptimizer)
+            switch pruning.retrain {
+            case .weightRewinding where pruning.rewind == 0: .initialisation
+            case .weightRewinding:
+                .rewound(trajectory: anyone, step: pruning.rewind, optimizer: pruning.rewindOptimizer)
+            case .learningRateRewinding: .retrained(step: pruning.rewind, rate: .scheduled)
+            case .fineTuning: .retrained(step: pruning.rewind, rate: .last)
+            }
         var role = PlannedTask.Role.level(level)
         if let position = id.branch {
             let branch = branches[Int(position)]
-            branch.change(&step, &start)
             role = .branch(branch.name, level: level)
+            switch branch.kind {
+            case .pruned(let change): change(&step, &start)
+            case .oneShot: (step.repetitions, step.stages) = (level, 1)
+            case .dense:
+                let form = add(TaskForm(role, pruning: nil, start: .initialisation))
+                formOf[id] = form
+                return form
+            }
         }
-        // Weights of a trajectory are not drawn, and so not scaled.
-        if case .rewound = start { step.initialisationScale = .none }
+        // Trained weights are not drawn, and so not scaled.
+        switch start {
+        case .rewound, .retrained: step.initialisationScale = .none
+        case .initialisation, .reinitialised, .varied: break
+        }
         let form = add(TaskForm(role, pruning: step, start: start))
         formOf[id] = form
         return form
@@ -247,22 +369,21 @@ struct PlanBuilder {
         let form = forms[Int(formIndex)]
         let key = writing.text.key(
             seeds: place.seeds, pruning: form.pruning(parent: parent.map { slots[Int($0)].key }),
-            start: form.start(trajectory: dense.map { slots[Int($0)].key }), stopAfter: form.stopAfter)
+            start: form.start(trajectory: dense.map { slots[Int($0)].key }), search: form.search,
+            stopAfter: form.stopAfter)
         if let same = indices.find(key, keyAt: { slots[$0].key }) { return Int32(same) }
         let knowledge = known(key)
         let isDone = if case .done = knowledge { true } else { false }
-        var rewind: Int32?
-        if let step = form.rewindStep, let dense {
-            rewind = checkpointSource(step: step, dense: dense, place, isWanted: !isDone, known: known)
-        }
+        var sources: Int32?
+        if let dense { sources = checkpoints(for: form, dense: dense, place, isWanted: !isDone, known: known) }
         // A replay may have been added meanwhile.
         let index = Int32(slots.count)
         slots.append(
             PlanStorage.Slot(
                 key: key, form: formIndex, recipe: writing.recipe, replicate: place.replicate, parent: parent,
-                rewind: rewind, isDone: isDone))
+                checkpoints: sources, isDone: isDone))
         indices.add(key, at: Int(index)) { slots[$0].key }
-        if formIndex == PlanBuilder.denseForm, let knowledge {
+        if form.isDense, let knowledge {
             knownDense[index] = knowledge
             switch knowledge {
             // What other sweeps asked for stays asked for.
@@ -272,6 +393,24 @@ struct PlanBuilder {
         }
         if let stopAfter = form.stopAfter { keepSteps[index] = [stopAfter] }
         return index
+    }
+
+    /// What the task needs of the dense training's checkpoints, in `checkpoints`; nil if it needs none.
+    private mutating func checkpoints(
+        for form: TaskForm, dense: Int32, _ place: Place, isWanted: Bool, known: (TaskKey) -> KnownTask?
+    ) -> Int32? {
+        var sources = CheckpointSources(trajectory: dense)
+        if let step = form.rewindStep {
+            sources.rewind = checkpointSource(step: step, dense: dense, place, isWanted: isWanted, known: known)
+        }
+        // θ0 is drawn again.
+        if let step = form.rankedStep, step > 0 {
+            sources.ranked = checkpointSource(step: step, dense: dense, place, isWanted: isWanted, known: known)
+        }
+        guard sources.rewind != nil || sources.ranked != nil else { return nil }
+        // The levels of a chain follow each other and share it.
+        if checkpoints.last != sources { checkpoints.append(sources) }
+        return Int32(checkpoints.count - 1)
     }
 
     /// The task that leaves θk: the dense training, or a replay if that one is past keeping it and someone still
@@ -285,18 +424,13 @@ struct PlanBuilder {
             case .running(let asked): asked.contains(step)
             case .done(let outputs): outputs.contains(.step(step))
             }
-        var source = dense
-        if canKeep || !isWanted {
-            keep(step, of: dense)
-        } else {
+        guard canKeep || !isWanted else {
             let form = formOfReplay[step] ?? add(replayForm(step))
             formOfReplay[step] = form
-            source = add(form, place.dense, place, parent: nil, known: known)
+            return add(form, place.dense, place, parent: nil, known: known)
         }
-        // The levels of a chain follow each other and share it.
-        if let last = rewinds.last, last.trajectory == dense, last.source == source { return Int32(rewinds.count - 1) }
-        rewinds.append(RewindSource(trajectory: dense, source: source))
-        return Int32(rewinds.count - 1)
+        keep(step, of: dense)
+        return dense
     }
 
     private func replayForm(_ step: Int) -> TaskForm {
@@ -317,8 +451,10 @@ struct PlanBuilder {
             let slot = slots[index]
             let total = slot.priority + slot.cost(recipes, forms)
             slots[index].priority = total
-            if let parent = slot.parent { raise(parent, to: total) }
-            if let rewind = slot.rewind { raise(rewinds[Int(rewind)].source, to: total) }
+            // Where the weights of a step are ranked, its checkpoint is waited for instead.
+            if let parent = slot.parent, forms[Int(slot.form)].rankedStep == nil { raise(parent, to: total) }
+            guard let sources = slot.checkpoints.map({ checkpoints[Int($0)] }) else { continue }
+            for source in [sources.rewind, sources.ranked] { if let source { raise(source, to: total) } }
         }
     }
 
@@ -329,7 +465,7 @@ struct PlanBuilder {
     func finish() -> PlanStorage {
         PlanStorage(
             sweep: sweep, slots: slots, indices: indices, forms: forms, recipes: recipes, surroundings: surroundings,
-            rewinds: rewinds, keepSteps: keepSteps)
+            checkpoints: checkpoints, keepSteps: keepSteps)
     }
 
     func summary() -> PlanSummary {

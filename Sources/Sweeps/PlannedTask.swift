@@ -8,6 +8,14 @@ struct Recipe: Sendable {
     var surroundings: Int32
     /// Of a full training.
     var iterations: Int
+    /// Of a dense network that no point has; nil for those of the point.
+    var own: Own?
+
+    /// Model and training of a control that is a dense network.
+    struct Own: Sendable {
+        var model: ModelSettings
+        var training: TrainingSettings
+    }
 
     /// The rest of it, which few recipes differ in.
     struct Surroundings: Hashable, Sendable {
@@ -27,23 +35,40 @@ final class TaskForm: Sendable {
     private let step: TrainingTask.PruningStep?
     /// The trajectory in it stands for nothing.
     private let beginning: TrainingTask.Start
+    let search: TrainingTask.EarlyBird?
     let stopAfter: Int?
 
     /// - Parameters:
     ///   - pruning: of any parent.
     ///   - start: of any trajectory.
     init(
-        _ role: PlannedTask.Role, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start, stopAfter: Int? = nil
+        _ role: PlannedTask.Role, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start,
+        search: TrainingTask.EarlyBird? = nil, stopAfter: Int? = nil
     ) {
         self.role = role
         step = pruning
         beginning = start
+        self.search = search
         self.stopAfter = stopAfter
     }
 
     var rates: PruneRates? { step?.rates }
+    /// Whether it is a dense network trained to the end, whatever its role.
+    var isDense: Bool { step == nil && search == nil && stopAfter == nil }
+    /// The step of the dense training whose weights are ranked; nil where they are the parent's trained ones.
+    var rankedStep: Int? { step?.at }
     /// k, where weights are rewound.
     var rewindStep: Int? { if case .rewound(_, let step, _) = beginning { step } else { nil } }
+
+    /// The first step that it trains from.
+    var firstStep: Int {
+        switch beginning {
+        case .rewound(_, let step, _), .retrained(let step, _): step
+        case .initialisation, .reinitialised, .varied: 0
+        }
+    }
+    /// Whether it goes on from its parent's trained weights.
+    var keepsWeights: Bool { if case .retrained = beginning { true } else { false } }
 
     func pruning(parent: TaskKey?) -> TrainingTask.PruningStep? {
         guard var step, let parent else { return nil }
@@ -57,12 +82,14 @@ final class TaskForm: Sendable {
     }
 }
 
-/// Where a rewound task's θk comes from; shared by all tasks of a chain.
-struct RewindSource: Sendable {
-    /// The dense training, which names θk: its index in the plan.
+/// Where the checkpoints of the dense training that a task reads come from; shared by all tasks of a chain. All are indices in the plan.
+struct CheckpointSources: Hashable, Sendable {
+    /// The dense training, which names θk.
     var trajectory: Int32
-    /// Whose output it is: that training, or its replay.
-    var source: Int32
+    /// That training or its replay, which leaves the weights that survivors go back to; nil if they go back to none.
+    var rewind: Int32?
+    /// Likewise the weights that the criterion ranks; nil if it ranks trained ones or θ0.
+    var ranked: Int32?
 }
 
 /// One task of a plan, as a view of it: a large plan has millions, so it keeps what they have in common once.
@@ -74,6 +101,8 @@ public struct PlannedTask: Sendable {
         case level(Int)
         /// A control at a level, by the branch's registered name.
         case branch(String, level: Int)
+        /// The training that the mask of a level is got from, where it is not the parent level.
+        case search(level: Int)
         /// The dense training's first steps again, because nobody kept the checkpoint.
         case replay(step: Int)
     }
@@ -85,7 +114,7 @@ public struct PlannedTask: Sendable {
     private var form: TaskForm { plan.forms[Int(plan.slots[index].form)] }
     private var recipe: Recipe { plan.recipes[Int(plan.slots[index].recipe)] }
     private var surroundings: Recipe.Surroundings { plan.surroundings[Int(recipe.surroundings)] }
-    private var rewind: RewindSource? { slot.rewind.map { plan.rewinds[Int($0)] } }
+    private var checkpoints: CheckpointSources? { slot.checkpoints.map { plan.checkpoints[Int($0)] } }
     private func key(_ index: Int32) -> TaskKey { plan.slots[Int(index)].key }
 
     public var key: TaskKey { plan.slots[index].key }
@@ -102,11 +131,13 @@ public struct PlannedTask: Sendable {
     public var task: TrainingTask {
         let (form, surroundings) = (form, surroundings)
         let settings = plan.sweep.points[Int(recipe.point)].settings
+        let own = recipe.own
         return TrainingTask(
             numerics: surroundings.numerics, dataset: surroundings.dataset, data: surroundings.data,
-            model: settings.model, training: settings.training,
+            model: own?.model ?? settings.model, training: own?.training ?? settings.training,
             seeds: Seeds(base: plan.sweep.seed, replicate: Int(slot.replicate)),
-            pruning: form.pruning(parent: slot.parent.map(key)), start: form.start(trajectory: rewind.map { key($0.trajectory) }),
+            pruning: form.pruning(parent: slot.parent.map(key)),
+            start: form.start(trajectory: checkpoints.map { key($0.trajectory) }), search: form.search,
             stopAfter: form.stopAfter, semantics: surroundings.semantics)
     }
 
@@ -116,8 +147,8 @@ public struct PlannedTask: Sendable {
     public var memoryBytes: Int { surroundings.memoryBytes }
     public var numerics: NumericsID { surroundings.numerics }
 
-    /// Step at which it begins: that of the weights that were rewound to, else 0.
-    var firstStep: Int { form.rewindStep ?? 0 }
+    /// Step at which it begins: that of the weights that were rewound to or retrained, else 0.
+    var firstStep: Int { form.firstStep }
 
     /// Training steps.
     public var cost: Int { plan.cost(of: slot) }
@@ -125,12 +156,17 @@ public struct PlannedTask: Sendable {
     /// What must be there before the task can start, under the names by which it finds it.
     public var inputs: [PlannedInput] {
         var inputs = [PlannedInput(name: TrainingRequest.Input.dataset, source: .dataset(surroundings.dataset))]
-        if let parent = slot.parent {
+        if let parent = slot.parent, form.rankedStep == nil {
             inputs.append(PlannedInput(name: TrainingRequest.Input.parent, source: .output(key(parent), .final)))
         }
-        if let rewind, let step = form.rewindStep {
-            inputs.append(
-                PlannedInput(name: TrainingRequest.Input.rewind, source: .output(key(rewind.source), .step(step))))
+        if let ranked = checkpoints?.ranked, let step = form.rankedStep {
+            inputs.append(PlannedInput(name: TrainingRequest.Input.parent, source: .output(key(ranked), .step(step))))
+        }
+        if let parent = slot.parent, form.keepsWeights {
+            inputs.append(PlannedInput(name: TrainingRequest.Input.rewind, source: .output(key(parent), .final)))
+        }
+        if let rewind = checkpoints?.rewind, let step = form.rewindStep {
+            inputs.append(PlannedInput(name: TrainingRequest.Input.rewind, source: .output(key(rewind), .step(step))))
         }
         return inputs
     }

@@ -20,7 +20,7 @@ final class PlanStorage: Sendable {
     let forms: [TaskForm]
     let recipes: [Recipe]
     let surroundings: [Recipe.Surroundings]
-    let rewinds: [RewindSource]
+    let checkpoints: [CheckpointSources]
     /// Of the few tasks that are to keep checkpoints.
     let keepSteps: [Int32: [Int]]
 
@@ -32,30 +32,30 @@ final class PlanStorage: Sendable {
         var recipe: Int32
         var replicate: Int32
         private var parentOrNone: Int32
-        private var rewindOrNone: Int32
+        private var checkpointsOrNone: Int32
         var isDone: Bool
 
         /// - Parameter parent: the task whose weights it prunes.
         init(
-            key: TaskKey, form: Int32, recipe: Int32, replicate: Int32, parent: Int32?, rewind: Int32?, isDone: Bool
+            key: TaskKey, form: Int32, recipe: Int32, replicate: Int32, parent: Int32?, checkpoints: Int32?, isDone: Bool
         ) {
             self.key = key
             self.form = form
             self.recipe = recipe
             self.replicate = replicate
             parentOrNone = parent ?? -1
-            rewindOrNone = rewind ?? -1
+            checkpointsOrNone = checkpoints ?? -1
             self.isDone = isDone
         }
 
         var parent: Int32? { parentOrNone < 0 ? nil : parentOrNone }
-        /// In `rewinds`.
-        var rewind: Int32? { rewindOrNone < 0 ? nil : rewindOrNone }
+        /// In `checkpoints`.
+        var checkpoints: Int32? { checkpointsOrNone < 0 ? nil : checkpointsOrNone }
     }
 
     init(
         sweep: Sweep, slots: [Slot], indices: KeyIndices, forms: [TaskForm], recipes: [Recipe],
-        surroundings: [Recipe.Surroundings], rewinds: [RewindSource], keepSteps: [Int32: [Int]]
+        surroundings: [Recipe.Surroundings], checkpoints: [CheckpointSources], keepSteps: [Int32: [Int]]
     ) {
         self.sweep = sweep
         self.slots = slots
@@ -63,7 +63,7 @@ final class PlanStorage: Sendable {
         self.forms = forms
         self.recipes = recipes
         self.surroundings = surroundings
-        self.rewinds = rewinds
+        self.checkpoints = checkpoints
         self.keepSteps = keepSteps
     }
 
@@ -76,7 +76,7 @@ extension PlanStorage.Slot {
     /// Training steps.
     func cost(_ recipes: [Recipe], _ forms: [TaskForm]) -> Int {
         let form = forms[Int(form)]
-        return max(0, (form.stopAfter ?? recipes[Int(recipe)].iterations) - (form.rewindStep ?? 0))
+        return max(0, (form.stopAfter ?? recipes[Int(recipe)].iterations) - form.firstStep)
     }
 }
 

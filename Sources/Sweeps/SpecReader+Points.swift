@@ -19,14 +19,33 @@ extension SpecReader {
             }
             let writes = zip(axes, chosen).flatMap { $0.writes[$1] }
             let settings = settings(writing: writes)
-            if let misfit = checks.misfit(in: settings) { throw specError(misfit, writes: writes, chosen: chosen) }
+            if let misfit = checks.misfit(in: settings) ?? checks.misfit(in: settings, branches: branches) {
+                throw specError(misfit, writes: writes, chosen: chosen)
+            }
             let values = zip(axes, chosen).map { $0.axis.values[$1] }
             points.append(GridPoint(index: points.count, values: values, settings: settings))
         } while advance(&position, within: counts)
         guard !points.isEmpty else {
             throw error(excludes[0].line, "exclude leaves none of \(excluded) points; drop a condition")
         }
+        try checkBranches(beside: points)
         return (points, excluded)
+    }
+
+    /// A branch that no point has a use for is a mistake.
+    private func checkBranches(beside points: [GridPoint]) throws(SpecError) {
+        guard !branches.isEmpty else { return }
+        guard points.contains(where: { $0.settings.pruning.levels > 0 }) else {
+            throw error(
+                branchesLine,
+                "branches start from levels that are pruned, and no point has any; raise \"pruning.levels\", or leave out "
+                    + "branches")
+        }
+        if branches.contains("one-shot"), points.allSatisfy({ $0.settings.pruning.schedule == .oneShot }) {
+            throw error(
+                branchesLine,
+                "with the schedule one-shot every level is what the branch \"one-shot\" would be; leave out one of them")
+        }
     }
 
     /// Steps to the next position, the last dimension fastest; false after the last one.
@@ -226,12 +245,82 @@ struct PointChecks {
                     + "step \(settings.training.iterations)"
             )
         }
+        if let misfit = criterionMisfit(settings) { return misfit }
         let chain = Chain(
             network: network(of: settings), scope: pruning.scope, rate: pruning.rate, levels: pruning.levels)
         if let known = chains[chain] { return known }
         let misfit = chainMisfit(settings)
         chains[chain] = .some(misfit)
         return misfit
+    }
+
+    /// The first branch that some level of a point cannot have; nil if there is none.
+    mutating func misfit(in settings: Settings, branches: [String]) -> Misfit? {
+        let pruning = settings.pruning
+        if branches.contains("dense-budget"), pruning.search == .earlyBird {
+            return Misfit(
+                paths: ["pruning.search"],
+                message: "what a search by early-bird costs is known only after it, so there is no dense-budget beside it; leave out one")
+        }
+        guard branches.contains("small-dense"), pruning.levels > 0, case .success(let layers) = layers(of: settings),
+            let shape = try? datasets[settings.dataset]?.resized(to: settings.data.resize)  // dataMisfit has looked.
+        else { return nil }
+        let forecast = PruningForecast(layers: layers, pruning: pruning)
+        let control = DenseControl(
+            settings: settings, level: pruning.levels, surviving: forecast.surviving[pruning.levels], layers: layers,
+            layersOf: { [vocabulary] model in
+                // One that the family does not make is no candidate.
+                try? vocabulary.layers(model, shape)
+            })
+        guard control.withAsManyWeights == nil else { return nil }
+        return Misfit(
+            paths: ["pruning.levels", "pruning.rate"],
+            message: "small-dense of level \(pruning.levels) would have \(forecast.surviving[pruning.levels].grouped) weights, and the "
+                + "smallest dense network of this family has more; lower pruning.levels, or leave out small-dense")
+    }
+
+    private func criterionMisfit(_ settings: Settings) -> Misfit? {
+        let name = settings.pruning.criterion
+        let traits = vocabulary.criterionTraits[name] ?? CriterionTraits()
+        let pruning = settings.pruning.resolved(for: traits)
+        if case .step(let step) = pruning.at {
+            if step > settings.training.iterations {
+                return Misfit(
+                    paths: ["pruning.rank_at", "training.iterations"],
+                    message: "no weights are there to prune by at step \(step), since training ends at step "
+                        + "\(settings.training.iterations)")
+            }
+            if step == 0, traits.readsStart {
+                return Misfit(
+                    paths: ["pruning.rank_at", "pruning.criterion"],
+                    message: "\(name) compares weights with those at step 0, which leaves nothing to compare at step 0; "
+                        + "leave out pruning.rank_at, or give a later step")
+            }
+        }
+        if pruning.at != .end, pruning.retrain != .weightRewinding {
+            return Misfit(
+                paths: ["pruning.retrain", "pruning.rank_at", "pruning.criterion"],
+                message: "\(pruning.retrain.rawValue) keeps trained weights, but \(name) here prunes weights of a step before "
+                    + "the end; use weight-rewinding, or rank_at: end")
+        }
+        if pruning.search == .earlyBird {
+            let why =
+                pruning.at != .end
+                ? "prunes weights of a step" : traits.readsExamples ? "would take gradients after each epoch" : nil
+            if let why {
+                return Misfit(
+                    paths: ["pruning.search", "pruning.rank_at", "pruning.criterion"],
+                    message: "early-bird ends the training that a mask is got from, but \(name) here \(why); use search: full")
+            }
+        }
+        guard traits.readsExamples, let shape = datasets[settings.dataset] else { return nil }
+        let used = settings.data.train ?? trainCounts[shape.name] ?? shape.trainCount
+        let left = used - settings.data.validation
+        guard pruning.examples * shape.classes > left else { return nil }
+        return Misfit(
+            paths: ["pruning.examples", "pruning.criterion", "data.train", "data.validation", "dataset"],
+            message: "\(name) looks at \(pruning.examples) images of each of \(shape.classes) classes, which are more than the "
+                + "\(left) images that are left to train on; lower pruning.examples")
     }
 
     private mutating func chainMisfit(_ settings: Settings) -> Misfit? {

@@ -19,6 +19,7 @@ struct SpecReader {
     /// Where the size of the sweep is decided.
     private var gridLine = 1
     private var nameLine = 1
+    private(set) var branchesLine = 1
     /// Where to point when no line is to blame.
     var sweepLine: Int { nameLine }
 
@@ -126,6 +127,7 @@ struct SpecReader {
                     + "\(entry.value.written)"
             )
         }
+        branchesLine = entry.line
         for item in items {
             guard case .scalar(let branch) = item.content else {
                 throw error(item.line, "a branch must be a single name, not \(item.written)")

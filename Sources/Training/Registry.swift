@@ -16,8 +16,14 @@ public struct Registry: Sendable {
         models: [.lenet300100, .mlp, .conv2, .conv4, .conv6, .resnet, .vgg],
         initialisations: [.glorotNormal, .glorotUniform, .kaimingNormal, .kaimingUniform, .orthogonal],
         optimizers: [.sgd, .adam, .adamW, .rmsProp],
-        criteria: [.magnitude, .random],
-        branches: ["random-reinit", "random-mask"])
+        criteria: [
+            .magnitude, .random, .magnitudeIncrease, .movement, .magnitudeSameSign, .magnitudeIncreaseSameSign, .snip, .grasp,
+            .synflow,
+        ],
+        branches: [
+            "random-reinit", "random-mask", "random-mask-global", "permuted", "signed-permuted", "signed-reinit", "constant",
+            "signed-constant", "one-shot", "dense-budget", "small-dense",
+        ])
 
     public init(
         datasets: [DatasetSource], models: [ModelFamily], initialisations: [Initialisation],
@@ -50,6 +56,7 @@ public struct Registry: Sendable {
                     model: settings.model, optimizer: settings.training.optimizer,
                     criterion: pruned ? settings.pruning.criterion : nil)
             })
+        vocabulary.criterionTraits = Dictionary(uniqueKeysWithValues: criteria.map { ($0.name, $0.traits) })
         vocabulary.memoryBytes = { [models] settings, shape in
             // Settings that do not fit have been refused before anyone asks.
             guard let family = models.first(where: { $0.name == settings.model.family }),

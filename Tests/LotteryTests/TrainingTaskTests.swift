@@ -32,7 +32,7 @@ struct TrainingTaskTests {
         let added = [
             #""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#,
             #""shortcut":"B""#, #""precision":"f32""#, #""labelSmoothing":0"#, #""clip":0"#,
-            #""initialisationScale":"none""#, #""test":"always""#, #""augment":{"crop":0,"flip":false}"#,
+            #""initialisationScale":"none""#, #""stages":1"#, #""rounds":1"#, #""test":"always""#, #""augment":{"crop":0,"flip":false}"#,
         ]
         let older = added.reduce(written) { text, setting in
             text.replacingOccurrences(of: setting + ",", with: "").replacingOccurrences(of: "," + setting, with: "")
@@ -129,11 +129,41 @@ struct TrainingTaskTests {
         tasks.append(pruned { $0.repetitions = 2 })
         tasks.append(pruned { $0.control = .randomPerLayer })
         tasks.append(pruned { $0.initialisationScale = .density })
+        tasks.append(pruned { $0.control = .randomGlobal })
+        for at in [0, 1, 2] { tasks.append(pruned { $0.at = at }) }
+        tasks.append(pruned { $0.stages = 2 })
+        tasks.append(pruned { $0.rounds = 2 })
+        tasks.append(pruned { $0.examples = 2 })
+        tasks.append(pruned { ($0.at, $0.stages, $0.rounds, $0.examples) = (0, 2, 2, 2) })
+        for step in [0, 1] {
+            for rate in [TrainingTask.RetrainingRate.scheduled, .last] { vary { $0.start = .retrained(step: step, rate: rate) } }
+        }
+        for variant in TrainingTask.WeightVariant.allCases {
+            vary { $0.start = .varied(variant, level: 1, draw: 0) }
+            vary { $0.start = .varied(variant, level: 2, draw: 0) }
+            vary { $0.start = .varied(variant, level: 1, draw: 1) }
+        }
+        let search = TrainingTask.EarlyBird(for: pruned().pruning!)
+        for change in [
+            { _ in }, { $0.criterion = "random" }, { $0.scope = .global }, { $0.rates.fc = Ratio("0.25")! },
+            { $0.repetitions = 2 }, { $0.rounds = 2 }, { $0.level = 2 },
+        ] as [(inout TrainingTask.EarlyBird) -> Void] {
+            var search = search
+            change(&search)
+            vary { $0.search = search }
+        }
         tasks.append(
             pruned {
                 $0.control = .randomPerLayer; $0.level = 2
             })
         #expect(Set(tasks.map(\.key)).count == tasks.count)
+    }
+
+    @Test("What is pruned at the initialisation is drawn again, whoever trained from it")
+    func parentOfInitialisation() {
+        let one = pruned { $0.at = 0 }
+        #expect(one.key == pruned { $0.at = 0; $0.parent = TaskKey(Digest.of("other".utf8)) }.key)
+        #expect(pruned { $0.at = 1 }.key != pruned { $0.at = 1; $0.parent = TaskKey(Digest.of("other".utf8)) }.key)
     }
 
     @Test("The level is no part of the key where it draws nothing")
@@ -172,6 +202,8 @@ struct TrainingTaskTests {
         var task = dense
         #expect((task.firstStep, task.lastStep, task.cost) == (0, 10_000, 10_000))
         task.start = .rewound(trajectory: dense.key, step: 500, optimizer: .restore)
+        #expect((task.firstStep, task.lastStep, task.cost) == (500, 10_000, 9_500))
+        task.start = .retrained(step: 500, rate: .last)
         #expect((task.firstStep, task.lastStep, task.cost) == (500, 10_000, 9_500))
         task.stopAfter = 700
         #expect((task.firstStep, task.lastStep, task.cost) == (500, 700, 200))

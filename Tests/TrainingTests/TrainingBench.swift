@@ -81,8 +81,12 @@ final class TrainingBench {
     func inputs(of task: TrainingTask) -> [String: String] {
         var inputs = [TrainingRequest.Input.dataset: dataset.path]
         if let pruning = task.pruning {
-            inputs[TrainingRequest.Input.parent] = "\(folder.path)/\(pruning.parent.hex)/final"
+            let output = pruning.at.map { "step-\($0)" } ?? "final"
+            if pruning.at != 0 {
+                inputs[TrainingRequest.Input.parent] = "\(folder.path)/\(pruning.parent.hex)/\(output)"
+            }
         }
+        if case .retrained = task.start { inputs[TrainingRequest.Input.rewind] = inputs[TrainingRequest.Input.parent] }
         if case .rewound(let trajectory, let step, _) = task.start {
             inputs[TrainingRequest.Input.rewind] = "\(folder.path)/\(trajectory.hex)/step-\(step)"
         }

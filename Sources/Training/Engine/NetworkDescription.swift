@@ -21,6 +21,11 @@ protocol LayerDescription: Sendable {
     /// Memory beyond a value, a gradient and an optimizer's state per parameter, at most.
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes
     func makeLayer(_ place: LayerPlace) -> any Layer
+    /// What the layer makes of `x` in the synaptic flow (`SynapticFlow`): flat, maps by channel, row and column.
+    /// - Parameter parameters: the values of the layer's tensors.
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double]
+    /// The gradients of the flow, given that by what `flow` returned for `x`.
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient
 }
 
 extension LayerDescription {

@@ -2,7 +2,7 @@ import Lottery
 
 /// Resume files, from which a training goes on bit for bit, here or on another machine.
 ///
-/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), and each
+/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a search's masks (`search.…`), and each
 /// checkpoint that the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s
 /// key, and `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
 extension LevelInTraining {
@@ -13,6 +13,7 @@ extension LevelInTraining {
         // A resume file holds one set of weights.
         testBest()
         var tensors = Checkpoint(of: network, step: step).tensors(network.parameters) + metrics.resumeTensors
+        tensors += maskHistory.tensors(network.parameters.filter(\.isWeight))
         for kept in keepSteps.sorted() where kept <= step {
             let name = OutputName.step(kept)
             let file: MappedFile
@@ -39,12 +40,13 @@ extension LevelInTraining {
         // The first of equals.
         guard let furthest = found.max(by: { $0.checkpoint.step < $1.checkpoint.step }) else { return }
         for kept in furthest.kept { try write(kept.bytes, as: kept.name) }
-        goOn(from: furthest.checkpoint, furthest.metrics)
+        goOn(from: furthest.checkpoint, furthest.metrics, furthest.history)
     }
 
     private struct ResumeFile {
         var checkpoint: Checkpoint
         var metrics: Metrics
+        var history: MaskHistory
         var kept: [(name: OutputName, bytes: [UInt8])]
     }
 
@@ -56,6 +58,7 @@ extension LevelInTraining {
             let checkpoint = try? Checkpoint(file, for: network),  // Damaged likewise.
             let metrics = try? Metrics(  // Damaged likewise.
                 resuming: file, validationCount: order.validation.count, testCount: data.shape.testCount),
+            let history = try? MaskHistory(resuming: file, network.parameters.filter(\.isWeight)),  // Damaged likewise.
             (task.firstStep...task.lastStep).contains(checkpoint.step)
         else { return nil }
         var kept: [(name: OutputName, bytes: [UInt8])] = []
@@ -67,7 +70,7 @@ extension LevelInTraining {
             }
             kept.append((name, Array(bytes)))
         }
-        return ResumeFile(checkpoint: checkpoint, metrics: metrics, kept: kept)
+        return ResumeFile(checkpoint: checkpoint, metrics: metrics, history: history, kept: kept)
     }
 
     private static func digest(of file: TensorFile) -> Digest {

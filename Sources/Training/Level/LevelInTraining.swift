@@ -14,6 +14,12 @@ struct LevelInTraining {
     private(set) var step: Int
     private(set) var metrics = Metrics()
     private(set) var divergedAt: Int?
+    /// Of a search for a mask: what it would have given, and whether that has settled.
+    private(set) var maskHistory = MaskHistory()
+    private var hasSettled = false
+    private let registry: Registry
+    private let engine: Engine
+    private let memory: MemoryBudget
     /// With `test: best`: the weights of least validation loss so far and the index of their evaluation, until the test set has
     /// seen them.
     private var untested: (evaluation: Int, values: [[Float]])?
@@ -31,8 +37,15 @@ struct LevelInTraining {
             throw .impossible("steps \(request.keepSteps) are not all in \(task.firstStep)…\(task.lastStep)")
         }
         self.data = data
+        self.registry = registry
+        self.engine = engine
+        self.memory = memory
         self.outputDirectory = outputDirectory
-        learningRate = LearningRate(task.training)
+        if case .retrained(_, let rate) = task.start {
+            learningRate = LearningRate(task.training, rate: rate)
+        } else {
+            learningRate = LearningRate(task.training)
+        }
         order = try DataOrder(
             imageCount: data.shape.trainCount, data: task.data, batch: task.training.batch, seed: task.seeds.dataOrder)
         augmented = Augmentation(task.data.augment, shape: data.shape, seed: task.seeds.augmentation).map {
@@ -40,16 +53,19 @@ struct LevelInTraining {
         }
         start = try LevelStart(
             task, data: data, registry: registry, engine: engine, memory: memory,
-            masks: { network throws(TrainingError) in
-                try LevelStart.masks(
-                    task, of: network, registry: registry, parent: inputs[TrainingRequest.Input.parent])
+            masks: { description throws(TrainingError) in
+                try LevelPruning.masks(
+                    task, description, data: data, registry: registry, engine: engine, memory: memory,
+                    parent: inputs[TrainingRequest.Input.parent])
             },
             rewind: inputs[TrainingRequest.Input.rewind])
         step = task.firstStep
         divergedAt = start.divergedAt
     }
 
-    var isDone: Bool { step == task.lastStep || divergedAt != nil }
+    var isDone: Bool { isAtEnd || divergedAt != nil }
+    /// After the last step that is taken, unless it diverged.
+    private var isAtEnd: Bool { step == task.lastStep || hasSettled }
 
     var progress: TrainingProgress {
         TrainingProgress(
@@ -84,8 +100,20 @@ struct LevelInTraining {
             metrics.trained(loss: loss)
         }
         if keepSteps.contains(step) { try writeCheckpoint(step) }
-        let isDue = step.isMultiple(of: task.training.evaluateEvery) || step == task.lastStep
+        try search()
+        let isDue = step.isMultiple(of: task.training.evaluateEvery) || isAtEnd
         if isDue && task.stopAfter == nil { evaluate() }
+    }
+
+    /// Looks, after each epoch of a search, whether its mask has settled.
+    private mutating func search() throws(TrainingError) {
+        guard let search = task.search, order.beginsEpoch(at: step) else { return }
+        let masks = try LevelPruning(
+            task, search.pruning(of: task.key), of: network, under: start.masks, data: data, registry: registry,
+            engine: engine, memory: memory
+        ).masks()
+        let isPruned = network.weightIndices.map { search.rates[network.parameters[$0].kind] > .zero }
+        hasSettled = maskHistory.add(masks, before: start.masks, isPruned: isPruned)
     }
 
     private mutating func evaluate() {
@@ -95,7 +123,7 @@ struct LevelInTraining {
             network.evaluate(images: data.trainImages, labels: data.trainLabels, indices: $0)
         }
         let validationLoss = validation.lossSum / Double(order.validation.count)
-        let isLast = step == task.lastStep
+        let isLast = isAtEnd
         let test = task.training.test == .always || isLast ? testOutcome : Metrics.untested
         if task.training.test == .best, step > task.firstStep,
             validationLoss < metrics.leastValidationLoss(firstStep: task.firstStep)
@@ -129,9 +157,10 @@ struct LevelInTraining {
     }
 
     /// Puts the level where a resume file left it.
-    mutating func goOn(from checkpoint: Checkpoint, _ metrics: Metrics) {
+    mutating func goOn(from checkpoint: Checkpoint, _ metrics: Metrics, _ history: MaskHistory) {
         checkpoint.restore(network)
         self.metrics = metrics
+        maskHistory = history
         step = checkpoint.step
     }
 

@@ -9,22 +9,50 @@ struct LevelStart {
     /// Set if the trajectory it rewinds to had diverged before the step it rewinds to.
     let divergedAt: Int?
 
-    /// - Parameter rewind: path of the checkpoint θk, for a task that starts from one.
+    /// - Parameters:
+    ///   - chosen: the masks, for the description of the network.
+    ///   - rewind: path of the checkpoint θk or of the parent's `final`, for a task that starts from one.
     init(
-        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine,
-        memory: MemoryBudget, masks chosen: (Network) throws(TrainingError) -> [Mask], rewind: String?
+        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget,
+        masks chosen: (NetworkDescription) throws(TrainingError) -> [Mask], rewind: String?
     ) throws(TrainingError) {
-        network = try LevelStart.network(task, data: data, registry: registry, engine: engine, memory: memory)
-        let masks = try chosen(network)
-        self.masks = masks
+        let description = try LevelStart.description(task, data: data, registry: registry)
+        // Before its masks are set the network is dense.
+        try memory.require(
+            description, batch: task.training.batch, precision: task.training.precision,
+            stateCount: Optimizer(task.training.optimizer).slots.count)
+        // What criteria need beside weights is gone before the training takes its memory.
+        masks = try chosen(description)
+        var engine = engine
+        engine.precision = task.training.precision
+        network = Network(
+            description, optimizer: task.training.optimizer, batch: task.training.batch, pixelMean: data.pixelMean,
+            pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
+            clipping: GradientClipping(task.training), engine: engine)
         let initialisation = try registry.initialisation(named: task.model.initialisation)
         switch task.start {
         case .initialisation:
             divergedAt = nil
-            draw(initialisation, .first, for: task)
+            draw(for: task) { initialisation.weights($0, seed: task.seeds.initialisation, .first) }
         case .reinitialised(let level, let draw):
             divergedAt = nil
-            self.draw(initialisation, .fresh(level: level, draw: draw), for: task)
+            self.draw(for: task) {
+                initialisation.weights($0, seed: task.seeds.initialisation, .fresh(level: level, draw: draw))
+            }
+        case .varied(let variant, let level, let draw):
+            divergedAt = nil
+            self.draw(for: task) {
+                variant.weights(
+                    $0, under: masks[$0.index], by: initialisation, seed: task.seeds.initialisation,
+                    .fresh(level: level, draw: draw))
+            }
+        case .retrained:
+            guard let rewind else { throw .unreadable("the parent's trained weights are not among the inputs") }
+            let file = try TensorFile(path: rewind)
+            for (index, parameter) in network.parameters.enumerated() {
+                network.setValues(try file.values("trained", of: parameter), of: index)
+            }
+            divergedAt = nil
         case .rewound(_, let step, let optimizer):
             guard let rewind else { throw .unreadable("the checkpoint of step \(step) is not among the inputs") }
             let checkpoint = try Checkpoint(TensorFile(path: rewind), for: network)
@@ -43,61 +71,25 @@ struct LevelStart {
         }
     }
 
-    private static func network(
-        _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget
-    ) throws(TrainingError) -> Network {
+    private static func description(
+        _ task: TrainingTask, data: ImageData, registry: Registry
+    ) throws(TrainingError) -> NetworkDescription {
         guard let family = registry.models.first(where: { $0.name == task.model.family }) else {
             throw .unsupported("this build has no model family “\(task.model.family)”")
         }
         guard registry.optimizers.contains(where: { $0.name == task.training.optimizer.name }) else {
             throw .unsupported("this build has no optimizer “\(task.training.optimizer.name)”")
         }
-        let description: NetworkDescription
-        do { description = try family.describe(task.model, data.shape) } catch { throw .impossible("model: \(error)") }
-        // Before its masks are set the network is dense.
-        try memory.require(
-            description, batch: task.training.batch, precision: task.training.precision,
-            stateCount: Optimizer(task.training.optimizer).slots.count)
-        var engine = engine
-        engine.precision = task.training.precision
-        return Network(
-            description, optimizer: task.training.optimizer, batch: task.training.batch, pixelMean: data.pixelMean,
-            pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
-            clipping: GradientClipping(task.training), engine: engine)
+        do { return try family.describe(task.model, data.shape) } catch { throw .impossible("model: \(error)") }
     }
 
     /// Draws every weight and scales it as the task's pruning says, once the masks are known. Dense levels are never scaled.
-    private func draw(_ initialisation: Initialisation, _ address: Initialisation.Address, for task: TrainingTask) {
+    private func draw(for task: TrainingTask, _ weights: (DrawnLayer) -> [Float]) {
+        let scale = task.pruning?.initialisationScale ?? .none
         for (layer, index) in network.weightIndices.enumerated() {
-            let drawn = initialisation.weights(
-                layer: layer, shape: network.parameters[index].shape, seed: task.seeds.initialisation, address)
-            let scale = task.pruning?.initialisationScale ?? .none
+            let drawn = weights(DrawnLayer(index: layer, shape: network.parameters[index].shape))
             network.setValues(scale.scaled(drawn, under: masks[layer]), of: index)
         }
-    }
-
-    /// The masks of a task: dense, or its pruning step applied to the parent's trained weights and masks.
-    /// - Parameter parent: path of the parent's `final`.
-    static func masks(
-        _ task: TrainingTask, of network: Network, registry: Registry, parent: String?
-    ) throws(TrainingError) -> [Mask] {
-        guard let pruning = task.pruning else {
-            return network.weightIndices.map { Mask(dense: network.parameters[$0].count) }
-        }
-        guard let criterion = registry.criteria.first(where: { $0.name == pruning.criterion }) else {
-            throw .unsupported("this build has no pruning criterion “\(pruning.criterion)”")
-        }
-        guard let parent else { throw .unreadable("the parent's final weights are not among the inputs") }
-        let file = try TensorFile(path: parent)
-        var tensors: [PrunableTensor] = []
-        for index in network.weightIndices {
-            let parameter = network.parameters[index]
-            tensors.append(
-                PrunableTensor(
-                    kind: parameter.kind, trained: try file.values("trained", of: parameter),
-                    mask: try file.mask(of: parameter)))
-        }
-        return pruning.masks(of: tensors, by: criterion, seed: task.seeds.initialisation)
     }
 }
 
@@ -116,7 +108,12 @@ extension InitialisationScale {
 
 extension Network {
     /// Indices of the weight tensors among the parameters, in network order.
-    var weightIndices: [Int] { parameters.indices.filter { parameters[$0].isWeight } }
+    var weightIndices: [Int] { parameters.weightIndices }
+}
+
+extension [Network.Parameter] {
+    /// Indices of the weight tensors, in network order.
+    var weightIndices: [Int] { indices.filter { self[$0].isWeight } }
 }
 
 extension Registry {

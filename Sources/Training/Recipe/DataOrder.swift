@@ -37,6 +37,9 @@ package struct DataOrder {
     /// The epoch of the step after `step` steps are done.
     package func epoch(of step: Int) -> Int { step / (training.count / batch) }
 
+    /// Whether the step after `step` steps are done is the first of an epoch.
+    package func beginsEpoch(at step: Int) -> Bool { step.isMultiple(of: training.count / batch) }
+
     /// The images of the step after `step` steps are done.
     package mutating func batch(at step: Int) -> ArraySlice<Int32> {
         if self.epoch(of: step) != epoch {

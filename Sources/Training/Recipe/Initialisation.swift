@@ -1,6 +1,12 @@
 import Kernels
 import Lottery
 
+/// A weight tensor whose values are drawn: its index among those of the network, and its shape.
+struct DrawnLayer {
+    var index: Int
+    var shape: [Int]
+}
+
 /// A way to draw a layer's first weights, with mean 0. Biases start at 0.
 public struct Initialisation: Sendable {
     /// Registered name: `glorot-normal`.
@@ -47,6 +53,20 @@ public struct Initialisation: Sendable {
         case first
         /// Fresh weights for (level, draw).
         case fresh(level: Int, draw: Int)
+
+        /// Where random numbers for it are.
+        var epoch: Int {
+            switch self {
+            case .first: return 0
+            case .fresh(let level, let draw):
+                precondition(level < 1 << 16 && draw < 1 << 16, "level \(level), draw \(draw)")
+                return level << 16 | draw
+            }
+        }
+    }
+
+    func weights(_ layer: DrawnLayer, seed: UInt64, _ address: Address) -> [Float] {
+        weights(layer: layer.index, shape: layer.shape, seed: seed, address)
     }
 
     /// The values of a dense layer's weight [fanOut, fanIn].
@@ -57,16 +77,11 @@ public struct Initialisation: Sendable {
     /// The values of layer `layer`'s weight, [outputs, inputs] or [outputs, inputs, k, k], row-major; a fan counts every
     /// tap of the kernel. Each pair of weights is drawn at an address of its own.
     package func weights(layer: Int, shape: [Int], seed: UInt64, _ address: Address) -> [Float] {
+        let epoch = address.epoch
         let random: CounterRandom
-        let epoch: Int
         switch address {
-        case .first:
-            random = CounterRandom(seed: seed, purpose: .initialisation)
-            epoch = 0
-        case .fresh(let level, let draw):
-            precondition(level < 1 << 16 && draw < 1 << 16, "level \(level), draw \(draw)")
-            random = CounterRandom(seed: seed, purpose: .reinitialisation)
-            epoch = level << 16 | draw
+        case .first: random = CounterRandom(seed: seed, purpose: .initialisation)
+        case .fresh: random = CounterRandom(seed: seed, purpose: .reinitialisation)
         }
         precondition(shape.count >= 2, "weights of shape \(shape)")
         let taps = shape[2...].reduce(1, *)

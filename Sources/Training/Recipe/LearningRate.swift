@@ -20,8 +20,11 @@ public struct LearningRate: Hashable, Sendable {
     private let schedule: LearningRateSchedule
     private let decay: [Decay]
     private let iterations: Int
+    private let isConstant: Bool
 
-    public init(_ settings: TrainingSettings) {
+    /// - Parameter rate: `last` for the rate of the step before `iterations` at every step, as fine-tuning has it.
+    public init(_ settings: TrainingSettings, rate: TrainingTask.RetrainingRate = .scheduled) {
+        isConstant = rate == .last
         base = settings.learningRate
         warmup = settings.warmup
         schedule = settings.schedule
@@ -31,6 +34,7 @@ public struct LearningRate: Hashable, Sendable {
 
     /// The rate of the step after `step` steps are done (the first is 0).
     public subscript(step: Int) -> Float {
+        let step = isConstant ? iterations - 1 : step
         var rate = base
         if step < warmup { rate *= Double(step + 1) / Double(warmup) }
         let progress = step <= warmup ? 0 : Double(step - warmup) / Double(iterations - warmup)

@@ -31,9 +31,11 @@ public struct Ticket {
         measured.training.precision = .f32
         let start = try LevelStart(
             measured, data: data, registry: registry, engine: Engine(), memory: .system,
-            masks: { network throws(TrainingError) in
+            masks: { description throws(TrainingError) in
                 var masks: [Mask] = []
-                for index in network.weightIndices { masks.append(try file.mask(of: network.parameters[index])) }
+                for parameter in description.parameters where parameter.isWeight {
+                    masks.append(try file.mask(of: parameter))
+                }
                 return masks
             },
             rewind: rewind)

@@ -28,6 +28,19 @@ struct BatchNormDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { BatchNormLayer(self, place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
+        let pixels = x.count / input.units
+        let factors = zip(parameters[0], parameters[3]).map { gamma, variance in
+            Double(gamma.magnitude) / Reproducible.sqrt(Double(variance) + BatchNorm.epsilon)
+        }
+        return x.indices.map { factors[$0 / pixels] * x[$0] }
+    }
+
+    /// A factor hands back what it hands on.
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        FlowGradient(input: flow(dy, of: input, parameters: parameters))
+    }
 }
 
 /// It writes the gradient by its input over the input, which nothing needs after it.

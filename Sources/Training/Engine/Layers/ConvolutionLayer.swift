@@ -51,6 +51,68 @@ struct ConvolutionDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { ConvolutionLayer(self, place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
+        var y = [Double](repeating: 0, count: output(of: input).values)
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                guard let x = x.baseAddress, let y = y.baseAddress else { return }
+                forEachRow(of: parameters[0], input) { _, size, from, to, count in
+                    addFlow(size, x + from, xStride: stride, to: y + to, count: count)
+                }
+            }
+        }
+        return y
+    }
+
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        var gradient = FlowGradient(
+            input: Array(repeating: 0, count: x.count), weight: Array(repeating: 0, count: parameters[0].count))
+        gradient.input.withUnsafeMutableBufferPointer { dx in
+            gradient.weight.withUnsafeMutableBufferPointer { dw in
+                x.withUnsafeBufferPointer { x in
+                    dy.withUnsafeBufferPointer { dy in
+                        guard let x = x.baseAddress, let dx = dx.baseAddress, let dy = dy.baseAddress else { return }
+                        forEachRow(of: parameters[0], input) { flat, size, from, to, count in
+                            addFlow(size, dy + to, to: dx + from, yStride: stride, count: count)
+                            dw[flat] += flowProduct(x + from, xStride: stride, dy + to, count: count)
+                        }
+                    }
+                }
+            }
+        }
+        return gradient
+    }
+
+    /// Every row of pixels over which a weight that is not 0 leads from the input to the output: the weight's flat index and magnitude, the
+    /// row's first pixels there and here, and how many they are.
+    @inline(__always)
+    private func forEachRow(
+        of weights: [Float], _ input: FeatureShape,
+        _ body: (_ flat: Int, _ size: Double, _ from: Int, _ to: Int, _ count: Int) -> Void
+    ) {
+        let (x, y) = (planes(input), planes(output(of: input)))
+        let padding = (kernel - 1) / 2
+        /// The outputs whose pixel `tap` steps on lies in the input.
+        func range(_ tap: Int, _ inputs: Int, _ outputs: Int) -> Range<Int> {
+            let first = max(0, (padding - tap + stride - 1) / stride)
+            let reach = inputs - 1 + padding - tap
+            return first..<max(first, reach < 0 ? 0 : min(outputs, reach / stride + 1))
+        }
+        for flat in weights.indices where weights[flat] != 0 {
+            let (output, rest) = flat.quotientAndRemainder(dividingBy: x.channels * kernel * kernel)
+            let (channel, tap) = rest.quotientAndRemainder(dividingBy: kernel * kernel)
+            let (tapRow, tapColumn) = tap.quotientAndRemainder(dividingBy: kernel)
+            let columns = range(tapColumn, x.width, y.width)
+            for row in range(tapRow, x.height, y.height) {
+                body(
+                    flat, Double(weights[flat].magnitude),
+                    (channel * x.height + row * stride + tapRow - padding) * x.width + columns.lowerBound * stride
+                        + tapColumn - padding,
+                    (output * y.height + row) * y.width + columns.lowerBound, columns.count)
+            }
+        }
+    }
 }
 
 /// A layer that can sum what it stores, for a batch-norm after it.

@@ -36,6 +36,35 @@ struct DenseDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { DenseLayer(self, place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
+        var y = [Double](repeating: 0, count: outputs)
+        forEachWeight(parameters[0], inputs: x.count) { row, column, _, size in y[row] += size * x[column] }
+        return y
+    }
+
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        var gradient = FlowGradient(
+            input: Array(repeating: 0, count: x.count), weight: Array(repeating: 0, count: parameters[0].count))
+        forEachWeight(parameters[0], inputs: x.count) { row, column, flat, size in
+            gradient.input[column] += size * dy[row]
+            gradient.weight[flat] = dy[row] * x[column]
+        }
+        return gradient
+    }
+
+    /// Every weight that is not 0, with its place and its magnitude.
+    @inline(__always)
+    private func forEachWeight(
+        _ weights: [Float], inputs: Int, _ body: (_ row: Int, _ column: Int, _ flat: Int, _ size: Double) -> Void
+    ) {
+        for row in 0..<outputs {
+            for column in 0..<inputs {
+                let flat = row * inputs + column
+                if weights[flat] != 0 { body(row, column, flat, Double(weights[flat].magnitude)) }
+            }
+        }
+    }
 }
 
 /// The kernels of a dense layer, for one mask. Batches are [feature][width].

@@ -13,6 +13,12 @@ struct FlattenDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { FlattenLayer(place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] { x }
+
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        FlowGradient(input: dy)
+    }
 }
 
 final class FlattenLayer: MapLayer, Layer {

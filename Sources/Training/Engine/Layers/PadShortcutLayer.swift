@@ -18,6 +18,37 @@ struct PadShortcutDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { PadShortcutLayer(self, place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
+        var y = [Double](repeating: 0, count: output(of: input).values)
+        for (from, to) in pixels(of: input) { y[to] = x[from] }
+        return y
+    }
+
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        var gradient = FlowGradient(input: Array(repeating: 0, count: x.count))
+        for (from, to) in pixels(of: input) { gradient.input[from] = dy[to] }
+        return gradient
+    }
+
+    /// The pixels that go on, and where to: every `stride`th, its channel amid those of zeros.
+    private func pixels(of input: FeatureShape) -> [(from: Int, to: Int)] {
+        let (x, y) = (planes(input), planes(output(of: input)))
+        let before = (outputs - x.channels) / 2
+        var pixels: [(from: Int, to: Int)] = []
+        for channel in 0..<x.channels {
+            for row in 0..<y.height {
+                for column in 0..<y.width {
+                    pixels.append(
+                        (
+                            (channel * x.height + row * stride) * x.width + column * stride,
+                            ((before + channel) * y.height + row) * y.width + column
+                        ))
+                }
+            }
+        }
+        return pixels
+    }
 }
 
 final class PadShortcutLayer: MapLayer, Layer {

@@ -13,6 +13,35 @@ struct MaxPoolDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { MaxPoolLayer(place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
+        winners(x, of: input).map { x[$0] }
+    }
+
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        var gradient = FlowGradient(input: Array(repeating: 0, count: x.count))
+        for (to, from) in winners(x, of: input).enumerated() { gradient.input[from] = dy[to] }
+        return gradient
+    }
+
+    /// Where each maximum is, the first of equals in row-major order.
+    private func winners(_ x: [Double], of input: FeatureShape) -> [Int] {
+        let (shape, halved) = (planes(input), planes(input).halved)
+        var winners: [Int] = []
+        for channel in 0..<shape.channels {
+            for row in 0..<halved.height {
+                for column in 0..<halved.width {
+                    let first = (channel * shape.height + 2 * row) * shape.width + 2 * column
+                    var winner = first
+                    for place in [first + 1, first + shape.width, first + shape.width + 1] where x[place] > x[winner] {
+                        winner = place
+                    }
+                    winners.append(winner)
+                }
+            }
+        }
+        return winners
+    }
 }
 
 /// Which pixels won in a batch that a convolution pooled as it computed it.
@@ -74,6 +103,18 @@ struct AveragePoolDescription: LayerDescription {
     }
 
     func makeLayer(_ place: LayerPlace) -> any Layer { AveragePoolLayer(place) }
+
+    func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
+        let pixels = x.count / input.units
+        return (0..<input.units).map { channel in
+            x[channel * pixels..<(channel + 1) * pixels].reduce(0, +) / Double(pixels)
+        }
+    }
+
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+        let pixels = x.count / input.units
+        return FlowGradient(input: x.indices.map { dy[$0 / pixels] / Double(pixels) })
+    }
 }
 
 final class AveragePoolLayer: MapLayer, Layer {
