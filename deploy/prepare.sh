@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 
-packages=(libzmq3-dev libsqlite3-dev libarchive-dev zlib1g-dev)
+packages=(libzmq3-dev libsqlite3-dev libarchive-dev zlib1g-dev ${extra_packages[@]+"${extra_packages[@]}"})
 
 is_installed() { [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

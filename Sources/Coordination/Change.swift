@@ -10,6 +10,8 @@ public enum Change: Hashable, Sendable {
     case attemptStarted(AttemptID, worker: WorkerID)
     /// The attempt ended without a result.
     case attemptEnded(AttemptID, AttemptEnd)
+    /// The end of what the child of an attempt that ended as `stalled` had written to standard error.
+    case attemptLogged(AttemptID, log: String)
     /// The task can be gone on with from here by any worker. It takes the place of an earlier checkpoint; a task that is
     /// done or failed has none.
     case checkpointKept(TaskKey, SavedCheckpoint)
@@ -20,11 +22,19 @@ public enum Change: Hashable, Sendable {
     /// A task that was given up is tried anew, with its failures and losses forgotten: it, or what it waits for, was
     /// submitted again, is to be retried, or came to a result after all.
     case taskRevived(TaskKey)
+    /// Nobody will read the output any more.
+    case outputRetired(Retirement)
+    /// A task that is done is to be done again, for an output that was retired. It comes to the same.
+    case taskReopened(Work)
     /// What people have said of a sweep; one that was not known is from now on.
     case sweepChanged(SweepStanding)
     /// The sweep wants these tasks, beside those it wants already.
     case sweepWants(SweepID, [TaskKey])
     case sweepDrops(SweepID, [TaskKey])
+    /// The worker process gets nothing for a while; nil: nothing is held against it any more.
+    case workerQuarantined(WorkerID, Quarantine?)
+    /// Nothing more is to be given out; nil: that is over.
+    case drainChanged(Drain?)
     /// Two results of one task differ: a bug or broken hardware, kept for people to see.
     case nondeterminism(TaskKey, kept: [TaskOutput], other: [TaskOutput], worker: WorkerID)
 }
@@ -71,11 +81,19 @@ public struct Snapshot: Sendable {
     public var tasks: [TaskRecord]
     /// All sweeps that a task may be wanted by, in the order of submission.
     public var sweeps: [SweepStanding]
+    public var quarantines: [WorkerID: Quarantine]
+    /// A stop that the last process had not come to the end of.
+    public var drain: Drain?
 
-    public init(store: StoreID, tasks: [TaskRecord], sweeps: [SweepStanding] = []) {
+    public init(
+        store: StoreID, tasks: [TaskRecord], sweeps: [SweepStanding] = [], quarantines: [WorkerID: Quarantine] = [:],
+        drain: Drain? = nil
+    ) {
         self.store = store
         self.tasks = tasks
         self.sweeps = sweeps
+        self.quarantines = quarantines
+        self.drain = drain
     }
 
     public struct TaskRecord: Hashable, Sendable {

@@ -19,11 +19,16 @@ extension Coordinator {
         case sweepPlanned(SweepID, [TaskKey])
         case sweepOrdered(SweepID, SweepOrder)
         case taskOrdered(TaskKey, TaskOrder)
-        /// Gives out nothing more, so that all that runs comes to its end; with `isAtOnce`, by having workers save what they
-        /// train, hand it back and end.
-        case drain(isAtOnce: Bool)
+        /// Gives out nothing more, so that all that runs comes to its end.
+        case drain(Drain)
+        /// The process is about to end in good order, which is what was wanted; nothing more is given out.
+        case drainEnded
+        /// People have changed their minds, and tasks are given out.
+        case drainForgotten
         /// The store's disk has become short of room, or has room again.
         case roomChanged(isShort: Bool)
+        /// Outputs that only other tasks needed are to go, those that nobody will read.
+        case retire([Retirement])
         /// The blob is durable here.
         case blobStored(Digest, kind: BlobPull.Kind = .artifact)
         /// The worker sent other bytes, or nothing for long. (A worker that cannot be reached is no reason: its session

@@ -96,7 +96,12 @@ extension Coordinator {
             }
         }
         for (route, worker) in routes { precondition(sessions[worker]?.route == route, "stale route of \(worker)") }
-        for worker in resting.keys { precondition(sessions[worker] != nil, "\(worker) rests without a session") }
+        for worker in resting.keys {
+            precondition(quarantines[worker]?.milliseconds ?? 0 > 0, "\(worker) rests and is not in quarantine")
+        }
+        for (worker, quarantine) in quarantines {
+            precondition((resting[worker] != nil) == (quarantine.milliseconds > 0), "\(worker) and \(quarantine)")
+        }
         for (worker, keys) in orphans {
             precondition(!keys.isEmpty, "an empty list of orphans of \(worker)")
             for key in keys { precondition(tasks[key]!.running?.isOrphan == true, "no orphan: \(tasks[key]!)") }

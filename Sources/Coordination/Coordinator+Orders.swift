@@ -1,6 +1,19 @@
 import Lottery
 import OrderedCollections
 
+/// The wish that a coordinator give out nothing more and end once nothing runs. It outlives a process that died before it came to that.
+public struct Drain: Hashable, Sendable, Codable {
+    /// Workers save what they train, hand it back and end.
+    public var isAtOnce: Bool
+    /// Workers end with the coordinator.
+    public var endsWorkers: Bool
+
+    public init(isAtOnce: Bool, endsWorkers: Bool = false) {
+        self.isAtOnce = isAtOnce
+        self.endsWorkers = endsWorkers
+    }
+}
+
 /// What people order: to pause, cancel, try again.
 extension Coordinator {
     mutating func onOrder(_ order: SweepOrder, of id: SweepID, _ outcome: inout Outcome) {
@@ -29,13 +42,23 @@ extension Coordinator {
     }
 
     /// A worker that the message does not reach is told again with its next beat, until its beats say that it takes no more.
-    mutating func onDrain(isAtOnce: Bool, _ outcome: inout Outcome) {
-        isDraining = true
-        guard isAtOnce, !drainsWorkers else { return }
-        drainsWorkers = true
+    mutating func onDrain(_ wish: Drain, _ outcome: inout Outcome) {
+        let old = drain
+        let merged = Drain(
+            isAtOnce: wish.isAtOnce || old?.isAtOnce ?? false, endsWorkers: wish.endsWorkers || old?.endsWorkers ?? false)
+        guard merged != old else { return }
+        drain = merged
+        outcome.changes.append(.drainChanged(merged))
+        guard merged.isAtOnce, old?.isAtOnce != true else { return }
         for session in sessions.values.sorted(by: { $0.worker < $1.worker }) {
             if let route = session.route { send(.drain, to: route, &outcome) }
         }
+    }
+
+    mutating func forgetDrain(_ outcome: inout Outcome) {
+        guard drain != nil else { return }
+        drain = nil
+        outcome.changes.append(.drainChanged(nil))
     }
 
     /// Cancels those of `keys` that are neither done nor given up, and what waits for them.

@@ -22,8 +22,8 @@ extension Coordinator {
     }
 
     mutating func place(_ outcome: inout Outcome) {
-        guard !isStopping, !isDraining, !isShortOfRoom else { return }
-        endRestsIfNoneWorks()
+        guard !isStopping, !isEnding, drain == nil, !isShortOfRoom else { return }
+        endRestsIfNoneWorks(&outcome)
         // Few: a worker that fails them rests, so that at most a few at a time wait for another one.
         var waiting: [TaskKey] = []
         var blocked: Set<Int> = []

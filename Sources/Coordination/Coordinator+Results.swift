@@ -50,7 +50,7 @@ extension Coordinator {
             heardAt: latest,
             isOpen: isOpen)
         if isOpen { release(key) }
-        noteResult(of: report.worker)
+        noteResult(of: report.worker, &outcome)
         update(key) {
             if isOpen { $0.running = nil }
             $0.claims.append(claim)
@@ -105,6 +105,9 @@ extension Coordinator {
         let key = report.id.task
         // The id fences: a failure of an attempt that is not the running one says nothing new.
         guard let running = tasks[key]?.running, running.id == report.id, running.worker == report.worker else {
+            if report.isStalled, !report.log.isEmpty, tasks[key] != nil {
+                outcome.changes.append(.attemptLogged(report.id, log: report.log))
+            }
             return
         }
         incidents.childFailures += 1

@@ -32,7 +32,7 @@ extension Coordinator {
             dropClaims(of: worker, .lost, keeping: announced, &outcome)
             outcome.notices.append(.workerJoined(worker, host: hello.host, slots: hello.slots))
         }
-        bind(hello, to: route)
+        bind(hello, to: route, &outcome)
         send(
             .welcome(
                 Welcome(
@@ -60,7 +60,7 @@ extension Coordinator {
         dropUploads(of: session.worker, &outcome)
     }
 
-    private mutating func bind(_ hello: Hello, to route: RouteID) {
+    private mutating func bind(_ hello: Hello, to route: RouteID, _ outcome: inout Outcome) {
         let slots = min(max(hello.slots, 0), Limits.slotsPerWorker)
         // A route that another name used before is this worker's now: one connection has one worker.
         if let other = routes[route], other != hello.worker {
@@ -78,8 +78,11 @@ extension Coordinator {
             session.hasBeaten = false
             session.lastSequence = 0
             session.failedTasks = []
-            session.rests = 0
-            resting[hello.worker] = nil
+            session.stalled = []
+        }
+        // A process that is new may be sound.
+        if let quarantine = quarantines[hello.worker], quarantine.incarnation != hello.incarnation {
+            forgetQuarantine(of: hello.worker, &outcome)
         }
         session.incarnation = hello.incarnation
         session.counter = hello.counter
@@ -178,8 +181,12 @@ extension Coordinator {
             guard let running = tasks[id.task]?.running else { return true }
             return running.id != id || running.worker != worker
         }
-        send(.beatAck(BeatAck(store: store, generation: generation, revoked: revoked)), to: route, &outcome)
-        if drainsWorkers, beat.slots > 0 { send(.drain, to: route, &outcome) }
+        sessions[worker]!.stalled.formIntersection(revoked)
+        let stalled = revoked.filter(sessions[worker]!.stalled.contains)
+        send(
+            .beatAck(BeatAck(store: store, generation: generation, revoked: revoked, stalled: stalled)), to: route,
+            &outcome)
+        if let drain, drain.isAtOnce, beat.slots > 0 { send(.drain, to: route, &outcome) }
         rankFree(worker)
     }
 
@@ -225,7 +232,7 @@ extension Coordinator {
         for key in sessions[worker]!.assigned.sorted() { endAttempt(key, end, &outcome) }
         if let route = sessions[worker]!.route { routes[route] = nil }
         sessions[worker] = nil
-        resting[worker] = nil
+        forgetQuarantine(of: worker, &outcome)
         replaced[worker] = nil
         free.remove(worker)
         holdings.forget(worker)

@@ -183,9 +183,10 @@ extension Coordinator {
         /// A beat after its HELLO proved that this process lives.
         var hasBeaten = false
         /// Tasks whose children have failed here since the last result, of which there may be more than the few that are
-        /// kept, and rests they have led to.
+        /// kept.
         var failedTasks: Set<TaskKey> = []
-        var rests = 0
+        /// Attempts that were ended because their step stood still, and of which it has not been heard that they are gone.
+        var stalled: Set<AttemptID> = []
 
         var free: Int { route == nil ? 0 : max(0, slots - assigned.count) }
         /// Whether it may get a task sooner or later.

@@ -16,7 +16,7 @@ extension Coordinator {
         return CoordinatorStatus(
             counts: counts, workers: workers.sorted { $0.worker < $1.worker },
             running: running.sorted { ($0.worker, $0.task) < ($1.worker, $1.task) }, incidents: incidents,
-            sweeps: sweeps.values.map { .init(standing: $0.standing, running: $0.running) }, isDraining: isDraining,
+            sweeps: sweeps.values.map { .init(standing: $0.standing, running: $0.running) }, isDraining: drain != nil,
             isShortOfRoom: isShortOfRoom, unmet: unmetNeeds)
     }
 

@@ -6,7 +6,7 @@ import OrderedCollections
 extension Coordinator {
     /// New keys become tasks. A known key is a request to merge: a pending task that is not given out takes the new
     /// payload, inputs and cost and the higher priority; a failed one is tried anew; one that is running or done stays
-    /// as it is.
+    /// as it is, but for one that lacks an output by now which one of these reads.
     /// A sweep that was cancelled wants its tasks again.
     mutating func onTasksAdded(_ works: [Work], sweep: SweepID?, _ outcome: inout Outcome) {
         if let sweep { stand(sweep, &outcome) { $0.isCancelled = false } }
@@ -27,8 +27,11 @@ extension Coordinator {
                 outcome.changes.append(.taskAdded(work))
                 changed.append(key)
                 link(work)
-            case .running, .delivering, .done:
+            case .running, .delivering:
                 continue
+            case .done:
+                // Who reads it may come with a later part of the same submission.
+                offered[key] = work
             case .failed:
                 revive(key, &outcome)
                 revived.append(key)
@@ -43,6 +46,7 @@ extension Coordinator {
         }
         if let sweep { want(works.map(\.key), by: sweep, &outcome) }
         for work in unlinked { tasks.setInputs(of: work.key, to: work.inputs) }
+        for key in changed { reopenParents(of: key, &outcome) }
         for key in changed { settle(key, &outcome) }
         for key in revived { reviveDependents(of: key, &outcome) }
     }

@@ -13,8 +13,15 @@ extension Coordinator {
         }
         for (key, _) in runningWithSession().filter({ stallDeadline($0.running) <= latest }) {
             incidents.stalls += 1
-            noteFailure(of: key, on: tasks[key]!.running!.worker, &outcome)
+            let running = tasks[key]!.running!
+            noteFailure(of: key, on: running.worker, &outcome)
             endAttempt(key, .stalled, &outcome)
+            // Before a new attempt goes out, which would end the old one without a word.
+            sessions[running.worker]?.stalled.insert(running.id)
+            guard let route = sessions[running.worker]?.route else { continue }
+            send(
+                .beatAck(BeatAck(store: store, generation: generation, revoked: [running.id], stalled: [running.id])),
+                to: route, &outcome)
         }
         if adoptionDeadline <= latest {
             for key in orphans.values.joined().sorted() { endAttempt(key, .released, &outcome) }
@@ -22,7 +29,8 @@ extension Coordinator {
         for claim in claimsWithoutSession() where claimDeadline(claim) <= latest {
             drop(claim.reference, .lost, &outcome)
         }
-        for worker in resting.filter({ $0.value <= latest }).keys.sorted() { endRest(of: worker) }
+        for worker in resting.filter({ $0.value <= latest }).keys.sorted() { endRest(of: worker, &outcome) }
+        forgetAbsentQuarantines(&outcome)
         nextCheck = earliestDeadline()
     }
 
@@ -38,6 +46,7 @@ extension Coordinator {
             tasks[claim.id.task]!.claims[index].heardAt = later(claim.heardAt)
         }
         adoptionDeadline = adoptionDeadline.advanced(byMilliseconds: milliseconds)
+        restsStandUntil = restsStandUntil.advanced(byMilliseconds: milliseconds)
         nextCheck = earliestDeadline()
 
         func later(_ instant: Instant) -> Instant { min(latest, instant.advanced(byMilliseconds: milliseconds)) }
@@ -71,6 +80,7 @@ extension Coordinator {
         deadlines += claimsWithoutSession().map(claimDeadline)
         if !orphans.isEmpty { deadlines.append(adoptionDeadline) }
         deadlines += resting.values
+        if !quarantines.isEmpty, latest < restsStandUntil { deadlines.append(restsStandUntil) }
         return deadlines.min()
     }
 }

@@ -32,8 +32,14 @@ public struct Coordinator: Sendable {
     var routes: [RouteID: WorkerID] = [:]
     /// Sessions with a free slot.
     var free = RankedQueue<WorkerID, FreeRank>()
+    /// Works of submissions that were done already: one is done again if another reads of it what was retired.
+    var offered: [TaskKey: Work] = [:]
     /// Workers on which too much has failed, and until when they get nothing: see `Coordinator+Rests.swift`.
     var resting: [WorkerID: Instant] = [:]
+    /// Those that rest, and those that did and have brought no result since.
+    var quarantines: [WorkerID: Quarantine] = [:]
+    /// Until then a rest goes on though no other worker is there.
+    var restsStandUntil: Instant
     /// Incarnations that a newer process of the same name replaced, newest last.
     var replaced: [WorkerID: [UInt64]] = [:]
 
@@ -54,9 +60,9 @@ public struct Coordinator: Sendable {
     var latest: Instant
     var isStopping = false
     /// Nothing more is given out.
-    public internal(set) var isDraining = false
-    /// And workers are told to hand back what they train.
-    var drainsWorkers = false
+    public internal(set) var drain: Drain?
+    /// The process ends once this event's changes are durable.
+    var isEnding = false
     /// Nothing more is given out until the store's disk has room for results.
     public internal(set) var isShortOfRoom = false
     /// Duplicates that were found to differ, so that a resent one is not reported twice.
@@ -68,7 +74,8 @@ public struct Coordinator: Sendable {
     /// `CoordinatorSettings.adoptionMilliseconds` have passed. Tasks of equal priority go out in the snapshot's order.
     public init(restoring snapshot: Snapshot, generation: Generation, settings: CoordinatorSettings, at now: Instant) {
         self.init(
-            restoring: snapshot.store, sweeps: snapshot.sweeps, generation: generation, settings: settings, at: now
+            restoring: snapshot.store, sweeps: snapshot.sweeps, quarantines: snapshot.quarantines,
+            drain: snapshot.drain, generation: generation, settings: settings, at: now
         ) { restore in
             for record in snapshot.tasks { restore(record) }
         }
@@ -77,7 +84,8 @@ public struct Coordinator: Sendable {
     /// As from a snapshot of which no more than one task need be in memory at a time.
     /// - Parameter tasks: hands over every task.
     public init<Failure: Error>(
-        restoring store: StoreID, sweeps standings: [SweepStanding], generation: Generation,
+        restoring store: StoreID, sweeps standings: [SweepStanding], quarantines: [WorkerID: Quarantine] = [:],
+        drain: Drain? = nil, generation: Generation,
         settings: CoordinatorSettings, at now: Instant,
         tasks records: ((Snapshot.TaskRecord) -> Void) throws(Failure) -> Void
     ) throws(Failure) {
@@ -86,6 +94,8 @@ public struct Coordinator: Sendable {
         self.settings = settings
         self.latest = now
         adoptionDeadline = now.advanced(byMilliseconds: settings.adoptionMilliseconds)
+        restsStandUntil = now
+        self.drain = drain
         for standing in standings { sweeps[standing.id] = SweepState(standing: standing) }
         // Parents may come after their children.
         var unlinked: [Work] = []
@@ -95,6 +105,7 @@ public struct Coordinator: Sendable {
         for key in tasks.keys { settle(key, &outcome) }
         deferred = outcome
         if !orphans.isEmpty { expect(adoptionDeadline) }
+        restore(quarantines, at: now)
     }
 
     public mutating func handle(_ event: Event, at now: Instant) -> Outcome {
@@ -115,8 +126,13 @@ public struct Coordinator: Sendable {
         case .sweepPlanned(let sweep, let keys): onSweepPlanned(sweep, keys, &outcome)
         case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
         case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
-        case .drain(let isAtOnce): onDrain(isAtOnce: isAtOnce, &outcome)
+        case .drain(let drain): onDrain(drain, &outcome)
+        case .drainEnded:
+            isEnding = true
+            forgetDrain(&outcome)
+        case .drainForgotten: forgetDrain(&outcome)
         case .roomChanged(let isShort): isShortOfRoom = isShort
+        case .retire(let retirements): onRetire(retirements, &outcome)
         case .blobStored(let digest, .artifact): onBlobStored(digest, &outcome)
         case .blobStored(let digest, .checkpoint): keepUpload(of: digest, &outcome)
         case .blobUnavailable(let digest, let worker, .artifact): onBlobUnavailable(digest, worker, &outcome)

@@ -45,6 +45,19 @@ struct KeptOutputs: Sendable {
         return KeptResult(summary: result.summary, outputs: first..<digests.count, attempt: attempt)
     }
 
+    /// The result without one of its outputs.
+    mutating func without(_ name: OutputName, _ result: KeptResult) -> KeptResult {
+        var rest = result
+        rest.firstOutput = digests.count
+        for index in indices(result) where distinctNames[Int(names[index])] != name {
+            digests.append(digests[index])
+            byteCounts.append(byteCounts[index])
+            names.append(names[index])
+        }
+        rest.outputCount = digests.count - rest.firstOutput
+        return rest
+    }
+
     private func indices(_ result: KeptResult) -> Range<Int> {
         result.firstOutput..<result.firstOutput + result.outputCount
     }

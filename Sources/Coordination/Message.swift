@@ -156,11 +156,14 @@ public struct BeatAck: Hashable, Sendable {
     public var generation: Generation
     /// Held but not assigned: stop it. Said in every ack until the beat no longer lists it.
     public var revoked: [AttemptID]
+    /// Those of them whose step stood still: what the child wrote last is to be reported.
+    public var stalled: [AttemptID]
 
-    public init(store: StoreID, generation: Generation, revoked: [AttemptID]) {
+    public init(store: StoreID, generation: Generation, revoked: [AttemptID], stalled: [AttemptID] = []) {
         self.store = store
         self.generation = generation
         self.revoked = revoked
+        self.stalled = stalled
     }
 }
 
@@ -184,8 +187,13 @@ public struct FailureReport: Hashable, Sendable {
     public var log: String
     /// The task itself is at fault (a bad payload), so that no other attempt can help.
     public var isFinal: Bool
+    /// The coordinator had it ended because its step stood still, and here is the end of its log.
+    public var isStalled: Bool
 
-    public init(worker: WorkerID, id: AttemptID, reason: String, log: String = "", isFinal: Bool) {
+    public init(
+        worker: WorkerID, id: AttemptID, reason: String, log: String = "", isFinal: Bool, isStalled: Bool = false
+    ) {
+        self.isStalled = isStalled
         self.worker = worker
         self.id = id
         self.reason = reason

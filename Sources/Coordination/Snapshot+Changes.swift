@@ -4,9 +4,10 @@ extension Change {
     /// The tasks whose records it changes.
     public var tasks: [TaskKey] {
         switch self {
-        case .taskAdded(let work), .taskRequested(let work): [work.key]
-        case .attemptStarted(let id, _), .attemptEnded(let id, _): [id.task]
-        case .sweepChanged: []
+        case .taskAdded(let work), .taskRequested(let work), .taskReopened(let work): [work.key]
+        case .outputRetired(let retirement): [retirement.task]
+        case .attemptStarted(let id, _), .attemptEnded(let id, _), .attemptLogged(let id, _): [id.task]
+        case .sweepChanged, .workerQuarantined, .drainChanged: []
         case .sweepWants(_, let keys), .sweepDrops(_, let keys): keys
         case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key), .checkpointKept(let key, _),
             .nondeterminism(let key, _, _, _):
@@ -54,10 +55,20 @@ extension Snapshot.TaskRecord {
             record.childFailures = 0
             record.losses = 0
             record.failedOn = []
+        case .outputRetired(let retirement):
+            guard case .done(var result) = record.state else { break }
+            result.outputs.removeAll { $0.name == retirement.name }
+            record.state = .done(result)
+        case .taskReopened(let work):
+            record.work = work
+            record.state = .pending
+            record.childFailures = 0
+            record.losses = 0
+            record.failedOn = []
         case .sweepWants(let sweep, _):
             if !record.sweeps.contains(sweep) { record.sweeps = (record.sweeps + [sweep]).sorted() }
         case .sweepDrops(let sweep, _): record.sweeps.removeAll { $0 == sweep }
-        case .sweepChanged, .nondeterminism: break
+        case .attemptLogged, .sweepChanged, .workerQuarantined, .drainChanged, .nondeterminism: break
         }
         return record
     }

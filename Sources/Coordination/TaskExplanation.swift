@@ -112,7 +112,7 @@ extension Coordinator {
         }
         let workers = sessions.values.filter { $0.isReachable && resting[$0.worker] == nil }
         return TaskExplanation.Readiness(
-            isPaused: isHeld(task.group), isDraining: isDraining || isStopping,
+            isPaused: isHeld(task.group), isDraining: drain != nil || isStopping,
             isShortOfRoom: isShortOfRoom, aheadByPriority: ahead.byPriority,
             aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
             quarantinedWorkers: resting.count,

@@ -112,6 +112,13 @@ struct TaskTable: Sendable {
     /// The content of one output of a done task.
     func output(_ name: OutputName, of key: TaskKey) -> Digest? { result(of: key).flatMap { outputs.digest(of: name, $0) } }
 
+    /// A done task does not have the output any more.
+    mutating func retire(_ name: OutputName, of key: TaskKey) {
+        guard let result = result(of: key) else { return }
+        let rest = outputs.without(name, result)
+        change(key) { $0.settled = .done(rest) }
+    }
+
     /// Whether a result says the same as that of a done task, times aside.
     func agrees(_ result: WorkResult, with key: TaskKey) -> Bool {
         self.result(of: key).map { outputs.agrees(result, with: $0) } ?? false

@@ -27,11 +27,11 @@ extension Worker {
     mutating func onSaved(_ slot: Int, _ step: Int, _ byteCount: Int, _ outcome: inout Outcome) {
         let id: AttemptID
         switch slots[slot] {
-        case .free, .ending(_, _, isRevoked: true): return
+        case .free, .ending(_, _, isRevoked: true, _): return
         case .running(let assignment, _):
             id = assignment.id
             guard uploads[id] == nil, isWorthSending(byteCount, of: id) else { return }
-        case .ending(let assignment, _, isRevoked: false): id = assignment.id
+        case .ending(let assignment, _, isRevoked: false, _): id = assignment.id
         }
         guard (0...Limits.blobBytes).contains(byteCount) else { return }
         unsentSince[id] = latest

@@ -30,8 +30,8 @@ extension Worker {
     var holding: [RunningAttempt] {
         var holding: [RunningAttempt] = slots.compactMap { slot in
             switch slot {
-            case .free, .ending(_, _, isRevoked: true): nil
-            case .running(let assignment, let step), .ending(let assignment, let step, isRevoked: false):
+            case .free, .ending(_, _, isRevoked: true, _): nil
+            case .running(let assignment, let step), .ending(let assignment, let step, isRevoked: false, _):
                 RunningAttempt(id: assignment.id, step: step)
             }
         }
@@ -100,7 +100,7 @@ extension Worker {
             return greet(&outcome)
         }
         unansweredBeats = 0
-        for id in ack.revoked { revoke(id, &outcome) }
+        for id in ack.revoked { revoke(id, isStalled: ack.stalled.contains(id), &outcome) }
     }
 
     mutating func onWake(random: Double, _ outcome: inout Outcome) {

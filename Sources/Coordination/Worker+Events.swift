@@ -19,8 +19,9 @@ extension Worker {
         /// The child died or reported an error. `log` is the end of what it wrote to standard error; `isFinal`: the task
         /// itself is at fault.
         case failed(slot: Int, reason: String, log: String, isFinal: Bool)
-        /// The child ended its task because of `kill` or `stop`, with nothing to report.
-        case stopped(slot: Int)
+        /// The child ended its task because of `kill` or `stop`, with nothing to report but the end of what it wrote to
+        /// standard error.
+        case stopped(slot: Int, log: String = "")
         /// The input is in the worker's artifact folder.
         case inputReady(Digest)
         case inputFailed(Digest, reason: String)

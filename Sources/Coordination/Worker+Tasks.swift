@@ -92,9 +92,9 @@ extension Worker {
         if let id = slots[slot].assignment?.id { dropUpload(of: id, &outcome) }
         switch slots[slot] {
         case .free: preconditionFailure("slot \(slot) finished without a task")
-        case .ending(let assignment, _, isRevoked: true):
+        case .ending(let assignment, _, isRevoked: true, _):
             outcome.actions.append(.dropOutputs(assignment.id, result.outputs))
-        case .ending(let assignment, _, isRevoked: false), .running(let assignment, _):
+        case .ending(let assignment, _, isRevoked: false, _), .running(let assignment, _):
             if let objection = Worker.objection(to: result) {
                 outcome.actions.append(.dropOutputs(assignment.id, result.outputs))
                 return report(assignment, objection, isFinal: true, &outcome)
@@ -132,18 +132,19 @@ extension Worker {
         defer { free(slot) }
         switch slots[slot] {
         case .free: preconditionFailure("slot \(slot) failed without a task: \(reason)")
-        case .ending(_, _, isRevoked: true): break
+        case .ending(_, _, isRevoked: true, _): reportStall(slot, log: log, &outcome)
         // It was asked to stop; what it had saved before, if anything, goes up.
-        case .ending(let assignment, _, isRevoked: false): giveBack(assignment.id, &outcome)
+        case .ending(let assignment, _, isRevoked: false, _): giveBack(assignment.id, &outcome)
         case .running(let assignment, _): report(assignment, reason, log: log, isFinal: isFinal, &outcome)
         }
     }
 
     private mutating func report(
-        _ assignment: Assignment, _ reason: String, log: String = "", isFinal: Bool, _ outcome: inout Outcome
+        _ assignment: Assignment, _ reason: String, log: String = "", isFinal: Bool, isStalled: Bool = false,
+        _ outcome: inout Outcome
     ) {
         let report = FailureReport(
-            worker: identity.worker, id: assignment.id, reason: reason, log: log, isFinal: isFinal)
+            worker: identity.worker, id: assignment.id, reason: reason, log: log, isFinal: isFinal, isStalled: isStalled)
         if connection == .joined {
             outcome.messages.append(.failure(report))
         } else if unsaidFailures.count < Limits.attemptsPerMessage {
@@ -164,20 +165,28 @@ extension Worker {
         outcome.actions.append(.dropOutputs(ack.id, delivery.report.result.outputs))
     }
 
-    mutating func revoke(_ id: AttemptID, _ outcome: inout Outcome) {
+    /// - Parameter isStalled: whether the end of its log is to be reported.
+    mutating func revoke(_ id: AttemptID, isStalled: Bool = false, _ outcome: inout Outcome) {
         if waiting[id.task]?.assignment.id == id { stopWaiting(id.task, &outcome) }
         for index in slots.indices {
             if case .running(let assignment, let step) = slots[index], assignment.id == id {
-                slots[index] = .ending(assignment, step: step, isRevoked: true)
+                slots[index] = .ending(assignment, step: step, isRevoked: true, isStalled: isStalled)
                 outcome.actions.append(.kill(slot: index))
             }
         }
         dropUpload(of: id, &outcome)
     }
 
-    mutating func onStopped(_ slot: Int, _ outcome: inout Outcome) {
-        if case .ending(let assignment, _, isRevoked: false) = slots[slot] { giveBack(assignment.id, &outcome) }
+    mutating func onStopped(_ slot: Int, log: String, _ outcome: inout Outcome) {
+        if case .ending(let assignment, _, isRevoked: false, _) = slots[slot] { giveBack(assignment.id, &outcome) }
+        reportStall(slot, log: log, &outcome)
         free(slot)
+    }
+
+    /// What a child that hung had to say is known once it is gone.
+    private mutating func reportStall(_ slot: Int, log: String, _ outcome: inout Outcome) {
+        guard case .ending(let assignment, _, _, isStalled: true) = slots[slot], !log.isEmpty else { return }
+        report(assignment, "its step stood still", log: log, isFinal: false, isStalled: true, &outcome)
     }
 
     private mutating func free(_ slot: Int) {

@@ -102,7 +102,7 @@ public struct Worker: Sendable {
         case .finished(let slot, let result): onFinished(slot, result, &outcome)
         case .failed(let slot, let reason, let log, let isFinal):
             onFailed(slot, reason, log: log, isFinal: isFinal, &outcome)
-        case .stopped(let slot): onStopped(slot, &outcome)
+        case .stopped(let slot, let log): onStopped(slot, log: log, &outcome)
         case .inputReady(let digest): onInputReady(digest)
         case .inputFailed(let digest, let reason): onInputFailed(digest, reason, &outcome)
         case .wake: onWake(random: random, &outcome)
@@ -152,12 +152,12 @@ extension Worker {
         case free
         case running(Assignment, step: Int)
         /// `kill` or `stop` was said. A result that comes all the same is kept unless the attempt was revoked.
-        case ending(Assignment, step: Int, isRevoked: Bool)
+        case ending(Assignment, step: Int, isRevoked: Bool, isStalled: Bool = false)
 
         var assignment: Assignment? {
             switch self {
             case .free: nil
-            case .running(let assignment, _), .ending(let assignment, _, _): assignment
+            case .running(let assignment, _), .ending(let assignment, _, _, _): assignment
             }
         }
 

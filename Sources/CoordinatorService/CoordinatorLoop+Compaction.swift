@@ -6,42 +6,86 @@ import Store
 
 /// Removal of what nobody needs.
 extension CoordinatorLoop {
-    /// Has the desk look for artifacts that no record names.
-    func beginCompaction(_ asker: Asker) {
+    /// Has the desk look for artifacts that no record names, and for checkpoints that nobody will read.
+    func beginCompaction(_ request: CompactRequest, _ asker: Asker) {
+        guard committedSinceSurvey == nil else {
+            return refuse(asker, status: 1, "the store is being compacted already: do it again when that is over")
+        }
         committedSinceSurvey = []
-        ask(.survey(asker), for: asker)
+        ask(.survey(request, asker), for: asker)
     }
 
     /// Removes what the desk found, but for what has been named since, or is about to be.
-    func compact(_ unnamed: [Digest], for asker: Asker) throws(CoordinatorServiceError) {
+    func compact(_ survey: Survey, _ request: CompactRequest, for asker: Asker) throws(CoordinatorServiceError) {
         defer { committedSinceSurvey = nil }
-        // Its plan may count on a data set that is there already.
+        // Its plan may count on a data set or a checkpoint that is there already.
         guard submissions.underWay == 0 else {
             return refuse(asker, status: 1, "a sweep is being planned: compact the store again when that is over")
         }
         try flush()
+        var reply = CompactReply(
+            isDryRun: request.isDryRun,
+            rewroteDatabase: !request.isDryRun && coordinator.counts.running + coordinator.counts.delivering == 0,
+            databaseBytesBefore: store.databaseByteCount)
+        // The value decides, since tasks may have come meanwhile.
+        let retired = survey.intermediates.filter { coordinator.mayRetire($0.retirement.task, $0.retirement.name) }
+        if !request.isDryRun {
+            apply(.retire(retired.map(\.retirement)))
+            try flush()
+        }
         var wanted = committedSinceSurvey ?? []
         wanted.formUnion(coordinator.digestsInDelivery)
-        var reply = CompactReply(
-            removed: 0, removedBytes: 0,
-            rewroteDatabase: coordinator.counts.running + coordinator.counts.delivering == 0,
-            databaseBytesBefore: store.databaseByteCount, databaseBytes: 0)
         do {
-            for digest in unnamed where !wanted.contains(digest) {
-                let byteCount = try store.artifacts.byteCount(of: digest)
-                try store.artifacts.remove(digest)
+            for digest in survey.unnamed where !wanted.contains(digest) {
                 reply.removed += 1
-                reply.removedBytes += byteCount
+                reply.removedBytes += try store.artifacts.byteCount(of: digest)
+                if !request.isDryRun { try store.artifacts.remove(digest) }
             }
-            if reply.rewroteDatabase { try store.compactDatabase() } else { try store.truncateLog() }
+            let gone = Set(retired.map { Survey.Holder(task: $0.retirement.task, name: $0.retirement.name) })
+            var freed: Set<Digest> = []
+            for intermediate in retired {
+                // A replay's checkpoint is the same file as that of the training that it repeats.
+                guard intermediate.holders.isSubset(of: gone), !wanted.contains(intermediate.digest),
+                    freed.insert(intermediate.digest).inserted
+                else { continue }
+                reply.intermediates += 1
+                reply.intermediateBytes += intermediate.byteCount - intermediate.keptBytes
+                if !request.isDryRun { try store.artifacts.remove(intermediate.digest) }
+            }
+            if reply.rewroteDatabase {
+                try store.compactDatabase()
+            } else if !request.isDryRun {
+                try store.truncateLog()
+            }
         } catch {
             return refuse(asker, status: 1, String(describing: error))
         }
         reply.databaseBytes = store.databaseByteCount
-        logger.notice(
-            "the store was compacted: \(reply.removed) artifacts of \(reply.removedBytes) bytes that no record names are gone"
-        )
+        if !request.isDryRun {
+            logger.notice(
+                """
+                the store was compacted: \(reply.removed) artifacts of \(reply.removedBytes) bytes that no record names are gone, and \
+                \(reply.intermediateBytes) bytes of \(reply.intermediates) checkpoints that nobody waits for
+                """)
+        }
         self.reply(reply, to: asker)
+    }
+
+    /// Removes what a sweep that came to its end has left over, where the store is to keep tickets alone.
+    func tendRetention() {
+        guard configuration.retainsTicketsOnly else { return }
+        let settled = Set(submissions.sweeps.filter(\.isSettled).map(\.name))
+        submissions.tidied.formIntersection(settled)
+        guard isRetentionDue, committedSinceSurvey == nil, submissions.underWay == 0 else { return }
+        submissions.tidied = settled
+        beginCompaction(CompactRequest(intermediates: true), .nobody)
+    }
+
+    /// Whether something is left to remove before this process may end by itself.
+    var isRetentionDue: Bool {
+        configuration.retainsTicketsOnly
+            && (committedSinceSurvey != nil
+                || submissions.sweeps.contains { $0.isSettled && !submissions.tidied.contains($0.name) })
     }
 
     /// What a change names stays.
@@ -49,6 +93,8 @@ extension CoordinatorLoop {
         guard committedSinceSurvey != nil else { return }
         switch change {
         case .taskDone(_, attempt: _, let result): committedSinceSurvey?.formUnion(result.outputs.map(\.digest))
+        case .outputRetired(let retirement):
+            if let remainder = retirement.remainder { committedSinceSurvey?.insert(remainder.digest) }
         case .taskAdded(let work), .taskRequested(let work):
             for input in work.inputs {
                 if case .blob(let digest) = input.source { committedSinceSurvey?.insert(digest) }

@@ -62,16 +62,28 @@ extension CoordinatorLoop {
     }
 
     func drain(_ request: StopRequest, _ asker: Asker) {
-        apply(.drain(isAtOnce: request.isAtOnce))
-        drainEndsWorkers = drainEndsWorkers || request.endsWorkers
+        apply(.drain(Drain(isAtOnce: request.isAtOnce, endsWorkers: request.endsWorkers)))
+        isKeptStop = false
         let counts = coordinator.counts
         let running = counts.running + counts.delivering
         logger.notice("the coordinator gives out nothing more and ends once nothing runs; \(running) tasks run")
         reply(StopReply(running: running, left: counts.left - running), to: asker)
     }
 
+    /// Takes up, forgets, or leaves alone a stop that the last process had not come to the end of.
+    func resumeStop() {
+        guard coordinator.drain != nil else { return }
+        switch configuration.interruptedStop {
+        case .goesOn:
+            logger.notice(
+                "it had been told to stop when its process ended: it gives out nothing, and ends once nothing runs")
+        case .isForgotten: apply(.drainForgotten)
+        case .isKept: isKeptStop = true
+        }
+    }
+
     /// Whether nothing runs any more after a wish to drain.
     var isDrained: Bool {
-        coordinator.isDraining && coordinator.counts.running + coordinator.counts.delivering == 0
+        coordinator.drain != nil && !isKeptStop && coordinator.counts.running + coordinator.counts.delivering == 0
     }
 }

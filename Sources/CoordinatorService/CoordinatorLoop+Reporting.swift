@@ -47,6 +47,8 @@ extension CoordinatorLoop {
         case .attemptEnded(let id, let end):
             reporting.rate.noteEnded(id.task)
             logger.info("attempt \(id.attempt) of task \(id.task) was \(end.name): \(end.sentence)")
+        case .attemptLogged(let id, log: _):
+            logger.debug("the end of the log of attempt \(id.attempt) of task \(id.task) has come")
         case .checkpointKept(let key, let checkpoint):
             logger.debug("task \(key) can be gone on with from step \(checkpoint.step)")
         case .taskDone(let key, attempt: _, let result):
@@ -62,10 +64,13 @@ extension CoordinatorLoop {
                 "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; both are kept in the store"
             )
         case .taskRevived(let key): logger.debug("task \(key) is tried anew")
+        case .outputRetired(let retirement):
+            logger.debug("\(retirement.name) of task \(retirement.task) is gone, since nobody waits for it")
+        case .taskReopened(let work): logger.info("task \(work.key) is done again, for an output that was removed")
         case .sweepChanged(let sweep):
             let state = sweep.isCancelled ? ", cancelled" : sweep.isPaused ? ", paused" : ""
             logger.info("sweep \(sweep.id): priority \(sweep.priority)\(state)")
-        case .taskAdded, .taskRequested, .sweepWants, .sweepDrops: break
+        case .taskAdded, .taskRequested, .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged: break
         }
     }
 

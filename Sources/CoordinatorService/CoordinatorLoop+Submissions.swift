@@ -12,6 +12,8 @@ struct Submissions {
     var sweeps: [SweepProgress] = []
     /// Names of sweeps that were submitted since the start.
     var submitted: Set<String> = []
+    /// Names of sweeps that have come to their end and after which the store was compacted.
+    var tidied: Set<String> = []
     /// Tasks that belong to no sweep were added since the start.
     var tasksWereAdded = false
     /// At the desk.
@@ -76,7 +78,9 @@ extension CoordinatorLoop {
         case .stop: drain(try decode(StopRequest.self, request), asker)
         case .ticket: ask(.ticket(try decode(TicketRequest.self, request), asker), for: asker)
         case .blob: ask(.blob(try decode(BlobRequest.self, request), asker), for: asker)
-        case .compact: beginCompaction(asker)
+        case .compact:
+            // Clients of before there was a choice say nothing.
+            beginCompaction(request.body.isEmpty ? CompactRequest() : try decode(CompactRequest.self, request), asker)
         }
     }
 
@@ -120,7 +124,10 @@ extension CoordinatorLoop {
         case .ordered(let target, let request, let asker): try carryOut(request, of: target, for: asker)
         case .ticket(let record, let asker): reply(record, to: asker)
         case .blob(let bytes, let asker): reply(bytes: bytes, to: asker)
-        case .surveyed(let unnamed, let asker): try compact(unnamed, for: asker)
+        case .surveyed(let survey, let request, let asker): try compact(survey, request, for: asker)
+        case .unsurveyed(let reason, let asker):
+            committedSinceSurvey = nil
+            refuse(asker, status: 1, reason)
         case .refusedOrder(let sentence, let asker): refuse(asker, status: 2, sentence)
         case .noSuchSweep(let name, let known, let asker):
             let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
@@ -194,12 +201,13 @@ extension CoordinatorLoop {
         case .caller(let answer):
             guard let body = body as? SubmitReply else { preconditionFailure("a caller submits and asks nothing else") }
             answer.set(.success(body))
+        case .nobody: break
         }
     }
 
     private func refuse(_ asker: Asker, _ error: SubmissionError) {
         switch asker {
-        case .client: refuse(asker, status: error.exitStatus, error.description)
+        case .client, .nobody: refuse(asker, status: error.exitStatus, error.description)
         case .caller(let answer):
             answer.set(.failure(error))
         }
@@ -216,6 +224,7 @@ extension CoordinatorLoop {
             } catch { preconditionFailure("a sentence could not be written as JSON: \(error)") }
         case .caller(let answer):
             answer.set(.failure(.failed(sentence)))
+        case .nobody: logger.warning("the coordinator could not do what it was to do by itself: \(sentence)")
         }
     }
 

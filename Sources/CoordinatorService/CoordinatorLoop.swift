@@ -44,8 +44,8 @@ final class CoordinatorLoop {
     var ending: Result<CoordinatorExit, CoordinatorServiceError>?
     /// What changes have named since a survey for a compaction began; nil without one.
     var committedSinceSurvey: Set<Digest>?
-    /// Whether workers are to end when a drain is over.
-    var drainEndsWorkers = false
+    /// The wish to stop is an earlier process's, and this one leaves it to the next.
+    var isKeptStop = false
     /// When a stop ends, whoever is still here.
     var stopDeadline: Instant?
     /// When sockets were last read.
@@ -97,8 +97,10 @@ final class CoordinatorLoop {
         do {
             readAt = CoordinatorLoop.now
             var checkpoints: Set<Digest> = []
+            let circumstances = try store.circumstances()
             coordinator = try Coordinator(
-                restoring: store.id, sweeps: store.standings(),
+                restoring: store.id, sweeps: store.standings(), quarantines: circumstances.quarantines,
+                drain: circumstances.drain,
                 generation: Generation(nonce: UInt64.random(in: .min ... .max)), settings: settings, at: readAt
             ) { restore throws(StoreError) in
                 try store.forEachTask { task in
@@ -135,6 +137,7 @@ final class CoordinatorLoop {
         do {
             // What restoring decided goes out with the first event.
             apply(.wake)
+            resumeStop()
             try flush()
             while ending == nil { try turn() }
             publish(currentStatus(at: CoordinatorLoop.now))
@@ -197,6 +200,7 @@ final class CoordinatorLoop {
         report()
         tendDoor()
         tendRoom()
+        tendRetention()
         endIfDone()
         try flush()
         if hasPlanned {
@@ -383,19 +387,25 @@ final class CoordinatorLoop {
     private func endIfDone() {
         if let stopDeadline {
             // Workers that stop with it deliver what they have and say goodbye.
-            if CoordinatorLoop.now >= stopDeadline || coordinator.status.workers.isEmpty { end(.success(.stopped)) }
-        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.counts) {
+            if CoordinatorLoop.now >= stopDeadline || coordinator.status.workers.isEmpty {
+                endInOrder(.stopped)
+            }
+        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.counts), !isRetentionDue {
             apply(.stopWorkers)
             let counts = coordinator.counts
-            end(
-                .success(
-                    .done(
-                        failedTasks: submissions.failedTasks(counts),
-                        cancelledTasks: submissions.cancelledTasks(counts))))
+            endInOrder(
+                .done(
+                    failedTasks: submissions.failedTasks(counts), cancelledTasks: submissions.cancelledTasks(counts)))
         } else if isDrained {
-            if configuration.exitWhenDone || drainEndsWorkers { apply(.stopWorkers) }
-            end(.success(.drained(tasksLeft: coordinator.counts.left)))
+            if configuration.exitWhenDone || coordinator.drain?.endsWorkers == true { apply(.stopWorkers) }
+            endInOrder(.drained(tasksLeft: coordinator.counts.left))
         }
+    }
+
+    /// That it end is what a wish to stop was for.
+    private func endInOrder(_ exit: CoordinatorExit) {
+        if !isKeptStop { apply(.drainEnded) }
+        end(.success(exit))
     }
 
     private static func listen(

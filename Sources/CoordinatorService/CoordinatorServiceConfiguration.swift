@@ -20,11 +20,15 @@ public struct CoordinatorServiceConfiguration: Sendable {
     public var tasksPerSubmission = Plan.tasksAtMost
     /// How old an artifact must be before it counts as one that no record will name: a result's blobs come before its record.
     public var unnamedSeconds = 3_600
+    /// Whether, when a sweep has come to its end, the store is compacted, checkpoints to rewind to included.
+    public var retainsTicketsOnly = false
     /// What this build can train.
     public var vocabulary: Vocabulary
     public var data: DataAccess
     /// Ends, and the workers with it, once all that was submitted to this process is done or failed.
     public var exitWhenDone = false
+    /// What becomes of a stop (`StopRequest`) that the process before this one had not come to the end of when it died.
+    public var interruptedStop = InterruptedStop.goesOn
     /// How long a stop waits for workers that stop as well to deliver what they have and say goodbye. With 0 it waits
     /// for nobody.
     public var stopGraceMilliseconds: Int64 = 0
@@ -38,6 +42,16 @@ public struct CoordinatorServiceConfiguration: Sendable {
         self.data = data
         self.logger = logger
     }
+}
+
+/// What becomes of a stop that a crash interrupted.
+public enum InterruptedStop: Sendable {
+    /// Nothing is given out, and the process ends once nothing runs.
+    case goesOn
+    /// A person has started it to go on with its tasks.
+    case isForgotten
+    /// This process is for other things, and leaves it to the next.
+    case isKept
 }
 
 /// How a coordinator's sockets are protected from those who can reach them.

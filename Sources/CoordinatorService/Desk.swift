@@ -24,8 +24,8 @@ final class Desk: Sendable {
         case order(OrderRequest, Asker)
         case ticket(TicketRequest, Asker)
         case blob(BlobRequest, Asker)
-        /// Finds artifacts that no record names.
-        case survey(Asker)
+        /// Finds what nobody needs.
+        case survey(CompactRequest, Asker)
         /// Ranks one sweep for the status.
         case rank(sweep: String)
         case stop
@@ -42,7 +42,8 @@ final class Desk: Sendable {
         case ordered(OrderTarget, OrderRequest, Asker)
         case ticket(TicketRecord, Asker)
         case blob([UInt8], Asker)
-        case surveyed(unnamed: [Digest], Asker)
+        case surveyed(Survey, CompactRequest, Asker)
+        case unsurveyed(reason: String, Asker)
         /// What was asked for is not there, or cannot be done with it; the sentence says which.
         case refusedOrder(String, Asker)
         /// With how many of its levels have diverged.
@@ -58,7 +59,7 @@ final class Desk: Sendable {
             case .planned(let submission): submission.asker
             case .refused(_, let asker), .leaderboards(_, let asker), .noSuchSweep(_, _, let asker),
                 .failed(_, let asker), .explained(_, let asker), .ordered(_, _, let asker), .ticket(_, let asker),
-                .blob(_, let asker), .surveyed(_, let asker), .refusedOrder(_, let asker):
+                .blob(_, let asker), .surveyed(_, _, let asker), .unsurveyed(_, let asker), .refusedOrder(_, let asker):
                 asker
             case .restored, .ranked, .unranked, .unplannable: nil
             }
@@ -95,6 +96,8 @@ final class Desk: Sendable {
 enum Asker: Sendable {
     case client(RouteID, id: UInt64)
     case caller(Outcome<SubmitReply, SubmissionError>)
+    /// The coordinator does it by itself.
+    case nobody
 }
 
 /// A planned sweep on its way to the coordinator.
@@ -149,7 +152,10 @@ final class DeskLoop {
                         .ticket(try TicketRecord(request.ticket, in: store, plans: plans, specs: try specs()), asker)
                     }
                 case .blob(let request, let asker): answer(asker) { .blob(try bytes(request), asker) }
-                case .survey(let asker): answer(asker) { .surveyed(unnamed: try unnamedArtifacts(), asker) }
+                case .survey(let request, let asker):
+                    do { events.post(.surveyed(try survey(request), request, asker)) } catch {
+                        events.post(.unsurveyed(reason: String(describing: error), asker))
+                    }
                 case .rank(let sweep): rank(sweep)
                 case .stop: return
                 }

@@ -21,22 +21,47 @@ public enum ServiceVerb: String, Sendable, CaseIterable {
     case ticket
     /// `BlobRequest` → bytes as they are: the blob's size as a little-endian `u64`, then what was asked for.
     case blob
-    /// Nothing → `CompactReply`.
+    /// `CompactRequest`, or nothing → `CompactReply`.
     case compact
 }
 
-/// What a coordinator removed from its store.
+/// What is to go beside artifacts that no record names.
+public struct CompactRequest: Hashable, Sendable, Codable {
+    /// Checkpoints that trainings left for others to rewind to, once those are done; of them the weights stay.
+    public var intermediates: Bool
+    /// Nothing is removed, and the reply says what would be.
+    public var isDryRun: Bool
+
+    public init(intermediates: Bool = false, isDryRun: Bool = false) {
+        self.intermediates = intermediates
+        self.isDryRun = isDryRun
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case intermediates
+        case isDryRun = "is_dry_run"
+    }
+}
+
+/// What a coordinator removed from its store, or would.
 public struct CompactReply: Hashable, Sendable, Codable {
+    public var isDryRun: Bool
     /// Artifacts that no record names.
-    public var removed: Int
-    public var removedBytes: Int
+    public var removed = 0
+    public var removedBytes = 0
+    /// Checkpoints to rewind to of which only the weights are left, or nothing.
+    public var intermediates = 0
+    /// Less what is left of them.
+    public var intermediateBytes = 0
     /// Whether the database was written anew; that waits until nothing runs, since nothing can be committed meanwhile.
     public var rewroteDatabase: Bool
     public var databaseBytesBefore: Int
-    public var databaseBytes: Int
+    public var databaseBytes = 0
 
     private enum CodingKeys: String, CodingKey {
-        case removed
+        case removed, intermediates
+        case isDryRun = "is_dry_run"
+        case intermediateBytes = "intermediate_bytes"
         case removedBytes = "removed_bytes"
         case rewroteDatabase = "rewrote_database"
         case databaseBytesBefore = "database_bytes_before"

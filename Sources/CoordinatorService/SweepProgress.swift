@@ -87,8 +87,9 @@ struct SweepProgress: Sendable {
         case .taskDone(let key, _, _): set(key, .done)
         case .taskFailed(let key, let failure): set(key, failure)
         case .taskRevived(let key): set(key, .pending)
-        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .checkpointKept, .nondeterminism, .sweepChanged,
-            .sweepWants, .sweepDrops:
+        case .taskReopened(let work): set(work.key, .pending)
+        case .taskAdded, .taskRequested, .outputRetired, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .nondeterminism, .sweepChanged,
+            .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged:
             break
         }
     }

@@ -69,7 +69,8 @@ public struct TicketRecord: Hashable, Sendable, Codable {
         if case .output(let parent, let name)? = inputs.first(where: { $0.name == TrainingRequest.Input.rewind })?
             .source
         {
-            guard let checkpoint = try store.outputs(of: parent).first(where: { $0.name == name }) else {
+            let checkpoint = try store.outputs(of: parent).first { $0.name == name } ?? store.remainder(of: parent, name)
+            guard let checkpoint else {
                 throw QuestionRefusal(description: "the checkpoint that \(key) was rewound to is not in the store")
             }
             rewind = checkpoint.digest

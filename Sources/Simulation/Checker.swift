@@ -26,8 +26,12 @@ struct Checker: Sendable {
     private(set) var counts = Counts()
     /// What people and plans have said, as it is in the store.
     private var standing = Standing()
-    /// The coordinator was told to give out nothing more, and is the same process still.
+    /// The coordinator was told to give out nothing more, and has not ended in good order since.
     private var isDraining = false
+    /// Workers of which the coordinator knows that their key is not good any more.
+    var expelled: Set<WorkerID> = []
+    /// Workers that are to get nothing.
+    private var quarantined: Set<WorkerID> = []
     /// Whether nothing can excuse that a task goes out of turn.
     var watchesTurns = false
     /// What workers have and tasks need.
@@ -79,11 +83,20 @@ struct Checker: Sendable {
                 try demand(open[key] == nil, "task \(key) fails while it is given out")
                 standing.failures[key] = failure.name
             case .taskRevived(let key): standing.failures[key] = nil
+            case .outputRetired(let retirement):
+                try demand(done.contains(retirement.task), "task \(retirement.task) is not done and loses an output")
+                results[retirement.task]?.outputs.removeAll { $0.name == retirement.name }
+            case .taskReopened(let work):
+                try demand(done.remove(work.key) != nil, "task \(work.key) is not done and is done again")
+                acknowledged.remove(work.key)
             case .nondeterminism(let key, _, _, let worker):
                 try demand(mayMiscompute, "\(worker) is said to have computed something else for task \(key)")
                 try demand(done.contains(key), "two results of task \(key) differ, and it is not done")
                 counts.disputes += 1
-            case .taskAdded, .taskRequested, .sweepChanged, .sweepWants, .sweepDrops: break
+            case .workerQuarantined(let worker, let quarantine):
+                if quarantine?.milliseconds ?? 0 > 0 { quarantined.insert(worker) } else { quarantined.remove(worker) }
+            case .drainChanged(let drain): isDraining = drain != nil
+            case .taskAdded, .taskRequested, .attemptLogged, .sweepChanged, .sweepWants, .sweepDrops: break
             }
         }
         resultsUnderWay = 0
@@ -104,6 +117,8 @@ struct Checker: Sendable {
                 try demand(id.attempt > before, "attempt \(id.attempt) of \(id.task) comes after attempt \(before)")
             }
             try mayGoOut(id.task)
+            try demand(!expelled.contains(worker), "\(worker) is not authorised and is given task \(id.task)")
+            try demand(!quarantined.contains(worker), "\(worker) is quarantined and is given task \(id.task)")
         }
         if let memory = memory[worker], holders[id] == nil {
             let held = open.values.filter { holders[$0] == worker && !delivering.contains($0) }
@@ -137,8 +152,6 @@ struct Checker: Sendable {
         }
     }
 
-    mutating func drained() { isDraining = true }
-
     mutating func resultCame(_ id: AttemptID) {
         guard open[id.task] == id, delivering.insert(id).inserted else { return }
         resultsUnderWay += 1
@@ -151,7 +164,9 @@ struct Checker: Sendable {
         try demand(done.insert(key).inserted, "task \(key) is done a second time")
         open[key] = nil
         if let first = results[key] {
-            try demand(first.outputs == result.outputs, "the artifacts of task \(key) are others than before")
+            // Done again it leaves what was retired since, too.
+            try demand(
+                first.outputs.allSatisfy(result.outputs.contains), "the artifacts of task \(key) are others than before")
         }
         results[key] = result
         for output in result.outputs {
@@ -187,7 +202,6 @@ struct Checker: Sendable {
     /// Nothing acknowledged is lost, and nothing in the store changes that no change has told of.
     mutating func restarted(on store: SimulatedStore) throws(Violation) {
         delivering = []
-        isDraining = false
         for key in acknowledged.sorted() {
             try demand(done.contains(key), "task \(key) was acknowledged and never done")
         }
@@ -222,6 +236,8 @@ struct Checker: Sendable {
             if case .done = record.state { done.insert(key) }
         }
         acknowledged.formIntersection(done)
+        isDraining = store.drain != nil
+        quarantined = Set(store.quarantines.filter { $0.value.milliseconds > 0 }.keys)
         standing = Standing(of: store)
     }
 

@@ -19,6 +19,8 @@ struct CoordinatorHost: Sendable {
     var wakeUpAt: Instant?
     var inbox: [(route: RouteID, frames: [[UInt8]])] = []
     var blobInbox: [(route: RouteID, frames: [[UInt8]])] = []
+    /// The allow-list has changed.
+    var rereadsKeys = false
     /// Outlives the process: the person's wish to submit.
     var submissions = 0
     /// Likewise.
@@ -58,11 +60,14 @@ extension Cluster {
         if bug == .forgetsPauses {
             for index in snapshot.sweeps.indices { snapshot.sweeps[index].isPaused = false }
         }
+        if bug == .forgetsStop { snapshot.drain = nil }
+        if bug == .forgetsQuarantines { snapshot.quarantines = [:] }
         coordinator.clock = clock
         coordinator.value = Coordinator(
             restoring: snapshot, generation: Generation(nonce: random.next()), settings: settings,
             at: clock.instant(at: now))
         coordinator.value!.checkInvariants()
+        coordinator.rereadsKeys = true
         // What restoring decided goes out with the first event.
         coordinator.wakeUpAt = clock.instant(at: now)
         trace.note(now, "coordinator starts with \(store.records.count) tasks")
@@ -112,9 +117,14 @@ extension Cluster {
                 apply(.loopStalled(milliseconds: coordinator.heldUp), &batch)
             }
             coordinator.heldUp = 0
+            expelRevoked(&batch)
             let inbox = coordinator.inbox
             coordinator.inbox = []
             for (route, frames) in inbox {
+                if revoked.contains(WorkerHost.index(of: route)), bug != .keepsExpelled {
+                    refuse(route, &batch)
+                    continue
+                }
                 // What cannot be read is dropped, as the service does.
                 guard case .worker(let message)? = try? Wire.decodeRequest(frames) else { continue }
                 if case .result(let report) = message { checker.resultCame(report.id) }
@@ -127,19 +137,26 @@ extension Cluster {
             try flush(&batch)
             if coordinator.submissions > 0 {
                 for sweep in sweeps {
-                    apply(.tasksAdded(sweep.works, sweep: sweep.id), &batch)
+                    // Parents come first, so that some of the first are a smaller sweep.
+                    let isSmall = scenario == .retiredOutputs && now < faultsEnd / 3
+                    let works = isSmall ? Array(sweep.works.prefix((sweep.works.count + 1) / 2)) : sweep.works
+                    apply(.tasksAdded(works, sweep: sweep.id), &batch)
                     try flush(&batch)
                 }
                 coordinator.submissions = 0
             }
             while let order = coordinator.orders.first {
-                apply(order.event, &batch)
+                apply(order.event(for: store), &batch)
                 try flush(&batch)
                 coordinator.orders.removeFirst()
-                if case .stop = order { checker.drained() }
             }
             if bug != .neverWakes, let wakeUpAt = coordinator.wakeUpAt, wakeUpAt <= instant { apply(.wake, &batch) }
             try flush(&batch)
+            if isDrained {
+                apply(.drainEnded, &batch)
+                try flush(&batch)
+                throw .death
+            }
         } catch {
             switch error {
             case .death: return killCoordinator()
@@ -147,7 +164,6 @@ extension Cluster {
             }
         }
         coordinator.value!.checkInvariants()
-        if isDrained { return killCoordinator() }
         try checker.counted(coordinator.value!.status.counts, in: store)
         let downloads = coordinator.pulls.values.compactMap(\.download.wakeUpAt)
         let wakeUpAt = bug == .neverWakes ? nil : coordinator.wakeUpAt
@@ -158,10 +174,28 @@ extension Cluster {
         if !coordinator.blobEvents.isEmpty { callCoordinator() }
     }
 
+    /// Workers whose key was revoked are told, and lose what they hold.
+    private mutating func expelRevoked(_ batch: inout Coordinator.Outcome) {
+        guard coordinator.rereadsKeys else { return }
+        coordinator.rereadsKeys = false
+        for index in revoked.sorted() {
+            checker.expelled.insert(workers[index].id)
+            let route = workers[index].controlRoute
+            if bug != .keepsExpelled, coordinator.value!.hasSession(route) { refuse(route, &batch) }
+        }
+    }
+
+    private mutating func refuse(_ route: RouteID, _ batch: inout Coordinator.Outcome) {
+        let host = WorkerHost.index(of: route)
+        send(
+            { .toWorker(host, route, $0) }, Wire.encodeRefusal(reason: "its key is not authorised any more"), machine: host)
+        apply(.expelled(route), &batch)
+    }
+
     /// Whether it was told to end, and nothing runs any more.
     private var isDrained: Bool {
         let counts = coordinator.value!.counts
-        return coordinator.value!.isDraining && counts.running + counts.delivering == 0
+        return coordinator.value!.drain != nil && counts.running + counts.delivering == 0
     }
 
     private var instant: Instant { coordinator.clock!.instant(at: now) }
@@ -204,7 +238,9 @@ extension Cluster {
             changes.removeAll { if case .attemptEnded = $0 { true } else { false } }
         }
         // A commit that fails sends nothing and ends the process.
+        let before = store.records
         do { try store.commit(changes) } catch { throw .death }
+        store.removeUnnamed(after: changes, before)
         for change in changes { trace.note(now, "committed: \(Trace.text(of: change))") }
         do { try checker.committed(changes, to: store) } catch { throw .violation(error) }
     }
@@ -298,7 +334,8 @@ extension Cluster {
         coordinator.blobInbox = []
         for (route, frames) in inbox {
             // Junk is dropped, as the service does.
-            guard let message = try? Wire.decodeBlobMessage(frames) else { continue }
+            guard !revoked.contains(WorkerHost.index(of: route)), let message = try? Wire.decodeBlobMessage(frames)
+            else { continue }
             switch message {
             case .hello(let worker):
                 guard coordinator.blobRoutes[worker] != route else { continue }

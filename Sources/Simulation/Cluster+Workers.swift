@@ -200,6 +200,8 @@ extension Cluster {
         switch exit {
         case nil: break
         case .stopped: killWorker(index)
+        // A supervisor starts it again and again.
+        case .refused where wereRevoked.contains(index): killWorker(index)
         case .refused(let reason): throw Violation(description: "\(workers[index].id) was refused: \(reason)")
         case .shutdown, .idle: throw Violation(description: "\(workers[index].id) ended of its own accord")
         }

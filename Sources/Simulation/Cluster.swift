@@ -29,6 +29,7 @@ struct Cluster {
         case connected(Int?)
         case diskHasRoom
         case crashesEnd(Int)
+        case authorised(Int)
     }
 
     enum ChildEvent: Sendable {
@@ -57,6 +58,9 @@ struct Cluster {
     var workers: [WorkerHost] = []
     /// Machines that the network does not reach; nil is the coordinator's.
     var cut: Set<Int?> = []
+    /// Workers whose key is off the allow-list, and those of which it ever was.
+    var revoked: Set<Int> = []
+    var wereRevoked: Set<Int> = []
     var childCount = 0
     /// Of all trainings, those that were done again too.
     var stepsTrained = 0
@@ -182,6 +186,9 @@ struct Cluster {
         case .connected(let machine): cut.remove(machine)
         case .diskHasRoom: store.isFull = false
         case .crashesEnd(let index): workers[index].crashesOnTasks = false
+        case .authorised(let index):
+            revoked.remove(index)
+            checker.expelled.remove(workers[index].id)
         }
     }
 
@@ -301,6 +308,15 @@ struct Cluster {
         case .prioritise(let number, let priority): tell(.sweep(sweep(number).id, .prioritise(priority)))
         case .retrySweep(let number): tell(.sweep(sweep(number).id, .retry(Set(TaskFailure.names))))
         case .cancelTask(let number): tell(.task(task(number), .cancel))
+        case .compact: tell(.compact)
+        case .revokeKey(let index, let milliseconds):
+            guard !revoked.contains(index) else { return }
+            revoked.insert(index)
+            wereRevoked.insert(index)
+            timetable.enter(.authorised(index), at: until(milliseconds))
+            // SIGHUP; a coordinator that is down reads the list when it starts.
+            coordinator.rereadsKeys = true
+            callCoordinator()
         case .retryTask(let number): tell(.task(task(number), .retry(Set(TaskFailure.names))))
         case .crashOnTasks(let index, let milliseconds):
             workers[index].crashesOnTasks = true

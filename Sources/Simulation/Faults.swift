@@ -56,6 +56,9 @@ struct Faults: Sendable {
         case prioritise(Int, Int)
         case cancelTask(Int)
         case retryTask(Int)
+        case compact
+        /// The worker's key is taken off the allow-list, and put back later.
+        case revokeKey(Int, milliseconds: Int64)
     }
 
     /// No faults.
@@ -82,7 +85,7 @@ struct Faults: Sendable {
         let worker = random.below(workers)
         let milliseconds = random.element(of: [500, 5_000, 20_000, 60_000, 200_000]) + random.below(Int64(1_000))
         let number = random.below(1_000)
-        switch random.below(24) {
+        switch random.below(25) {
         case 0: return .killCoordinator
         case 1: return .restoreBackup
         case 2: return .backUp
@@ -106,6 +109,7 @@ struct Faults: Sendable {
         case 20: return .drain(worker, notice: milliseconds)
         case 21: return .preempt(worker, notice: min(milliseconds, 30_000))
         case 22: return .stopCoordinator(isAtOnce: random.chance(0.5))
+        case 23: return .revokeKey(worker, milliseconds: milliseconds)
         default: return .crashOnTasks(worker, milliseconds: milliseconds)
         }
     }

@@ -20,13 +20,21 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case ignoresMemory = "ignores-memory"
     /// Workers are not told what their tasks are.
     case sendsNoPayload = "sends-no-payload"
+    /// A restarted coordinator does not know that it was to stop.
+    case forgetsStop = "forgets-stop"
+    /// A restarted coordinator does not know which workers are quarantined.
+    case forgetsQuarantines = "forgets-quarantines"
+    /// A worker whose key was revoked is not expelled.
+    case keepsExpelled = "keeps-expelled"
 
     /// Where alone it can be told from bad luck; nil: anywhere.
     public var scenario: Scenario? {
         switch self {
         case .forgetsCheckpoints: .drainedWorker
+        case .forgetsStop: .interruptedStop
+        case .forgetsQuarantines: .quarantinedWorker
         case .sendsBeforeCommit, .forgetsAttempts, .countsBeforeBlobs, .forgetsPauses, .losesEndings, .neverWakes,
-            .deletesBeforeAck, .ignoresMemory, .sendsNoPayload:
+            .deletesBeforeAck, .ignoresMemory, .sendsNoPayload, .keepsExpelled:
             nil
         }
     }

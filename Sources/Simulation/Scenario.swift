@@ -42,6 +42,14 @@ public enum Scenario: String, CaseIterable, Sendable {
     case preemptedMidLevel = "preempted-mid-level"
     /// Workers have unequal memory, and tasks need more or less of it: none is sent where it does not fit.
     case unequalMemory = "unequal-memory"
+    /// The coordinator is told to stop and dies before it has: started again it gives out nothing, until it has ended in order.
+    case interruptedStop = "interrupted-stop"
+    /// On a worker every training dies, and the coordinator with it now and then: what is quarantined stays so.
+    case quarantinedWorker = "quarantined-worker"
+    /// Keys of workers are revoked while they hold tasks: those go to others at once, and nothing goes to who has no key.
+    case revokedKey = "revoked-key"
+    /// Checkpoints that nobody will read are removed, and then the sweep grows and reads them: they are made again.
+    case retiredOutputs = "retired-outputs"
 
     /// Whether each task must come to its result by its first attempt.
     var wastesNoAttempt: Bool {
@@ -50,7 +58,8 @@ public enum Scenario: String, CaseIterable, Sendable {
             .fairShare, .unequalMemory:
             true
         case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox,
-            .cancelledSweep, .retriedTasks, .drainedWorker, .drainedCoordinator, .preemptedMidLevel:
+            .cancelledSweep, .retriedTasks, .drainedWorker, .drainedCoordinator, .preemptedMidLevel, .interruptedStop,
+            .quarantinedWorker, .revokedKey, .retiredOutputs:
             false
         }
     }
@@ -67,7 +76,7 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .drainedWorker, .drainedCoordinator: 2
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory:
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs:
             1
         }
     }
@@ -82,7 +91,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             undisturbed + slotsLost * (10 + SimulatedTraining.savedEvery + 2)
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory:
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs:
             nil
         }
     }
@@ -129,6 +138,14 @@ public enum Scenario: String, CaseIterable, Sendable {
             plan(12) { [.retryTask($0.below(1_000))] }
         case .fairShare: plan(12) { [.prioritise($0.below(2), $0.below(3))] }
         case .drainedCoordinator: plan(3) { [.stopCoordinator(isAtOnce: $0.chance(0.7))] }
+        case .revokedKey: plan(6) { [.revokeKey($0.below(workers), milliseconds: 5_000 + $0.below(Int64(60_000)))] }
+        case .retiredOutputs:
+            for at in stride(from: Int64(60_000), to: end, by: 20_000) { faults.planned.append((at: at, fault: .compact)) }
+            plan(2) { _ in [.killCoordinator] }
+        case .interruptedStop: plan(3) { [.stopCoordinator(isAtOnce: $0.chance(0.5)), .killCoordinator] }
+        case .quarantinedWorker:
+            plan(4) { [.crashOnTasks($0.below(workers), milliseconds: 20_000 + $0.below(Int64(40_000)))] }
+            plan(6) { _ in [.killCoordinator] }
         case .unequalMemory: plan(4) { [.reconnectSilently($0.below(workers))] }
         case .drainedWorker: plan(6) { [.drain($0.below(workers), notice: 30_000 + $0.below(Int64(30_000)))] }
         case .preemptedMidLevel: plan(6) { [.replaceMachine($0.below(workers))] }

@@ -9,6 +9,8 @@ struct SimulatedStore: Sendable {
     let id = StoreID("simulated")
     private(set) var records: OrderedDictionary<TaskKey, Snapshot.TaskRecord> = [:]
     private(set) var sweeps: OrderedDictionary<SweepID, SweepStanding> = [:]
+    private(set) var quarantines: [WorkerID: Quarantine] = [:]
+    private(set) var drain: Drain?
     private(set) var blobs: [Digest: [UInt8]] = [:]
     /// Blobs of saved checkpoints, apart from the artifacts.
     private(set) var checkpoints: [Digest: [UInt8]] = [:]
@@ -19,6 +21,8 @@ struct SimulatedStore: Sendable {
     private struct Backup: Sendable {
         var records: OrderedDictionary<TaskKey, Snapshot.TaskRecord>
         var sweeps: OrderedDictionary<SweepID, SweepStanding>
+        var quarantines: [WorkerID: Quarantine]
+        var drain: Drain?
     }
 
     /// One transaction: all of `changes`, or none.
@@ -26,7 +30,12 @@ struct SimulatedStore: Sendable {
         guard !changes.isEmpty else { return }
         if isFull { throw Full() }
         for change in changes {
-            if case .sweepChanged(let standing) = change { sweeps[standing.id] = standing }
+            switch change {
+            case .sweepChanged(let standing): sweeps[standing.id] = standing
+            case .workerQuarantined(let worker, let quarantine): quarantines[worker] = quarantine
+            case .drainChanged(let wish): drain = wish
+            default: break
+            }
             for key in change.tasks { records[key] = .applying(change, to: records[key]) }
         }
     }
@@ -46,6 +55,28 @@ struct SimulatedStore: Sendable {
         }
     }
 
+    /// What done tasks left for others to rewind to.
+    var checkpointsOfTasks: [Retirement] {
+        records.values.flatMap { record -> [Retirement] in
+            guard case .done(let result) = record.state else { return [] }
+            return result.outputs.filter { $0.name.text.hasPrefix("step-") }
+                .map { Retirement(task: record.work.key, name: $0.name) }
+        }
+    }
+
+    /// Deletes what only outputs that were retired had named.
+    mutating func removeUnnamed(after changes: [Change], _ before: OrderedDictionary<TaskKey, Snapshot.TaskRecord>) {
+        let retired = changes.compactMap { change -> Digest? in
+            guard case .outputRetired(let retirement) = change, case .done(let result) = before[retirement.task]?.state
+            else { return nil }
+            return result.output(retirement.name)?.digest
+        }
+        guard !retired.isEmpty else { return }
+        var named: Set<Digest> = []
+        for case .done(let result) in records.values.map(\.state) { named.formUnion(result.outputs.map(\.digest)) }
+        for digest in retired where !named.contains(digest) { blobs[digest] = nil }
+    }
+
     mutating func removeCheckpoint(_ digest: Digest) { checkpoints[digest] = nil }
 
     /// At a start: what a crash left between a commit and a deletion.
@@ -54,13 +85,16 @@ struct SimulatedStore: Sendable {
         checkpoints = checkpoints.filter { kept.contains($0.key) }
     }
 
-    mutating func backUp() { backups.append(Backup(records: records, sweeps: sweeps)) }
+    mutating func backUp() { 
+        backups.append(Backup(records: records, sweeps: sweeps, quarantines: quarantines, drain: drain))
+    }
 
     /// Puts an earlier copy in place of the records; blobs stay, as `backup` copies them first. False if there is none.
     mutating func restoreBackup(_ random: inout SeededRandom) -> Bool {
         guard !backups.isEmpty else { return false }
         let backup = random.element(of: backups)
         (records, sweeps) = (backup.records, backup.sweeps)
+        (quarantines, drain) = (backup.quarantines, backup.drain)
         return true
     }
 
@@ -74,6 +108,7 @@ struct SimulatedStore: Sendable {
             record.work = record.work.withoutPayload
             return record
         }
-        return Snapshot(store: id, tasks: tasks, sweeps: Array(sweeps.values))
+        return Snapshot(
+            store: id, tasks: tasks, sweeps: Array(sweeps.values), quarantines: quarantines, drain: drain)
     }
 }

@@ -33,12 +33,15 @@ enum SimulatedOrder: Sendable {
     case task(TaskKey, TaskOrder)
     /// The coordinator ends once nothing runs.
     case stop(isAtOnce: Bool)
+    /// Checkpoints that nobody will read are to go.
+    case compact
 
-    var event: Coordinator.Event {
+    func event(for store: SimulatedStore) -> Coordinator.Event {
         switch self {
+        case .compact: .retire(store.checkpointsOfTasks)
         case .sweep(let id, let order): .sweepOrdered(id, order)
         case .task(let key, let order): .taskOrdered(key, order)
-        case .stop(let isAtOnce): .drain(isAtOnce: isAtOnce)
+        case .stop(let isAtOnce): .drain(Drain(isAtOnce: isAtOnce))
         }
     }
 }

@@ -23,13 +23,15 @@ struct Standing: Sendable {
 
     mutating func note(_ change: Change) {
         switch change {
-        case .taskAdded(let work), .taskRequested(let work):
+        case .taskAdded(let work), .taskRequested(let work), .taskReopened(let work):
             parents[work.key] = Set(
                 work.inputs.compactMap { if case .output(let parent, _) = $0.source { parent } else { nil } })
         case .sweepChanged(let sweep): sweeps[sweep.id] = sweep
         case .sweepWants(let sweep, let keys): for key in keys { wants[key, default: []].insert(sweep) }
         case .sweepDrops(let sweep, let keys): for key in keys { wants[key]?.remove(sweep) }
-        case .attemptStarted, .attemptEnded, .checkpointKept, .taskDone, .taskFailed, .taskRevived, .nondeterminism: break
+        case .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .taskDone, .taskFailed, .taskRevived, .outputRetired,
+            .workerQuarantined, .drainChanged, .nondeterminism:
+            break
         }
     }
 

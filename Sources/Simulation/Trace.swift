@@ -22,15 +22,23 @@ struct Trace: Sendable {
         case .taskRequested(let work): "task \(work.key) asked for again"
         case .attemptStarted(let id, let worker): "\(text(of: id)) begins on \(worker)"
         case .attemptEnded(let id, let end): "\(text(of: id)) ends: \(end)"
+        case .attemptLogged(let id, _): "\(text(of: id)) has its log"
         case .checkpointKept(let key, let checkpoint): "task \(key) has a checkpoint of step \(checkpoint.step)"
         case .taskDone(let key, _, _): "task \(key) done"
         case .taskFailed(let key, let failure): "task \(key) is \(failure.name): \(failure.reason)"
         case .taskRevived(let key): "task \(key) is tried anew"
+        case .outputRetired(let retirement): "\(retirement.name) of task \(retirement.task) is gone"
+        case .taskReopened(let work): "task \(work.key) is done again"
         case .sweepChanged(let sweep):
             "sweep \(sweep.id) has priority \(sweep.priority)" + (sweep.isPaused ? ", is paused" : "")
                 + (sweep.isCancelled ? ", is cancelled" : "")
         case .sweepWants(let sweep, let keys): "sweep \(sweep) wants \(keys.count) tasks more"
         case .sweepDrops(let sweep, let keys): "sweep \(sweep) wants \(keys.count) tasks no more"
+        case .workerQuarantined(let worker, let quarantine):
+            quarantine.map { "\(worker) is quarantined, the \($0.count). time, for \($0.milliseconds) ms" }
+                ?? "\(worker) is not quarantined any more"
+        case .drainChanged(let drain):
+            drain.map { "nothing more is to be given out\($0.isAtOnce ? ", at once" : "")" } ?? "the stop is over"
         case .nondeterminism(let key, _, _, let worker): "\(worker) computed something else for task \(key)"
         }
     }

@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 6
+    static let version = 8
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -45,6 +45,14 @@ enum Schema {
             try database.execute(sql: marks)
             try database.execute(sql: "PRAGMA user_version = 6")
         }
+        migrator.registerMigration("7 what is kept of outputs that are gone") { database in
+            try database.execute(sql: remainders)
+            try database.execute(sql: "PRAGMA user_version = 7")
+        }
+        migrator.registerMigration("8 workers in quarantine, and a wish to stop") { database in
+            try database.execute(sql: quarantines)
+            try database.execute(sql: "PRAGMA user_version = 8")
+        }
         return migrator
     }
 
@@ -54,6 +62,29 @@ enum Schema {
         ALTER TABLE tasks ADD COLUMN payload_bytes INTEGER NOT NULL DEFAULT 0;
         UPDATE tasks SET (payload_head, payload_bytes) =
             (SELECT payload_head(payload), length(payload) FROM payloads WHERE task = tasks.id);
+        """
+
+    /// Both are of a coordinator that may have died since.
+    private static let quarantines = """
+        CREATE TABLE quarantines (
+            worker TEXT PRIMARY KEY,
+            incarnation INTEGER NOT NULL,     -- the bits of an unsigned 64-bit nonce
+            count INTEGER NOT NULL,
+            milliseconds INTEGER NOT NULL
+        ) WITHOUT ROWID;
+
+        ALTER TABLE store ADD COLUMN drain TEXT; -- JSON; null if nobody wants it to stop
+        """
+
+    /// Under the name of the output. They outlive the task's result, which may have to be made again.
+    private static let remainders = """
+        CREATE TABLE remainders (
+            task INTEGER NOT NULL REFERENCES tasks,
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            byte_count INTEGER NOT NULL,
+            PRIMARY KEY (task, name)
+        ) WITHOUT ROWID;
         """
 
     /// Bytes of memory, 0 if nothing is known, and the numerics id, null for any.

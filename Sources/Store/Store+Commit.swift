@@ -59,15 +59,21 @@ struct ChangeWriter {
         case .taskRequested(let work): try request(work)
         case .attemptStarted(let id, let worker): try start(id, worker)
         case .attemptEnded(let id, let end): try close(id, end)
+        case .attemptLogged(let id, let log): try note(log, of: id)
         case .checkpointKept(let key, let checkpoint): try keep(checkpoint, of: key)
         case .taskDone(let key, let attempt, let result): try finish(key, attempt, result)
         case .taskFailed(let key, let failure): try fail(key, failure)
         case .taskRevived(let key): try revive(key)
+        case .outputRetired(let retirement): try retire(retirement)
+        case .taskReopened(let work): try reopen(work)
         case .sweepChanged(let standing): try stand(standing)
         case .sweepWants(let sweep, let keys):
             try relate(sweep, keys, "INSERT INTO wants (sweep, task) VALUES (?, ?) ON CONFLICT DO NOTHING")
         case .sweepDrops(let sweep, let keys):
             try relate(sweep, keys, "DELETE FROM wants WHERE sweep = ? AND task = ?")
+        case .workerQuarantined(let worker, let quarantine): try put(quarantine, of: worker)
+        case .drainChanged(let drain):
+            try run("UPDATE store SET drain = ?", [try drain.map { try StoredJSON.text($0) }])
         case .nondeterminism(let key, let kept, let other, let worker): try log(key, kept, other, worker)
         }
     }
@@ -171,6 +177,15 @@ struct ChangeWriter {
             """, [task, id.attempt.number, id.generation.stored])
     }
 
+    private func note(_ log: String, of id: AttemptID) throws {
+        try run(
+            "UPDATE attempts SET log = ? WHERE task = ? AND number = ? AND generation = ? AND ending = ?",
+            [
+                log, try row(of: id.task, "the log of an attempt of"), id.attempt.number, id.generation.stored,
+                AttemptEnding.stalled.rawValue,
+            ])
+    }
+
     /// Adds the worker of the attempt that is given out to those on which the task's child failed.
     private func noteFailure(of task: Int64, _ id: AttemptID) throws {
         let statement = try database.cachedStatement(
@@ -240,6 +255,36 @@ struct ChangeWriter {
             [StoredState.pending.rawValue, try row(of: key, "the revival of"), StoredState.failed.rawValue])
     }
 
+    private func retire(_ retirement: Retirement) throws {
+        let task = try row(of: retirement.task, "the end of an output of")
+        try run("DELETE FROM outputs WHERE task = ? AND name = ?", [task, retirement.name.text])
+        guard let kept = retirement.remainder else { return }
+        try run(
+            "INSERT OR REPLACE INTO remainders (task, name, digest, byte_count) VALUES (?, ?, ?, ?)",
+            [task, retirement.name.text, kept.digest.data, kept.byteCount])
+    }
+
+    /// Its result goes, since the next one is to count.
+    private func reopen(_ work: Work) throws {
+        let task = try row(of: work.key, "another try of")
+        try run("DELETE FROM results WHERE task = ?", [task])
+        try run("DELETE FROM outputs WHERE task = ?", [task])
+        try run(
+            "UPDATE tasks SET state = ?, child_failures = 0, losses = 0, failed_on = NULL WHERE id = ?",
+            [StoredState.pending.rawValue, task])
+        try request(work)
+    }
+
+    private func put(_ quarantine: Quarantine?, of worker: WorkerID) throws {
+        guard let quarantine else {
+            try run("DELETE FROM quarantines WHERE worker = ?", [worker.text])
+            return
+        }
+        try run(
+            "INSERT OR REPLACE INTO quarantines (worker, incarnation, count, milliseconds) VALUES (?, ?, ?, ?)",
+            [worker.text, Int64(bitPattern: quarantine.incarnation), quarantine.count, quarantine.milliseconds])
+    }
+
     private func stand(_ standing: SweepStanding) throws {
         try run(
             "UPDATE sweeps SET priority = ?, is_paused = ?, is_cancelled = ? WHERE position = ?",
@@ -286,12 +331,14 @@ extension [Change] {
     var byteEstimate: Int {
         reduce(4096) { sum, change in
             switch change {
-            case .taskAdded(let work), .taskRequested(let work):
+            case .taskAdded(let work), .taskRequested(let work), .taskReopened(let work):
                 sum + 256 + work.payload.mark.byteCount + 128 * work.inputs.count
             case .taskDone(_, _, let result): sum + 256 + result.summary.count + 96 * result.outputs.count
             case .attemptEnded(_, .childFailed(let reason, let log)): sum + 256 + reason.utf8.count + log.utf8.count
+            case .attemptLogged(_, let log): sum + 256 + log.utf8.count
             case .sweepWants(_, let keys), .sweepDrops(_, let keys): sum + 16 * keys.count
-            case .attemptStarted, .attemptEnded, .checkpointKept, .taskFailed, .taskRevived, .nondeterminism, .sweepChanged:
+            case .attemptStarted, .attemptEnded, .checkpointKept, .taskFailed, .taskRevived, .outputRetired, .nondeterminism,
+                .sweepChanged, .workerQuarantined, .drainChanged:
                 sum + 256
             }
         }

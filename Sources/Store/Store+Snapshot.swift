@@ -11,7 +11,10 @@ extension Store {
         try read { database in
             var tasks: [Snapshot.TaskRecord] = []
             try forEachTask(database) { tasks.append($0) }
-            return Snapshot(store: id, tasks: tasks, sweeps: try Store.sweepStandings(database).map(\.standing))
+            let circumstances = try Store.circumstances(database)
+            return Snapshot(
+                store: id, tasks: tasks, sweeps: try Store.sweepStandings(database).map(\.standing),
+                quarantines: circumstances.quarantines, drain: circumstances.drain)
         }
     }
 
@@ -23,6 +26,23 @@ extension Store {
     /// How all sweeps stand, in the order of submission.
     public func standings() throws(StoreError) -> [SweepStanding] {
         try read { try Store.sweepStandings($0).map(\.standing) }
+    }
+
+    /// Which workers are quarantined, and a stop that no process has come to the end of.
+    public func circumstances() throws(StoreError) -> (quarantines: [WorkerID: Quarantine], drain: Drain?) {
+        try read { try Store.circumstances($0) }
+    }
+
+    private static func circumstances(
+        _ database: Database
+    ) throws -> (quarantines: [WorkerID: Quarantine], drain: Drain?) {
+        var quarantines: [WorkerID: Quarantine] = [:]
+        for row in try Row.fetchAll(database, sql: "SELECT worker, incarnation, count, milliseconds FROM quarantines") {
+            quarantines[WorkerID(row[0])] = Quarantine(
+                incarnation: UInt64(bitPattern: row[1]), count: row[2], milliseconds: row[3])
+        }
+        let drain = try String.fetchOne(database, sql: "SELECT drain FROM store WHERE drain IS NOT NULL")
+        return (quarantines, try drain.map { try StoredJSON.value($0) })
     }
 
     private static func sweepStandings(_ database: Database) throws -> [(position: Int64, standing: SweepStanding)] {

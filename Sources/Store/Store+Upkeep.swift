@@ -1,4 +1,5 @@
 import Artifacts
+import Coordination
 import Foundation
 import GRDB
 import Lottery
@@ -35,6 +36,16 @@ public struct ArtifactReference: Sendable {
     public var name: String
 }
 
+/// A training's weights and optimizer state at a step, kept for those that rewind to it.
+public struct StoredCheckpoint: Hashable, Sendable {
+    public var task: TaskKey
+    public var output: TaskOutput
+    /// Tasks that read it.
+    public var readers: Int
+    /// Of them, those that are not done.
+    public var readersLeft: Int
+}
+
 extension Store {
     /// Every artifact that the records name, as of the last commit.
     /// - Complexity: one pass over outputs and inputs.
@@ -44,7 +55,9 @@ extension Store {
             let outputs = try Row.fetchCursor(
                 database,
                 sql: """
-                    SELECT digest, byte_count, name, key FROM outputs JOIN tasks ON tasks.id = task ORDER BY task, name
+                    SELECT digest, byte_count, name, key, task FROM outputs JOIN tasks ON tasks.id = task
+                    UNION ALL SELECT digest, byte_count, name, key, task FROM remainders JOIN tasks ON tasks.id = task
+                    ORDER BY task, name
                     """)
             while let row = try outputs.next() {
                 let name = OutputName(row[2])
@@ -66,6 +79,56 @@ extension Store {
                     purpose: .input, byteCount: nil, task: TaskKey(try row.digest(at: 3)), name: row[2])
             }
             return references
+        }
+    }
+
+    /// Checkpoints that trainings left for others to rewind to, of which those that wait for one could do without.
+    /// - Complexity: one pass over outputs and inputs.
+    public func storedCheckpoints() throws(StoreError) -> [StoredCheckpoint] {
+        try read { database in
+            struct Reader {
+                var count: Int
+                var waiting: Int
+            }
+            var readers: [WorkInput.Source: Reader] = [:]
+            let inputs = try Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT digest, output, count(*), count(*) FILTER (WHERE state <> ?) FROM inputs JOIN tasks ON tasks.id = task
+                    WHERE output GLOB 'step-*' GROUP BY digest, output
+                    """, arguments: [StoredState.done.rawValue])
+            while let row = try inputs.next() {
+                readers[.output(TaskKey(try row.digest(at: 0)), OutputName(row[1]))] = Reader(
+                    count: row[2], waiting: row[3])
+            }
+            let outputs = try Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT name, digest, byte_count, key FROM outputs JOIN tasks ON tasks.id = task
+                    WHERE name GLOB 'step-*' ORDER BY task, name
+                    """)
+            var checkpoints: [StoredCheckpoint] = []
+            while let row = try outputs.next() {
+                let output = try row.output(at: 0)
+                let task = TaskKey(try row.digest(at: 3))
+                let reader = readers[.output(task, output.name)]
+                checkpoints.append(
+                    StoredCheckpoint(
+                        task: task, output: output, readers: reader?.count ?? 0, readersLeft: reader?.waiting ?? 0))
+            }
+            return checkpoints
+        }
+    }
+
+    /// What is kept of an output that is gone.
+    public func remainder(of task: TaskKey, _ name: OutputName) throws(StoreError) -> TaskOutput? {
+        try read { database in
+            try Row.fetchOne(
+                database,
+                sql: """
+                    SELECT name, digest, byte_count FROM remainders JOIN tasks ON tasks.id = task WHERE key = ? AND name = ?
+                    """, arguments: [task.digest.data, name.text]
+            ).map { try $0.output(at: 0) }
         }
     }
 

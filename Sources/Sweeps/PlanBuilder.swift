@@ -373,7 +373,13 @@ struct PlanBuilder {
             stopAfter: form.stopAfter)
         if let same = indices.find(key, keyAt: { slots[$0].key }) { return Int32(same) }
         let knowledge = known(key)
-        let isDone = if case .done = knowledge { true } else { false }
+        let isDone =
+            if case .done(let outputs) = knowledge {
+                // Of a replay that is done the checkpoint may be gone by now; then it is made again.
+                form.stopAfter.map { outputs.contains(.step($0)) } ?? true
+            } else {
+                false
+            }
         var sources: Int32?
         if let dense { sources = checkpoints(for: form, dense: dense, place, isWanted: !isDone, known: known) }
         // A replay may have been added meanwhile.

@@ -123,7 +123,7 @@ public struct PlannedTask: Sendable {
     public var keepSteps: [Int] { plan.keepSteps[Int32(index)] ?? [] }
     /// Cost of the task and of the dearest chain of tasks that wait for it, in training steps.
     public var priority: Int { plan.slots[index].priority }
-    /// What the plan was told of this task.
+    /// Whether it is done, and has all that this plan needs of it.
     public var isDone: Bool { plan.slots[index].isDone }
 
     var rates: PruneRates? { form.rates }

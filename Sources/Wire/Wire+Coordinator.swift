@@ -91,12 +91,16 @@ extension Wire {
         return ack
     }
 
-    /// store, generation u64, revoked attempts (44 bytes each).
+    /// store, generation u64, revoked attempts (44 bytes each, and a byte that is 1 for a stalled one).
     private static func encode(_ ack: BeatAck) -> [[UInt8]] {
         var header = ByteWriter()
         header.text(ack.store.text, limit: Limits.nameBytes)
         header.integer(ack.generation.nonce)
-        header.list(ack.revoked, limit: Limits.attemptsPerMessage) { $0.attemptID($1) }
+        let stalled = Set(ack.stalled)
+        header.list(ack.revoked, limit: Limits.attemptsPerMessage) { writer, id in
+            writer.attemptID(id)
+            writer.integer(UInt8(stalled.contains(id) ? 1 : 0))
+        }
         return frames(.beatAck, header.bytes)
     }
 
@@ -104,11 +108,19 @@ extension Wire {
         var reader = ByteReader(header)
         let store = StoreID(try reader.name("the store's id"))
         let generation = Generation(nonce: try reader.integer(UInt64.self))
-        let revoked = try reader.list(limit: Limits.attemptsPerMessage) { reader throws(WireError) in
-            try reader.attemptID()
+        let revoked = try reader.list(limit: Limits.attemptsPerMessage) {
+            reader throws(WireError) -> (id: AttemptID, isStalled: Bool) in
+            let id = try reader.attemptID()
+            switch try reader.integer(UInt8.self) {
+            case 0: return (id, false)
+            case 1: return (id, true)
+            case let other: throw .malformed("\(other) where a revoked attempt is stalled or not")
+            }
         }
         try reader.finish()
-        return BeatAck(store: store, generation: generation, revoked: revoked)
+        return BeatAck(
+            store: store, generation: generation, revoked: revoked.map(\.id),
+            stalled: revoked.filter(\.isStalled).map(\.id))
     }
 
     /// store, attempt, verdict u8: 1 accepted, 2 discarded.

@@ -14,7 +14,7 @@ extension Wire {
                 json(
                     FailureHeader(
                         worker: report.worker, id: report.id, reason: cut(report.reason), log: tail(of: report.log),
-                        isFinal: report.isFinal)))
+                        isFinal: report.isFinal, isStalled: report.isStalled)))
         case .checkpoint(let report): frames(.checkpoint, json(report))
         case .goodbye(let worker): frames(.goodbye, json(worker))
         }
@@ -33,13 +33,13 @@ extension Wire {
             let header = try fromJSON(FailureHeader.self, envelope.header)
             try check(header.worker)
             guard header.reason.utf8.count <= Limits.reasonBytes else { throw .malformed("the reason is too long") }
-            let log = header.log ?? ""
+            let log = header.log
             guard log.utf8.count <= Limits.logTailBytes else { throw .malformed("the end of the log is too long") }
             try check(header.id)
             return .failure(
                 FailureReport(
                     worker: header.worker, id: header.id, reason: printable(header.reason), log: printable(log),
-                    isFinal: header.isFinal))
+                    isFinal: header.isFinal, isStalled: header.isStalled))
         case .checkpoint: return .checkpoint(try checkpoint(envelope.header))
         case .goodbye:
             let worker = try fromJSON(WorkerID.self, envelope.header)
@@ -56,9 +56,9 @@ extension Wire {
         var worker: WorkerID
         var id: AttemptID
         var reason: String
-        /// Workers of before there was one do not send it.
-        var log: String?
+        var log: String
         var isFinal: Bool
+        var isStalled: Bool
     }
 
     /// HELLO's lists would not fit into a JSON header: they are its payload.

@@ -112,7 +112,7 @@ extension WorkerLoop {
         case .killed:
             // Its folder stays: the task may come back here, say from its own coordinator after another one sat at the
             // address for a while, and then goes on from its resume file.
-            handle(.stopped(slot: index))
+            handle(.stopped(slot: index, log: log))
         }
     }
 

@@ -57,9 +57,10 @@ struct ChangeOptions: ParsableArguments {
 
     private func open(_ directory: String) throws -> CoordinatorService {
         let catalog = data.catalog(store: directory)
-        return try CoordinatorService(
-            CoordinatorServiceConfiguration(
-                storeDirectory: directory, vocabulary: catalog.vocabulary, data: catalog.access,
-                logger: Logger(label: "coordinator") { _ in SwiftLogNoOpLogHandler() }))
+        var configuration = CoordinatorServiceConfiguration(
+            storeDirectory: directory, vocabulary: catalog.vocabulary, data: catalog.access,
+            logger: Logger(label: "coordinator") { _ in SwiftLogNoOpLogHandler() })
+        configuration.interruptedStop = .isKept
+        return try CoordinatorService(configuration)
     }
 }

@@ -47,9 +47,9 @@ struct RemoteCoordinator {
         return try ask(.order, body: request, Self.longMilliseconds)
     }
 
-    func compact() throws -> CompactReply {
+    func compact(_ request: CompactRequest) throws -> CompactReply {
         try requireAnswer()
-        return try ask(.compact, Self.longMilliseconds)
+        return try ask(.compact, body: request, Self.longMilliseconds)
     }
 
     func stop(_ request: StopRequest) throws -> StopReply {

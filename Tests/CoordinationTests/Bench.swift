@@ -34,12 +34,16 @@ struct MemoryStore: Sendable {
     private var order: [TaskKey] = []
     private(set) var records: [TaskKey: Snapshot.TaskRecord] = [:]
     private(set) var sweeps: [SweepStanding] = []
+    private(set) var quarantines: [WorkerID: Quarantine] = [:]
+    private(set) var drain: Drain?
     private(set) var nondeterministic = 0
 
     mutating func commit(_ changes: [Change]) {
         for change in changes {
             if case .taskAdded(let work) = change { order.append(work.key) }
             if case .nondeterminism = change { nondeterministic += 1 }
+            if case .workerQuarantined(let worker, let quarantine) = change { quarantines[worker] = quarantine }
+            if case .drainChanged(let wish) = change { drain = wish }
             if case .attemptStarted(let id, _) = change, let record = records[id.task] {
                 precondition(record.running == nil, "two attempts of \(id.task) are open")
                 precondition(record.state == .pending, "an attempt of a settled task: \(record)")
@@ -62,7 +66,7 @@ struct MemoryStore: Sendable {
             record.work = record.work.withoutPayload
             return record
         }
-        return Snapshot(store: id, tasks: tasks, sweeps: sweeps)
+        return Snapshot(store: id, tasks: tasks, sweeps: sweeps, quarantines: quarantines, drain: drain)
     }
 }
 

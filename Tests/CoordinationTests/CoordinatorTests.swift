@@ -327,6 +327,44 @@ struct CoordinatorSessionTests {
         let late = bench.handle(.wake, after: 1_000)
         #expect(late.changes.first == .attemptEnded(attempt(2, 1), .stalled))
         #expect(bench.status.incidents.stalls == 1)
+        // Its worker is told why, before anything else, and again until it has heard.
+        #expect(
+            late.messages.first?.message
+                == .beatAck(
+                    BeatAck(
+                        store: bench.store, generation: firstGeneration, revoked: [attempt(2, 1)],
+                        stalled: [attempt(2, 1)])))
+        func stalled(_ outcome: Coordinator.Outcome) -> [AttemptID] {
+            outcome.messages.flatMap { if case .beatAck(let ack) = $0.message { ack.stalled } else { [AttemptID]() } }
+        }
+        let held = [RunningAttempt(id: attempt(2, 1), step: 0)]
+        #expect(stalled(bench.beat("a", holding: held, slots: 2)) == [attempt(2, 1)])
+        #expect(stalled(bench.beat("a", slots: 2)).isEmpty)
+        let strange = RunningAttempt(id: attempt(2, 9), step: 0)
+        #expect(stalled(bench.beat("a", holding: [strange] + held, slots: 2)).isEmpty)
+    }
+
+    @Test("What a training that hung wrote last is kept with its attempt, by whatever process hears it; an empty one is not")
+    func stalledLog() {
+        var settings = CoordinatorSettings()
+        settings.stallMilliseconds = 20_000
+        var bench = Bench(settings: settings)
+        bench.add([work(1)])
+        bench.join("a")
+        bench.handle(.wake, after: 20_000)
+        func report(_ log: String) -> Coordinator.Event {
+            .worker(
+                RouteID("a"),
+                .failure(
+                    FailureReport(
+                        worker: "a", id: attempt(1, 1), reason: "stood still", log: log, isFinal: false, isStalled: true)))
+        }
+        #expect(bench.handle(report("")).changes.isEmpty)
+        #expect(bench.handle(report("at a lock")).changes == [.attemptLogged(attempt(1, 1), log: "at a lock")])
+        bench.restart()
+        bench.join("a")
+        #expect(bench.handle(report("at a lock")).changes == [.attemptLogged(attempt(1, 1), log: "at a lock")])
+        #expect(bench.disk.records[key(1)]?.childFailures == 1)
     }
 
     @Test("A gap of over two seconds in the loop extends every deadline by itself; a shorter one none")
@@ -502,6 +540,86 @@ struct CoordinatorResultTests {
         // The last worker left never rests.
         let alone = bench.handle(.worker(RouteID("good"), .goodbye("good")))
         #expect(alone.started.count == 1 && bench.status.running.map(\.worker) == ["bad"])
+    }
+
+    /// A worker that was put aside, and another that works.
+    private func quarantined() -> Bench {
+        var bench = Bench()
+        bench.join("good")
+        bench.add([work(0)])
+        bench.join("bad")
+        bench.add((1...20).map { work($0) })
+        for number in 1...3 { bench.failure(attempt(number, 1), from: "bad") }
+        return bench
+    }
+
+    @Test("A quarantine outlives the coordinator, also where its worker is the first to come back, and ends in its time")
+    func quarantineOutlives() {
+        var bench = quarantined()
+        #expect(bench.disk.quarantines == ["bad": Quarantine(incarnation: 1, count: 1, milliseconds: 30_000)])
+        bench.restart()
+        #expect(bench.join("bad").started.isEmpty)
+        #expect(bench.status.workers.first { $0.worker == "bad" }?.quarantinedMilliseconds == 30_000)
+        bench.join("good", running: [RunningAttempt(id: attempt(0, 1), step: 1)])
+        for _ in 0..<2 {
+            bench.handle(.wake, after: 10_000)
+            for worker in ["good", "bad"] as [WorkerID] {
+                let held = worker == "good" ? [RunningAttempt(id: attempt(0, 1), step: 2)] : []
+                bench.beat(worker, holding: held)
+            }
+        }
+        #expect(bench.status.running.map(\.worker) == ["good"])
+        #expect(bench.handle(.wake, after: 10_000).started.count == 1)
+        // It is over, and the next one is longer, also after another restart.
+        #expect(bench.disk.quarantines["bad"]?.milliseconds == 0)
+        bench.restart(generation: Generation(nonce: 3))
+        bench.join("good")
+        bench.join("bad", running: bench.disk.records.values.compactMap(\.running).filter { $0.worker == "bad" }.map {
+            RunningAttempt(id: $0.attempt, step: 1)
+        })
+        for running in bench.status.running where running.worker == "bad" {
+            bench.failure(
+                bench.disk.records[running.task]!.running!.attempt, from: "bad")
+        }
+        while bench.disk.quarantines["bad"]?.count == 1,
+            let running = bench.status.running.first(where: { $0.worker == "bad" })
+        {
+            bench.failure(bench.disk.records[running.task]!.running!.attempt, from: "bad")
+        }
+        #expect(bench.disk.quarantines["bad"]?.milliseconds == 60_000)
+    }
+
+    @Test("A quarantine ends with the process that it is of, with a result, and when nobody else comes back")
+    func quarantineEnds() {
+        var bench = quarantined()
+        bench.restart()
+        #expect(bench.join("bad", incarnation: 2).started.count == 1)
+        #expect(bench.disk.quarantines.isEmpty)
+
+        bench = quarantined()
+        bench.restart()
+        bench.join("bad")
+        #expect(bench.result(attempt(19, 1, Generation(nonce: 9)), from: "bad").started.count == 1)
+        #expect(bench.disk.quarantines.isEmpty)
+
+        var settings = CoordinatorSettings()
+        settings.restMilliseconds = 600_000
+        bench = Bench(settings: settings)
+        bench.join("good")
+        bench.join("bad")
+        bench.add((1...20).map { work($0) })
+        while bench.disk.quarantines.isEmpty {
+            bench.failure(
+                bench.disk.records[bench.status.running.first { $0.worker == "bad" }!.task]!.running!.attempt, from: "bad")
+        }
+        bench.restart()
+        bench.join("bad")
+        for _ in 0..<6 {
+            #expect(bench.status.running.allSatisfy { $0.worker != "bad" })
+            bench.beat("bad")
+            bench.handle(.wake, after: 10_000)
+        }
+        #expect(bench.status.running.contains { $0.worker == "bad" }, "the last worker left never rests")
     }
 
     @Test("A result made for a request of fewer outputs than are waited for is discarded and made anew")

@@ -128,6 +128,29 @@ struct PlacementTests {
         #expect(bench.add([work(4, needs: [1])]).given == ["4 b"])
     }
 
+    @Test("Of each worker only so many artifacts are remembered, the latest; what is forgotten costs a transfer and nothing else")
+    func holdingsAreBounded() {
+        var bench = Bench()
+        bench.add([work(1), work(2)])
+        bench.join("maker", slots: 2)
+        for number in [1, 2] { bench.finish(attempt(number, 1), from: "maker") }
+        bench.handle(.worker(RouteID("maker"), .goodbye("maker")))
+        bench.join("wide", slots: 9)
+        bench.join("near", slots: 4, memory: nil, datasets: [blob("1 final")])
+        #expect(bench.add([work(3, needs: [1])]).given == ["3 near"])
+        bench.finish(attempt(3, 1), from: "near")
+        // A worker that says ever more is not believed to have all of it: that would be memory without end.
+        let strange = (0..<3 * Limits.datasetsPerWorker).map { blob("strange \($0)") }
+        for start in stride(from: 0, to: strange.count, by: Limits.datasetsPerWorker - 1) {
+            let said = Array(strange[start..<min(strange.count, start + Limits.datasetsPerWorker - 1)])
+            bench.join("near", slots: 4, memory: nil, datasets: said + [blob("2 final")])
+        }
+        #expect(strange.count > Limits.holdingsPerWorker)
+        #expect(bench.add([work(4, needs: [1])]).given == ["4 wide"])
+        bench.join("near", slots: 4, memory: nil, datasets: [blob("2 final"), blob("1 final")])
+        #expect(bench.add([work(5, needs: [1])]).given == ["5 near"])
+    }
+
     @Test("A request with other needs takes the place of the first")
     func changedNeeds() {
         var bench = Bench()

@@ -244,12 +244,39 @@ struct SweepTests {
         var bench = Bench()
         bench.add([work(0), work(1)], sweep: a)
         bench.join("w")
-        bench.handle(.drain(isAtOnce: false))
+        bench.handle(.drain(Drain(isAtOnce: false)))
         #expect(bench.join("other").started.isEmpty)
         #expect(bench.finish(attempt(0, 1), from: "w").started.isEmpty)
         #expect(bench.status.isDraining && bench.status.counts.left == 1 && bench.status.counts.done == 1)
         bench.restart()
+        #expect(bench.join("w").started.isEmpty, "a process that died before it had ended goes on ending")
+        #expect(bench.handle(.drainEnded).changes == [.drainChanged(nil)], "and gives out nothing in its last moment")
+        bench.restart(generation: Generation(nonce: 3))
         #expect(bench.join("w").started.count == 1, "the next start goes on")
+        bench.handle(.drain(Drain(isAtOnce: false)))
+        bench.restart(generation: Generation(nonce: 4))
+        bench.join("w")
+        #expect(bench.handle(.drainForgotten).started.count == 1, "unless people have changed their minds")
+    }
+
+    @Test("What a stop asks for adds up, is durable once, and ends with the process that obeys it")
+    func drainAddsUp() {
+        var bench = Bench()
+        bench.add([work(0)], sweep: a)
+        bench.join("w")
+        #expect(bench.handle(.drain(Drain(isAtOnce: false, endsWorkers: true))).changes.count == 1)
+        #expect(bench.handle(.drain(Drain(isAtOnce: false))).changes.isEmpty)
+        let both = Drain(isAtOnce: true, endsWorkers: true)
+        let told = bench.handle(.drain(Drain(isAtOnce: true)))
+        #expect(told.changes == [.drainChanged(both)] && told.messages.contains { $0.message == .drain })
+        bench.restart()
+        #expect(bench.coordinator.drain == both)
+        // Workers that come back are told again.
+        bench.join("w", running: [RunningAttempt(id: attempt(0, 1), step: 1)])
+        let beat = bench.beat("w", holding: [RunningAttempt(id: attempt(0, 1), step: 1)])
+        #expect(beat.messages.contains { $0.message == .drain })
+        bench.handle(.drainEnded)
+        #expect(bench.handle(.drainEnded).changes.isEmpty && bench.disk.snapshot.drain == nil)
     }
 
     @Test(
@@ -259,7 +286,7 @@ struct SweepTests {
         bench.add([work(0), work(1)], sweep: a)
         bench.join("w")
         func isTold(_ outcome: Coordinator.Outcome) -> Bool { outcome.messages.contains { $0.message == .drain } }
-        #expect(isTold(bench.handle(.drain(isAtOnce: true))))
+        #expect(isTold(bench.handle(.drain(Drain(isAtOnce: true)))))
         let held = [RunningAttempt(id: attempt(0, 1), step: 1)]
         #expect(isTold(bench.beat("w", holding: held, lastSequence: 1)))
         #expect(!isTold(bench.beat("w", holding: held, lastSequence: 1, slots: 0)))
@@ -306,7 +333,7 @@ struct SweepTests {
         bench.failure(attempt(0, 1), from: "w")
         let failed = try explain(0)
         #expect(failed.failedOn == ["w"] && failed.readiness?.freshWorkers == 0)
-        bench.handle(.drain(isAtOnce: false))
+        bench.handle(.drain(Drain(isAtOnce: false)))
         #expect(try explain(3).readiness?.isDraining == true)
         #expect(bench.coordinator.explanation(of: key(99)) == nil)
     }

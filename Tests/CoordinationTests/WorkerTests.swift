@@ -142,6 +142,30 @@ struct WorkerTests {
         #expect(late.results.isEmpty && late.actions == [.dropOutputs(attempt(1, 1), result(1).outputs)])
     }
 
+    @Test("Of a child that hung the end of its log is reported once it is gone, also where a newer attempt is there already")
+    func stalledLog() {
+        var bench = WorkerBench()
+        bench.join()
+        bench.hear(bench.assignment(1))
+        let ack = CoordinatorMessage.beatAck(
+            BeatAck(
+                store: StoreID("store"), generation: generation, revoked: [attempt(1, 1)], stalled: [attempt(1, 1)]))
+        #expect(bench.hear(ack).actions == [.kill(slot: 0)])
+        #expect(bench.hear(bench.assignment(1, 2)).actions.isEmpty)
+        let gone = bench.handle(.stopped(slot: 0, log: "at a lock"))
+        #expect(
+            gone.messages == [
+                .failure(
+                    FailureReport(
+                        worker: "a", id: attempt(1, 1), reason: "its step stood still", log: "at a lock",
+                        isFinal: false, isStalled: true))
+            ])
+        #expect(gone.startedSlots == [0])
+        // What is revoked for another reason is not reported, nor one that wrote nothing.
+        bench.hear(bench.ack(revoking: [attempt(1, 2)]))
+        #expect(bench.handle(.stopped(slot: 0, log: "at work")).messages.isEmpty)
+    }
+
     @Test("A newer attempt replaces the running child, which may hang; duplicates and older ones change nothing")
     func newerAttempt() {
         var bench = WorkerBench(slots: 2)

@@ -157,11 +157,12 @@ struct FlowTests {
         _ = try bench.startWorker(at: coordinator.endpoint)
         let log = bench.path("log")
         try coordinator.add([
-            work("hangs", "note \(log) hang-unless \(bench.path("hung")) output final 3 1"),
+            work("hangs", "note \(log) complain waiting-for-a-lock hang-unless \(bench.path("hung")) output final 3 1"),
             work("next", "note \(log) output final 4 1", cost: 0),
         ])
         #expect(try coordinator.run() == .done(failedTasks: 0))
         #expect(try coordinator.store.attempts(of: key("hangs")).map(\.ending) == [.stalled, .succeeded])
+        #expect(try coordinator.store.attempts(of: key("hangs")).map(\.log) == ["waiting-for-a-lock\n", nil])
         let processes = bench.lines("log").map { $0.split(separator: " ")[0] }
         #expect(processes.count == 3 && processes[0] != processes[1])
         let hung = try #require(Int32(processes[0]))

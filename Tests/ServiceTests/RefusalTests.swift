@@ -39,14 +39,15 @@ struct RefusalTests {
         #expect(try coordinator.run() == .done(failedTasks: 0))
     }
 
-    @Test("A peer of another protocol version is told so in words that it can read")
-    func otherVersion() throws {
+    @Test("A peer of another protocol version, older or newer, is told so in words that it can read", arguments: [-1, 1])
+    func otherVersion(_ difference: Int) throws {
         let coordinator = try bench.startCoordinator()
         let context = try ZMQContext()
         let dealer = try Socket(.dealer, context: context)
         try dealer.connect(coordinator.endpoint)
         var frames = Wire.encode(WorkerMessage.goodbye(WorkerID("x")))
-        frames[0][1] += 1
+        let theirs = Int(Wire.major) + difference
+        frames[0][1] = UInt8(theirs)
         #expect(try dealer.send(frames))
         var answer: [[UInt8]]?
         #expect(
@@ -58,7 +59,7 @@ struct RefusalTests {
             return
         }
         #expect(
-            reason.contains("version \(Wire.major + 1)") && reason.contains("install the same tombola"), "\(reason)")
+            reason.contains("version \(theirs)") && reason.contains("install the same tombola"), "\(reason)")
     }
 
     @Test("A worker that is refused ends with the coordinator's sentence")

@@ -168,6 +168,36 @@ struct CommitTests {
         #expect(try store.attempts(of: Sample.key(9)).isEmpty)
     }
 
+    @Test("The log of an attempt that hung comes later, and to no other attempt")
+    func lateLog() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        let hung = Sample.attempt(0, 1)
+        let died = Sample.attempt(0, 2)
+        try store.commit([.taskAdded(Sample.work(0)), .attemptStarted(hung, worker: Sample.worker)])
+        try store.commit([.attemptEnded(hung, .stalled), .attemptStarted(died, worker: Sample.worker)])
+        try store.commit([.attemptEnded(died, .childFailed(reason: "signal 9", log: "no memory"))])
+        try store.commit([.attemptLogged(hung, log: "at a lock"), .attemptLogged(died, log: "at a lock")])
+        #expect(try store.attempts(of: Sample.key(0)).map(\.log) == ["at a lock", "no memory"])
+    }
+
+    @Test("Quarantines and the wish to stop are kept, replaced and forgotten")
+    func standings() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        let quarantine = Quarantine(incarnation: .max, count: 2, milliseconds: 60_000)
+        try store.commit([
+            .workerQuarantined(WorkerID("a"), quarantine), .workerQuarantined(WorkerID("b"), quarantine),
+            .drainChanged(Drain(isAtOnce: false, endsWorkers: true)),
+        ])
+        #expect(try store.snapshot().quarantines == [WorkerID("a"): quarantine, WorkerID("b"): quarantine])
+        #expect(try store.snapshot().drain == Drain(isAtOnce: false, endsWorkers: true))
+        let over = Quarantine(incarnation: .max, count: 2, milliseconds: 0)
+        try store.commit([
+            .workerQuarantined(WorkerID("a"), over), .workerQuarantined(WorkerID("b"), nil), .drainChanged(nil),
+        ])
+        #expect(try store.snapshot().quarantines == [WorkerID("a"): over])
+        #expect(try store.snapshot().drain == nil)
+    }
+
     @Test("Tasks are found by the first digits of their keys")
     func prefixes() throws {
         let store = try Store.open(directory: folder.store, mode: .coordinator)

@@ -47,7 +47,15 @@ struct FoldTests {
                 .preempted,
             ]
             switch record.state {
-            case .done:
+            case .done(let result):
+                switch draw(below: 4) {
+                case 0: return .taskReopened(Sample.work(number, payload: "again"))
+                case 1:
+                    guard let output = result.outputs.first else { break }
+                    return .outputRetired(
+                        Retirement(task: key, name: output.name, remainder: draw(below: 2) == 0 ? output : nil))
+                default: break
+                }
                 return .nondeterminism(key, kept: [], other: Sample.result(number).outputs, worker: Sample.worker)
             case .failed:
                 return draw(below: 4) == 0

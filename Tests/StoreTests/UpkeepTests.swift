@@ -50,6 +50,45 @@ struct UpkeepTests {
             })
     }
 
+    @Test("Of checkpoints it is said how many read them and wait for them; of one that goes the remainder stays, by its own name")
+    func checkpoints() throws {
+        let store = try store()
+        func reader(_ number: Int) -> Work {
+            Work(
+                key: Sample.key(number),
+                inputs: [WorkInput(name: "rewind", source: .output(Sample.key(0), .step(20)))], cost: 1, priority: 0,
+                payload: [])
+        }
+        try store.commit([.taskAdded(reader(5)), .taskAdded(reader(6))])
+        try store.commit([
+            .taskDone(Sample.key(5), attempt: nil, WorkResult(outputs: [], summary: [1], seconds: 1))
+        ])
+        let checkpoints = try store.storedCheckpoints()
+        #expect(checkpoints.map(\.task) == [Sample.key(0), Sample.key(1)])
+        #expect(checkpoints.map(\.readers) == [2, 0] && checkpoints.map(\.readersLeft) == [1, 0])
+        let weights = TaskOutput(name: .step(20), digest: try store.artifacts.write([7, 7]), byteCount: 2)
+        try store.commit([
+            .outputRetired(Retirement(task: Sample.key(0), name: .step(20), remainder: weights)),
+            .outputRetired(Retirement(task: Sample.key(1), name: .step(20))),
+        ])
+        #expect(try store.storedCheckpoints().isEmpty)
+        #expect(try store.outputs(of: Sample.key(0)).map(\.name) == [.final, .metrics])
+        #expect(try store.remainder(of: Sample.key(0), .step(20)) == weights)
+        #expect(try store.remainder(of: Sample.key(1), .step(20)) == nil)
+        let references = try store.references()
+        #expect(references[weights.digest]?.purpose == .checkpoint && references.count == 6)
+        // The task is done again: its result goes, what was kept for people stays.
+        try store.commit([.taskReopened(Sample.work(0))])
+        #expect(try store.result(of: Sample.key(0)) == nil && store.outputs(of: Sample.key(0)).isEmpty)
+        #expect(try store.remainder(of: Sample.key(0), .step(20)) == weights)
+        try store.commit([
+            .taskDone(
+                Sample.key(0), attempt: nil,
+                WorkResult(outputs: [checkpoints[0].output], summary: [1], seconds: 1))
+        ])
+        #expect(try store.outputs(of: Sample.key(0)) == [checkpoints[0].output])
+    }
+
     @Test("A backup has what was committed when it began, and is a store of its own")
     func backup() throws {
         let store = try store()

@@ -230,6 +230,23 @@ import Testing
         #expect(pending.tasks.count == fresh.tasks.count)
     }
 
+    @Test("A replay whose checkpoint is gone is made again; one that has it is done")
+    func replayAgain() throws {
+        let yaml = "name: a\ntraining: {iterations: 1000}\npruning: {levels: 2, rewind: 100}"
+        let fresh = try plan(yaml)
+        let replayed = try plan(yaml) { $0 == fresh.tasks[0].key ? .done(outputs: [.final, .metrics]) : nil }
+        let replay = try #require(replayed.tasks.first { $0.role == .replay(step: 100) })
+        for outputs: Set<OutputName> in [[], [.step(100)]] {
+            let plan = try plan(yaml) { key in
+                if key == fresh.tasks[0].key { return .done(outputs: [.final, .metrics]) }
+                return key == replay.key ? .done(outputs: outputs) : nil
+            }
+            let again = try #require(plan.tasks.first { $0.key == replay.key })
+            #expect(again.isDone == !outputs.isEmpty)
+            #expect(plan.summary.tasksDone == (outputs.isEmpty ? 1 : 2))
+        }
+    }
+
     @Test("No replay is made for levels that are done, and what is done is counted")
     func knownLevels() throws {
         let yaml = "name: a\ntraining: {iterations: 1000}\npruning: {levels: 2, rewind: 100}"
@@ -240,7 +257,7 @@ import Testing
         let fresh = try plan(yaml)
         let half = try plan(yaml) { $0 == fresh.tasks[2].key ? nil : .done(outputs: [.final, .metrics]) }
         #expect(half.tasks.map(\.role) == [.dense, .level(1), .replay(step: 100), .level(2)])
-        #expect(half.summary.stepsRemaining == 900)
+        #expect(half.summary.stepsRemaining == 100 + 900, "the replay's checkpoint is gone, so it is made again")
     }
 
     @Test("A plan has the tasks of all runs made one by one, each once", arguments: 0..<30)

@@ -18,6 +18,7 @@ extension DisturbedProcesses {
         )
         func chaos() async throws {
             let seed = testSeed
+            let start = ContinuousClock.now
             var draws = SeededDraws(seed: seed)
             try await withFolder { folder in
                 let spec = try TestSweep.write(TestSweep.tiny(iterations: 600), in: folder)
@@ -53,7 +54,9 @@ extension DisturbedProcesses {
                     sweeps += 1
                 }
                 let counts = done.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
-                print("chaos: seed \(seed), \(sweeps) sweeps, \(counts)")
+                report(
+                    "chaos", since: start,
+                    "seed \(seed), \(ChaosTests.disturbances) disturbances over \(sweeps) sweeps (\(counts)), same leaderboards")
             }
         }
 

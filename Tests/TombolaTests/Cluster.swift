@@ -26,6 +26,12 @@ let testSeed = ProcessInfo.processInfo.environment["TOMBOLA_SEED"].flatMap(UInt6
 /// Whether repetitions run at their full counts.
 let isSoak = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] != nil
 
+/// Prints what a test of many repetitions has done, in a line of its own that can be quoted, with how long it took.
+func report(_ what: String, since start: ContinuousClock.Instant, _ counts: String) {
+    let seconds = Int((ContinuousClock.now - start).components.seconds)
+    print("soak: \(what): \(counts); \(seconds / 60) min \(seconds % 60) s")
+}
+
 /// A coordinator and workers as processes of their own, with timings of a second instead of half a minute.
 final class Cluster {
     let folder: URL

@@ -53,6 +53,7 @@ extension DisturbedProcesses {
         )
         func fuzz() async throws {
             var draws = SeededDraws(seed: testSeed)
+            let start = ContinuousClock.now
             try await withFolder { folder in
                 let spec = try TestSweep.write(TestSweep.tiny(iterations: 300), in: folder)
                 let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
@@ -86,7 +87,8 @@ extension DisturbedProcesses {
                 try await until("seed \(testSeed): its connections are closed", within: 60) {
                     descriptors(of: identifier) <= before.descriptors + 4
                 }
-                let grown = residentBytes(of: identifier) - before.bytes
+                let after = (bytes: residentBytes(of: identifier), descriptors: descriptors(of: identifier))
+                let grown = after.bytes - before.bytes
                 #expect(grown < 48 << 20, "seed \(testSeed): grown by \(grown) bytes")
                 #expect(cluster.coordinator.isRunning, "\(cluster.coordinator.errors.suffix(2_000))")
                 let second = try TestSweep.write(TestSweep.tiny(name: "second"), "second.yaml", in: folder)
@@ -96,9 +98,13 @@ extension DisturbedProcesses {
                         && cluster.attempts?.done.count == cluster.attempts?.counts.count
                 }
                 try await cluster.end()
-                print(
-                    "fuzz: seed \(testSeed), \(FuzzTests.frames) messages, \(FuzzTests.handshakes) handshakes, grown by \(grown >> 10) KiB"
-                )
+                report(
+                    "fuzz", since: start,
+                    """
+                    seed \(testSeed), \(FuzzTests.frames * 11 / 10) mutated messages, \(FuzzTests.handshakes) broken handshakes; coordinator \
+                    before and after: \(before.bytes >> 20) and \(after.bytes >> 20) MiB, \(before.descriptors) and \(after.descriptors) \
+                    descriptors
+                    """)
             }
         }
 

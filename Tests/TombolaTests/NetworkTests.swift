@@ -50,21 +50,75 @@ private struct Hosts {
     func cut(_ worker: Int) throws { try run("-n", workers[worker], "link", "set", "cable", "down") }
     func join(_ worker: Int) throws { try run("-n", workers[worker], "link", "set", "cable", "up") }
 
-    /// Loses that share of the packets in either direction; false where the kernel cannot.
-    func lose(percent: Int) -> Bool {
+    /// What can lose packets at random here.
+    enum Loss: String {
+        case netem = "tc netem"
+        case nft
+    }
+
+    /// Loses that share of the packets in either direction, by `tc netem` where the kernel has it, else by a rule of nftables for what
+    /// comes in at each end; nil where neither can.
+    func lose(percent: Int) -> Loss? {
         let tc = ip.replacing(#/ip$/#, with: "tc")
         let ends = workers.indices.map { (coordinator, "to\($0)") } + workers.map { ($0, "cable") }
-        return ends.allSatisfy { name, device in
+        let hasNetem = ends.allSatisfy { name, device in
             Hosts.command(
                 ip,
                 ["netns", "exec", name, tc, "qdisc", "add", "dev", device, "root", "netem", "loss", "\(percent)%"])
         }
+        if hasNetem { return .netem }
+        guard let nft = Hosts.nft else { return nil }
+        let rules =
+            "add table inet lossy; add chain inet lossy in { type filter hook input priority 0; }; "
+            + "add rule inet lossy in iifname != lo counter; "
+            + "add rule inet lossy in iifname != lo numgen random mod 100 < \(percent) counter drop"
+        let isSet = ([coordinator] + workers).allSatisfy {
+            Hosts.command(ip, ["netns", "exec", $0, nft, rules])
+        }
+        return isSet ? .nft : nil
     }
+
+    /// How many packets came to all ends, and how many of them were lost.
+    func packets(lostBy loss: Loss) throws -> (all: Int, lost: Int) {
+        let tool = loss == .nft ? Hosts.nft! : ip.replacing(#/ip$/#, with: "tc")
+        var (all, lost) = (0, 0)
+        for name in [coordinator] + workers {
+            let text = try Hosts.output(
+                ip, ["netns", "exec", name, tool] + (loss == .nft ? ["list", "table", "inet", "lossy"] : ["-s", "qdisc"]))
+            switch loss {
+            case .nft:
+                let counts = text.matches(of: #/counter packets (\d+)/#).map { Int($0.1)! }
+                all += try #require(counts.first)
+                lost += try #require(counts.last)
+            case .netem:
+                for line in text.matches(of: #/Sent \d+ bytes (\d+) pkt \(dropped (\d+)/#) {
+                    all += Int(line.1)! + Int(line.2)!
+                    lost += Int(line.2)!
+                }
+            }
+        }
+        return (all, lost)
+    }
+
+    private static let nft = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].first(
+        where: FileManager.default.isExecutableFile)
 
     private func run(_ arguments: String...) throws {
         guard Hosts.command(ip, arguments) else {
             throw Late(description: "ip \(arguments.joined(separator: " ")) failed")
         }
+    }
+
+    private static func output(_ path: String, _ arguments: [String]) throws -> String {
+        let process = Process()
+        process.executableURL = URL(filePath: path)
+        process.arguments = arguments
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return text
     }
 
     private static func command(_ path: String, _ arguments: [String]) -> Bool {
@@ -83,12 +137,14 @@ extension DisturbedProcesses {
     @Suite(.serialized, .enabled(if: Hosts.arePermitted, "network namespaces need root and iproute2"))
     struct NetworkTests {
         private static let rounds = isSoak ? 20 : 1
+        private static let lossyRounds = isSoak ? 5 : 1
         private static let timings = ["--beat", "0.2", "--session", "1.5", "--adoption", "3"]
 
         @Test(
             "Workers cut off, the coordinator cut off, packets lost: once the network heals, the leaderboard is the same"
         )
         func partitions() async throws {
+            let start = ContinuousClock.now
             let hosts = try Hosts(workers: 2)
             defer { hosts.remove() }
             try await withFolder { folder in
@@ -101,13 +157,23 @@ extension DisturbedProcesses {
                     let disturbed = try await Program.run(["leaderboard", "--json", "--store", store], in: folder)
                     #expect(disturbed.output == undisturbed.output, "round \(round)")
                 }
-                if !hosts.lose(percent: 20) {
-                    print("network: this kernel has no netem, so no packets were lost at random")
-                } else {
-                    try await disturb(hosts, spec, store: "lossy", in: folder)
-                    let disturbed = try await Program.run(["leaderboard", "--json", "--store", "lossy"], in: folder)
-                    #expect(disturbed.output == undisturbed.output)
+                guard let loss = hosts.lose(percent: 20) else {
+                    return print("network: neither tc netem nor nft can lose packets at random here, so none were")
                 }
+                for round in 0..<NetworkTests.lossyRounds {
+                    let store = "lossy-\(round)"
+                    try await disturb(hosts, spec, store: store, in: folder)
+                    let disturbed = try await Program.run(["leaderboard", "--json", "--store", store], in: folder)
+                    #expect(disturbed.output == undisturbed.output, "round \(round)")
+                }
+                let packets = try hosts.packets(lostBy: loss)
+                #expect(packets.lost > packets.all / 10, "\(packets)")
+                report(
+                    "network", since: start,
+                    """
+                    \(NetworkTests.rounds) sweeps in which workers were cut off three times, and \(NetworkTests.lossyRounds) more while \
+                    \(loss.rawValue) lost \(packets.lost) of \(packets.all) packets, same leaderboards
+                    """)
             }
         }
 

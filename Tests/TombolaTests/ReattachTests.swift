@@ -24,6 +24,7 @@ import Testing
 
     @Test("While the coordinator is down workers train on; when it is back no training was begun again")
     func downtime() async throws {
+        let start = ContinuousClock.now
         try await withFolder { folder in
             let spec = try TestSweep.write(ReattachTests.spec, in: folder)
             let undisturbed = try await Program.run(
@@ -54,6 +55,10 @@ import Testing
                 #expect(try await cluster.leaderboard() == undisturbed.output, "\(downtime) s")
                 try await cluster.end()
             }
+            let list = ReattachTests.downtimes.map { "\($0)" }.joined(separator: ", ")
+            report(
+                "reattach", since: start,
+                "coordinators killed and stopped, each gone for \(list) s; none of \(3 * ReattachTests.tasks) trainings was begun again")
         }
     }
 }

@@ -1,4 +1,7 @@
+import Coordination
 import Foundation
+import Lottery
+import Store
 import Testing
 
 @Suite struct StoreCommandTests {
@@ -33,5 +36,82 @@ import Testing
             let board = try await Program.run(["run", spec, "--json", "--store", "copy"], in: folder)
             #expect(board.output == first.output, "\(board.errors)")
         }
+    }
+
+    @Test("Checkpoints that no level waits for go but for their weights; tickets stay the same, and a sweep that grows makes anew what it needs")
+    func retention() async throws {
+        try await withFolder { folder in
+            func tombola(_ words: String..., status: Int32 = 0) async throws -> String {
+                let run = try await Program.run(words, in: folder)
+                #expect(run.status == status, "\(words): \(run.errors)\(run.output)")
+                return run.output
+            }
+            func number(_ key: String, _ text: String) throws -> Int {
+                let report = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+                return try #require(report[key] as? Int, "\(text)")
+            }
+            func spec(_ levels: Int, _ name: String) throws -> String {
+                try TestSweep.write(
+                    TestSweep.tiny().replacing("levels: 2", with: "levels: \(levels)"), name, in: folder)
+            }
+            let first = try spec(2, "two.yaml")
+            _ = try await tombola("run", first, "--store", "store")
+            let tickets = try rewound(in: folder)
+            #expect(tickets.count == 8)
+            var exported: [Data] = []
+            for ticket in tickets {
+                _ = try await tombola("ticket", "export", ticket, "--out", "before", "--store", "store")
+                exported.append(try Data(contentsOf: folder.appending(path: "before")))
+            }
+            let compact = ["store", "compact", "--intermediates", "--store", "store", "--json"]
+            func compacted(_ more: String...) async throws -> String {
+                let run = try await Program.run(compact + more, in: folder)
+                #expect(run.status == 0, "\(run.errors)")
+                return run.output
+            }
+            let dry = try await compacted("--dry-run")
+            #expect(try number("intermediates", dry) == 2)
+            #expect(try await compacted("--dry-run") == dry)
+            let done = try await compacted()
+            // Of Adam's three numbers a weight one stays.
+            #expect(try number("intermediate_bytes", done) == number("intermediate_bytes", dry))
+            #expect(try number("intermediate_bytes", done) > 2 * 8 * 12 * 784)
+            #expect(try number("intermediates", await compacted()) == 0)
+            #expect(try await tombola("store", "verify", "--store", "store").contains("is sound; 35 artifacts"))
+            for (ticket, bytes) in zip(tickets, exported) {
+                _ = try await tombola("ticket", "export", ticket, "--out", "after", "--store", "store")
+                #expect(try Data(contentsOf: folder.appending(path: "after")) == bytes)
+            }
+            // The second time, of the replay that made the checkpoint anew the checkpoint is gone.
+            for levels in [3, 4] {
+                let longer = try spec(levels, "longer.yaml")
+                _ = try await tombola("extend", longer, "--store", "store")
+                let grown = try await tombola("run", longer, "--store", "store", "--json")
+                #expect(try await tombola("run", longer, "--store", "fresh-\(levels)", "--json") == grown)
+                #expect(try number("intermediates", await compacted()) == 2)
+                _ = try await tombola("store", "verify", "--store", "store")
+            }
+            // What is kept of a sweep may be said beforehand.
+            _ = try await tombola("run", first, "--store", "tidy", "--retain", "tickets")
+            let tidy = try await tombola(
+                "store", "compact", "--intermediates", "--dry-run", "--json", "--store", "tidy")
+            #expect(try number("intermediates", tidy) == 0)
+            _ = try await tombola("store", "verify", "--store", "tidy")
+            let boards = [
+                try await tombola("leaderboard", "--json", "--store", "tidy"),
+                try await tombola("run", first, "--json", "--store", "tidy"),
+            ]
+            #expect(boards[0] == boards[1])
+            #expect(try await tombola("ticket", "export", tickets[0], "--out", "tidy-ticket", "--store", "tidy").isEmpty == false)
+            #expect(try Data(contentsOf: folder.appending(path: "tidy-ticket")) == exported[0])
+        }
+    }
+
+    /// Keys of the levels and controls that were rewound to a checkpoint.
+    private func rewound(in folder: URL) throws -> [String] {
+        let store = try Store.open(directory: folder.appending(path: "store").path(), mode: .reader)
+        defer { #expect(throws: Never.self) { try store.close() } }
+        return try store.snapshot().tasks.filter { task in task.work.inputs.contains { $0.name == "rewind" } }
+            .map(\.work.key.hex)
     }
 }

@@ -23,7 +23,8 @@ struct Checkpoint {
     }
 
     /// Reads what `network` needs; its parameters and optimizer say which tensors there must be.
-    init(_ file: TensorFile, for network: Network) throws(TrainingError) {
+    /// - Parameter weightsAlone: whether the optimizer's state is left as `network` has it; the file may then be without.
+    init(_ file: TensorFile, for network: Network, weightsAlone: Bool = false) throws(TrainingError) {
         step = try file.integers("step", shape: [])[0]
         weights = []
         for parameter in network.parameters {
@@ -31,6 +32,9 @@ struct Checkpoint {
         }
         masks = network.parameters.indices.map { network.mask(of: $0) }
         optimizer = network.optimizerState
+        divergedAt = file.header.metadata["diverged_at"].flatMap { Int($0) }
+        guard step >= 0 else { throw .unreadable("\(file.path) is of step \(step)") }
+        if weightsAlone { return }
         let parameters = Dictionary(uniqueKeysWithValues: network.parameters.map { ($0.name, $0) })
         for index in optimizer.tensors.indices {
             let tensor = optimizer.tensors[index]
@@ -42,8 +46,7 @@ struct Checkpoint {
             optimizer.scalars[name] = try file.doubles("scalar.\(name)", shape: [])[0]
         }
         optimizer.steps = try file.integers("optimizer_steps", shape: [])[0]
-        divergedAt = file.header.metadata["diverged_at"].flatMap { Int($0) }
-        guard step >= 0, optimizer.steps >= 0 else { throw .unreadable("\(file.path) is of step \(step)") }
+        guard optimizer.steps >= 0 else { throw .unreadable("\(file.path) is of step \(step)") }
     }
 
     /// Puts weights and optimizer state into `network`; what its masks prune stays zero.

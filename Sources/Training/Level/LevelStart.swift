@@ -55,7 +55,8 @@ struct LevelStart {
             divergedAt = nil
         case .rewound(_, let step, let optimizer):
             guard let rewind else { throw .unreadable("the checkpoint of step \(step) is not among the inputs") }
-            let checkpoint = try Checkpoint(TensorFile(path: rewind), for: network)
+            let checkpoint = try Checkpoint(
+                TensorFile(path: rewind), for: network, weightsAlone: optimizer == .fresh)
             guard checkpoint.step == step || checkpoint.divergedAt != nil else {
                 throw .unreadable("\(rewind) is of step \(checkpoint.step), not \(step)")
             }

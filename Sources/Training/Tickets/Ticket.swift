@@ -29,6 +29,10 @@ public struct Ticket {
         // stands in its summary.
         var measured = task
         measured.training.precision = .f32
+        // Nothing is trained, and a store may have kept the weights alone.
+        if case .rewound(let trajectory, let step, _) = measured.start {
+            measured.start = .rewound(trajectory: trajectory, step: step, optimizer: .fresh)
+        }
         let start = try LevelStart(
             measured, data: data, registry: registry, engine: Engine(), memory: .system,
             masks: { description throws(TrainingError) in

@@ -28,6 +28,7 @@ struct RunCommand: ParsableCommand {
     @OptionGroup var store: StoreOption
     @OptionGroup var data: DataOption
     @OptionGroup var room: RoomOption
+    @OptionGroup var retention: RetentionOption
     @OptionGroup var output: TableOptions
     @OptionGroup var log: LogOptions
 
@@ -42,7 +43,9 @@ struct RunCommand: ParsableCommand {
             storeDirectory: store.directory, vocabulary: catalog.vocabulary, data: catalog.access,
             logger: Logger(label: "coordinator"))
         configuration.exitWhenDone = true
+        configuration.interruptedStop = .isForgotten
         configuration.minimumFreeBytes = try room.bytes()
+        configuration.retainsTicketsOnly = try retention.keepsTicketsOnly()
         let coordinator = try CoordinatorService(configuration)
         let submitted = try coordinator.submit(request)
         let exit = try LocalRun(coordinator: coordinator, signals: signals, sweep: submitted.sweep).carryOut(

@@ -12,7 +12,8 @@ struct ServeCommand: ParsableCommand {
             """
             Sweeps come by `tombola submit`. Ctrl-C or SIGTERM ends it in order; workers go on training until it is \
             back. On an address that other machines can reach it lets in only those with a key: see `tombola keys`. \
-            SIGHUP has it read the allow-list again.
+            SIGHUP has it read the allow-list again. If it was told to stop (`tombola stop`) and died before it had, it goes on stopping \
+            when it is started again, unless --go-on is given.
             """
     )
 
@@ -30,10 +31,14 @@ struct ServeCommand: ParsableCommand {
     @Flag(help: "Let in everyone who can reach the address, in the clear, with all rights.")
     var insecure = false
 
+    @Flag(help: "Give out tasks also where a `tombola stop` was interrupted by a crash.")
+    var goOn = false
+
     @OptionGroup var keyFolder: KeyFolderOption
     @OptionGroup var data: DataOption
     @OptionGroup var timing: TimingOptions
     @OptionGroup var room: RoomOption
+    @OptionGroup var retention: RetentionOption
     @OptionGroup var log: LogOptions
 
     private var store: StoreOption { keyFolder.store }
@@ -52,6 +57,8 @@ struct ServeCommand: ParsableCommand {
         configuration.bind = Environment.setting(bind, "BIND") ?? ServeCommand.defaultAddress
         try timing.apply(to: &configuration.settings)
         configuration.minimumFreeBytes = try room.bytes()
+        configuration.retainsTicketsOnly = try retention.keepsTicketsOnly()
+        configuration.interruptedStop = goOn ? .isForgotten : .goesOn
         configuration.blobBind = Environment.setting(blobBind, "BLOB_BIND")
         configuration.protection = try protection(
             of: [configuration.bind] + [configuration.blobBind].compactMap(\.self))

@@ -8,6 +8,9 @@ struct StopCommand: ParsableCommand {
             `tombola run` ends with it. What is left stays in the store for the next start. Workers of `tombola serve` wait for \
             that unless --workers is given. With --now nobody waits for trainings to end: workers save what they train, hand it \
             back and end, and it goes on from there.
+
+            A coordinator that dies before it has stopped goes on stopping when `tombola serve` starts it again, say by systemd; `tombola \
+            serve --go-on` and `tombola run` do not.
             """)
 
     @Flag(help: "Have the workers end, too.")

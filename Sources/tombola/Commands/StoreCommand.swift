@@ -58,15 +58,35 @@ struct StoreCommand: ParsableCommand {
             abstract: "Remove artifacts that no record names, and the room that deleted records took.",
             discussion: """
                 A coordinator that runs is told to do it. It rewrites the database only when nothing is being trained.
+
+                With --intermediates, checkpoints to rewind to go as well, once all levels that start from them are done: their weights \
+                stay, and so do trained weights, masks and curves, so that every ticket can be exported as before. What goes is the state \
+                of the optimizer. If a sweep that grew needs it again, the steps up to there are trained again, to the same bytes.
                 """)
+
+        @Flag(help: "Remove what only levels that are done have needed.")
+        var intermediates = false
+
+        @Flag(help: "Say what would go, and remove nothing.")
+        var dryRun = false
 
         @OptionGroup var options: ChangeOptions
 
         func run() throws {
-            let reply = try options.tell { try $0.compact() }
+            let request = CompactRequest(intermediates: intermediates, isDryRun: dryRun)
+            let reply = try options.tell { try $0.compact(request) }
             if options.output.json { return try Output.json(reply) }
+            let verb = dryRun ? "would go" : "are gone"
             Output.line(
-                "\(Format.count(reply.removed)) artifacts that no record names are gone, \(Format.bytes(reply.removedBytes)); the database "
+                "\(Format.count(reply.removed)) artifacts that no record names \(verb), \(Format.bytes(reply.removedBytes))")
+            if intermediates {
+                Output.line(
+                    "\(Format.count(reply.intermediates)) checkpoints that no level waits for \(verb), but for their weights: "
+                        + Format.bytes(reply.intermediateBytes))
+            }
+            guard !dryRun else { return }
+            Output.line(
+                "the database "
                     + (reply.rewroteDatabase
                         ? "has \(Format.bytes(reply.databaseBytes)), before \(Format.bytes(reply.databaseBytesBefore))"
                         : "is rewritten another time, as tasks run"))
