@@ -41,7 +41,8 @@ struct RetentionTests {
         #expect(bench.status.counts.done == 3)
         bench.restart()
         #expect(!bench.coordinator.mayRetire(key(1), .step(5)))
-        #expect(bench.coordinator.state(of: key(1)) == .done(result(1)))
+        #expect(bench.coordinator.state(of: key(1)) == .done)
+        #expect(bench.disk.records[key(1)]?.state == .done(result(1)))
     }
 
     @Test("What is not there, or not done, does not go")
