@@ -72,6 +72,8 @@ struct Cell {
 
     var state: State
     var density = 1.0
+    /// Layers without a survivor: pruning has cut the network in two.
+    var emptied: [String] = []
     var divergedAt: Int?
     var final: Evaluation?
     var earlyStop: Evaluation?
@@ -88,6 +90,7 @@ struct Cell {
             let prunable = summary.layers.filter { layer in rates.map { $0[layer.kind] > .zero } ?? true }
             let weights = prunable.reduce(0) { $0 + $1.weights }
             density = weights == 0 ? 1 : Double(prunable.reduce(0) { $0 + $1.surviving }) / Double(weights)
+            emptied = summary.layers.filter { $0.weights > 0 && $0.surviving == 0 }.map(\.name)
             divergedAt = summary.divergedAt
             final = summary.final
             earlyStop = summary.earlyStop
@@ -128,6 +131,8 @@ struct PointEvidence {
     var trainings = 0
     var trainingsDone = 0
     var diverged = 0
+    /// The first level of any replicate's chain at which a layer is empty, with these layers.
+    var collapse: LayerCollapse?
 
     init(plan: Plan, point: GridPoint, cells: [Cell]) {
         let settings = point.settings
@@ -169,6 +174,10 @@ struct PointEvidence {
             case .stopped: wasStopped = true
             case .failed(let reason): failure = failure ?? reason
             }
+        }
+        for level in 0..<settings.pruning.levels where collapse == nil {
+            let emptied = runs.map { cells[$0.levels[level]].emptied }.first { !$0.isEmpty }
+            collapse = emptied.map { LayerCollapse(level: level + 1, layers: $0) }
         }
         if failure != nil {
             progress = .failed

@@ -37,6 +37,8 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let trainingsDone: Int
     public let trainings: Int
     public let diverged: Int
+    /// Where pruning emptied a layer, if it did.
+    public let collapse: LayerCollapse?
     /// Why a failed point failed.
     public let reason: String?
     let pointIndex: Int
@@ -132,6 +134,7 @@ public struct LeaderboardRow: Hashable, Sendable {
         trainingsDone = evidence.trainingsDone
         trainings = evidence.trainings
         diverged = evidence.diverged
+        collapse = evidence.collapse
         reason =
             evidence.failure
             ?? (evidence.denseDiverged ? "the dense network diverged, so there is nothing to compare with" : nil)
@@ -166,11 +169,22 @@ public struct LeaderboardRow: Hashable, Sendable {
     }
 }
 
+/// Layer collapse: the first level of a chain at which a layer has no weight left, and which layers (`fc1.weight`) those are.
+public struct LayerCollapse: Hashable, Sendable, Codable {
+    public let level: Int
+    public let layers: [String]
+
+    public init(level: Int, layers: [String]) {
+        self.level = level
+        self.layers = layers
+    }
+}
+
 extension LeaderboardRow: Codable {
     private enum CodingKeys: String, CodingKey {
         case rank, sweep, point, verdict, decided, density, accuracy, dense, replicates, ticket
         case earlyStop = "early_stop"
-        case difference, found, level, controls, trainings, diverged, reason
+        case difference, found, level, controls, trainings, diverged, collapse, reason
         case matchingDensity = "matching_density"
         case winningDensity = "winning_density"
         case lastDensity = "last_density"
@@ -206,6 +220,7 @@ extension LeaderboardRow: Codable {
         try container.encode(trainingsDone, forKey: .trainingsDone)
         try container.encode(trainings, forKey: .trainings)
         try container.encode(diverged, forKey: .diverged)
+        try container.encode(collapse, forKey: .collapse)
         try container.encode(reason, forKey: .reason)
         try container.encode(pointIndex, forKey: .pointIndex)
     }
@@ -235,6 +250,8 @@ extension LeaderboardRow: Codable {
         trainingsDone = try container.decode(Int.self, forKey: .trainingsDone)
         trainings = try container.decode(Int.self, forKey: .trainings)
         diverged = try container.decode(Int.self, forKey: .diverged)
+        // A coordinator of an earlier version does not say this.
+        collapse = try container.decodeIfPresent(LayerCollapse.self, forKey: .collapse)
         reason = try container.decode(String?.self, forKey: .reason)
         pointIndex = try container.decode(Int.self, forKey: .pointIndex)
     }

@@ -50,6 +50,19 @@ import Verdicts
         }
     }
 
+    @Test("The first level at which a layer is empty is told, with the layer")
+    func collapse() throws {
+        let board = board(try plan("name: a\npruning: {levels: 3}\nreplicates: 2")) { task in
+            guard case .level(let level) = task.role else { return done(task, right: 9_800) }
+            let isEmpty = level == 3 || level == 2 && task.task.seeds.initialisation == 1
+            return done(task, right: 9_000, surviving: isEmpty ? 0 : 0.5)
+        }
+        #expect(board.rows[0].collapse == LayerCollapse(level: 2, layers: ["fc1.weight"]))
+        #expect(try JSONDecoder().decode(LeaderboardRow.self, from: JSONEncoder().encode(board.rows[0])) == board.rows[0])
+        let whole = self.board(try plan(yaml), result)
+        #expect(whole.rows.allSatisfy { $0.collapse == nil })
+    }
+
     @Test("Rows are ranked, decided and compared as the verdicts say")
     func rows() throws {
         let board = board(try plan(yaml), result)

@@ -18,8 +18,10 @@ extension Criterion {
     /// highest −w · (H g) go first). Logits are not divided by a temperature, as the paper's code but not its equations have it.
     ///
     /// H g is the central difference (∇L(w + ε g) − ∇L(w − ε g)) / 2ε over the weights of all layers, where ε is the largest power of two
-    /// with ε · ‖g‖ ≤ 2⁻¹⁰ · ‖w‖: near enough for the third derivative not to count, and far enough for the rounding of f32 gradients not to. Norms
-    /// are sequential f64 sums in flat order. A network without gradient has H g = 0.
+    /// with ε · ‖g‖ ≤ 2⁻²⁰ · ‖w‖. A wider one carries some unit over the kink of its ReLU, and the jump of the gradient there is not
+    /// curvature; a narrower one drowns in the rounding of f32. For LeNet-300-100 at θ0, 5 % of whose weights survive, 99.8 % of the survivors
+    /// are those of exact double backward (94 % of all weights agree at 2⁻¹⁰). A network with many more units crosses kinks even so, and
+    /// its scores are coarser. Norms are sequential f64 sums in flat order. A network without gradient has H g = 0.
     public static let grasp = Criterion(name: "grasp", traits: ofGradients) { (context) throws(TrainingError) in
         let products = try curvature(context)
         return zip(context.weights, products).map { weights, products in
@@ -32,7 +34,7 @@ extension Criterion {
         let gradient = try context.network.gradient(context.weights, context.masks)
         let length = Reproducible.sqrt(sumOfSquares(gradient.joined()))
         let size = Reproducible.sqrt(sumOfSquares(context.weights.joined().lazy.map { Double($0) }))
-        let widest = 0x1p-10 * size / length
+        let widest = 0x1p-20 * size / length
         guard widest.isNormal else { return gradient.map { $0.map { _ in 0 } } }
         let step = widest.binade
         func moved(_ direction: Double) -> [[Float]] {

@@ -93,6 +93,10 @@ enum LeaderboardText {
             if row.diverged > 0 {
                 notes.append("rank \(row.rank): \(row.diverged) of \(row.trainings) levels diverged")
             }
+            if let collapse = row.collapse {
+                notes.append(
+                    "rank \(row.rank): pruning emptied \(collapse.layers.joined(separator: ", ")) at level \(collapse.level)")
+            }
             return notes
         }
     }
