@@ -41,23 +41,23 @@ public struct RecipeText: Sendable {
             semantics: task.semantics)
         return head(
             numerics: task.numerics, dataset: task.dataset, data: task.data, model: task.model, training: task.training)
-            + shared.own(task.seeds, task.pruning, task.start, task.search, task.stopAfter) + shared.tail
+            + shared.own(task.seeds, task.pruning, task.start, task.search, task.connection, task.stopAfter) + shared.tail
     }
 
     /// The digest of a task's canonical text. Golden digests in tests hold it still.
     public func key(
         seeds: Seeds, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start, search: TrainingTask.EarlyBird? = nil,
-        stopAfter: Int?
+        connection: TrainingTask.Connection? = nil, stopAfter: Int?
     ) -> TaskKey {
         var hasher = hasher
-        hasher.update(own(seeds, pruning, start, search, stopAfter))
+        hasher.update(own(seeds, pruning, start, search, connection, stopAfter))
         if !tail.isEmpty { hasher.update(tail) }
         return TaskKey(hasher.finalize())
     }
 
     private func own(
         _ seeds: Seeds, _ pruning: TrainingTask.PruningStep?, _ start: TrainingTask.Start, _ search: TrainingTask.EarlyBird?,
-        _ stopAfter: Int?
+        _ connection: TrainingTask.Connection?, _ stopAfter: Int?
     ) -> String {
         var text = "\nseeds=\(seeds.initialisation),\(seeds.dataOrder),\(seeds.augmentation)"
         switch start {
@@ -94,6 +94,9 @@ public struct RecipeText: Sendable {
             let rates = search.rates
             text += "\nsearch=\(search.criterion),\(search.scope.rawValue),\(rates.conv),\(rates.fc),\(rates.output)"
             text += ",×\(search.repetitions),rounds \(search.rounds),level \(search.level)"
+        }
+        if let connection {
+            text += "\nconnects=\(connection.peer.hex)/final,\(connection.points),\(connection.batchNorm.rawValue)"
         }
         if let stopAfter { text += "\nstop=\(stopAfter)" }
         return text

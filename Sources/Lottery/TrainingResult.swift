@@ -10,13 +10,19 @@ public struct LevelSummary: Hashable, Sendable, Codable {
     public var earlyStop: Evaluation?
     /// The step at which a loss or gradient ceased to be finite. A diverged level is a result, not a failure.
     public var divergedAt: Int?
+    /// Of a training that was compared with another one; nil if it diverged.
+    public var connectivity: Connectivity?
 
-    public init(layers: [LayerCount], otherWeights: Int, final: Evaluation?, earlyStop: Evaluation?, divergedAt: Int?) {
+    public init(
+        layers: [LayerCount], otherWeights: Int, final: Evaluation?, earlyStop: Evaluation?, divergedAt: Int?,
+        connectivity: Connectivity? = nil
+    ) {
         self.layers = layers
         self.otherWeights = otherWeights
         self.final = final
         self.earlyStop = earlyStop
         self.divergedAt = divergedAt
+        self.connectivity = connectivity
     }
 
     /// Surviving over all weights of `layers`; 1 for a network that has none.

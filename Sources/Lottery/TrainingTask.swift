@@ -12,6 +12,8 @@ public struct TrainingTask: Hashable, Sendable, Codable {
     public var start: Start
     /// Set for a training that ends once the mask it would give has settled; nil for one to the end.
     public var search: EarlyBird?
+    /// Set for a training that is compared with another one at its end.
+    public var connection: Connection?
     /// Set for a replay: train only to this step, and leave the checkpoint there.
     public var stopAfter: Int?
     /// Semantics version of each component this task runs that is not 1, by component name (`optimizer.adam`).
@@ -20,7 +22,8 @@ public struct TrainingTask: Hashable, Sendable, Codable {
     public init(
         numerics: NumericsID, dataset: Digest, data: DataSettings, model: ModelSettings, training: TrainingSettings,
         seeds: Seeds,
-        pruning: PruningStep?, start: Start, search: EarlyBird? = nil, stopAfter: Int? = nil, semantics: [String: Int] = [:]
+        pruning: PruningStep?, start: Start, search: EarlyBird? = nil, connection: Connection? = nil,
+        stopAfter: Int? = nil, semantics: [String: Int] = [:]
     ) {
         self.numerics = numerics
         self.dataset = dataset
@@ -31,6 +34,7 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         self.pruning = pruning
         self.start = start
         self.search = search
+        self.connection = connection
         self.stopAfter = stopAfter
         self.semantics = semantics
     }
@@ -187,7 +191,8 @@ extension TrainingTask {
     public var key: TaskKey {
         RecipeText(
             numerics: numerics, dataset: dataset, data: data, model: model, training: training, semantics: semantics
-        ).key(seeds: seeds, pruning: pruning, start: start, search: search, stopAfter: stopAfter)
+        ).key(
+            seeds: seeds, pruning: pruning, start: start, search: search, connection: connection, stopAfter: stopAfter)
     }
 
     /// One fact a line; settings at their defaults are left out, so that a new one with a no-op default changes no key.
@@ -227,6 +232,8 @@ public struct TrainingRequest: Hashable, Sendable, Codable {
         public static let parent = "parent"
         /// What the survivors go back to: the checkpoint θk, or the parent level's `final` where they keep their trained weights.
         public static let rewind = "rewind"
+        /// The `final` of the training that it is compared with.
+        public static let peer = "peer"
         /// Where an earlier attempt of this very task has come to: a resume file. It may be missing, or be of no use.
         public static let checkpoint = "checkpoint"
     }

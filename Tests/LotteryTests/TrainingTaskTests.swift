@@ -41,6 +41,29 @@ struct TrainingTaskTests {
         #expect(try JSONDecoder().decode(TrainingTask.self, from: Data(older.utf8)) == task)
     }
 
+    @Test("A comparison is part of the key; a summary without one is written as before")
+    func connection() throws {
+        var sibling = dense
+        sibling.seeds = dense.seeds.withOtherNoise
+        #expect(sibling.seeds.initialisation == dense.seeds.initialisation)
+        #expect(sibling.seeds.dataOrder != dense.seeds.dataOrder && sibling.seeds.augmentation != dense.seeds.augmentation)
+        sibling.connection = .init(peer: dense.key, points: 30, batchNorm: .recomputed)
+        #expect(sibling.canonicalText.hasSuffix("\nconnects=\(dense.key.hex)/final,30,recomputed"))
+        var other = sibling
+        other.connection?.batchNorm = .interpolated
+        #expect(other.key != sibling.key)
+        let summary = LevelSummary(layers: [], otherWeights: 0, final: nil, earlyStop: nil, divergedAt: nil)
+        let written = try #require(String(bytes: JSONEncoder().encode(summary), encoding: .utf8))
+        #expect(!written.contains("connectivity"))
+    }
+
+    @Test("A barrier is the highest error on the line above the mean of its ends")
+    func barrier() {
+        #expect(abs(Connectivity(errors: [0.1, 0.5, 0.3]).barrier - 0.3) < 1e-15)
+        #expect(abs(Connectivity(errors: [0.1, 0.1, 0.3]).barrier - 0.1) < 1e-15)
+        #expect(Connectivity(errors: [0.2, 0.1, 0.2]).barrier == 0)
+    }
+
     /// Results in stores are found by these. A failure here means that old results are lost: bump a semantics version if
     /// arithmetic changed, and leave the text alone otherwise.
     @Test("Golden keys")

@@ -87,6 +87,9 @@ final class TrainingBench {
             }
         }
         if case .retrained = task.start { inputs[TrainingRequest.Input.rewind] = inputs[TrainingRequest.Input.parent] }
+        if let connection = task.connection {
+            inputs[TrainingRequest.Input.peer] = "\(folder.path)/\(connection.peer.hex)/final"
+        }
         if case .rewound(let trajectory, let step, _) = task.start {
             inputs[TrainingRequest.Input.rewind] = "\(folder.path)/\(trajectory.hex)/step-\(step)"
         }

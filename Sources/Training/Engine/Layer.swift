@@ -107,6 +107,8 @@ protocol Layer: AnyObject {
     ) -> Magnitude
     /// Takes one step from the gradients that `gradients` computed or proved finite.
     func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool)
+    /// Moves running statistics by the batch that went forward.
+    func moveStatistics(_ pass: Pass)
 
     /// Replaces the mask of the layer's weight; nil for none.
     func setMask(_ mask: Mask?)
@@ -128,6 +130,7 @@ extension Layer {
         _ pass: Pass, dy: BatchMemory, inputMagnitude: Magnitude, gradientMagnitude: Magnitude, stored: Bool
     ) -> Magnitude { .zero }
     func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool) {}
+    func moveStatistics(_ pass: Pass) {}
     func setMask(_ mask: Mask?) { preconditionFailure("\(Self.self) has no weights to prune") }
     func parametersChanged() {}
 }

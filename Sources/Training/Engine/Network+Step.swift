@@ -41,6 +41,22 @@ extension Network {
         return (loss, tensors.map(\.flatGradient))
     }
 
+    /// Moves running statistics by a batch, at most `batch` images, and changes nothing else; false, and nothing is moved, if an activation
+    /// is not finite.
+    public func moveStatistics(
+        images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
+    ) -> Bool {
+        precondition((1...batch).contains(indices.count), "a batch of \(indices.count), at most \(batch)")
+        let pass = Pass(examples: indices.count, isTraining: true)
+        load(images: images, labels: labels, indices: indices, pass)
+        guard forward(pass) != nil else {
+            clearBatch()
+            return false
+        }
+        for layer in layers { layer.moveStatistics(pass) }
+        return true
+    }
+
     private func clip() {
         guard let clipping else { return }
         let trained = tensors.filter(\.parameter.isTrained)

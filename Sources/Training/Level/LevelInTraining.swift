@@ -20,6 +20,8 @@ struct LevelInTraining {
     private let registry: Registry
     private let engine: Engine
     private let memory: MemoryBudget
+    /// Path of the `final` that the level is compared with at its end.
+    private let peer: String?
     /// With `test: best`: the weights of least validation loss so far and the index of their evaluation, until the test set has
     /// seen them.
     private var untested: (evaluation: Int, values: [[Float]])?
@@ -41,6 +43,7 @@ struct LevelInTraining {
         self.engine = engine
         self.memory = memory
         self.outputDirectory = outputDirectory
+        peer = inputs[TrainingRequest.Input.peer]
         if case .retrained(_, let rate) = task.start {
             learningRate = LearningRate(task.training, rate: rate)
         } else {
@@ -176,6 +179,10 @@ struct LevelInTraining {
             try write(
                 metrics.file(validationCount: order.validation.count, testCount: data.shape.testCount), as: .metrics)
             names += [.final, .metrics]
+        }
+        var summary = summary
+        if let connection = task.connection, divergedAt == nil {
+            summary.connectivity = try connectivity(connection, peer: peer)
         }
         return LevelResult(
             summary: summary, outputs: names.sorted().map { .init(name: $0, path: path(of: $0)) })

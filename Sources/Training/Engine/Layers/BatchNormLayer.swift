@@ -151,12 +151,17 @@ final class BatchNormLayer: Layer {
     }
 
     func update(_ pass: Pass, dy: BatchMemory, rule: UpdateRule, stored: Bool) {
-        // From the γ and β of this step, whose scale and shift nobody reads again.
+        // From the γ and β of this step.
+        moveStatistics(pass)
+        gamma.update(rule, updates)
+        beta.update(rule, updates)
+    }
+
+    /// Scale and shift are those of the batch again, which nobody reads.
+    func moveStatistics(_ pass: Pass) {
         BatchNorm.statistics(
             channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: sums.pointer, gamma: gamma.values,
             beta: beta.values, mean: mean.pointer, inverseDeviation: inverseDeviation.pointer, scale: scale.pointer,
             shift: shift.pointer, runningMean: runningMean.values, runningVariance: runningVariance.values)
-        gamma.update(rule, updates)
-        beta.update(rule, updates)
     }
 }

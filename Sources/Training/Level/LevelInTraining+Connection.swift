@@ -1,0 +1,50 @@
+import Lottery
+
+extension LevelInTraining {
+    /// Errors on the line from the network as it is now to the one whose `final` is at `path`. The network is as it was afterwards.
+    func connectivity(_ connection: TrainingTask.Connection, peer path: String?) throws(TrainingError) -> Connectivity {
+        guard let path else { throw .unreadable("the training to compare with is not among the inputs") }
+        guard connection.points >= 3 else {
+            throw .impossible("a line of \(connection.points) points has nothing between its ends; it needs 3 or more")
+        }
+        let file = try TensorFile(path: path)
+        let own = network.parameters.indices.map { network.values(of: $0) }
+        var peer: [[Float]] = []
+        for parameter in network.parameters { peer.append(try file.values("trained", of: parameter)) }
+        let errors = (0..<connection.points).map { point in
+            let share = Double(point) / Double(connection.points - 1)
+            for index in own.indices { network.setValues(interpolated(own[index], peer[index], share), of: index) }
+            return error(connection.batchNorm)
+        }
+        for (index, values) in own.enumerated() { network.setValues(values, of: index) }
+        return Connectivity(errors: errors)
+    }
+
+    /// (1 − share) · own + share · peer in f64, rounded once; the ends are the networks themselves, whatever the other one holds.
+    private func interpolated(_ own: [Float], _ peer: [Float], _ share: Double) -> [Float] {
+        if share == 0 { return own }
+        if share == 1 { return peer }
+        return zip(own, peer).map { Float((1 - share) * Double($0) + share * Double($1)) }
+    }
+
+    /// Share of the test images that the network as it is gets wrong.
+    private func error(_ batchNorm: BatchNormPolicy) -> Double {
+        let count = data.shape.testCount
+        if batchNorm == .recomputed, network.hasStatistics {
+            var order = order
+            for step in 0..<BatchNormPolicy.recomputedBatches {
+                let isFinite = order.batch(at: step).withUnsafeBufferPointer {
+                    network.moveStatistics(images: data.trainImages, labels: data.trainLabels, indices: $0)
+                }
+                guard isFinite else { return 1 }
+            }
+        }
+        let correct = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<count).correct
+        return Double(count - correct) / Double(count)
+    }
+}
+
+extension Network {
+    /// Whether any layer keeps running statistics.
+    fileprivate var hasStatistics: Bool { parameters.contains { $0.role == .statistic } }
+}
