@@ -19,8 +19,8 @@ extension Criterion {
     ///
     /// H g is the central difference (∇L(w + ε g) − ∇L(w − ε g)) / 2ε over the weights of all layers, where ε is the largest power of two
     /// with ε · ‖g‖ ≤ 2⁻²⁰ · ‖w‖. A wider one carries some unit over the kink of its ReLU, and the jump of the gradient there is not
-    /// curvature; a narrower one drowns in the rounding of f32. For LeNet-300-100 at θ0, 5 % of whose weights survive, 99.8 % of the survivors
-    /// are those of exact double backward (94 % of all weights agree at 2⁻¹⁰). A network with many more units crosses kinks even so, and
+    /// curvature; a narrower one drowns in the rounding of f32. For LeNet-300-100 at θ0, 5 % of whose weights survive, 99.7 % of the survivors
+    /// are those of exact double backward (44 % at 2⁻¹⁰). A network with many more units crosses kinks even so, and
     /// its scores are coarser. Norms are sequential f64 sums in flat order. A network without gradient has H g = 0.
     public static let grasp = Criterion(name: "grasp", traits: ofGradients) { (context) throws(TrainingError) in
         let products = try curvature(context)
