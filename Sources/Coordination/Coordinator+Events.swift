@@ -17,6 +17,9 @@ extension Coordinator {
         /// The sweep, which is known, wants those of these tasks that are known: what a store did not yet say that was
         /// made when nobody asked.
         case sweepPlanned(SweepID, [TaskKey])
+        /// The sweep, which is known, wants these as well, since its results ask for them. Parents first. Unlike a submission this is
+        /// nobody's order: a cancelled sweep stays cancelled and gets none, and what was given up is not tried again.
+        case sweepGrew(SweepID, [Work])
         case sweepOrdered(SweepID, SweepOrder)
         case taskOrdered(TaskKey, TaskOrder)
         /// Gives out nothing more, so that all that runs comes to its end.

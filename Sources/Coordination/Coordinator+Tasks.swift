@@ -56,6 +56,11 @@ extension Coordinator {
         want(keys.filter { tasks[$0] != nil && !isDone($0) }, by: sweep, &outcome)
     }
 
+    mutating func onSweepGrew(_ sweep: SweepID, _ works: [Work], _ outcome: inout Outcome) {
+        guard let standing = sweeps[sweep]?.standing, !standing.isCancelled else { return }
+        onTasksAdded(works.filter { tasks[$0.key]?.phase.hasFailed != true }, sweep: sweep, &outcome)
+    }
+
     /// Replaces what is asked of a pending task, but for what it reads, which is the caller's. False if that is what it asks already.
     private mutating func request(_ work: Work, _ outcome: inout Outcome) -> Bool {
         let key = work.key

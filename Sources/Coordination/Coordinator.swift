@@ -124,6 +124,7 @@ public struct Coordinator: Sendable {
         case .tasksAdded(let works, let sweep): onTasksAdded(works, sweep: sweep, &outcome)
         case .sweepNarrowed(let sweep, let keys): dropAll(of: sweep, keeping: Set(keys), &outcome)
         case .sweepPlanned(let sweep, let keys): onSweepPlanned(sweep, keys, &outcome)
+        case .sweepGrew(let sweep, let works): onSweepGrew(sweep, works, &outcome)
         case .sweepOrdered(let sweep, let order): onOrder(order, of: sweep, &outcome)
         case .taskOrdered(let key, let order): onOrder(order, of: key, &outcome)
         case .drain(let drain): onDrain(drain, &outcome)

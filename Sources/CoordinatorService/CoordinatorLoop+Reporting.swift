@@ -40,9 +40,10 @@ extension CoordinatorLoop {
     func note(_ change: Change) {
         for index in submissions.sweeps.indices { submissions.sweeps[index].note(change) }
         keepForCompaction(change)
+        noteGrowth(change)
         switch change {
         case .attemptStarted(let id, let worker):
-            if submissions.underWay > 0 { submissions.startedMeanwhile.insert(id.task) }
+            if submissions.underWay > 0 || growth.underWay != nil { submissions.startedMeanwhile.insert(id.task) }
             logger.debug("task \(id.task), attempt \(id.attempt), goes to \(worker)")
         case .attemptEnded(let id, let end):
             reporting.rate.noteEnded(id.task)

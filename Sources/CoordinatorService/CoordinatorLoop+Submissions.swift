@@ -36,9 +36,10 @@ struct Submissions {
 
     private var watched: [SweepProgress] { sweeps.filter { submitted.contains($0.name) } }
 
-    func areSettled(_ counts: CoordinatorStatus.Counts) -> Bool {
+    /// - Parameter growth: what their results may ask for yet.
+    func areSettled(_ counts: CoordinatorStatus.Counts, _ growth: GrowthWishes) -> Bool {
         guard underWay == 0, tasksWereAdded || !submitted.isEmpty else { return false }
-        return watched.allSatisfy(\.isSettled) && (!tasksWereAdded || counts.isSettled)
+        return watched.allSatisfy { $0.isSettled && !growth.concerns($0.name) } && (!tasksWereAdded || counts.isSettled)
     }
 
     func failedTasks(_ counts: CoordinatorStatus.Counts) -> Int {
@@ -109,7 +110,8 @@ extension CoordinatorLoop {
             progress.note(coordinator.state)
             submissions.put(progress)
             if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
-            apply(.sweepPlanned(SweepID(progress.name), progress.plan.tasks.map(\.key)))
+            apply(.sweepPlanned(SweepID(progress.name), progress.askedKeys))
+            if progress.plan.isAdaptive { growth.want(progress.name, everything: true) }
         case .unplannable(let sweep, let reason):
             logger.warning("the progress of sweep \(sweep) cannot be shown: \(reason)")
         case .planned(let submission):
@@ -133,6 +135,11 @@ extension CoordinatorLoop {
             let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
             refuse(asker, status: 2, "there is no sweep “\(name)” in this store; \(list)")
         case .failed(let reason, let asker): refuse(asker, status: 1, reason)
+        case .grown(let growth): try take(on: growth)
+        case .notGrown(let sweep, let reason):
+            growth.finish()
+            forgetStarted()
+            logger.error("what the results of sweep \(sweep) ask for could not be planned: \(reason)")
         case .ranked(let sweep, let row, let diverged): note(best: row, diverged: diverged, of: sweep)
         case .unranked(let sweep, let reason):
             logger.warning("the tickets of sweep \(sweep) could not be ranked: \(reason)")
@@ -143,7 +150,12 @@ extension CoordinatorLoop {
 
     private func finishPlanning() {
         submissions.underWay -= 1
-        if submissions.underWay == 0 { submissions.startedMeanwhile = [] }
+        forgetStarted()
+    }
+
+    /// While nothing is planned, nobody asks what was given out meanwhile.
+    func forgetStarted() {
+        if submissions.underWay == 0, growth.underWay == nil { submissions.startedMeanwhile = [] }
     }
 
     private func take(on submission: Submission) throws(CoordinatorServiceError) {
@@ -167,7 +179,8 @@ extension CoordinatorLoop {
         if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
         let plan = submission.reply.plan
         logger.info(
-            "sweep \(plan.sweep): \(plan.points) points, \(plan.tasks) tasks, \(plan.tasksDone) of them done already")
+            "sweep \(plan.sweep): \(plan.points) points, \(plan.tasksAsked) tasks, \(plan.tasksAsked - plan.tasksToDo) of them done already"
+        )
         reply(submission.reply, to: submission.asker)
     }
 

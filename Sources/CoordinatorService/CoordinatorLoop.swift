@@ -57,6 +57,7 @@ final class CoordinatorLoop {
     var submissions = Submissions()
     /// Plans came from the desk in this turn.
     var hasPlanned = false
+    var growth = GrowthWishes()
     var reporting = Reporting()
 
     init(
@@ -197,6 +198,7 @@ final class CoordinatorLoop {
         // Last, so that a beat that waited in a buffer is never too late.
         if let wakeUpAt, wakeUpAt <= CoordinatorLoop.now { apply(.wake) }
         try flush()
+        tendGrowth()
         report()
         tendDoor()
         tendRoom()
@@ -390,7 +392,7 @@ final class CoordinatorLoop {
             if CoordinatorLoop.now >= stopDeadline || coordinator.status.workers.isEmpty {
                 endInOrder(.stopped)
             }
-        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.counts), !isRetentionDue {
+        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.counts, growth), !isRetentionDue {
             apply(.stopWorkers)
             let counts = coordinator.counts
             endInOrder(

@@ -26,6 +26,8 @@ final class Desk: Sendable {
         case blob(BlobRequest, Asker)
         /// Finds what nobody needs.
         case survey(CompactRequest, Asker)
+        /// Finds what the results of an adaptive sweep ask for beyond what it has.
+        case grow(sweep: String, everything: Bool, tries: Int)
         /// Ranks one sweep for the status.
         case rank(sweep: String)
         case stop
@@ -46,6 +48,8 @@ final class Desk: Sendable {
         case unsurveyed(reason: String, Asker)
         /// What was asked for is not there, or cannot be done with it; the sentence says which.
         case refusedOrder(String, Asker)
+        case grown(Growth)
+        case notGrown(sweep: String, reason: String)
         /// With how many of its levels have diverged.
         case ranked(sweep: String, LeaderboardRow?, diverged: Int)
         case unranked(sweep: String, reason: String)
@@ -61,7 +65,7 @@ final class Desk: Sendable {
                 .failed(_, let asker), .explained(_, let asker), .ordered(_, _, let asker), .ticket(_, let asker),
                 .blob(_, let asker), .surveyed(_, _, let asker), .unsurveyed(_, let asker), .refusedOrder(_, let asker):
                 asker
-            case .restored, .ranked, .unranked, .unplannable: nil
+            case .restored, .grown, .notGrown, .ranked, .unranked, .unplannable: nil
             }
         }
     }
@@ -121,8 +125,10 @@ final class DeskLoop {
     let jobs: Mailbox<Desk.Job>
     let events: Mailbox<Desk.Event>
     /// Of every sweep whose plan is known, in the order of submission.
-    private var known: [KnownResults] = []
+    var known: [KnownResults] = []
     var plans: [Plan] { known.map(\.plan) }
+    /// The tasks that each adaptive sweep has asked for.
+    var asked: [String: Set<TaskKey>] = [:]
 
     init(
         store: Store, artifacts: ArtifactFolder, configuration: CoordinatorServiceConfiguration,
@@ -156,6 +162,7 @@ final class DeskLoop {
                     do { events.post(.surveyed(try survey(request), request, asker)) } catch {
                         events.post(.unsurveyed(reason: String(describing: error), asker))
                     }
+                case .grow(let sweep, let everything, let tries): grow(sweep, everything: everything, tries: tries)
                 case .rank(let sweep): rank(sweep)
                 case .stop: return
                 }
@@ -178,9 +185,10 @@ final class DeskLoop {
             let sweep = try Sweep(
                 yaml: record.spec, file: record.file, vocabulary: configuration.vocabulary,
                 maximumRuns: Sweep.runsAtMost)
-            let plan = try plan(sweep).plan
-            remember(plan)
-            events.post(.restored(SweepProgress(plan: plan)))
+            var known = KnownResults(plan: try plan(sweep).plan)
+            let isAsked = try isAsked(&known)
+            remember(known, isAsked)
+            events.post(.restored(SweepProgress(plan: known.plan, isAsked: isAsked)))
         } catch {
             events.post(.unplannable(sweep: record.name, reason: String(describing: error)))
         }
@@ -217,21 +225,26 @@ final class DeskLoop {
         let record = SweepRecord(
             name: sweep.name, file: request.file, spec: request.spec, digest: sweep.specDigest,
             submittedAt: held?.submittedAt ?? Date().timeIntervalSince1970)
+        var known = KnownResults(plan: plan)
+        let isAsked: [Bool]
+        do { isAsked = try self.isAsked(&known) } catch {
+            throw .failed("the results of the sweep could not be read: \(error)")
+        }
         let works: WorkSpool
-        do { works = try WorkSpool(plan: plan, folder: store.directory) } catch {
+        do { works = try WorkSpool(plan: plan, folder: store.directory) { isAsked[$0] } } catch {
             throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
-        remember(plan)
+        remember(known, isAsked)
         return Submission(
-            record: record, works: works, progress: SweepProgress(plan: plan),
-            reply: SubmitReply(sweep: sweep.name, isContinued: held != nil, plan: plan.summary), request: request,
-            asker: asker,
+            record: record, works: works, progress: SweepProgress(plan: plan, isAsked: isAsked),
+            reply: SubmitReply(sweep: sweep.name, isContinued: held != nil, plan: plan.summary(asking: isAsked)),
+            request: request, asker: asker,
             believedPending: believedPending, tries: tries)
     }
 
     /// Plans against what the store holds now, and says which tasks the plan takes for not given out, and which data
     /// sets it names.
-    private func plan(
+    func plan(
         _ sweep: Sweep
     ) throws(SubmissionError) -> (plan: Plan, believedPending: Set<TaskKey>, datasets: [Digest: String]) {
         var believedPending: Set<TaskKey> = []
@@ -292,15 +305,7 @@ final class DeskLoop {
         }
     }
 
-    private func remember(_ plan: Plan) {
-        if let index = index(ofSweep: plan.sweep.name) {
-            known[index] = KnownResults(plan: plan)
-        } else {
-            known.append(KnownResults(plan: plan))
-        }
-    }
-
-    private func index(ofSweep name: String) -> Int? { known.firstIndex { $0.plan.sweep.name == name } }
+    func index(ofSweep name: String) -> Int? { known.firstIndex { $0.plan.sweep.name == name } }
 
     private func answer(_ request: LeaderboardRequest, _ asker: Asker) {
         let chosen = known.indices.filter { request.sweep == nil || known[$0].plan.sweep.name == request.sweep }
@@ -308,7 +313,7 @@ final class DeskLoop {
             return events.post(.noSuchSweep(name, known: plans.map(\.sweep.name), asker))
         }
         do {
-            events.post(.leaderboards(try chosen.map(leaderboard), asker))
+            events.post(.leaderboards(try chosen.map { try leaderboard($0) }, asker))
         } catch {
             events.post(.failed(reason: String(describing: error), asker))
         }
@@ -317,7 +322,7 @@ final class DeskLoop {
     private func rank(_ sweep: String) {
         guard let index = index(ofSweep: sweep) else { return }
         do {
-            let best = try leaderboard(index).rows.first
+            let best = try leaderboard(index, withCurves: false).rows.first
             events.post(.ranked(sweep: sweep, best, diverged: known[index].divergedCount))
         } catch {
             events.post(.unranked(sweep: sweep, reason: String(describing: error)))
@@ -328,23 +333,29 @@ final class DeskLoop {
     private static let resultsAtOnce = 4_096
 
     /// - Parameter index: in `known`.
-    private func leaderboard(_ index: Int) throws -> Leaderboard {
-        let unknown = known[index].unknown
+    private func leaderboard(_ index: Int, withCurves: Bool = true) throws -> Leaderboard {
+        let results = try results(&known[index])
+        return Leaderboard(plan: known[index].plan, withCurves: withCurves, results: results)
+    }
+
+    /// Reads what is new of a sweep's results, and says what the store holds for each of its tasks.
+    func results(_ known: inout KnownResults) throws -> (TaskKey) -> CellResult {
+        let unknown = known.unknown
         var failed: [TaskKey: TaskFailure] = [:]
         for first in stride(from: 0, to: unknown.count, by: DeskLoop.resultsAtOnce) {
             let keys = unknown[first..<min(first + DeskLoop.resultsAtOnce, unknown.count)]
             for (key, outcome) in try store.outcomes(of: keys) {
                 switch outcome {
                 case .done(let summary):
-                    known[index].note(try JSONDecoder().decode(LevelSummary.self, from: Data(summary)), of: key)
+                    known.note(try JSONDecoder().decode(LevelSummary.self, from: Data(summary)), of: key)
                 case .failed(let failure): failed[key] = failure
                 }
             }
         }
-        let known = known[index]
-        return Leaderboard(plan: known.plan) { key in
-            if let summary = known[key] { return .done(summary) }
-            return failed[key].map(CellResult.init) ?? .pending
+        let (done, broken) = (known, failed)
+        return { key in
+            if let summary = done[key] { return .done(summary) }
+            return broken[key].map(CellResult.init) ?? .pending
         }
     }
 }

@@ -4,7 +4,8 @@ import Sweeps
 
 /// How far one sweep is: the states of its tasks and runs, kept up with each change.
 struct SweepProgress: Sendable {
-    private enum State: UInt8 { case pending, done, failed, cancelled }
+    /// `unasked` is what an adaptive sweep may yet come to ask for: it counts nowhere.
+    private enum State: UInt8 { case unasked, pending, done, failed, cancelled }
 
     let plan: Plan
     /// Runs that each task is part of, one task's after the other's, and where those of a task begin.
@@ -25,10 +26,11 @@ struct SweepProgress: Sendable {
 
     static let failuresShown = 5
 
-    /// All tasks pending; `note` brings it up to date. Takes time with the size of the plan.
-    init(plan: Plan) {
+    /// All tasks that are asked for pending; `note` brings it up to date. Takes time with the size of the plan.
+    /// - Parameter isAsked: for each task of the plan.
+    init(plan: Plan, isAsked: [Bool]) {
         self.plan = plan
-        states = Array(repeating: .pending, count: plan.tasks.count)
+        states = isAsked.map { $0 ? .pending : .unasked }
         let runCount = plan.sweep.runCount
         openTasks = Array(repeating: 0, count: runCount)
         failedTasks = Array(repeating: 0, count: runCount)
@@ -36,7 +38,7 @@ struct SweepProgress: Sendable {
         var tasksOfRuns: [Int32] = []
         var firstRuns = [Int32](repeating: 0, count: plan.tasks.count + 1)
         for run in 0..<runCount {
-            let tasks = plan.tasks(ofRun: run)
+            let tasks = plan.tasks(ofRun: run).filter { isAsked[$0] }
             for task in tasks {
                 tasksOfRuns.append(Int32(task))
                 firstRuns[task + 1] += 1
@@ -57,9 +59,9 @@ struct SweepProgress: Sendable {
         }
         self.firstRuns = firstRuns
         self.runsOfTasks = runsOfTasks
-        levels.total = plan.tasks.count
-        runs.total = runCount
-        stepsTotal = plan.tasks.reduce(0) { $0 + $1.cost }
+        levels.total = isAsked.count { $0 }
+        runs.total = openTasks.count { $0 > 0 }
+        stepsTotal = plan.tasks.indices.reduce(0) { isAsked[$1] ? $0 + plan.tasks[$1].cost : $0 }
     }
 
     var name: String { plan.sweep.name }
@@ -73,6 +75,9 @@ struct SweepProgress: Sendable {
     private func runs(of task: Int) -> ArraySlice<Int32> {
         runsOfTasks[Int(firstRuns[task])..<Int(firstRuns[task + 1])]
     }
+
+    /// The tasks that are asked for.
+    var askedKeys: [TaskKey] { states.indices.compactMap { states[$0] == .unasked ? nil : plan.tasks[$0].key } }
 
     /// Training steps of a task of the sweep.
     func cost(of key: TaskKey) -> Int? { plan.index(of: key).map { plan.tasks[$0].cost } }
@@ -96,7 +101,7 @@ struct SweepProgress: Sendable {
 
     /// Takes over what the coordinator knows of all tasks.
     mutating func note(_ state: (TaskKey) -> TaskState?) {
-        for task in plan.tasks {
+        for (index, task) in plan.tasks.enumerated() where states[index] != .unasked {
             switch state(task.key) {
             case .done: set(task.key, .done)
             case .failed(let failure): set(task.key, failure)
@@ -114,7 +119,7 @@ struct SweepProgress: Sendable {
     }
 
     private mutating func set(_ key: TaskKey, _ state: State) {
-        guard let index = plan.index(of: key) else { return }
+        guard let index = plan.index(of: key), states[index] != .unasked else { return }
         failures.removeAll { $0.task == key }
         guard states[index] != state else { return }
         count(index, by: -1)
@@ -130,12 +135,12 @@ struct SweepProgress: Sendable {
             case .pending: openTasks[run] += Int32(difference)
             case .failed: failedTasks[run] += Int32(difference)
             case .cancelled: cancelledTasks[run] += Int32(difference)
-            case .done: break
+            case .done, .unasked: break
             }
             tallyRun(run, by: 1)
         }
         switch state {
-        case .pending: break
+        case .pending, .unasked: break
         case .done:
             levels.done += difference
             stepsDone += difference * plan.tasks[index].cost

@@ -22,9 +22,11 @@ final class WorkSpool: Sendable {
         var byteCount: Int32
     }
 
-    /// - Parameter folder: on a disk that has room for a kilobyte or two a task.
+    /// - Parameters:
+    ///   - folder: on a disk that has room for a kilobyte or two a task.
+    ///   - isWanted: whether the plan's task at an index is one of them.
     /// - Throws: `ArtifactError`, or what the encoder says of a task that cannot be written as JSON.
-    init(plan: Plan, folder: String) throws {
+    init(plan: Plan, folder: String, isWanted: (Int) -> Bool) throws {
         self.plan = plan
         file = try File(temporaryIn: folder)
         try Folder.removeFile(file.path)
@@ -33,7 +35,7 @@ final class WorkSpool: Sendable {
         var tasks: [Entry] = []
         var pending = Data()
         var byteCount = 0
-        for (index, task) in plan.tasks.enumerated() where !task.isDone {
+        for (index, task) in plan.tasks.enumerated() where !task.isDone && isWanted(index) {
             let payload = try encoder.encode(task.request)
             tasks.append(Entry(index: Int32(index), byteCount: Int32(payload.count)))
             byteCount += payload.count
@@ -74,6 +76,7 @@ final class WorkSpool: Sendable {
         }
     }
 
+    var count: Int { tasks.count }
     /// Keys of all works.
     var keys: [TaskKey] { tasks.map { plan.tasks[Int($0.index)].key } }
 }

@@ -11,6 +11,7 @@ public enum RandomPurpose: UInt32, Sendable, CaseIterable {
     case pruningExamples = 9
     case signs = 10
     case weightPermutation = 11
+    case bootstrap = 64
 }
 
 /// Random numbers by address instead of by sequence: Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as

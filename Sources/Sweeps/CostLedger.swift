@@ -77,7 +77,7 @@ public struct CostLedger: Hashable, Sendable {
 extension CostLedger.Row {
     init?(_ row: LeaderboardRow, plan: Plan, tables: Records) {
         guard let level = row.level, let density = row.density else { return nil }
-        let runs = (0..<plan.sweep.replicates).map { plan.run(point: row.pointIndex, replicate: $0) }
+        let runs = (0..<row.replicates).map { plan.run(point: row.pointIndex, replicate: $0) }
         let dataset = plan.sweep.points[row.pointIndex].settings.dataset
         func mean(_ trainings: (PlannedRun) -> [Int]) -> TrainingCost {
             let all = runs.flatMap(trainings).reduce(TrainingCost()) { sum, index in

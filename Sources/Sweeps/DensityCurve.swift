@@ -15,23 +15,37 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         public let density: Double
         /// Test accuracy; nil until all replicates are done.
         public let accuracy: Estimate?
-        /// Accuracy less that of the dense network; nil at level 0.
+        /// Accuracy less that of the dense network, with the unadjusted t interval; nil at level 0.
         public let difference: Estimate?
+        /// The same by resampling; nil below eight replicates.
+        public let bootstrap: Estimate?
         /// Mean step of the least validation loss.
         public let earlyStop: Double?
-        /// From the means: `winning`, `matching` or `none`; nil at level 0 and until done.
+        /// From the means: `winning`, `matching` or `none`; `stopped` beyond where the chain was ended on purpose; nil at level 0
+        /// and until done.
         public let verdict: Verdict?
-        /// Matching by the paired t interval.
+        /// By the fixed sequence from the densest level on, which goes no further than the first that is not `yes`.
         public let matching: Decision?
+        /// The adjusted p of matching.
+        public let matchingP: Double?
+        public let matchingMoreSeeds: MoreSeeds?
+        /// By Holm's procedure over the densities that the spec names.
         public let winning: Decision?
+        /// The adjusted p of winning; 1 at a density that the spec does not name.
+        public let winningP: Double?
+        public let winningMoreSeeds: MoreSeeds?
         /// In the order of the sweep's branches; empty at level 0.
         public let controls: [LeaderboardRow.Control]
         /// Replicate 0's ticket at this level.
         public let ticket: String?
 
         private enum CodingKeys: String, CodingKey {
-            case level, density, accuracy, difference, verdict, matching, winning, controls, ticket
+            case level, density, accuracy, difference, bootstrap, verdict, matching, winning, controls, ticket
             case earlyStop = "early_stop"
+            case matchingP = "matching_p"
+            case winningP = "winning_p"
+            case matchingMoreSeeds = "matching_more_seeds"
+            case winningMoreSeeds = "winning_more_seeds"
         }
 
         /// Unknown values are null rather than left out, so that every level has the same keys.
@@ -41,10 +55,15 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             try container.encode(density, forKey: .density)
             try container.encode(LeaderboardRow.MaybeEstimate(accuracy), forKey: .accuracy)
             try container.encode(LeaderboardRow.MaybeEstimate(difference), forKey: .difference)
+            try container.encode(LeaderboardRow.MaybeEstimate(bootstrap), forKey: .bootstrap)
             try container.encode(earlyStop, forKey: .earlyStop)
             try container.encode(verdict, forKey: .verdict)
             try container.encode(matching, forKey: .matching)
+            try container.encode(matchingP, forKey: .matchingP)
+            try container.encode(matchingMoreSeeds, forKey: .matchingMoreSeeds)
             try container.encode(winning, forKey: .winning)
+            try container.encode(winningP, forKey: .winningP)
+            try container.encode(winningMoreSeeds, forKey: .winningMoreSeeds)
             try container.encode(controls, forKey: .controls)
             try container.encode(ticket, forKey: .ticket)
         }
@@ -55,66 +74,81 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             density = try container.decode(Double.self, forKey: .density)
             accuracy = try container.decode(LeaderboardRow.MaybeEstimate.self, forKey: .accuracy).estimate
             difference = try container.decode(LeaderboardRow.MaybeEstimate.self, forKey: .difference).estimate
+            // A coordinator of an earlier version does not say this, nor p and seeds.
+            bootstrap = try container.decodeIfPresent(LeaderboardRow.MaybeEstimate.self, forKey: .bootstrap)?.estimate
             earlyStop = try container.decode(Double?.self, forKey: .earlyStop)
             verdict = try container.decode(Verdict?.self, forKey: .verdict)
             matching = try container.decode(Decision?.self, forKey: .matching)
+            matchingP = try container.decodeIfPresent(Double.self, forKey: .matchingP)
+            matchingMoreSeeds = try container.decodeIfPresent(MoreSeeds.self, forKey: .matchingMoreSeeds)
             winning = try container.decode(Decision?.self, forKey: .winning)
+            winningP = try container.decodeIfPresent(Double.self, forKey: .winningP)
+            winningMoreSeeds = try container.decodeIfPresent(MoreSeeds.self, forKey: .winningMoreSeeds)
             controls = try container.decode([LeaderboardRow.Control].self, forKey: .controls)
             ticket = try container.decode(String?.self, forKey: .ticket)
         }
 
-        init(
-            level: Int, density: Double, accuracy: Estimate?, difference: Estimate?, earlyStop: Double?,
-            verdict: Verdict?,
-            matching: Decision?, winning: Decision?, controls: [LeaderboardRow.Control], ticket: String?
-        ) {
-            self.level = level
-            self.density = density
-            self.accuracy = accuracy
-            self.difference = difference
-            self.earlyStop = earlyStop
-            self.verdict = verdict
-            self.matching = matching
-            self.winning = winning
-            self.controls = controls
-            self.ticket = ticket
+        /// The dense network.
+        init(dense evidence: PointEvidence) {
+            level = 0
+            density = 1
+            accuracy = evidence.dense.flatMap { Estimate($0.map(\.accuracy)) }
+            difference = nil
+            bootstrap = nil
+            earlyStop = DensityCurve.meanEarlyStop(evidence.dense)
+            verdict = nil
+            matching = nil
+            matchingP = nil
+            matchingMoreSeeds = nil
+            winning = nil
+            winningP = nil
+            winningMoreSeeds = nil
+            controls = []
+            ticket = nil
+        }
+
+        /// The level at `index` of `evidence.levels`.
+        init(_ index: Int, of evidence: PointEvidence, branches: [String], ticket: String) {
+            let level = evidence.levels[index]
+            let comparison = level.comparison
+            self.level = index + 1
+            density = level.density
+            accuracy = level.outcomes.flatMap { Estimate($0.map(\.accuracy)) }
+            difference = comparison?.difference
+            bootstrap = comparison?.bootstrap
+            earlyStop = DensityCurve.meanEarlyStop(level.outcomes)
+            verdict =
+                level.isBeyondStop
+                ? .stopped : comparison.map { $0.wins ? Verdict.winning : $0.matches ? .matching : .none }
+            matching = evidence.test.matching[index]?.decision
+            matchingP = evidence.test.matching[index]?.probability
+            matchingMoreSeeds = evidence.test.moreSeedsToMatch(at: index)
+            winning = evidence.test.winning[index]?.decision
+            winningP = evidence.test.winning[index]?.probability
+            winningMoreSeeds = evidence.test.moreSeedsToWin(at: index)
+            controls = LeaderboardRow.controls(of: branches, at: level, looks: evidence.looks)
+            self.ticket = level.outcomes == nil ? nil : ticket
         }
     }
 
     init(plan: Plan, point: GridPoint, evidence: PointEvidence) {
         sweep = plan.sweep.name
         self.point = PointCoordinates(sweep: plan.sweep, point: point)
-        replicates = plan.sweep.replicates
+        replicates = evidence.extent.tested
         let run = plan.run(point: point.index, replicate: 0)
-        let replicates = plan.sweep.replicates
-        var levels = [
-            Level(
-                level: 0, density: 1, accuracy: evidence.dense.flatMap { Estimate($0.map(\.accuracy)) },
-                difference: nil,
-                earlyStop: Self.meanEarlyStop(evidence.dense, replicates: replicates), verdict: nil, matching: nil,
-                winning: nil,
-                controls: [], ticket: nil)
-        ]
-        for (index, level) in evidence.levels.enumerated() {
-            let comparison = level.comparison
-            levels.append(
+        levels =
+            [Level(dense: evidence)]
+            + evidence.levels.indices.map {
                 Level(
-                    level: index + 1, density: level.density,
-                    accuracy: level.outcomes.flatMap { Estimate($0.map(\.accuracy)) },
-                    difference: comparison?.difference,
-                    earlyStop: Self.meanEarlyStop(level.outcomes, replicates: replicates),
-                    verdict: comparison.map {
-                        $0.wins ? Verdict.winning : $0.matches ? Verdict.matching : Verdict.none
-                    },
-                    matching: comparison?.matching, winning: comparison?.winning,
-                    controls: LeaderboardRow.controls(of: plan.sweep.branches, at: level),
-                    ticket: level.outcomes == nil ? nil : plan.tasks[run.levels[index]].key.digest.short))
-        }
-        self.levels = levels
+                    $0, of: evidence, branches: plan.sweep.branches,
+                    ticket: plan.tasks[run.levels[$0]].key.digest.short)
+            }
     }
 
-    private static func meanEarlyStop(_ outcomes: [Outcome]?, replicates: Int) -> Double? {
-        let steps = outcomes?.compactMap(\.earlyStop) ?? []
-        return steps.count == replicates ? Estimate(steps.map(Double.init))?.mean : nil
+    /// Nil if any replicate has none.
+    fileprivate static func meanEarlyStop(_ outcomes: [Outcome]?) -> Double? {
+        guard let outcomes else { return nil }
+        let steps = outcomes.compactMap(\.earlyStop)
+        return steps.count == outcomes.count ? Estimate(steps.map(Double.init))?.mean : nil
     }
 }

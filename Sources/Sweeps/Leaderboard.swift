@@ -20,19 +20,26 @@ public struct Leaderboard: Hashable, Sendable, Codable {
     /// Best first: decided tickets, then undecided ones, then points without a ticket; in each by density, accuracy and
     /// point order. These are what `tombola leaderboard --json` prints.
     public let rows: [LeaderboardRow]
-    /// Accuracy by density, one curve per point in point order.
+    /// Accuracy by density, one curve per point in point order; empty if they were not asked for.
     public let curves: [DensityCurve]
 
-    /// - Parameter results: what the store holds for a task.
-    public init(plan: Plan, results: (TaskKey) -> CellResult) {
+    /// - Parameters:
+    ///   - withCurves: false leaves out what takes most of the time.
+    ///   - results: what the store holds for a task.
+    public init(plan: Plan, withCurves: Bool = true, results: (TaskKey) -> CellResult) {
         sweep = plan.sweep.name
         axes = plan.sweep.axes.map(\.name)
         branches = plan.sweep.branches
         // Points share tasks, so each result is asked for once.
         let cells = plan.tasks.map { Cell(results($0.key), rates: $0.rates) }
-        let evidence = plan.sweep.points.map { PointEvidence(plan: plan, point: $0, cells: cells) }
+        let extent = Extent(plan: plan, cells: cells)
+        let evidence = zip(plan.sweep.points, extent.points).map {
+            PointEvidence(plan: plan, point: $0, cells: cells, extent: $1)
+        }
         let bestDense = BestDense(plan: plan, evidence: evidence)
-        curves = zip(plan.sweep.points, evidence).map { DensityCurve(plan: plan, point: $0, evidence: $1) }
+        curves =
+            withCurves
+            ? zip(plan.sweep.points, evidence).map { DensityCurve(plan: plan, point: $0, evidence: $1) } : []
         rows = zip(plan.sweep.points, evidence)
             .map { LeaderboardRow(plan: plan, point: $0, evidence: $1, bestDense: bestDense.recipe(for: $0.settings)) }
             .sorted(by: LeaderboardRow.ranksBefore)
@@ -102,11 +109,11 @@ struct Cell {
         guard state == .done else { return nil }
         guard divergedAt == nil, let final else { return Outcome(accuracy: 0, earlyStop: nil) }
         let reported = report == .final ? final : earlyStop ?? final
-        return Outcome(accuracy: reported.testAccuracy, earlyStop: earlyStop?.step)
+        return Outcome(accuracy: reported.testAccuracy, earlyStop: earlyStop?.step, testImages: reported.testCount)
     }
 }
 
-/// A point's results, all replicates side by side.
+/// A point's results, all replicates of its last complete look side by side.
 struct PointEvidence {
     struct Level {
         /// Measured once done, expected before.
@@ -116,27 +123,36 @@ struct PointEvidence {
         var comparison: Comparison?
         /// Per branch.
         var branches: [[Outcome]?]
+        /// Whether the chain was ended on purpose before this level.
+        var isBeyondStop: Bool
     }
 
+    let extent: Extent.Point
+    let looks: [Int]
     var dense: [Outcome]?
     /// Level n is at n − 1.
     var levels: [Level] = []
+    let test: ChainTest
     var progress = ChainProgress.complete
     var failure: String?
     var denseDiverged = false
     /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are
     /// done.
     var denseValidation: [Double]?
-    /// Trainings of the chain (dense included, branches not), and how many are done and how many of those diverged.
+    /// Trainings of the chain that are asked for (dense included, branches not), and how many are done and how many of
+    /// those diverged.
     var trainings = 0
     var trainingsDone = 0
     var diverged = 0
     /// The first level of any replicate's chain at which a layer is empty, with these layers.
     var collapse: LayerCollapse?
 
-    init(plan: Plan, point: GridPoint, cells: [Cell]) {
+    init(plan: Plan, point: GridPoint, cells: [Cell], extent: Extent.Point) {
         let settings = point.settings
-        let runs = (0..<plan.sweep.replicates).map { plan.run(point: point.index, replicate: $0) }
+        self.extent = extent
+        looks = plan.sweep.looks
+        let runs = (0..<extent.tested).map { plan.run(point: point.index, replicate: $0) }
+        let design = plan.sweep.testDesign(of: settings, densities: runs[0].densities)
         func outcomes(_ index: (PlannedRun) -> Int) -> [Outcome]? {
             let known = runs.compactMap { cells[index($0)].outcome(settings.report) }
             return known.count == runs.count ? known : nil
@@ -149,30 +165,35 @@ struct PointEvidence {
         }
         denseValidation = validation.count == runs.count ? validation : nil
         for level in 0..<settings.pruning.levels {
-            let tickets = outcomes { $0.levels[level] }
+            // What another point or an earlier spec trained beyond does not count: it is there or not by chance.
+            let isBeyondStop = extent.isStopped && level >= extent.levels
+            let tickets = isBeyondStop ? nil : outcomes { $0.levels[level] }
             let measured = tickets == nil ? nil : Estimate(runs.map { cells[$0.levels[level]].density })?.mean
-            let comparison = zipped(tickets, dense).map { tickets, dense in
-                Comparison(
-                    tickets: tickets, dense: dense, margin: settings.matchingMargin,
-                    rewoundToStart: settings.pruning.rewindsToStart)
-            }
+            let comparison = zipped(tickets, dense).map { Comparison(tickets: $0, dense: $1, design: design) }
             levels.append(
                 Level(
                     density: measured ?? runs[0].densities[level + 1], outcomes: tickets, comparison: comparison,
-                    branches: plan.sweep.branches.indices.map { branch in outcomes { $0.branches[branch][level] } }))
+                    branches: plan.sweep.branches.indices.map { branch in
+                        isBeyondStop ? nil : outcomes { $0.branches[branch][level] }
+                    }, isBeyondStop: isBeyondStop))
         }
-        let chain = runs.flatMap { [$0.dense] + $0.levels }
-        trainings = chain.count
-        var hasPending = false
-        var wasStopped = false
-        for index in chain {
-            switch cells[index].state {
-            case .done:
-                trainingsDone += 1
-                if cells[index].divergedAt != nil { diverged += 1 }
-            case .pending: hasPending = true
-            case .stopped: wasStopped = true
-            case .failed(let reason): failure = failure ?? reason
+        test = ChainTest(levels: levels.map { level in level.comparison.map { (level.density, $0) } })
+
+        let length = extent.isStopped ? extent.levels : settings.pruning.levels
+        var isTestedPending = false
+        var wasCancelled = false
+        for replicate in 0..<extent.replicates {
+            let run = plan.run(point: point.index, replicate: replicate)
+            for index in [run.dense] + run.levels.prefix(length) {
+                trainings += 1
+                switch cells[index].state {
+                case .done:
+                    trainingsDone += 1
+                    if cells[index].divergedAt != nil { diverged += 1 }
+                case .pending: if replicate < extent.tested { isTestedPending = true }
+                case .stopped: wasCancelled = true
+                case .failed(let reason): failure = failure ?? reason
+                }
             }
         }
         for level in 0..<settings.pruning.levels where collapse == nil {
@@ -181,16 +202,18 @@ struct PointEvidence {
         }
         if failure != nil {
             progress = .failed
-        } else if wasStopped {
+        } else if wasCancelled {
             progress = .stopped
-        } else if hasPending {
+        } else if isTestedPending {
             progress = .pending
+        } else if extent.isStopped {
+            progress = .stopped
         }
     }
 
     var headline: Headline {
         Headline(
-            levels: levels.map { level in level.comparison.map { (level.density, $0) } }, progress: progress,
+            levels: levels.map { level in level.comparison.map { (level.density, $0) } }, test: test, progress: progress,
             denseDiverged: denseDiverged)
     }
 }

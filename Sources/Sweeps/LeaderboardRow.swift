@@ -8,6 +8,7 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let sweep: String
     public internal(set) var point: PointCoordinates
     public let verdict: Verdict
+    /// The planned tests' word on the verdict, at the rates of `TestDesign`.
     public let decided: Decision
     /// Density of the ticket; nil only if there is none.
     public let density: Double?
@@ -17,12 +18,21 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let dense: Estimate?
     /// Steps to the least validation loss.
     public let earlyStop: EarlyStop?
+    /// Replicates that the numbers are of: those of the last complete look.
     public let replicates: Int
     /// Replicate 0's ticket, by the first digits of its task's key.
     public let ticket: String?
 
-    /// Ticket − dense in accuracy.
+    /// Ticket − dense in accuracy, with the unadjusted t interval.
     public let difference: Estimate?
+    /// The same by resampling; nil below eight replicates.
+    public let bootstrap: Estimate?
+    /// Replicates that would decide what is undecided; nil where no number of them is known to.
+    public let moreSeeds: MoreSeeds?
+    /// Replicates that are asked for: more than `replicates` while those that `refine` added are trained.
+    public let replicatesAsked: Int
+    /// Numbers of replicates at which points are tested.
+    public let looks: [Int]
     /// What the ticket is by its means, `winning` or `matching`, where the verdict says something else of the chain.
     public let found: Verdict?
     public let level: Int?
@@ -32,6 +42,8 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let lastDensity: Double?
     public let matchingMargin: Double
     public let controls: [Control]
+    /// Whether the ticket beats both random reinit and the random mask; nil unless the sweep has both.
+    public let beatsControls: Decision?
     public let bestDense: BestDense?
     /// Trainings of the chain that are done, of how many, and how many of them diverged.
     public let trainingsDone: Int
@@ -61,6 +73,13 @@ public struct LeaderboardRow: Hashable, Sendable {
         public let difference: Estimate?
         /// Whether the ticket beats the control.
         public let beaten: Decision
+        /// Replicates that would decide it.
+        public let moreSeeds: MoreSeeds?
+
+        private enum CodingKeys: String, CodingKey {
+            case branch, accuracy, difference, beaten
+            case moreSeeds = "more_seeds"
+        }
 
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
@@ -68,6 +87,7 @@ public struct LeaderboardRow: Hashable, Sendable {
             try container.encode(accuracy, forKey: .accuracy)
             try container.encode(difference, forKey: .difference)
             try container.encode(beaten, forKey: .beaten)
+            try container.encode(moreSeeds, forKey: .moreSeeds)
         }
     }
 
@@ -109,27 +129,37 @@ public struct LeaderboardRow: Hashable, Sendable {
         } else {
             earlyStop = nil
         }
-        replicates = plan.sweep.replicates
+        replicates = evidence.extent.tested
+        replicatesAsked = evidence.extent.replicates
+        looks = evidence.looks
+        moreSeeds = headline.moreSeeds
         let run = plan.run(point: point.index, replicate: 0)
         ticket = headline.level.map { plan.tasks[run.levels[$0]].key.digest.short }
         difference = comparison?.difference
+        bootstrap = comparison?.bootstrap
         found = headline.found
         self.level = headline.level.map { $0 + 1 }
         matchingDensity = headline.sparsestMatching.map { evidence.levels[$0].density }
         winningDensity = headline.sparsestWinning.map { evidence.levels[$0].density }
         lastDensity = evidence.levels.last?.density
         matchingMargin = point.settings.matchingMargin
-        controls = LeaderboardRow.controls(of: plan.sweep.branches, at: level)
+        controls = LeaderboardRow.controls(of: plan.sweep.branches, at: level, looks: evidence.looks)
+        beatsControls = LeaderboardRow.conjunction(of: controls)
         bestDense = best.flatMap { best in
             guard let accuracy = Estimate(best.outcomes.map(\.accuracy)) else { return nil }
-            let against = level?.outcomes.map {
-                Comparison(
-                    tickets: $0, dense: best.outcomes, margin: point.settings.matchingMargin, rewoundToStart: true)
+            // One of the two may have more replicates by now: what both have is paired.
+            let against = level?.outcomes.map { tickets in
+                let count = min(tickets.count, best.outcomes.count)
+                return Comparison(
+                    tickets: Array(tickets.prefix(count)), dense: Array(best.outcomes.prefix(count)),
+                    design: TestDesign(
+                        margin: point.settings.matchingMargin, rewoundToStart: false, looks: evidence.looks))
             }
+            let test = against.map { ChainTest(levels: [(level?.density ?? 1, $0)]) }
             return BestDense(
                 point: PointCoordinates(sweep: plan.sweep, point: best.point), accuracy: accuracy,
                 difference: against?.difference,
-                matching: against?.matching ?? .undecided)
+                matching: test?.matching[0]?.decision ?? .undecided)
         }
         trainingsDone = evidence.trainingsDone
         trainings = evidence.trainings
@@ -142,16 +172,26 @@ public struct LeaderboardRow: Hashable, Sendable {
     }
 
     /// The branches at a level, beside its tickets.
-    static func controls(of branches: [String], at level: PointEvidence.Level?) -> [Control] {
+    static func controls(of branches: [String], at level: PointEvidence.Level?, looks: [Int]) -> [Control] {
         branches.enumerated().map { index, branch in
             guard let tickets = level?.outcomes, let control = level?.branches[index] else {
-                return Control(branch: branch, accuracy: nil, difference: nil, beaten: .undecided)
+                return Control(branch: branch, accuracy: nil, difference: nil, beaten: .undecided, moreSeeds: nil)
             }
+            let sample = PairedSample(tickets, minus: control)
+            let beaten = Finding(that: tickets, beat: control, looks: looks).decision
+            let error = TestDesign.error / Double(looks.count)
             return Control(
-                branch: branch, accuracy: Estimate(control.map(\.accuracy)),
-                difference: Estimate(zip(tickets, control).map { $0.accuracy - $1.accuracy }),
-                beaten: Comparison.beats(tickets, control))
+                branch: branch, accuracy: Estimate(control.map(\.accuracy)), difference: Estimate(sample.differences),
+                beaten: beaten, moreSeeds: beaten == .undecided ? sample.moreSeeds(toDecide: 0, error: error) : nil)
         }
+    }
+
+    /// SCIENCE's “beats its controls”. Both must be beaten, so each is tested at the whole error.
+    private static func conjunction(of controls: [Control]) -> Decision? {
+        let both = ["random-reinit", "random-mask"].map { name in controls.first { $0.branch == name }?.beaten }
+        guard let first = both[0], let second = both[1] else { return nil }
+        if first == .no || second == .no { return .no }
+        return first == .yes && second == .yes ? .yes : .undecided
     }
 
     func ranked(_ rank: Int) -> LeaderboardRow {
@@ -184,7 +224,10 @@ extension LeaderboardRow: Codable {
     private enum CodingKeys: String, CodingKey {
         case rank, sweep, point, verdict, decided, density, accuracy, dense, replicates, ticket
         case earlyStop = "early_stop"
-        case difference, found, level, controls, trainings, diverged, collapse, reason
+        case difference, bootstrap, looks, found, level, controls, trainings, diverged, collapse, reason
+        case moreSeeds = "more_seeds"
+        case replicatesAsked = "replicates_asked"
+        case beatsControls = "beats_controls"
         case matchingDensity = "matching_density"
         case winningDensity = "winning_density"
         case lastDensity = "last_density"
@@ -209,6 +252,10 @@ extension LeaderboardRow: Codable {
         try container.encode(replicates, forKey: .replicates)
         try container.encode(ticket, forKey: .ticket)
         try container.encode(MaybeEstimate(difference), forKey: .difference)
+        try container.encode(MaybeEstimate(bootstrap), forKey: .bootstrap)
+        try container.encode(moreSeeds, forKey: .moreSeeds)
+        try container.encode(replicatesAsked, forKey: .replicatesAsked)
+        try container.encode(looks, forKey: .looks)
         try container.encode(found, forKey: .found)
         try container.encode(level, forKey: .level)
         try container.encode(matchingDensity, forKey: .matchingDensity)
@@ -216,6 +263,7 @@ extension LeaderboardRow: Codable {
         try container.encode(lastDensity, forKey: .lastDensity)
         try container.encode(matchingMargin, forKey: .matchingMargin)
         try container.encode(controls, forKey: .controls)
+        try container.encode(beatsControls, forKey: .beatsControls)
         try container.encode(bestDense, forKey: .bestDense)
         try container.encode(trainingsDone, forKey: .trainingsDone)
         try container.encode(trainings, forKey: .trainings)
@@ -239,6 +287,11 @@ extension LeaderboardRow: Codable {
         replicates = try container.decode(Int.self, forKey: .replicates)
         ticket = try container.decode(String?.self, forKey: .ticket)
         difference = try container.decode(MaybeEstimate.self, forKey: .difference).estimate
+        // A coordinator of an earlier version does not say these.
+        bootstrap = try container.decodeIfPresent(MaybeEstimate.self, forKey: .bootstrap)?.estimate
+        moreSeeds = try container.decodeIfPresent(MoreSeeds.self, forKey: .moreSeeds)
+        replicatesAsked = try container.decodeIfPresent(Int.self, forKey: .replicatesAsked) ?? replicates
+        looks = try container.decodeIfPresent([Int].self, forKey: .looks) ?? [replicates]
         found = try container.decode(Verdict?.self, forKey: .found)
         level = try container.decode(Int?.self, forKey: .level)
         matchingDensity = try container.decode(Double?.self, forKey: .matchingDensity)
@@ -246,6 +299,7 @@ extension LeaderboardRow: Codable {
         lastDensity = try container.decode(Double?.self, forKey: .lastDensity)
         matchingMargin = try container.decode(Double.self, forKey: .matchingMargin)
         controls = try container.decode([Control].self, forKey: .controls)
+        beatsControls = try container.decodeIfPresent(Decision.self, forKey: .beatsControls)
         bestDense = try container.decode(BestDense?.self, forKey: .bestDense)
         trainingsDone = try container.decode(Int.self, forKey: .trainingsDone)
         trainings = try container.decode(Int.self, forKey: .trainings)

@@ -23,6 +23,8 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     public var replicates: Int
     /// Every density that some point reaches, from 1 down.
     public var densities: [Double]
+    /// Nil where all tasks are certain.
+    public var adaptive: Adaptive?
 
     public struct Axis: Hashable, Sendable, Codable {
         public var name: String
@@ -31,7 +33,7 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities
+        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, adaptive
         case tasksWithoutSharing = "tasks_without_sharing"
         case tasksDone = "tasks_done"
         case stepsWithoutSharing = "steps_without_sharing"

@@ -128,9 +128,11 @@ public struct Records {
     /// Hands the rows to `body` in the order of points, replicates, branches (the dense network and its tickets first),
     /// levels and steps; each has a value for each column.
     public func forEachRow(of table: RecordTable, _ body: ([RecordValue]) throws -> Void) throws {
-        for point in plan.sweep.points {
+        // What an adaptive sweep never came to ask for is no part of it.
+        let extent = Extent(plan: plan) { CellResult(results($0)) }
+        for (point, extent) in zip(plan.sweep.points, extent.points) {
             let axes = point.values.map { RecordValue(reading: $0.description) }
-            for replicate in 0..<plan.sweep.replicates {
+            for replicate in 0..<extent.replicates {
                 let place =
                     [.text(plan.sweep.name), .integer(point.index)] + axes + [.integer(replicate)]
                 let run = plan.run(point: point.index, replicate: replicate)
@@ -138,7 +140,7 @@ public struct Records {
                     try body(place + RunRow.values(of: run, at: point, self))
                     continue
                 }
-                for training in TrainingPlace.all(of: run, in: plan) {
+                for training in TrainingPlace.all(of: run, in: plan) where training.level <= extent.levels {
                     let place = place + training.values(in: plan)
                     let task = plan.tasks[training.index]
                     if table == .levels {

@@ -13,6 +13,11 @@ struct SpecReader {
     var branches: [String] = []
     var seed: UInt64 = 0
     var excludes: [(text: String, line: Int, rule: ExcludeRule)] = []
+    var refinement: Refinement?
+    var stopRule: StopRule?
+    var winningAt: [(density: Double, line: Int)] = []
+    /// Where sections that others are checked against are written.
+    var lines: [String: Int] = [:]
 
     /// Where each setting is written outside of axes, by row of the table.
     private(set) var baseWrites: [Int: SettingWrite] = [:]
@@ -23,7 +28,9 @@ struct SpecReader {
     /// Where to point when no line is to blame.
     var sweepLine: Int { nameLine }
 
-    static let sections = ["name", "branches", "replicates", "seed", "grid", "zip", "exclude"]
+    static let sections = [
+        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "grid", "zip", "exclude",
+    ]
     static let maximumReplicates = 10_000
     static let maximumNameLetters = 100
 
@@ -44,7 +51,12 @@ struct SpecReader {
             switch entry.key {
             case "name": try readName(entry)
             case "branches": try readBranches(entry)
-            case "replicates": replicates = try integer(entry, in: 1...SpecReader.maximumReplicates)
+            case "replicates":
+                replicates = try integer(entry, in: 1...SpecReader.maximumReplicates)
+                lines["replicates"] = entry.line
+            case "refine": try readRefinement(entry)
+            case "stop_when": try readStopRule(entry)
+            case "winning_at": try readWinningAt(entry)
             case "seed": seed = try readSeed(entry)
             case "grid", "zip", "exclude": later[entry.key] = entry
             default: try readSetting(prefix: "", entry)
@@ -53,6 +65,7 @@ struct SpecReader {
         guard !name.isEmpty else {
             throw error(root.line, "the sweep has no name; give it one, such as name: \(suggestedName)")
         }
+        try checkRules()
         base.apply(sorted: baseWrites.values.sorted { $0.row < $1.row })
         // Axes come after the settings they vary, and exclude after the axes it speaks of, in whatever order they
         // stand.
@@ -94,13 +107,15 @@ struct SpecReader {
         nameLine = entry.line
     }
 
-    private func integer(_ entry: SpecNode.Entry, in range: ClosedRange<Int>) throws(SpecError) -> Int {
+    func integer(
+        _ entry: SpecNode.Entry, in range: ClosedRange<Int>, name: String? = nil
+    ) throws(SpecError) -> Int {
         guard case .scalar(let text) = entry.value.content, let value = Int(text.filter { $0 != "_" }),
             range.contains(value)
         else {
             throw error(
                 entry.value.line,
-                "\"\(entry.key)\" must be a whole number in \(range.lowerBound)…\(range.upperBound), not "
+                "\"\(name ?? entry.key)\" must be a whole number in \(range.lowerBound)…\(range.upperBound), not "
                     + "\(entry.value.written)"
             )
         }
@@ -400,6 +415,7 @@ struct SpecReader {
             }
             lines.append("axis=\(source.axis.path),\(source.dimension):\(values.joined(separator: ";"))")
         }
+        lines += ruleLines
         lines += excludes.map { "exclude=" + $0.text.filter { !$0.isWhitespace } }
         return Digest.of(lines.joined(separator: "\n").utf8)
     }

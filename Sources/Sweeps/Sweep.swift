@@ -12,8 +12,13 @@ public struct Sweep: Sendable {
     public let points: [GridPoint]
     /// Points that `exclude` left out.
     public let excludedCount: Int
-    /// Replicate r has the seeds `seed + r` at every point.
+    /// Replicate r has the seeds `seed + r` at every point. Where replicates are added as verdicts ask for them (`refinement`), the most
+    /// that a point may have.
     public let replicates: Int
+    public let refinement: Refinement?
+    public let stopRule: StopRule?
+    /// Densities at which winning is tested; all of a chain's if empty.
+    public let winningAt: [Double]
     /// Controls at each level ≥ 1, by registered name.
     public let branches: [String]
     public let seed: UInt64
@@ -45,8 +50,12 @@ public struct Sweep: Sendable {
         branches = reader.branches
         seed = reader.seed
         specDigest = reader.digest
+        refinement = reader.refinement
+        stopRule = reader.stopRule
+        winningAt = reader.winningAt.map(\.density)
         try reader.checkRunCount(maximumRuns: maximumRuns)
         (points, excludedCount) = try reader.expand()
+        try reader.checkRules(against: points)
     }
 
     /// The values of a point by axis name, for people: `depth 8, lr 0.1`; empty if there are no axes.

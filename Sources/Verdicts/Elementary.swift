@@ -43,4 +43,36 @@ enum Elementary {
         for term in stride(from: 27, through: 3, by: -2) { sum = (1 / Double(term) - sum) * square }
         return 4 * reduced * (1 - sum)
     }
+
+    /// The density of the standard normal distribution.
+    static func normalDensity(_ x: Double) -> Double {
+        abs(x) > 37 ? 0 : exponential(-x * x / 2) * 0.3989422804014327
+    }
+
+    /// P(Z ≤ x) of the standard normal distribution, to within 1e-12 absolutely (Abramowitz & Stegun 26.2.11).
+    static func normalCumulative(_ x: Double) -> Double {
+        if abs(x) > 7.5 { return x > 0 ? 1 : 0 }
+        var term = x
+        var sum = x
+        var odd = 1.0
+        while abs(term) > 1e-17 * abs(sum) {
+            odd += 2
+            term *= x * x / odd
+            sum += term
+        }
+        return min(1, max(0, 0.5 + normalDensity(x) * sum))
+    }
+
+    /// The x with P(Z ≤ x) = `probability`, by bisection.
+    /// - Precondition: 0 < `probability` < 1.
+    static func normalQuantile(_ probability: Double) -> Double {
+        precondition(probability > 0 && probability < 1, "no quantile at \(probability)")
+        var low = -7.5
+        var high = 7.5
+        while true {
+            let middle = (low + high) / 2
+            guard middle > low, middle < high, high - low > 1e-9 else { return middle }
+            if normalCumulative(middle) < probability { low = middle } else { high = middle }
+        }
+    }
 }

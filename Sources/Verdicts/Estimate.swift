@@ -28,8 +28,10 @@ public struct Estimate: Hashable, Sendable {
     }
 
     /// The geometric mean of positive `values`, with the interval of their logarithms.
-    public init?(geometric values: [Double]) {
-        guard let logarithms = Estimate(values.map(Elementary.logarithm)) else { return nil }
+    public init?(geometric values: [Double]) { self.init(geometricOfLogarithms: values.map(Elementary.logarithm)) }
+
+    init?(geometricOfLogarithms values: [Double]) {
+        guard let logarithms = Estimate(values) else { return nil }
         func restored(_ value: Double) -> Double { Elementary.exponential(min(max(value, -700), 700)) }
         self.init(
             mean: restored(logarithms.mean), low: logarithms.low.map(restored), high: logarithms.high.map(restored))

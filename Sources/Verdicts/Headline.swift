@@ -24,16 +24,15 @@ public enum ChainProgress: Hashable, Sendable {
     case failed
 }
 
-/// A point's verdict, from the means over replicates, and what the test says of it (SCIENCE, “Verdicts”).
-///
-/// The test here is the paired t interval at the headline's density. Fixed sequences, Holm and planned looks are
-/// further functions from the same comparisons to a `Decision`.
+/// A point's verdict, from the means over replicates, and what the planned tests say of it (SCIENCE, “Verdicts”).
 public struct Headline: Hashable, Sendable {
     public let verdict: Verdict
-    /// Is there such a ticket: yes, no (every level is below, and every interval says so), or undecided. A ticket
+    /// Is there such a ticket: yes, no (every level is below, and every test says so), or undecided. A ticket
     /// found winning is tested for winning, even where the chain is censored, any other for matching; an unfinished
-    /// chain is undecided.
+    /// or broken chain is undecided.
     public let decided: Decision
+    /// Replicates that would decide it; nil where it is decided, or more of them would not help.
+    public let moreSeeds: MoreSeeds?
     /// Index among the levels of the sparsest ticket that the verdict speaks of; nil if there is none.
     public let level: Int?
     /// What the ticket at `level` is by its means: `winning` or `matching`.
@@ -44,8 +43,22 @@ public struct Headline: Hashable, Sendable {
 
     /// - Parameters:
     ///   - levels: the sparse levels in order, each with its density, and nil where not all replicates are done.
+    ///   - test: of the same levels.
     ///   - denseDiverged: then there is nothing to compare with.
-    public init(levels: [(density: Double, comparison: Comparison)?], progress: ChainProgress, denseDiverged: Bool) {
+    public init(
+        levels: [(density: Double, comparison: Comparison)?], test: ChainTest, progress: ChainProgress,
+        denseDiverged: Bool
+    ) {
+        guard !denseDiverged else {
+            verdict = .failed
+            decided = .undecided
+            moreSeeds = nil
+            level = nil
+            found = nil
+            sparsestMatching = nil
+            sparsestWinning = nil
+            return
+        }
         func sparsest(where holds: (Comparison) -> Bool) -> Int? {
             var best: (index: Int, density: Double)?
             for (index, level) in levels.enumerated() {
@@ -53,15 +66,6 @@ public struct Headline: Hashable, Sendable {
                 if best.map({ level.density <= $0.density }) ?? true { best = (index, level.density) }
             }
             return best?.index
-        }
-        guard !denseDiverged else {
-            verdict = .failed
-            decided = .undecided
-            level = nil
-            found = nil
-            sparsestMatching = nil
-            sparsestWinning = nil
-            return
         }
         let matching = sparsest { $0.matches }
         let winning = sparsest { $0.wins }
@@ -83,12 +87,21 @@ public struct Headline: Hashable, Sendable {
         }
         level = verdict == .censored ? matching : winning ?? matching
         found = level.map { levels[$0]!.comparison.wins ? .winning : .matching }
-        if let level, let comparison = levels[level]?.comparison {
-            let claim = found == .winning ? comparison.winning : comparison.matching
-            decided = progress == .complete ? claim : .undecided
+
+        // What was ended on purpose is not going to change; its levels are as good as any.
+        guard progress == .complete || progress == .stopped else {
+            decided = .undecided
+            moreSeeds = nil
+            return
+        }
+        if let level {
+            let wins = found == .winning
+            decided = (wins ? test.winning[level] : test.matching[level])?.decision ?? .undecided
+            moreSeeds = wins ? test.moreSeedsToWin(at: level) : test.moreSeedsToMatch(at: level)
         } else {
-            let below = progress == .complete && levels.allSatisfy { $0?.comparison.matching == .no }
-            decided = below && !levels.isEmpty ? .no : .undecided
+            let isBelow = !levels.isEmpty && test.matching.allSatisfy { $0?.decision == .no }
+            decided = progress == .complete && isBelow ? .no : .undecided
+            moreSeeds = decided == .undecided ? test.moreSeedsToMissAll() : nil
         }
     }
 }

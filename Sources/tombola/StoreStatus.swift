@@ -35,7 +35,8 @@ struct StoreStatus: Encodable {
         store = stored.store.id
         sweeps = try stored.records(named: nil).map { record in
             let plan = try stored.plan(of: record)
-            return SweepStatus(plan, stored, best: try stored.leaderboard(of: plan).rows.first)
+            return SweepStatus(
+                plan, isAsked: try stored.isAsked(plan), stored, best: try stored.leaderboard(of: plan).rows.first)
         }
     }
 }
@@ -43,7 +44,7 @@ struct StoreStatus: Encodable {
 extension StoreStatus.SweepStatus {
     private static let failuresShown = 5
 
-    fileprivate init(_ plan: Plan, _ stored: StoredSweeps, best: LeaderboardRow?) {
+    fileprivate init(_ plan: Plan, isAsked: [Bool], _ stored: StoredSweeps, best: LeaderboardRow?) {
         let standing = stored.standing(of: plan.sweep.name)
         self.init(
             name: plan.sweep.name, priority: standing?.priority ?? 0, isPaused: standing?.isPaused ?? false,
@@ -51,8 +52,8 @@ extension StoreStatus.SweepStatus {
         var done: Set<Int> = []
         var failed: Set<Int> = []
         var cancelled: Set<Int> = []
-        levels.total = plan.tasks.count
-        for (index, task) in plan.tasks.enumerated() {
+        levels.total = isAsked.count { $0 }
+        for (index, task) in plan.tasks.enumerated() where isAsked[index] {
             stepsTotal += task.cost
             switch stored.record(of: task.key)?.state {
             case .done(let result):
@@ -74,7 +75,8 @@ extension StoreStatus.SweepStatus {
         for point in plan.sweep.points.indices {
             for replicate in 0..<plan.sweep.replicates {
                 let run = plan.run(point: point, replicate: replicate)
-                let tasks = [run.dense] + run.levels + run.branches.joined()
+                let tasks = ([run.dense] + run.levels + run.branches.joined()).filter { isAsked[$0] }
+                guard !tasks.isEmpty else { continue }
                 runs.total += 1
                 if !failed.isDisjoint(with: tasks) {
                     runs.failed += 1

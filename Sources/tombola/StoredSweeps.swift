@@ -66,6 +66,12 @@ struct StoredSweeps {
         return Leaderboard(plan: plan) { CellResult(results[$0] ?? .pending) }
     }
 
+    /// Which tasks the sweep asks for, as far as its results say.
+    func isAsked(_ plan: Plan) throws -> [Bool] {
+        let results = plan.isAdaptive ? try results(of: plan) : [:]
+        return plan.isAsked(within: Extent(plan: plan) { CellResult(results[$0] ?? .pending) })
+    }
+
     /// What the store knows of each task of the plan that it knows.
     func results(of plan: Plan) throws -> [TaskKey: TaskRecord] {
         let decoder = JSONDecoder()

@@ -239,6 +239,26 @@ struct SweepTests {
         #expect(bench.handle(.sweepOrdered(b, .pause)).changes.isEmpty)
     }
 
+    @Test("What a sweep's results ask for joins it; a cancelled sweep gets nothing, and what was given up is not tried again")
+    func grows() {
+        var bench = Bench()
+        bench.add([work(0), work(5)], sweep: a)
+        bench.join("w")
+        bench.finish(attempt(0, 1), from: "w")
+        bench.handle(.taskOrdered(key(5), .cancel))
+        let grown = bench.handle(.sweepGrew(a, [work(1, needs: [0]), work(5), work(0)]))
+        #expect(grown.started.map(\.task) == [key(1)])
+        #expect(grown.changes.contains(.sweepWants(a, [key(1)])))
+        #expect(state(bench, 5) == .cancelled)
+        #expect(bench.handle(.sweepGrew(a, [work(1, needs: [0])])).changes.isEmpty, "said twice is said once")
+        #expect(bench.handle(.sweepGrew(b, [work(7)])).changes.isEmpty, "an unknown sweep does not grow")
+
+        bench.handle(.sweepOrdered(a, .cancel))
+        #expect(bench.handle(.sweepGrew(a, [work(2)])).changes.isEmpty)
+        #expect(bench.status.sweeps.map(\.standing.isCancelled) == [true])
+        #expect(state(bench, 2) == nil)
+    }
+
     @Test("A coordinator that drains gives out nothing more, to newcomers neither, and takes what is delivered")
     func drain() {
         var bench = Bench()

@@ -190,6 +190,78 @@ import Testing
         #expect(refusal(yaml) == "sweeps/x.yaml:\(expected)")
     }
 
+    @Test(
+        "Rules that contradict each other, or leave nothing to decide, are refused at their line",
+        arguments: [
+            (
+                "name: a\nreplicates: 3\nrefine: {looks: [5, 8, 12]}",
+                #"2: "replicates" is 3, but "refine" on line 3 looks first at 5; leave "replicates" out, or make them equal"#
+            ),
+            ("name: a\nrefine: {looks: [5, 8]}\nreplicates: 5", "accepted"),
+            ("name: a\nrefine: 5", #"2: "refine" must be a map, such as refine: {looks: [5, 8, 12], budget: 40}, not 5"#),
+            (
+                "name: a\nrefine: {budget: 4}",
+                #"2: "refine" needs the numbers of replicates at which to look, such as looks: [5, 8, 12]"#
+            ),
+            (
+                "name: a\nrefine: {looks: [5]}",
+                #"2: "refine.looks" must be a list of 2 to 10 numbers of replicates, such as [5, 8, 12], not [5]"#
+            ),
+            (
+                "name: a\nrefine: {looks: [1, 5]}",
+                "2: a look at one replicate decides nothing; begin with 2 or more, such as 5"
+            ),
+            (
+                "name: a\nrefine:\n  looks: [5, 8,\n    8]",
+                "4: looks must ascend, but 8 comes after 8; each is a number of replicates in all"
+            ),
+            ("name: a\nrefine: {looks: [5, 8], bugdet: 3}", #"2: unknown setting "bugdet"; did you mean "budget"?"#),
+            (
+                "name: a\nrefine: {looks: [5, 8], budget: 0}",
+                #"2: "refine.budget" must be a whole number in 1…20000000, not 0"#
+            ),
+            (
+                "name: a\nrefine: {looks: [5, 8]}\npruning: {levels: 0}",
+                #"2: "refine" adds replicates where a verdict is undecided, but no point prunes; leave it out"#
+            ),
+            (
+                "name: a\nstop_when: {levels: 2}",
+                #"2: "stop_when" needs the margin below the dense network at which a chain ends, such as margin: 0.05"#
+            ),
+            (
+                "name: a\nstop_when: {margin: 5}",
+                #"2: "stop_when.margin" must be a fraction of the test set above 0 and at most 1, such as 0.05, not 5"#
+            ),
+            (
+                "name: a\nmatching_margin: 0.06\nstop_when: {margin: 0.05}",
+                #"3: "stop_when.margin" 0.05 would end chains that still match, since "matching_margin" is 0.06; raise it above that"#
+            ),
+            (
+                "name: a\nwinning_at: [0.5]\npruning: {levels: 3, rate: 0.5}",
+                #"2: "winning_at" names densities to be tested, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#
+            ),
+            (
+                "name: a\nreplicates: 5\nwinning_at: [0.5,\n  0.3]\npruning: {levels: 3, rate: 0.5}",
+                #"4: no chain of the sweep has the density 0.3 that "winning_at" names; the nearest are 0.25 and 0.125"#
+            ),
+            ("name: a\nreplicates: 5\nwinning_at: [0.5, 0.25]\npruning: {levels: 3, rate: 0.5}", "accepted"),
+            (
+                "name: a\nreplicates: 5\nwinning_at: [0.5, 0.5]\npruning: {levels: 3, rate: 0.5}",
+                #"3: "winning_at" names 0.5 twice; keep one"#
+            ),
+            (
+                "name: a\nreplicates: 5\nwinning_at: [50]",
+                "3: a density is a fraction of the weights above 0 and below 1, such as 0.211, not 50"
+            ),
+            (
+                "name: a\nreplicates: 5\nwinning_at: [0.5]\npruning: {levels: 3, rate: 0.5, rewind: 10}",
+                #"3: "winning_at" names densities to be tested for winning, but no point rewinds to step 0; add "rewind" 0, or leave it out"#
+            ),
+        ])
+    func rules(yaml: String, expected: String) {
+        #expect(refusal(yaml) == (expected == "accepted" ? expected : "sweeps/x.yaml:\(expected)"))
+    }
+
     @Test("A grid above the limit is refused before it is expanded, and the error says how large it is")
     func tooManyRuns() throws {
         let axis = (1...1_000).map(String.init).joined(separator: ", ")

@@ -75,7 +75,8 @@ struct BundleCheck {
         let records = results.records
         let keys = Set(plan.tasks.map(\.key))
         let strangers = records.keys.filter { !keys.contains($0) }.count
-        let missing = plan.tasks.count { records[$0.key] == nil }
+        let isAsked = plan.isAsked(within: Extent(plan: plan) { CellResult(records[$0] ?? .pending) })
+        let missing = zip(plan.tasks, isAsked).count { $1 && records[$0.key] == nil }
         if strangers > 0 {
             add("spec", .bad, "\(Format.count(strangers)) results belong to no training of the spec, as this version names them")
         } else {

@@ -26,6 +26,6 @@ struct ExtendCommand: ParsableCommand {
         }
         if options.output.json { return try Output.json(reply) }
         Output.facts(PlanText.facts(reply.plan))
-        Output.line("extended: \(OrderText.tasks(reply.plan.tasks - reply.plan.tasksDone)) to do")
+        Output.line("extended: \(OrderText.tasks(reply.plan.tasksToDo)) to do")
     }
 }

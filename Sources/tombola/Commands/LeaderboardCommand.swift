@@ -5,9 +5,11 @@ struct LeaderboardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "leaderboard", abstract: "Rank the points of a sweep by their tickets.",
         discussion: """
-            The verdict comes from the means over replicates, for a point's sparsest such density; “decided” says whether a paired \
-            95 % interval bears it out. Accuracies are shown with half the width of that interval, differences in points against \
-            the dense network of the same recipe.
+            The verdict comes from the means over replicates, for a point's sparsest such density; “decided” says whether the tests bear \
+            it out: one-sided, paired by seed, with at most 2.5 % false “yes” over all densities of a point and all planned looks. \
+            Matching is tested from the densest level on and no further than the first that is not “yes”; winning by Holm's procedure at \
+            the densities of “winning_at”. Accuracies are shown with half the width of a 95 % interval, differences in points \
+            against the dense network of the same recipe.
             """)
 
     @Argument(help: "The sweep's name; all sweeps of the store if left out.")

@@ -23,12 +23,15 @@ struct PlanCommand: ParsableCommand {
         let sweep = try Sweep(
             yaml: SpecFile.read(spec), file: spec, vocabulary: vocabulary,
             maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
-        let plan =
-            if FileManager.default.fileExists(atPath: store.directory) {
-                try StoredSweeps(directory: store.directory, catalog: catalog).plan(of: sweep)
-            } else {
-                try Plan(sweep: sweep, vocabulary: vocabulary, dataDigest: { try catalog.digest(of: $0) })
-            }
-        if output.json { try Output.json(plan.summary) } else { Output.facts(PlanText.facts(plan.summary)) }
+        let summary: PlanSummary
+        if FileManager.default.fileExists(atPath: store.directory) {
+            let stored = try StoredSweeps(directory: store.directory, catalog: catalog)
+            let plan = try stored.plan(of: sweep)
+            summary = plan.summary(asking: try stored.isAsked(plan))
+        } else {
+            let plan = try Plan(sweep: sweep, vocabulary: vocabulary, dataDigest: { try catalog.digest(of: $0) })
+            summary = plan.summary(asking: plan.isAsked(within: Extent(plan: plan) { _ in .pending }))
+        }
+        if output.json { try Output.json(summary) } else { Output.facts(PlanText.facts(summary)) }
     }
 }

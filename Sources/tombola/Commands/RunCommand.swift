@@ -49,8 +49,7 @@ struct RunCommand: ParsableCommand {
         let coordinator = try CoordinatorService(configuration)
         let submitted = try coordinator.submit(request)
         let exit = try LocalRun(coordinator: coordinator, signals: signals, sweep: submitted.sweep).carryOut(
-            // A finished sweep needs no workers.
-            workers: (0..<min(count, submitted.plan.tasks - submitted.plan.tasksDone)).map { number in
+            workers: (0..<workersNeeded(for: submitted.plan, of: count)).map { number in
                 [
                     // Without a key that the environment may name for another coordinator.
                     "worker", "--connect", coordinator.endpoint, "--insecure", "--directory",
@@ -71,16 +70,22 @@ struct RunCommand: ParsableCommand {
         let failures =
             (failedTasks > 0 ? ", \(failedTasks) failed" : "")
             + (cancelledTasks > 0 ? ", \(cancelledTasks) cancelled" : "")
-        let total = submitted.plan.tasks
+        let sweeps = try StoredSweeps(directory: store.directory, catalog: catalog)
+        let plans = try sweeps.records(named: submitted.sweep).map { try sweeps.plan(of: $0) }
+        // Results may have asked for more than was submitted.
+        let total = try plans.reduce(0) { try $0 + sweeps.isAsked($1).count { $0 } }
         Console.shared.say(
             "\(submitted.sweep): finished; levels \(Format.count(total - failedTasks - cancelledTasks)) of \(Format.count(total)) done\(failures)"
         )
-        let sweeps = try StoredSweeps(directory: store.directory, catalog: catalog)
-        let boards = try sweeps.records(named: submitted.sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
-        try LeaderboardOutput.print(boards, output)
+        try LeaderboardOutput.print(try plans.map(sweeps.leaderboard), output)
         if failedTasks > 0 {
             throw Failure(
                 .tasksFailed, "\(failedTasks) tasks failed; `tombola status --store \(store.directory)` says why")
         }
+    }
+
+    /// A finished sweep needs none, and an adaptive one may come to ask for more than it does now.
+    private func workersNeeded(for plan: PlanSummary, of count: Int) -> Int {
+        plan.adaptive == nil || plan.tasksToDo == 0 ? min(count, plan.tasksToDo) : count
     }
 }

@@ -5,24 +5,26 @@ import Verdicts
 enum LeaderboardCSV {
     static func grid(_ board: Leaderboard) -> TextGrid {
         var titles = ["rank", "sweep"] + board.axes
-        titles += ["verdict", "found", "decided", "density"]
-        for name in ["accuracy", "dense", "difference"] { titles += estimateTitles(name) }
+        titles += ["verdict", "found", "decided", "more_seeds", "density"]
+        for name in ["accuracy", "dense", "difference", "bootstrap"] { titles += estimateTitles(name) }
         titles += estimateTitles("early_stop") + ["early_stop_dense"] + estimateTitles("early_stop_ratio")
         for branch in board.branches { titles += estimateTitles(branch) + ["beats_\(branch)"] }
-        titles += ["replicates", "ticket", "reason"]
+        titles += ["beats_controls", "replicates", "replicates_asked", "ticket", "reason"]
 
         var grid = TextGrid(titles.map { .init($0) })
         for row in board.rows {
             var fields = ["\(row.rank)", row.sweep] + row.point.coordinates.map(\.value.description)
-            fields += [row.verdict.rawValue, row.found?.rawValue ?? "", row.decided.rawValue, number(row.density)]
-            for estimate in [row.accuracy, row.dense, row.difference] { fields += numbers(estimate) }
+            fields += [row.verdict.rawValue, row.found?.rawValue ?? "", row.decided.rawValue]
+            fields += [seeds(row.moreSeeds), number(row.density)]
+            for estimate in [row.accuracy, row.dense, row.difference, row.bootstrap] { fields += numbers(estimate) }
             fields += [
                 number(row.earlyStop?.mean), number(row.earlyStop?.low), number(row.earlyStop?.high),
                 number(row.earlyStop?.dense),
             ]
             fields += numbers(row.earlyStop?.ratio)
             for control in row.controls { fields += numbers(control.accuracy) + [control.beaten.rawValue] }
-            fields += ["\(row.replicates)", row.ticket ?? "", row.reason ?? ""]
+            fields += [row.beatsControls?.rawValue ?? "", "\(row.replicates)", "\(row.replicatesAsked)"]
+            fields += [row.ticket ?? "", row.reason ?? ""]
             grid.append(fields.map { .init($0) })
         }
         return grid
@@ -32,8 +34,9 @@ enum LeaderboardCSV {
     static func gridByDensity(_ board: Leaderboard) -> TextGrid {
         var titles = ["sweep"] + board.axes + ["level", "density"]
         titles +=
-            estimateTitles("accuracy") + estimateTitles("difference") + [
-                "early_stop", "verdict", "matching", "winning",
+            estimateTitles("accuracy") + estimateTitles("difference") + estimateTitles("bootstrap") + [
+                "early_stop", "verdict", "matching", "matching_p", "matching_more_seeds", "winning", "winning_p",
+                "winning_more_seeds",
             ]
         for branch in board.branches { titles += estimateTitles(branch) + ["beats_\(branch)"] }
         titles.append("ticket")
@@ -45,10 +48,10 @@ enum LeaderboardCSV {
                     [curve.sweep] + curve.point.coordinates.map(\.value.description) + [
                         "\(level.level)", number(level.density),
                     ]
-                fields += numbers(level.accuracy) + numbers(level.difference) + [number(level.earlyStop)]
-                fields += [
-                    level.verdict?.rawValue ?? "", level.matching?.rawValue ?? "", level.winning?.rawValue ?? "",
-                ]
+                for estimate in [level.accuracy, level.difference, level.bootstrap] { fields += numbers(estimate) }
+                fields += [number(level.earlyStop), level.verdict?.rawValue ?? ""]
+                fields += [level.matching?.rawValue ?? "", number(level.matchingP), seeds(level.matchingMoreSeeds)]
+                fields += [level.winning?.rawValue ?? "", number(level.winningP), seeds(level.winningMoreSeeds)]
                 for index in board.branches.indices {
                     let control = level.controls.indices.contains(index) ? level.controls[index] : nil
                     fields += numbers(control?.accuracy) + [control?.beaten.rawValue ?? ""]
@@ -64,6 +67,15 @@ enum LeaderboardCSV {
 
     private static func numbers(_ estimate: Estimate?) -> [String] {
         [number(estimate?.mean), number(estimate?.low), number(estimate?.high)]
+    }
+
+    /// A number, or `> 50`.
+    private static func seeds(_ seeds: MoreSeeds?) -> String {
+        switch seeds {
+        case .about(let count): "\(count)"
+        case .above50: "> \(MoreSeeds.most)"
+        case nil: ""
+        }
     }
 
     private static func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }

@@ -8,7 +8,13 @@ enum LeaderboardText {
         var columns: [TextGrid.Column] = [.init("rank", .right)]
         columns += board.axes.map { .init($0, .right) }
         columns += [
-            .init("verdict"), .init("decided", dropRank: 2), .init("density", .right), .init("accuracy"),
+            .init("verdict"), .init("decided", dropRank: 2),
+        ]
+        // Where replicates are added as verdicts ask for them, points differ in how many they have.
+        let isRefined = board.rows.contains { $0.looks.count > 1 }
+        if isRefined { columns.append(.init("seeds", .right, dropRank: 4)) }
+        columns += [
+            .init("density", .right), .init("accuracy"),
             .init("dense", dropRank: 3),
             .init("difference", dropRank: 1), .init("early stop", .right, dropRank: 6),
             .init("dense stop", .right, dropRank: 6),
@@ -20,7 +26,11 @@ enum LeaderboardText {
             var cells: [TextGrid.Cell] = [.init("\(row.rank)")]
             cells += row.point.coordinates.map { .init($0.value.description) }
             cells += [
-                .init(words(for: row), colour(of: row.verdict)), .init(row.decided.rawValue),
+                .init(words(for: row), colour(of: row.verdict)),
+                .init(words(for: row.decided, row.moreSeeds)),
+            ]
+            if isRefined { cells.append(.init(seeds(row))) }
+            cells += [
                 .init(row.density.map(Format.density) ?? "–"), .init(accuracy(row.accuracy)),
                 .init(accuracy(row.dense)),
                 .init(difference(row.difference)), .init(row.earlyStop.map { step($0.mean) } ?? "–"),
@@ -37,9 +47,11 @@ enum LeaderboardText {
 
     /// One row per level of one point.
     static func table(_ curve: DensityCurve, branches: [String]) -> TextGrid {
+        let hasBootstrap = curve.levels.contains { $0.bootstrap != nil }
         var grid = TextGrid(
             [
                 .init("level", .right), .init("density", .right), .init("accuracy"), .init("difference", dropRank: 1),
+            ] + (hasBootstrap ? [.init("bootstrap", dropRank: 5)] : []) + [
                 .init("verdict"),
                 .init("matching", dropRank: 2), .init("winning", dropRank: 3), .init("early stop", .right, dropRank: 4),
             ] + branches.map { .init($0, dropRank: 1) } + branches.map { _ in .init("beaten", dropRank: 5) } + [
@@ -49,8 +61,12 @@ enum LeaderboardText {
             var cells: [TextGrid.Cell] = [
                 .init("\(level.level)"), .init(Format.density(level.density)), .init(accuracy(level.accuracy)),
                 .init(difference(level.difference)),
+            ]
+            if hasBootstrap { cells.append(.init(interval(level.bootstrap))) }
+            cells += [
                 .init(level.level == 0 ? "dense" : level.verdict?.rawValue ?? "pending", level.verdict.flatMap(colour)),
-                .init(level.matching?.rawValue ?? "–"), .init(level.winning?.rawValue ?? "–"),
+                .init(level.matching.map { words(for: $0, level.matchingMoreSeeds) } ?? "–"),
+                .init(level.winning.map { words(for: $0, level.winningMoreSeeds) } ?? "–"),
                 .init(level.earlyStop.map(step) ?? "–"),
             ]
             for index in branches.indices {
@@ -83,6 +99,16 @@ enum LeaderboardText {
         case .stopped: return "stopped"
         case .pending: return "pending (\(row.trainingsDone) of \(row.trainings) levels)"
         }
+    }
+
+    /// `undecided (about 4 more seeds)`.
+    static func words(for decision: Decision, _ seeds: MoreSeeds?) -> String {
+        decision.rawValue + (seeds.map { " (\($0))" } ?? "")
+    }
+
+    /// Replicates, and how many there are to be.
+    private static func seeds(_ row: LeaderboardRow) -> String {
+        row.replicatesAsked > row.replicates ? "\(row.replicates) of \(row.replicatesAsked)" : "\(row.replicates)"
     }
 
     /// What a table cannot say: why rows failed, diverged levels.
@@ -120,6 +146,12 @@ enum LeaderboardText {
         guard let estimate else { return "–" }
         guard let low = estimate.low, let high = estimate.high else { return Format.points(estimate.mean) }
         return "\(Format.points(estimate.mean)) \(Format.halfWidth(low: low, high: high))"
+    }
+
+    /// An interval of a difference by its ends, which need not be as far from the mean on either side.
+    private static func interval(_ estimate: Estimate?) -> String {
+        guard let low = estimate?.low, let high = estimate?.high else { return "–" }
+        return "\(Format.points(low)) … \(Format.points(high))"
     }
 
     private static func step(_ step: Double) -> String { Format.count(Int(step.rounded())) }

@@ -11,21 +11,45 @@ enum PlanText {
         }
         let excluded = summary.excluded > 0 ? " (\(Format.count(summary.excluded)) more excluded)" : ""
         facts.append(("points", Format.count(summary.points) + excluded))
+        let replicates =
+            summary.adaptive.flatMap { $0.looks.count > 1 ? "at most \(Format.count(summary.replicates))" : nil }
+        let most = summary.adaptive == nil ? "" : "at most "
         facts.append(
-            ("runs", "\(Format.count(summary.runs)), \(Format.count(summary.replicates)) replicates of each point"))
-        facts.append(("levels", Format.count(summary.levels)))
+            (
+                "runs",
+                "\(most)\(Format.count(summary.runs)), \(replicates ?? Format.count(summary.replicates)) replicates of each point"
+            ))
+        facts.append(("levels", most + Format.count(summary.levels)))
         // Networks of other sizes leave a weight more or less, which is not to be seen.
         let densities = summary.densities.map(Format.density).reduce(into: [String]()) { shown, density in
             if shown.last != density { shown.append(density) }
         }
         facts.append(("densities", shortened(densities)))
         facts.append(("branches", summary.branches.isEmpty ? "none" : summary.branches.joined(separator: ", ")))
+        guard let adaptive = summary.adaptive else {
+            facts.append(
+                ("tasks", "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"))
+            facts.append(("in the store", "\(Format.count(summary.tasksDone)) done"))
+            facts.append(
+                ("steps", "\(Format.count(summary.steps)); \(Format.count(summary.stepsWithoutSharing)) without sharing"))
+            facts.append(("steps to go", Format.count(summary.stepsRemaining)))
+            return facts
+        }
+        // Which of them are trained is for the results to say.
+        if adaptive.looks.count > 1 {
+            let looks = adaptive.looks.map(Format.count).joined(separator: ", ")
+            facts.append(("looks", "at \(looks) replicates"))
+        }
         facts.append(
-            ("tasks", "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"))
-        facts.append(("in the store", "\(Format.count(summary.tasksDone)) done"))
+            ("tasks", "at least \(Format.count(adaptive.atLeast.tasks)), at most \(Format.count(summary.tasks))"))
         facts.append(
-            ("steps", "\(Format.count(summary.steps)); \(Format.count(summary.stepsWithoutSharing)) without sharing"))
-        facts.append(("steps to go", Format.count(summary.stepsRemaining)))
+            (
+                "in the store",
+                "\(Format.count(adaptive.askedDone.tasks)) done of the \(Format.count(adaptive.asked.tasks)) that are asked for so far"
+            ))
+        facts.append(
+            ("steps", "at least \(Format.count(adaptive.atLeast.steps)), at most \(Format.count(summary.steps))"))
+        facts.append(("steps to go", "\(Format.count(adaptive.asked.steps - adaptive.askedDone.steps)) so far"))
         return facts
     }
 

@@ -1,0 +1,152 @@
+import Coordination
+import Logging
+import Lottery
+import Store
+import Sweeps
+import ZeroMQ
+
+/// What an adaptive sweep's results ask for beyond what it was given.
+struct Growth: Sendable {
+    var sweep: String
+    var tries: Int
+    /// Nil if the results so far ask for nothing new.
+    var found: Found?
+
+    struct Found: Sendable {
+        var works: WorkSpool
+        /// With the new tasks.
+        var progress: SweepProgress
+        /// As in `Submission`.
+        var believedPending: Set<TaskKey>
+    }
+}
+
+/// Adaptive sweeps: `refine` and `stop_when`. What they ask for follows from plan and results (`Extent`), so nothing about it is stored: a
+/// coordinator that was killed in between asks for the same as soon as it has planned the sweep again.
+extension DeskLoop {
+    /// - Parameter everything: whether to hand over all that is asked for and not done, not what is new since the last time alone.
+    func grow(_ sweep: String, everything: Bool, tries: Int) {
+        var growth = Growth(sweep: sweep, tries: tries)
+        guard let index = index(ofSweep: sweep), known[index].plan.isAdaptive else { return events.post(.grown(growth)) }
+        do {
+            // What an earlier try found is not given yet.
+            let before = everything || tries > 0 ? [] : asked[sweep] ?? []
+            let plan = known[index].plan
+            let asks = try isAsked(&known[index])
+            let isNew = plan.tasks.indices.contains {
+                asks[$0] && !plan.tasks[$0].isDone && !before.contains(plan.tasks[$0].key)
+            }
+            guard isNew else { return events.post(.grown(growth)) }
+            // Planned anew: what a plan says of checkpoints holds for what the store held when it was made.
+            let planned = try self.plan(plan.sweep)
+            var fresh = KnownResults(plan: planned.plan)
+            let isAsked = try isAsked(&fresh)
+            let works = try WorkSpool(plan: fresh.plan, folder: store.directory) {
+                isAsked[$0] && !before.contains(fresh.plan.tasks[$0].key)
+            }
+            remember(fresh, isAsked)
+            growth.found = Growth.Found(
+                works: works, progress: SweepProgress(plan: fresh.plan, isAsked: isAsked),
+                // The sweep's own were asked for all they are to keep when they were given.
+                believedPending: planned.believedPending.intersection(works.keys))
+            events.post(.grown(growth))
+        } catch {
+            events.post(.notGrown(sweep: sweep, reason: String(describing: error)))
+        }
+    }
+
+    /// Which tasks of a plan its sweep asks for, as far as the results in the store say.
+    func isAsked(_ known: inout KnownResults) throws -> [Bool] {
+        let plan = known.plan
+        guard plan.isAdaptive else { return Array(repeating: true, count: plan.tasks.count) }
+        return plan.isAsked(within: Extent(plan: plan, results: try results(&known)))
+    }
+
+    func remember(_ results: KnownResults, _ isAsked: [Bool]) {
+        let plan = results.plan
+        if let index = index(ofSweep: plan.sweep.name) {
+            known[index] = results
+        } else {
+            known.append(results)
+        }
+        asked[plan.sweep.name] =
+            plan.isAdaptive ? Set(plan.tasks.indices.lazy.filter { isAsked[$0] }.map { plan.tasks[$0].key }) : nil
+    }
+}
+
+/// Which adaptive sweeps have results that may ask for more.
+struct GrowthWishes {
+    /// With whether everything is to be handed over again, since something may have been passed over.
+    private(set) var due: [String: Bool] = [:]
+    /// At the desk.
+    private(set) var underWay: String?
+
+    mutating func want(_ sweep: String, everything: Bool = false) {
+        due[sweep] = everything || due[sweep] ?? false
+    }
+
+    /// The next one to ask the desk about; nil while it is at one.
+    mutating func next() -> (sweep: String, everything: Bool)? {
+        guard underWay == nil, let sweep = due.keys.min() else { return nil }
+        let everything = due.removeValue(forKey: sweep)!
+        underWay = sweep
+        return (sweep, everything)
+    }
+
+    mutating func finish() { underWay = nil }
+
+    func concerns(_ sweep: String) -> Bool { underWay == sweep || due[sweep] != nil }
+}
+
+extension CoordinatorLoop {
+    /// Asks the desk about a sweep whose results may ask for more.
+    func tendGrowth() {
+        guard let (sweep, everything) = growth.next() else { return }
+        desk.post(.grow(sweep: sweep, everything: everything, tries: 0))
+    }
+
+    /// Gives the coordinator what a sweep's results ask for.
+    func take(on growth: Growth) throws(CoordinatorServiceError) {
+        guard let found = growth.found else {
+            self.growth.finish()
+            return forgetStarted()
+        }
+        if !submissions.startedMeanwhile.isDisjoint(with: found.believedPending),
+            growth.tries < CoordinatorLoop.planningTries
+        {
+            return desk.post(.grow(sweep: growth.sweep, everything: true, tries: growth.tries + 1))
+        }
+        self.growth.finish()
+        forgetStarted()
+        hasPlanned = true
+        var pieces: [[Work]] = []
+        do { try found.works.forEachPiece { pieces.append($0) } } catch {
+            throw .blobs("the tasks that sweep \(growth.sweep) came to ask for cannot be read: \(error)")
+        }
+        for piece in pieces {
+            apply(.sweepGrew(SweepID(growth.sweep), piece))
+            try flush()
+        }
+        var progress = found.progress
+        progress.note(coordinator.state)
+        submissions.put(progress)
+        reporting.ranksWanted.insert(growth.sweep)
+        logger.info("sweep \(growth.sweep): its results ask for \(found.works.count) more tasks")
+    }
+
+    /// Notes a change after which results may ask for more.
+    func noteGrowth(_ change: Change) {
+        switch change {
+        case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key):
+            for sweep in submissions.sweeps where sweep.plan.isAdaptive && sweep.contains(key) { growth.want(sweep.name) }
+        case .sweepChanged(let standing):
+            // A sweep that was cancelled got nothing meanwhile.
+            guard !standing.isCancelled, submissions.sweeps.contains(where: { $0.name == standing.id.text && $0.plan.isAdaptive })
+            else { return }
+            growth.want(standing.id.text, everything: true)
+        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .checkpointKept, .nondeterminism, .sweepWants,
+            .sweepDrops:
+            break
+        }
+    }
+}
