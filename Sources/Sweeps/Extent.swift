@@ -152,16 +152,12 @@ extension Plan {
                 }
             }
         }
-        // A replay is no part of a run, but its levels cannot do without.
-        let replays = tasks.indices.filter { if case .replay = tasks[$0].role { true } else { false } }
-        guard !replays.isEmpty else { return isAsked }
-        var sources: Set<TaskKey> = []
-        for index in tasks.indices where isAsked[index] {
+        // What no run has but a task of one starts from, such as a replay. Parents come first.
+        for index in tasks.indices.reversed() where isAsked[index] {
             for input in tasks[index].inputs {
-                if case .output(let key, _) = input.source { sources.insert(key) }
+                if case .output(let key, _) = input.source, let source = self.index(of: key) { isAsked[source] = true }
             }
         }
-        for index in replays where sources.contains(tasks[index].key) { isAsked[index] = true }
         return isAsked
     }
 }
