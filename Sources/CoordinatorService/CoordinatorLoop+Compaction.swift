@@ -74,7 +74,7 @@ extension CoordinatorLoop {
     /// Removes what a sweep that came to its end has left over, where the store is to keep tickets alone.
     func tendRetention() {
         guard configuration.retainsTicketsOnly else { return }
-        let settled = Set(submissions.sweeps.filter(\.isSettled).map(\.name))
+        let settled = Set(submissions.sweeps.filter(isAtItsEnd).map(\.name))
         submissions.tidied.formIntersection(settled)
         guard isRetentionDue, committedSinceSurvey == nil, submissions.underWay == 0 else { return }
         submissions.tidied = settled
@@ -85,8 +85,11 @@ extension CoordinatorLoop {
     var isRetentionDue: Bool {
         configuration.retainsTicketsOnly
             && (committedSinceSurvey != nil
-                || submissions.sweeps.contains { $0.isSettled && !submissions.tidied.contains($0.name) })
+                || submissions.sweeps.contains { isAtItsEnd($0) && !submissions.tidied.contains($0.name) })
     }
+
+    /// Whether the sweep's results do not ask for more either, which would read what is there.
+    private func isAtItsEnd(_ sweep: SweepProgress) -> Bool { sweep.isSettled && !growth.concerns(sweep.name) }
 
     /// What a change names stays.
     func keepForCompaction(_ change: Change) {

@@ -144,8 +144,8 @@ extension CoordinatorLoop {
             guard !standing.isCancelled, submissions.sweeps.contains(where: { $0.name == standing.id.text && $0.plan.isAdaptive })
             else { return }
             growth.want(standing.id.text, everything: true)
-        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .checkpointKept, .nondeterminism, .sweepWants,
-            .sweepDrops:
+        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .outputRetired,
+            .taskReopened, .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged, .nondeterminism:
             break
         }
     }
