@@ -16,6 +16,13 @@ public struct Extent: Hashable, Sendable {
         public var levels: Int
         /// Whether `stop_when` ended the chain before its last level, which then is `levels`.
         public var isStopped: Bool
+
+        public init(replicates: Int, tested: Int, levels: Int, isStopped: Bool) {
+            self.replicates = replicates
+            self.tested = tested
+            self.levels = levels
+            self.isStopped = isStopped
+        }
     }
 
     public private(set) var points: [Point]

@@ -1,11 +1,11 @@
 /// Elementary functions from IEEE operations alone, so that a leaderboard reads the same on every machine; libm's
 /// last bits differ between versions.
-enum Elementary {
+package enum Elementary {
     private static let logarithmOfTwoHigh = 0x1.62e42feep-1
     private static let logarithmOfTwoLow = 0x1.a39ef35793c76p-33
 
     /// ln x for finite x > 0, to within 2 units in the last place.
-    static func logarithm(_ x: Double) -> Double {
+    package static func logarithm(_ x: Double) -> Double {
         precondition(x > 0 && x.isFinite, "no logarithm of \(x)")
         var fraction = x.significand
         var exponent = Double(x.exponent)
@@ -22,7 +22,7 @@ enum Elementary {
     }
 
     /// eˣ for |x| ≤ 700, to within 2 units in the last place.
-    static func exponential(_ x: Double) -> Double {
+    package static func exponential(_ x: Double) -> Double {
         precondition(abs(x) <= 700, "e to the \(x) is out of range")
         let power = (x / (logarithmOfTwoHigh + logarithmOfTwoLow)).rounded()
         let rest = (x - power * logarithmOfTwoHigh) - power * logarithmOfTwoLow
@@ -32,7 +32,7 @@ enum Elementary {
     }
 
     /// arctan x for x ≥ 0.
-    static func arctangent(_ x: Double) -> Double {
+    package static func arctangent(_ x: Double) -> Double {
         precondition(x >= 0, "arctangent is asked for \(x) ≥ 0 only")
         if x > 1 { return .pi / 2 - arctangent(1 / x) }
         // Halving the angle twice brings x below tan(π/16), where the series needs 13 terms.
@@ -45,12 +45,12 @@ enum Elementary {
     }
 
     /// The density of the standard normal distribution.
-    static func normalDensity(_ x: Double) -> Double {
+    package static func normalDensity(_ x: Double) -> Double {
         abs(x) > 37 ? 0 : exponential(-x * x / 2) * 0.3989422804014327
     }
 
     /// P(Z ≤ x) of the standard normal distribution, to within 1e-12 absolutely (Abramowitz & Stegun 26.2.11).
-    static func normalCumulative(_ x: Double) -> Double {
+    package static func normalCumulative(_ x: Double) -> Double {
         if abs(x) > 7.5 { return x > 0 ? 1 : 0 }
         var term = x
         var sum = x
@@ -65,7 +65,7 @@ enum Elementary {
 
     /// The x with P(Z ≤ x) = `probability`, by bisection.
     /// - Precondition: 0 < `probability` < 1.
-    static func normalQuantile(_ probability: Double) -> Double {
+    package static func normalQuantile(_ probability: Double) -> Double {
         precondition(probability > 0 && probability < 1, "no quantile at \(probability)")
         var low = -7.5
         var high = 7.5

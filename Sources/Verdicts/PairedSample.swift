@@ -63,7 +63,7 @@ public enum MoreSeeds: Hashable, Sendable, Comparable {
     /// Above this, the difference is too small to be worth the search.
     public static let most = 50
 
-    init(beyond count: Int, distance: Double, deviation: Double, error: Double) {
+    package init(beyond count: Int, distance: Double, deviation: Double, error: Double) {
         guard distance > 0 else {
             self = .above50
             return

@@ -1,9 +1,8 @@
 import Foundation
 import Lottery
+import Sweeps
 import Testing
 import Verdicts
-
-@testable import Sweeps
 
 @Suite struct ExtentTests {
     /// Three points of two levels each; looks at 3, 5 and 8.

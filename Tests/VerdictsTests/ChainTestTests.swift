@@ -1,6 +1,5 @@
 import Testing
-
-@testable import Verdicts
+import Verdicts
 
 @Suite struct ChainTestTests {
     /// A level whose tickets differ from dense by `differences` and stop at `stop` of about 1,000 steps.

@@ -1,6 +1,5 @@
 import Testing
-
-@testable import Verdicts
+import Verdicts
 
 @Suite struct ComparisonTests {
     private func comparison(

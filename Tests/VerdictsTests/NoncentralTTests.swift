@@ -1,8 +1,7 @@
-import Testing
-
-@testable import Verdicts
-
 /// A look of three.
+import Testing
+import Verdicts
+
 private let third = 0.025 / 3
 
 @Suite struct NoncentralTTests {

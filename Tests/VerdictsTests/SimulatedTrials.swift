@@ -1,11 +1,10 @@
+/// Whole chains drawn at random, with the looks that `refine` takes: how often do the tests say `yes` of what is false, and how often of
+/// what is true? Ten thousand of each with TOMBOLA_SOAK, a sample without.
 import Foundation
 import Lottery
 import Testing
+import Verdicts
 
-@testable import Verdicts
-
-/// Whole chains drawn at random, with the looks that `refine` takes: how often do the tests say `yes` of what is false, and how often of
-/// what is true? Ten thousand of each with TOMBOLA_SOAK, a sample without.
 @Suite struct SimulatedTrials {
     private static let trials = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] == nil ? 1_000 : 10_000
     private static let looks = [5, 8, 12]
