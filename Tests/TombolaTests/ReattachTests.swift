@@ -48,8 +48,7 @@ import Testing
                 try await until("the sweep ends after \(downtime) s without a coordinator", within: 600) {
                     cluster.attempts?.done.count == ReattachTests.tasks
                 }
-                let attempts = try #require(cluster.attempts)
-                #expect(attempts.counts.values.allSatisfy { $0 == 1 }, "\(downtime) s: \(attempts.counts)")
+                // An attempt that was on disk and not yet sent when its coordinator was killed is given out once more, and was never begun.
                 let starts = cluster.workers.reduce(0) { $0 + $1.errors.split(separator: " starts task ").count - 1 }
                 #expect(starts == ReattachTests.tasks, "\(downtime) s")
                 #expect(try await cluster.leaderboard() == undisturbed.output, "\(downtime) s")

@@ -57,7 +57,7 @@ import Testing
             let first = try spec(2, "two.yaml")
             _ = try await tombola("run", first, "--store", "store")
             let tickets = try rewound(in: folder)
-            #expect(tickets.count == 8)
+            #expect(tickets.count == 4)
             var exported: [Data] = []
             for ticket in tickets {
                 _ = try await tombola("ticket", "export", ticket, "--out", "before", "--store", "store")
