@@ -76,8 +76,9 @@ struct Chains: Sendable {
     mutating func open(_ chain: Int32) {
         let old = chains[Int(chain)]
         chains[Int(chain)].first = Int32(tasks.count)
-        // A chain that a deeper run prolongs moves; where it was is lost, which happens once for each depth at most.
-        tasks += tasks[Int(old.first)..<Int(old.first) + Int(old.levels) * width]
+        // A chain that a deeper run prolongs moves; where it was is lost, which happens once for each depth at most. (A slice at hand while it
+        // is appended would have the whole array copied, for every chain.)
+        for position in 0..<Int(old.levels) * width { tasks.append(tasks[Int(old.first) + position]) }
     }
 
     /// - Parameter level: the tasks of the next level: its own, and each branch's.
