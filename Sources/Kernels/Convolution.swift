@@ -68,7 +68,7 @@ public final class Convolution {
             ConvolutionPlan.byteCount(
                 $0, shape: shape, survivorCount: survivorCount, dense: dense, instructionSet: instructionSet)
         }
-        return plans[0] + plans[1] + 4 * (survivorCount + 1) + 6 * shape.outputs * shape.input.channels + shape.outputs
+        return plans[0] + plans[1] + 4 * (survivorCount + 1) + ConvolutionMask.byteCount(shape: shape) + shape.outputs
     }
 
     /// Chooses the outputs that take part: the others become +0, and their gradients are not read. At first all take part.

@@ -372,4 +372,6 @@ struct ConvolutionMask {
     }
 
     var byteCount: Int { 4 * starts.count + 2 * survivors.count }
+
+    static func byteCount(shape: ConvolutionShape) -> Int { 4 + 6 * shape.outputs * shape.input.channels }
 }

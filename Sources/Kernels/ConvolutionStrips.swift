@@ -23,10 +23,7 @@ struct ConvolutionStrips: ~Copyable {
         precondition(length >= 16 && windows.first == .all, "strips of \(length) for \(windows)")
         self.shape = shape
         self.blocks = blocks
-        let map = shape.output.height * shape.output.width
-        let together = shape.tile.blocks
-        // Small maps of several blocks make one strip; every such period has the same lists, the last may be shorter.
-        let period = max(1, (length / map) / together) * together
+        let period = shape.period(length: length)
         var strips: [tk_conv_strip] = []
         var bounds: [UInt32] = []
         var positions: [tk_conv_position] = []
@@ -54,6 +51,25 @@ struct ConvolutionStrips: ~Copyable {
         self.positions = AlignedBuffer(copying: positions)
     }
 
+    var byteCount: Int {
+        MemoryLayout<tk_conv_strip>.stride * strips.count + 4 * bounds.count
+            + MemoryLayout<tk_conv_position>.stride * positions.count
+    }
+
+    /// An upper bound of `byteCount` for as many windows.
+    static func byteCount(shape: ConvolutionShape, blocks: Int, length: Int, windowCount: Int) -> Int {
+        let period = shape.period(length: length)
+        // Every period has the same lists, but for one that is shorter.
+        let distinct = [min(period, blocks), blocks > period ? blocks % period : 0].map {
+            shape.output.height * shape.output.width * $0
+        }
+        // A strip ends where no further tile of 16 positions has room.
+        let lists = distinct.map { $0 == 0 ? 0 : 1 + $0 / (length - 15) }
+        let strips = lists[0] * (blocks / max(1, min(period, blocks))) + lists[1]
+        return MemoryLayout<tk_conv_strip>.stride * strips + 4 * (windowCount + 1) * (lists[0] + lists[1])
+            + MemoryLayout<tk_conv_position>.stride * windowCount * (distinct[0] + distinct[1])
+    }
+
     var code: tk_conv_strips {
         tk_conv_strips(
             count: strips.count, strips: strips.pointer, bounds: bounds.pointer, positions: positions.pointer,
@@ -70,6 +86,12 @@ extension ConvolutionShape {
     /// Blocks, rows and columns of a tile of the output map.
     var tile: (blocks: Int, rows: Int, columns: Int) {
         output.width > 4 ? (1, 2, 8) : output.width > 2 ? (1, 4, 4) : (4, 2, 2)
+    }
+
+    /// Blocks after which the lists of strips repeat: small maps of several blocks make one strip, and the last may be shorter.
+    fileprivate func period(length: Int) -> Int {
+        let together = tile.blocks
+        return max(1, (length / (output.height * output.width)) / together) * together
     }
 
     /// The positions in the order of sums: whole tiles, at most `length` positions together.

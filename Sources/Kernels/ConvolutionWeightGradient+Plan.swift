@@ -52,7 +52,7 @@ extension ConvolutionWeightGradient {
             deadOutputs = (0..<shape.outputs).filter { !isLive.contains($0) }
             if dense {
                 let form = DenseForm.of(shape)
-                length = form.channels == 1 ? min(64, Plan.groupLines / groupSize) : Plan.channelsLength
+                length = Plan.length(shape, dense: true, groupSize: groupSize)
                 windows = form.windows
                 panels = AlignedBuffer(copying: form.panels.map(\.code))
                 rows = AlignedBuffer(zeroed: 0)
@@ -60,8 +60,7 @@ extension ConvolutionWeightGradient {
                 places = AlignedBuffer(
                     copying: form.places(shape, mask, outputs: outputs, live: live.count, groupSize: groupSize))
                 let panelWeights = groupSize * Int(TK_CONV_PANEL_LINES)
-                let width = min(form.panels.count, Plan.denseInputs * shape.kernel)
-                let height = max(1, Plan.waitingSums / (width * panelWeights))
+                let (width, height) = Plan.denseBlock(shape, panelCount: form.panels.count, groupSize: groupSize)
                 for group in stride(from: 0, to: groupCount, by: height) {
                     for panel in stride(from: 0, to: form.panels.count, by: width) {
                         denseBlocks.append(
@@ -73,24 +72,77 @@ extension ConvolutionWeightGradient {
                 }
                 sums = AlignedBuffer(zeroed: 16 * (width * height * panelWeights + 8))
             } else {
-                length = Plan.sparseLength
+                length = Plan.length(shape, dense: false, groupSize: groupSize)
                 windows = [.all]
                 panels = AlignedBuffer(zeroed: 0)
                 let rowSize = tk_conv_weights_at_once(instructionSet.code)
-                let kernels = max(1, shape.outputs * shape.input.channels)
-                let filled = rowSize * kernels / max(1, mask.survivorCount)
-                let near = min(
-                    max(filled * shape.stripLines(length: length), Plan.nearLines.lowerBound), Plan.nearLines.upperBound
-                )
                 let order = SparseOrder(
                     shape: shape, mask: mask, outputs: live, inputs: Plan.sparseInputs, capacity: Plan.waitingSums,
-                    near: max(1, near / shape.stripLines(length: length)), rowSize: rowSize)
+                    near: Plan.nearInputs(shape, survivorCount: mask.survivorCount, rowSize: rowSize), rowSize: rowSize)
                 rows = AlignedBuffer(copying: order.rows)
                 lines = AlignedBuffer(copying: order.lines)
                 places = AlignedBuffer(copying: order.places)
                 sparseBlocks = order.blocks
                 sums = AlignedBuffer(zeroed: 16 * (order.largestBlock + 8))
             }
+        }
+
+        /// Positions of a strip.
+        private static func length(_ shape: ConvolutionShape, dense: Bool, groupSize: Int) -> Int {
+            guard dense else { return sparseLength }
+            return DenseForm.inputsAtOnce(shape) == 1 ? min(64, groupLines / groupSize) : channelsLength
+        }
+
+        /// Panels and groups of outputs of a dense block.
+        private static func denseBlock(
+            _ shape: ConvolutionShape, panelCount: Int, groupSize: Int
+        ) -> (width: Int, height: Int) {
+            let width = min(panelCount, denseInputs * shape.kernel)
+            return (width, max(1, waitingSums / (width * groupSize * Int(TK_CONV_PANEL_LINES))))
+        }
+
+        /// Channels of x that rows use before the next ones' turn comes.
+        private static func nearInputs(_ shape: ConvolutionShape, survivorCount: Int, rowSize: Int) -> Int {
+            let kernels = max(1, shape.outputs * shape.input.channels)
+            let filled = rowSize * kernels / max(1, survivorCount)
+            let stripLines = shape.stripLines(length: sparseLength)
+            return max(1, min(max(filled * stripLines, nearLines.lowerBound), nearLines.upperBound) / stripLines)
+        }
+
+        var byteCount: Int {
+            4 * (outputs.count + sums.count + biasSums.count + lines.count + places.count)
+                + MemoryLayout<tk_conv_panel>.stride * panels.count + MemoryLayout<tk_conv_row>.stride * rows.count
+        }
+
+        /// An upper bound of `byteCount` and that of the strips, whatever the mask and the outputs that are live.
+        static func byteCount(
+            shape: ConvolutionShape, survivorCount: Int, blocks: Int, dense: Bool, instructionSet: InstructionSet
+        ) -> Int {
+            let groupSize = tk_conv_outputs_at_once(instructionSet.code)
+            let outputs = (shape.outputs + groupSize - 1) / groupSize * groupSize
+            var bytes = 4 * outputs + 64 * (outputs + 8)
+            if dense {
+                let panels = DenseForm.panelCount(shape)
+                let (width, height) = denseBlock(shape, panelCount: panels, groupSize: groupSize)
+                let panelWeights = groupSize * Int(TK_CONV_PANEL_LINES)
+                bytes += 64 * (width * height * panelWeights + 8) + MemoryLayout<tk_conv_panel>.stride * panels
+                bytes += 4 * outputs / groupSize * panels * panelWeights
+            } else {
+                let rowSize = tk_conv_weights_at_once(instructionSet.code)
+                let near = nearInputs(shape, survivorCount: survivorCount, rowSize: rowSize)
+                // Near channels begin anew with each block's.
+                let turns = (0..<(shape.input.channels + sparseInputs - 1) / sparseInputs).reduce(0) { sum, block in
+                    let inputs = min(sparseInputs, shape.input.channels - block * sparseInputs)
+                    return sum + (inputs + near - 1) / near
+                }
+                let rows = min(survivorCount, survivorCount / rowSize + shape.outputs * turns)
+                bytes += 8 * survivorCount + MemoryLayout<tk_conv_row>.stride * rows
+                bytes += 64 * (min(survivorCount, waitingSums) + 8)
+            }
+            return bytes
+                + ConvolutionStrips.byteCount(
+                    shape: shape, blocks: blocks, length: length(shape, dense: dense, groupSize: groupSize),
+                    windowCount: dense ? DenseForm.windows(shape).count : 1)
         }
 
         func strips(blocks: Int) -> ConvolutionStrips {
@@ -133,18 +185,38 @@ private struct DenseForm {
 
     let windows: [TapWindow]
     let panels: [Panel]
-    /// Channels of x that a panel reads.
-    let channels: Int
 
     private static let lines = Int(TK_CONV_PANEL_LINES)
 
     static func of(_ shape: ConvolutionShape) -> DenseForm {
-        shape.kernel == lines && shape.output.width > 8 ? rows(of: shape) : channels(of: shape)
+        DenseForm(windows: windows(shape), panels: takesRows(shape) ? rows(of: shape) : channels(of: shape))
+    }
+
+    private static func takesRows(_ shape: ConvolutionShape) -> Bool {
+        shape.kernel == lines && shape.output.width > 8
+    }
+
+    /// Channels of x that a panel reads. Where there are fewer than three, one channel is read three times.
+    static func inputsAtOnce(_ shape: ConvolutionShape) -> Int {
+        takesRows(shape) || shape.input.channels < lines ? 1 : lines
+    }
+
+    static func panelCount(_ shape: ConvolutionShape) -> Int {
+        if takesRows(shape) { return shape.input.channels * lines }
+        let inputs = inputsAtOnce(shape)
+        return (shape.input.channels + inputs - 1) / inputs * shape.kernel * shape.kernel
+    }
+
+    /// A list of positions for each way in which a panel meets the halo.
+    static func windows(_ shape: ConvolutionShape) -> [TapWindow] {
+        if takesRows(shape) { return [.all, TapWindow(row: 0, column: nil), TapWindow(row: 2, column: nil)] }
+        return [.all]
+            + (0..<shape.kernel * shape.kernel).map { TapWindow(row: $0 / shape.kernel, column: $0 % shape.kernel) }
     }
 
     /// A row of a kernel at a time. Positions at which all of it meets the halo are left out.
-    private static func rows(of shape: ConvolutionShape) -> DenseForm {
-        let panels = (0..<shape.input.channels * lines).map { n in
+    private static func rows(of shape: ConvolutionShape) -> [Panel] {
+        (0..<shape.input.channels * lines).map { n in
             let input = n / lines
             let row = n % lines
             let line = input * shape.input.planeLines + row * shape.input.rowLines
@@ -152,21 +224,18 @@ private struct DenseForm {
                 code: tk_conv_panel(line: UInt32(line), step: 1, list: [1, 0, 2][row]),
                 weights: (0..<lines).map { (input, row * lines + $0) })
         }
-        return DenseForm(
-            windows: [.all, TapWindow(row: 0, column: nil), TapWindow(row: 2, column: nil)], panels: panels,
-            channels: 1)
     }
 
     /// One tap of three channels at a time. Positions at which it meets the halo are left out: more than half of them on maps
     /// of 2 × 2.
-    private static func channels(of shape: ConvolutionShape) -> DenseForm {
+    private static func channels(of shape: ConvolutionShape) -> [Panel] {
         let inputs = shape.input.channels
         let kernel = shape.kernel
         let edge = kernel == 1 ? 1 : 0
-        // Where there are fewer than three, one channel is read three times; else the last three overlap those before.
-        let channels = inputs < lines ? 1 : lines
+        let channels = inputsAtOnce(shape)
         var panels: [Panel] = []
         for next in stride(from: 0, to: inputs, by: channels) {
+            // The last three overlap those before.
             let first = min(next, inputs - channels)
             for tap in 0..<kernel * kernel {
                 let corner = (tap / kernel + edge) * shape.input.rowLines + tap % kernel + edge
@@ -179,9 +248,7 @@ private struct DenseForm {
                 panels.append(Panel(code: code, weights: weights))
             }
         }
-        return DenseForm(
-            windows: [.all] + (0..<kernel * kernel).map { TapWindow(row: $0 / kernel, column: $0 % kernel) },
-            panels: panels, channels: channels)
+        return panels
     }
 
     /// - Returns: [group][panel][output][line].

@@ -26,15 +26,32 @@ public final class ConvolutionWeightGradient {
         self.shape = shape
         self.instructionSet = instructionSet
         mask = ConvolutionMask(shape: shape, survivors: survivors)
-        dense =
-            switch path {
-            case .dense: true
-            case .sparse: false
-            case .fastest: mask.density >= ConvolutionWeightGradient.denseFrom
-            }
+        dense = ConvolutionWeightGradient.isDense(path, shape: shape, survivorCount: mask.survivorCount)
         plan = Plan(
             shape: shape, mask: mask, dense: dense, outputs: Array(0..<shape.outputs), instructionSet: instructionSet)
         strips = plan.strips(blocks: 1)
+    }
+
+    private static func isDense(_ path: KernelPath, shape: ConvolutionShape, survivorCount: Int) -> Bool {
+        switch path {
+        case .dense: true
+        case .sparse: false
+        case .fastest: Double(survivorCount) >= Double(shape.weightCount) * denseFrom
+        }
+    }
+
+    /// What the object keeps in memory: the order of the weights, sums that wait, and the positions of the blocks it last had.
+    public var byteCount: Int { mask.byteCount + plan.byteCount + strips.byteCount }
+
+    /// An upper bound of an object's bytes for batches of `blocks` blocks, whatever the mask and the outputs that are live.
+    public static func byteCount(
+        shape: ConvolutionShape, survivorCount: Int, blocks: Int, path: KernelPath = .fastest,
+        instructionSet: InstructionSet = .current
+    ) -> Int {
+        Plan.byteCount(
+            shape: shape, survivorCount: survivorCount, blocks: blocks,
+            dense: isDense(path, shape: shape, survivorCount: survivorCount), instructionSet: instructionSet)
+            + ConvolutionMask.byteCount(shape: shape)
     }
 
     /// Has the gradients of all weights and biases of the other outputs be +0, without computing them. All outputs are live

@@ -4,6 +4,8 @@ import Testing
 
 @Suite("Gradients of a convolution's weights")
 struct ConvolutionWeightGradientTests {
+    init() { FloatingPointMode.flushDenormals() }
+
     private static func filled(
         _ shape: PlanesShape, blocks: Int, _ random: inout Stream, live: [Bool]? = nil
     ) -> PlanesBuffer {
@@ -109,6 +111,45 @@ struct ConvolutionWeightGradientTests {
                 return gradient.map(\.bitPattern)
             }
             #expect(gradients.removeLast() == gradients[0], "\(blocks) blocks")
+        }
+    }
+
+    @Test("predicted memory bounds what is kept, within a few times")
+    func memory() {
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
+            for (channels, outputs, size) in [(20, 30, 2), (2, 7, 4), (70, 9, 4), (6, 10, 9), (3, 8, 19)] {
+                let shape = ConvolutionShape(
+                    input: PlanesShape(channels: channels, height: size, width: size), outputs: outputs, kernel: kernel,
+                    stride: stride)
+                for density in [0.1, 1] {
+                    var random = Stream(seed: UInt64(channels * size))
+                    let survivors = (0..<shape.weightCount).map { _ in random.uniform() < density }
+                    let count = survivors.count { $0 }
+                    let x = PlanesBuffer(zeroed: shape.input, blocks: 5)
+                    let dy = PlanesBuffer(zeroed: shape.output, blocks: 5)
+                    for path in KernelPath.allCases {
+                        for instructionSet in InstructionSet.supported {
+                            let kernels = ConvolutionWeightGradient(
+                                shape: shape, survivors: survivors, path: path, instructionSet: instructionSet)
+                            for blocks in [1, 5] {
+                                var gradient = [Float](repeating: .nan, count: (count + 15) / 16 * 16)
+                                _ = kernels.compute(
+                                    x: x.pointer, dy: dy.pointer, blocks: blocks, gradient: &gradient, biasGradient: nil)
+                                let bound = ConvolutionWeightGradient.byteCount(
+                                    shape: shape, survivorCount: count, blocks: blocks, path: path,
+                                    instructionSet: instructionSet)
+                                let note: Comment =
+                                    "\(shape) density \(density), \(blocks) blocks, \(instructionSet) \(path)"
+                                #expect(kernels.byteCount <= bound, note)
+                                #expect(bound <= 2 * kernels.byteCount, note)
+                                kernels.setLive(outputs: (0..<outputs).map { $0 % 3 != 1 })
+                                #expect(kernels.byteCount <= bound, note)
+                                kernels.setLive(outputs: Array(repeating: true, count: outputs))
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }
