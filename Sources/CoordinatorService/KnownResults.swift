@@ -11,6 +11,8 @@ struct KnownResults {
     private var records: [Record] = []
     /// Survivors of each layer, of one record after the other.
     private var surviving: [Int32] = []
+    /// Of those few records that were compared with another, by place.
+    private var connectivity: [Int32: Connectivity] = [:]
     private var networks: [Network] = []
     private var placeOfNetwork: [Network: Int32] = [:]
 
@@ -78,6 +80,7 @@ struct KnownResults {
                 network: place(of: network), firstSurviving: surviving.count, final: summary.final.map(Measured.init),
                 earlyStop: summary.earlyStop.map(Measured.init), divergedAt: summary.divergedAt))
         surviving += summary.layers.map { Int32(clamping: $0.surviving) }
+        connectivity[places[index]] = summary.connectivity
         if summary.divergedAt != nil { divergedCount += 1 }
     }
 
@@ -101,6 +104,7 @@ struct KnownResults {
         }
         return LevelSummary(
             layers: layers, otherWeights: network.otherWeights, final: record.final?.evaluation,
-            earlyStop: record.earlyStop?.evaluation, divergedAt: record.divergedAt)
+            earlyStop: record.earlyStop?.evaluation, divergedAt: record.divergedAt,
+            connectivity: connectivity[places[index]])
     }
 }

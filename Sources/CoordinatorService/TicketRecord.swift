@@ -39,6 +39,16 @@ public struct TicketRecord: Hashable, Sendable, Codable {
     public var places: [String]
     /// The first sweep's spec that has it.
     public var spec: String?
+    /// Done trainings that differ from it in nothing but their noise, and were compared with it. A coordinator of an earlier version does not
+    /// say this.
+    public var siblings: [Sibling]?
+
+    public struct Sibling: Hashable, Sendable, Codable {
+        public var key: TaskKey
+        public var batchNorm: BatchNormPolicy
+        /// Nil if it diverged.
+        public var connectivity: Connectivity?
+    }
 
     /// Places beyond this many are counted, not listed.
     private static let placesShown = 4
@@ -81,5 +91,13 @@ public struct TicketRecord: Hashable, Sendable, Codable {
             ? places.prefix(TicketRecord.placesShown) + ["\(places.count - TicketRecord.placesShown) more runs"]
             : places
         spec = plans.first { $0.index(of: key) != nil }.flatMap { specs[$0.sweep.name] }
+        var siblings: [Sibling] = []
+        for (sibling, connection) in plans.flatMap({ $0.siblings(of: key) }) {
+            guard !siblings.contains(where: { $0.key == sibling }), let result = try store.result(of: sibling) else { continue }
+            let summary = try JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
+            siblings.append(
+                Sibling(key: sibling, batchNorm: connection.batchNorm, connectivity: summary.connectivity))
+        }
+        self.siblings = siblings
     }
 }

@@ -42,7 +42,7 @@ public struct Connectivity: Hashable, Sendable, Codable {
         return largest - (first + last) / 2
     }
 
-    /// A barrier at most this large, as a share of the test images, is none (the paper, section 3).
+    /// A barrier below this, as a share of the test images, is none (the paper, section 3).
     public static let stableBelow = 0.02
 }
 

@@ -31,6 +31,7 @@ struct SimulatedSweep: Sendable {
             pruning: {levels: \(1 + random.below(4)), rewind: \(rewind)}
             branches: [\(random.element(of: ["", "random-reinit"]))]
             replicates: \(1 + random.below(3))
+            \(random.element(of: ["", "instability: {levels: [0]}", "instability: {levels: all}"]))
             grid: {prune_rate: [\(random.element(of: rates))]}
             """
         do {
@@ -102,15 +103,17 @@ struct SimulatedSweep: Sendable {
         let level =
             switch plan.tasks[indices[key]!].role {
             case .dense, .replay: 0
-            case .level(let level), .branch(_, let level), .search(let level): level
+            case .level(let level), .branch(_, let level), .search(let level), .sibling(let level): level
             }
         let correct = Int(result.summary[0]) * 16 + Int(result.summary[1]) % 16
         let evaluation = Evaluation(
             step: 1000, validationLoss: 1, validationCorrect: correct, validationCount: 5_000, testLoss: 1,
             testCorrect: correct, testCount: 5_000)
+        let isSibling = if case .sibling = plan.tasks[indices[key]!].role { true } else { false }
         let layer = LayerCount(name: "fc1.weight", kind: .fc, weights: 1 << 10, surviving: 1 << (10 - level))
         return LevelSummary(
-            layers: [layer], otherWeights: 0, final: evaluation, earlyStop: evaluation, divergedAt: nil)
+            layers: [layer], otherWeights: 0, final: evaluation, earlyStop: evaluation, divergedAt: nil,
+            connectivity: isSibling ? Connectivity(errors: [0, Double(correct) / 5_000, 0]) : nil)
     }
 
     private static let vocabulary = Vocabulary(

@@ -5,6 +5,8 @@ struct Chains: Sendable {
     struct Chain: Sendable {
         /// Task index of level 0.
         var dense: Int32
+        /// Task index of level 0's sibling; −1 if it has none.
+        fileprivate var denseSibling: Int32 = -1
         /// Where its levels begin in `tasks`.
         fileprivate(set) var first: Int32 = 0
         /// From level 1 on; as many as the deepest run asks for.
@@ -14,19 +16,30 @@ struct Chains: Sendable {
     }
 
     private let branches: Int
-    /// Tasks of a level: its own, each branch's, and, where a sweep has searches, the one that its mask is got from.
+    /// Tasks of a level: its own, each branch's, and, where a sweep has such, those of `searchColumn` and `siblingColumn`.
     private let width: Int
+    /// The task that the level's mask is got from.
+    private let searchColumn: Int?
+    private let siblingColumn: Int?
     private(set) var chains: [Chain] = []
-    /// For each level of each chain, the task index of the level, then of each branch, then of its search; that of a chain without searches
-    /// is the level itself.
+    /// For each level of each chain, the task index of the level, then of each branch, then of its search and its sibling, in whose place is
+    /// the level itself if it has none.
     private var tasks: [Int32] = []
     private(set) var forecasts: [PruningForecast] = []
     /// Index in `chains` for each point and replicate, point by point.
     private var chainOfRun: [Int32] = []
 
-    init(runs: Int, branches: Int, hasSearches: Bool) {
+    init(runs: Int, branches: Int, hasSearches: Bool, hasSiblings: Bool) {
         self.branches = branches
-        width = 1 + branches + (hasSearches ? 1 : 0)
+        var width = 1 + branches
+        func column(_ isThere: Bool) -> Int? {
+            guard isThere else { return nil }
+            width += 1
+            return width - 1
+        }
+        searchColumn = column(hasSearches)
+        siblingColumn = column(hasSiblings)
+        self.width = width
         chainOfRun.reserveCapacity(runs)
     }
 
@@ -40,17 +53,26 @@ struct Chains: Sendable {
     }
 
     /// The task that the mask of a level is got from, if it is a search.
-    func search(of chain: Chain, level: Int) -> Int? {
-        guard width > 1 + branches else { return nil }
-        let search = task(of: chain, level: level, branch: branches)
-        return search == task(of: chain, level: level) ? nil : search
+    func search(of chain: Chain, level: Int) -> Int? { task(of: chain, level: level, column: searchColumn) }
+
+    /// The training of other noise that a level, or the dense one at 0, is compared with.
+    func sibling(of chain: Chain, level: Int) -> Int? {
+        guard level > 0 else { return chain.denseSibling < 0 ? nil : Int(chain.denseSibling) }
+        return task(of: chain, level: level, column: siblingColumn)
     }
 
-    /// All of its first levels, branches and the dense one included.
+    private func task(of chain: Chain, level: Int, column: Int?) -> Int? {
+        guard let column else { return nil }
+        let row = Int(chain.first) + (level - 1) * width
+        return tasks[row + column] == tasks[row] ? nil : Int(tasks[row + column])
+    }
+
+    /// All of its first levels, branches, siblings and the dense one included.
     func tasks(of chain: Chain, levels: Int) -> Set<Int> {
         let first = Int(chain.first)
         var all = Set(tasks[first..<first + levels * width].map(Int.init))
         all.insert(Int(chain.dense))
+        if let sibling = sibling(of: chain, level: 0) { all.insert(sibling) }
         return all
     }
 
@@ -61,8 +83,8 @@ struct Chains: Sendable {
         return Int32(forecasts.count - 1)
     }
 
-    mutating func add(dense: Int32, forecast: Int32) -> Int32 {
-        chains.append(Chain(dense: dense, forecast: forecast))
+    mutating func add(dense: Int32, sibling: Int32?, forecast: Int32) -> Int32 {
+        chains.append(Chain(dense: dense, denseSibling: sibling ?? -1, forecast: forecast))
         return Int32(chains.count - 1)
     }
 
@@ -82,10 +104,11 @@ struct Chains: Sendable {
     }
 
     /// - Parameter level: the tasks of the next level: its own, and each branch's.
-    mutating func append(_ level: [Int32], search: Int32?, to chain: Int32) {
+    mutating func append(_ level: [Int32], search: Int32?, sibling: Int32?, to chain: Int32) {
         precondition(level.count == 1 + branches, "\(level.count) tasks of a level with \(branches) branches")
         tasks += level
-        if width > level.count { tasks.append(search ?? level[0]) }
+        if searchColumn != nil { tasks.append(search ?? level[0]) }
+        if siblingColumn != nil { tasks.append(sibling ?? level[0]) }
         chains[Int(chain)].levels += 1
     }
 

@@ -21,6 +21,8 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         public let bootstrap: Estimate?
         /// Mean step of the least validation loss.
         public let earlyStop: Double?
+        /// Between the level's trainings and their siblings; nil where no training of the sweep has one.
+        public let barrier: Barrier?
         /// From the means: `winning`, `matching` or `none`; `stopped` beyond where the chain was ended on purpose; nil at level 0
         /// and until done.
         public let verdict: Verdict?
@@ -40,7 +42,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         public let ticket: String?
 
         private enum CodingKeys: String, CodingKey {
-            case level, density, accuracy, difference, bootstrap, verdict, matching, winning, controls, ticket
+            case level, density, accuracy, difference, bootstrap, barrier, verdict, matching, winning, controls, ticket
             case earlyStop = "early_stop"
             case matchingP = "matching_p"
             case winningP = "winning_p"
@@ -48,7 +50,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             case winningMoreSeeds = "winning_more_seeds"
         }
 
-        /// Unknown values are null rather than left out, so that every level has the same keys.
+        /// Unknown values are null rather than left out, so that every level of a sweep has the same keys.
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
             try container.encode(level, forKey: .level)
@@ -57,6 +59,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             try container.encode(LeaderboardRow.MaybeEstimate(difference), forKey: .difference)
             try container.encode(LeaderboardRow.MaybeEstimate(bootstrap), forKey: .bootstrap)
             try container.encode(earlyStop, forKey: .earlyStop)
+            try container.encodeIfPresent(barrier, forKey: .barrier)
             try container.encode(verdict, forKey: .verdict)
             try container.encode(matching, forKey: .matching)
             try container.encode(matchingP, forKey: .matchingP)
@@ -77,6 +80,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             // A coordinator of an earlier version does not say this, nor p and seeds.
             bootstrap = try container.decodeIfPresent(LeaderboardRow.MaybeEstimate.self, forKey: .bootstrap)?.estimate
             earlyStop = try container.decode(Double?.self, forKey: .earlyStop)
+            barrier = try container.decodeIfPresent(Barrier.self, forKey: .barrier)
             verdict = try container.decode(Verdict?.self, forKey: .verdict)
             matching = try container.decode(Decision?.self, forKey: .matching)
             matchingP = try container.decodeIfPresent(Double.self, forKey: .matchingP)
@@ -96,6 +100,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             difference = nil
             bootstrap = nil
             earlyStop = DensityCurve.meanEarlyStop(evidence.dense)
+            barrier = evidence.barriers.first
             verdict = nil
             matching = nil
             matchingP = nil
@@ -117,6 +122,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             difference = comparison?.difference
             bootstrap = comparison?.bootstrap
             earlyStop = DensityCurve.meanEarlyStop(level.outcomes)
+            barrier = evidence.barriers.isEmpty ? nil : evidence.barriers[index + 1]
             verdict =
                 level.isBeyondStop
                 ? .stopped : comparison.map { $0.wins ? Verdict.winning : $0.matches ? .matching : .none }

@@ -157,6 +157,7 @@ extension Plan {
                 for chain in [run.levels] + run.branches {
                     for index in chain.prefix(extent.levels) { isAsked[index] = true }
                 }
+                for sibling in run.siblings.prefix(extent.levels + 1) { if let sibling { isAsked[sibling] = true } }
             }
         }
         // What no run has but a task of one starts from, such as a replay. Parents come first.

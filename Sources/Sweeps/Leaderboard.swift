@@ -84,6 +84,8 @@ struct Cell {
     var divergedAt: Int?
     var final: Evaluation?
     var earlyStop: Evaluation?
+    /// Of a sibling: the error barrier to its peer; nil if it diverged.
+    var barrier: Double?
 
     /// - Parameter rates: those of the task; nil for a dense one.
     init(_ result: CellResult, rates: PruneRates?) {
@@ -101,6 +103,7 @@ struct Cell {
             divergedAt = summary.divergedAt
             final = summary.final
             earlyStop = summary.earlyStop
+            barrier = summary.connectivity?.barrier
         }
     }
 
@@ -132,6 +135,8 @@ struct PointEvidence {
     var dense: [Outcome]?
     /// Level n is at n − 1.
     var levels: [Level] = []
+    /// Of level n at n, from the dense network on; empty where nothing has a sibling.
+    var barriers: [Barrier] = []
     let test: ChainTest
     var progress = ChainProgress.complete
     var failure: String?
@@ -178,6 +183,12 @@ struct PointEvidence {
                     }, isBeyondStop: isBeyondStop))
         }
         test = ChainTest(levels: levels.map { level in level.comparison.map { (level.density, $0) } })
+        if plan.sweep.instability != nil {
+            barriers = (0..<settings.pruning.levels + 1).map { level in
+                level > 0 && levels[level - 1].isBeyondStop
+                    ? Barrier(estimate: nil, diverged: 0) : Barrier(of: level, in: runs, cells: cells)
+            }
+        }
 
         let length = extent.isStopped ? extent.levels : settings.pruning.levels
         var isTestedPending = false

@@ -18,6 +18,10 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let dense: Estimate?
     /// Steps to the least validation loss.
     public let earlyStop: EarlyStop?
+    /// Between the dense trainings and their siblings; nil where no training of the sweep has one.
+    public let denseBarrier: Barrier?
+    /// Likewise of the ticket.
+    public let ticketBarrier: Barrier?
     /// Replicates that the numbers are of: those of the last complete look.
     public let replicates: Int
     /// Replicate 0's ticket, by the first digits of its task's key.
@@ -129,6 +133,10 @@ public struct LeaderboardRow: Hashable, Sendable {
         } else {
             earlyStop = nil
         }
+        denseBarrier = evidence.barriers.first
+        ticketBarrier =
+            evidence.barriers.isEmpty
+            ? nil : headline.level.map { evidence.barriers[$0 + 1] } ?? Barrier(estimate: nil, diverged: 0)
         replicates = evidence.extent.tested
         replicatesAsked = evidence.extent.replicates
         looks = evidence.looks
@@ -224,6 +232,8 @@ extension LeaderboardRow: Codable {
     private enum CodingKeys: String, CodingKey {
         case rank, sweep, point, verdict, decided, density, accuracy, dense, replicates, ticket
         case earlyStop = "early_stop"
+        case denseBarrier = "dense_barrier"
+        case ticketBarrier = "ticket_barrier"
         case difference, bootstrap, looks, found, level, controls, trainings, diverged, collapse, reason
         case moreSeeds = "more_seeds"
         case replicatesAsked = "replicates_asked"
@@ -237,7 +247,7 @@ extension LeaderboardRow: Codable {
         case pointIndex = "point_index"
     }
 
-    /// Unknown values are null rather than left out, so that every row has the same keys.
+    /// Unknown values are null rather than left out, so that every row of a sweep has the same keys.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(rank, forKey: .rank)
@@ -249,6 +259,8 @@ extension LeaderboardRow: Codable {
         try container.encode(MaybeEstimate(accuracy), forKey: .accuracy)
         try container.encode(MaybeEstimate(dense), forKey: .dense)
         try container.encode(MaybeEarlyStop(earlyStop), forKey: .earlyStop)
+        try container.encodeIfPresent(denseBarrier, forKey: .denseBarrier)
+        try container.encodeIfPresent(ticketBarrier, forKey: .ticketBarrier)
         try container.encode(replicates, forKey: .replicates)
         try container.encode(ticket, forKey: .ticket)
         try container.encode(MaybeEstimate(difference), forKey: .difference)
@@ -284,6 +296,8 @@ extension LeaderboardRow: Codable {
         accuracy = try container.decode(MaybeEstimate.self, forKey: .accuracy).estimate
         dense = try container.decode(MaybeEstimate.self, forKey: .dense).estimate
         earlyStop = try container.decode(MaybeEarlyStop.self, forKey: .earlyStop).earlyStop
+        denseBarrier = try container.decodeIfPresent(Barrier.self, forKey: .denseBarrier)
+        ticketBarrier = try container.decodeIfPresent(Barrier.self, forKey: .ticketBarrier)
         replicates = try container.decode(Int.self, forKey: .replicates)
         ticket = try container.decode(String?.self, forKey: .ticket)
         difference = try container.decode(MaybeEstimate.self, forKey: .difference).estimate

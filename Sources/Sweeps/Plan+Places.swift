@@ -8,12 +8,32 @@ extension PlannedTask.Role {
         case .level(let level): "level \(level)"
         case .branch(let name, let level): "\(name) \(level)"
         case .search(let level): "search for level \(level)"
+        case .sibling(0): "sibling of dense"
+        case .sibling(let level): "sibling of level \(level)"
         case .replay(let step): "replay to step \(step)"
         }
     }
 }
 
 extension Plan {
+    /// The trainings that are compared with a task, and how; empty if the plan has none.
+    /// - Complexity: O(runs).
+    public func siblings(of key: TaskKey) -> [(key: TaskKey, connection: TrainingTask.Connection)] {
+        guard sweep.instability != nil, let index = index(of: key) else { return [] }
+        var found: [Int] = []
+        for point in sweep.points {
+            for replicate in 0..<sweep.replicates {
+                let run = run(point: point.index, replicate: replicate)
+                for (own, sibling) in zip([run.dense] + run.levels, run.siblings) {
+                    if own == index, let sibling, !found.contains(sibling) { found.append(sibling) }
+                }
+            }
+        }
+        return found.compactMap { sibling in
+            tasks[sibling].task.connection.map { (tasks[sibling].key, $0) }
+        }
+    }
+
     /// Where a task belongs, in words, one place for each run that has it: `sweep, depth 8, replicate 0, level 3`. Empty if
     /// the plan does not have it.
     /// - Complexity: O(runs).
@@ -23,6 +43,7 @@ extension Plan {
             switch tasks[index].role {
             case .dense: "level 0 (dense)"
             case .level, .search, .replay: tasks[index].role.words
+            case .sibling(let level): "sibling of level \(level)\(level == 0 ? " (dense)" : "")"
             case .branch(let name, let level): "\(name) of level \(level)"
             }
         var places: [String] = []
@@ -30,7 +51,7 @@ extension Plan {
             for replicate in 0..<sweep.replicates {
                 let run = run(point: point.index, replicate: replicate)
                 guard run.dense == index || run.levels.contains(index) || run.searches.contains(index)
-                    || run.branches.joined().contains(index)
+                    || run.branches.joined().contains(index) || run.siblings.contains(index)
                 else {
                     continue
                 }

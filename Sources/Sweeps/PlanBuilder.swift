@@ -50,6 +50,7 @@ struct PlanBuilder {
         var level: Int32
         var branch: Int32?
         var isSearch = false
+        var isSibling = false
     }
 
     /// A dense network that stands beside a level.
@@ -95,7 +96,8 @@ struct PlanBuilder {
         }
         chains = Chains(
             runs: sweep.runCount, branches: branches.count,
-            hasSearches: sweep.points.contains { $0.settings.pruning.search != .full })
+            hasSearches: sweep.points.contains { $0.settings.pruning.search != .full },
+            hasSiblings: sweep.instability != nil)
     }
 
     mutating func addAllRuns(
@@ -212,8 +214,14 @@ struct PlanBuilder {
         known: (TaskKey) -> KnownTask?
     ) throws -> Int32 {
         let id = ChainID(dense: dense, pruning: identity, pruned: place.pruned.recipe)
-        let chain = chainOf[id] ?? chains.add(dense: dense, forecast: forecast)
-        chainOf[id] = chain
+        let chain: Int32
+        if let same = chainOf[id] {
+            chain = same
+        } else {
+            let sibling = addSibling(of: dense, level: 0, pruning, identity, place, parent: nil, dense: dense, known: known)
+            chain = chains.add(dense: dense, sibling: sibling, forecast: forecast)
+            chainOf[id] = chain
+        }
         chains.lengthen(chain, forecast: forecast)
         let first = Int(chains.chains[Int(chain)].levels) + 1
         guard first <= pruning.levels else { return chain }
@@ -243,7 +251,9 @@ struct PlanBuilder {
                         parent: parent, dense: dense, surviving: chains.forecasts[Int(forecast)].surviving[level],
                         known: known))
             }
-            chains.append(tasks, search: search, to: chain)
+            let sibling = addSibling(
+                of: own, level: level, pruning, identity, place, parent: parent, dense: dense, known: known)
+            chains.append(tasks, search: search, sibling: sibling, to: chain)
             parent = search ?? own
         }
         return chain
@@ -313,6 +323,38 @@ struct PlanBuilder {
         return form
     }
 
+    /// The sibling of a level, or of the dense training; nil if the sweep asks for none.
+    /// - Parameter parent: what the level prunes.
+    private mutating func addSibling(
+        of own: Int32, level: Int, _ pruning: PruningSettings, _ identity: Int32, _ place: Place, parent: Int32?, dense: Int32,
+        known: (TaskKey) -> KnownTask?
+    ) -> Int32? {
+        guard let instability = sweep.instability, instability.contains(level) else { return nil }
+        return add(
+            siblingForm(identity, level: level, pruning, instability), level == 0 ? place.dense : place.pruned, place,
+            parent: parent, dense: dense, peer: own, known: known)
+    }
+
+    private mutating func siblingForm(
+        _ identity: Int32, level: Int, _ pruning: PruningSettings, _ instability: Instability
+    ) -> Int32 {
+        let id = FormID(pruning: identity, level: Int32(level), isSibling: true)
+        if let same = formOf[id] { return same }
+        let anyone = slots[0].key
+        var step: TrainingTask.PruningStep?
+        // The dense training went through step k with its optimizer as it was there, whatever levels do.
+        var start: TrainingTask.Start =
+            pruning.rewind == 0
+            ? .initialisation : .rewound(trajectory: anyone, step: pruning.rewind, optimizer: .restore)
+        if level > 0 {
+            let own = forms[Int(form(FormID(pruning: identity, level: Int32(level)), pruning))]
+            (step, start) = (own.pruning(parent: anyone), own.start(trajectory: anyone))
+        }
+        let form = add(TaskForm(.sibling(level: level), pruning: step, start: start, instability: instability))
+        formOf[id] = form
+        return form
+    }
+
     private mutating func form(_ id: FormID, _ pruning: PruningSettings) -> Int32 {
         if let same = formOf[id] { return same }
         let level = Int(id.level)
@@ -363,14 +405,14 @@ struct PlanBuilder {
     }
 
     private mutating func add(
-        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil,
+        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil, peer: Int32? = nil,
         known: (TaskKey) -> KnownTask?
     ) -> Int32 {
         let form = forms[Int(formIndex)]
         let key = writing.text.key(
-            seeds: place.seeds, pruning: form.pruning(parent: parent.map { slots[Int($0)].key }),
+            seeds: form.seeds(place.seeds), pruning: form.pruning(parent: parent.map { slots[Int($0)].key }),
             start: form.start(trajectory: dense.map { slots[Int($0)].key }), search: form.search,
-            stopAfter: form.stopAfter)
+            connection: form.connection(peer: peer.map { slots[Int($0)].key }), stopAfter: form.stopAfter)
         if let same = indices.find(key, keyAt: { slots[$0].key }) { return Int32(same) }
         let knowledge = known(key)
         let isDone =
@@ -381,7 +423,9 @@ struct PlanBuilder {
                 false
             }
         var sources: Int32?
-        if let dense { sources = checkpoints(for: form, dense: dense, place, isWanted: !isDone, known: known) }
+        if let dense {
+            sources = checkpoints(for: form, dense: dense, peer: peer, place, isWanted: !isDone, known: known)
+        }
         // A replay may have been added meanwhile.
         let index = Int32(slots.count)
         slots.append(
@@ -401,11 +445,11 @@ struct PlanBuilder {
         return index
     }
 
-    /// What the task needs of the dense training's checkpoints, in `checkpoints`; nil if it needs none.
+    /// What the task needs of the dense training's checkpoints and of its peer, in `checkpoints`; nil if it needs nothing.
     private mutating func checkpoints(
-        for form: TaskForm, dense: Int32, _ place: Place, isWanted: Bool, known: (TaskKey) -> KnownTask?
+        for form: TaskForm, dense: Int32, peer: Int32?, _ place: Place, isWanted: Bool, known: (TaskKey) -> KnownTask?
     ) -> Int32? {
-        var sources = CheckpointSources(trajectory: dense)
+        var sources = CheckpointSources(trajectory: dense, peer: peer)
         if let step = form.rewindStep {
             sources.rewind = checkpointSource(step: step, dense: dense, place, isWanted: isWanted, known: known)
         }
@@ -413,7 +457,7 @@ struct PlanBuilder {
         if let step = form.rankedStep, step > 0 {
             sources.ranked = checkpointSource(step: step, dense: dense, place, isWanted: isWanted, known: known)
         }
-        guard sources.rewind != nil || sources.ranked != nil else { return nil }
+        guard sources.rewind != nil || sources.ranked != nil || peer != nil else { return nil }
         // The levels of a chain follow each other and share it.
         if checkpoints.last != sources { checkpoints.append(sources) }
         return Int32(checkpoints.count - 1)
@@ -460,7 +504,7 @@ struct PlanBuilder {
             // Where the weights of a step are ranked, its checkpoint is waited for instead.
             if let parent = slot.parent, forms[Int(slot.form)].rankedStep == nil { raise(parent, to: total) }
             guard let sources = slot.checkpoints.map({ checkpoints[Int($0)] }) else { continue }
-            for source in [sources.rewind, sources.ranked] { if let source { raise(source, to: total) } }
+            for source in [sources.rewind, sources.ranked, sources.peer] { if let source { raise(source, to: total) } }
         }
     }
 
@@ -479,13 +523,16 @@ struct PlanBuilder {
         var trainings = 0
         var withoutSharing = 0
         var stepsWithoutSharing = 0
+        var siblings = 0
         for point in sweep.points {
             let levels = point.settings.pruning.levels
             let chain = chains.ofRun(point.index * sweep.replicates)
             densities.formUnion(chains.forecast(of: chain).densities.prefix(levels + 1))
             trainings += levels + 1
             withoutSharing += 1 + levels * (1 + sweep.branches.count)
+            siblings += sweep.instability?.count(to: levels) ?? 0
             stepsWithoutSharing += point.settings.training.iterations
+            for level in 0..<levels + 1 { stepsWithoutSharing += chains.sibling(of: chain, level: level).map(cost) ?? 0 }
             for level in 1..<levels + 1 {
                 stepsWithoutSharing += cost(chains.task(of: chain, level: level))
                 for branch in branches.indices {
@@ -502,14 +549,19 @@ struct PlanBuilder {
         return PlanSummary(
             sweep: sweep.name, points: sweep.points.count, excluded: sweep.excludedCount, runs: sweep.runCount,
             levels: trainings * sweep.replicates, tasks: slots.count,
-            tasksWithoutSharing: withoutSharing * sweep.replicates,
+            tasksWithoutSharing: (withoutSharing + siblings) * sweep.replicates,
             tasksDone: slots.count(where: \.isDone), steps: steps.all,
             stepsWithoutSharing: stepsWithoutSharing * sweep.replicates,
             stepsRemaining: steps.remaining,
             axes: sweep.axes.map {
                 PlanSummary.Axis(name: $0.name, path: $0.path, values: $0.values.map(AxisValue.init))
             },
-            branches: sweep.branches, replicates: sweep.replicates, densities: densities.sorted(by: >))
+            branches: sweep.branches, replicates: sweep.replicates, densities: densities.sorted(by: >),
+            instability: sweep.instability.map { instability in
+                PlanSummary.Siblings(
+                    instability,
+                    tasks: slots.count { if case .sibling = forms[Int($0.form)].role { true } else { false } })
+            })
     }
 
     private func cost(_ task: Int) -> Int { slots[task].cost(recipes, forms) }

@@ -23,8 +23,29 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     public var replicates: Int
     /// Every density that some point reaches, from 1 down.
     public var densities: [Double]
+    /// Nil where no training has a sibling.
+    public var instability: Siblings?
     /// Nil where all tasks are certain.
     public var adaptive: Adaptive?
+
+    /// The trainings that are compared with others for `instability`. Their tasks and steps are among those of the plan.
+    public struct Siblings: Hashable, Sendable, Codable {
+        /// Nil for all.
+        public var levels: [Int]?
+        public var points: Int
+        public var batchNorm: BatchNormPolicy
+        public var tasks: Int
+
+        init(_ instability: Instability, tasks: Int) {
+            (levels, points, batchNorm) = (instability.levels, instability.points, instability.batchNorm)
+            self.tasks = tasks
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case levels, points, tasks
+            case batchNorm = "batch_norm"
+        }
+    }
 
     public struct Axis: Hashable, Sendable, Codable {
         public var name: String
@@ -33,7 +54,7 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, adaptive
+        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability, adaptive
         case tasksWithoutSharing = "tasks_without_sharing"
         case tasksDone = "tasks_done"
         case stepsWithoutSharing = "steps_without_sharing"

@@ -36,6 +36,8 @@ final class TaskForm: Sendable {
     /// The trajectory in it stands for nothing.
     private let beginning: TrainingTask.Start
     let search: TrainingTask.EarlyBird?
+    /// Set for a sibling: how it is compared with its peer.
+    let instability: Instability?
     let stopAfter: Int?
 
     /// - Parameters:
@@ -43,18 +45,19 @@ final class TaskForm: Sendable {
     ///   - start: of any trajectory.
     init(
         _ role: PlannedTask.Role, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start,
-        search: TrainingTask.EarlyBird? = nil, stopAfter: Int? = nil
+        search: TrainingTask.EarlyBird? = nil, instability: Instability? = nil, stopAfter: Int? = nil
     ) {
         self.role = role
         step = pruning
         beginning = start
         self.search = search
+        self.instability = instability
         self.stopAfter = stopAfter
     }
 
     var rates: PruneRates? { step?.rates }
     /// Whether it is a dense network trained to the end, whatever its role.
-    var isDense: Bool { step == nil && search == nil && stopAfter == nil }
+    var isDense: Bool { step == nil && search == nil && instability == nil && stopAfter == nil }
     /// The step of the dense training whose weights are ranked; nil where they are the parent's trained ones.
     var rankedStep: Int? { step?.at }
     /// k, where weights are rewound.
@@ -76,13 +79,22 @@ final class TaskForm: Sendable {
         return step
     }
 
+    func connection(peer: TaskKey?) -> TrainingTask.Connection? {
+        guard let instability, let peer else { return nil }
+        return TrainingTask.Connection(peer: peer, points: instability.points, batchNorm: instability.batchNorm)
+    }
+
+    /// The seeds of a replicate as the task has them.
+    func seeds(_ replicate: Seeds) -> Seeds { instability == nil ? replicate : replicate.withOtherNoise }
+
     func start(trajectory: TaskKey?) -> TrainingTask.Start {
         guard case .rewound(_, let step, let optimizer) = beginning, let trajectory else { return beginning }
         return .rewound(trajectory: trajectory, step: step, optimizer: optimizer)
     }
 }
 
-/// Where the checkpoints of the dense training that a task reads come from; shared by all tasks of a chain. All are indices in the plan.
+/// Where the checkpoints of the dense training that a task reads come from, shared by the levels of a chain; and what a sibling is compared
+/// with. All are indices in the plan.
 struct CheckpointSources: Hashable, Sendable {
     /// The dense training, which names θk.
     var trajectory: Int32
@@ -90,6 +102,8 @@ struct CheckpointSources: Hashable, Sendable {
     var rewind: Int32?
     /// Likewise the weights that the criterion ranks; nil if it ranks trained ones or θ0.
     var ranked: Int32?
+    /// The training that a sibling is compared with; nil for any other task.
+    var peer: Int32?
 }
 
 /// One task of a plan, as a view of it: a large plan has millions, so it keeps what they have in common once.
@@ -103,6 +117,8 @@ public struct PlannedTask: Sendable {
         case branch(String, level: Int)
         /// The training that the mask of a level is got from, where it is not the parent level.
         case search(level: Int)
+        /// A training like that of a level, or of the dense network at 0, but for its noise, compared with it.
+        case sibling(level: Int)
         /// The dense training's first steps again, because nobody kept the checkpoint.
         case replay(step: Int)
     }
@@ -135,9 +151,10 @@ public struct PlannedTask: Sendable {
         return TrainingTask(
             numerics: surroundings.numerics, dataset: surroundings.dataset, data: surroundings.data,
             model: own?.model ?? settings.model, training: own?.training ?? settings.training,
-            seeds: Seeds(base: plan.sweep.seed, replicate: Int(slot.replicate)),
+            seeds: form.seeds(Seeds(base: plan.sweep.seed, replicate: Int(slot.replicate))),
             pruning: form.pruning(parent: slot.parent.map(key)),
             start: form.start(trajectory: checkpoints.map { key($0.trajectory) }), search: form.search,
+            connection: form.connection(peer: checkpoints?.peer.map(key)),
             stopAfter: form.stopAfter, semantics: surroundings.semantics)
     }
 
@@ -167,6 +184,9 @@ public struct PlannedTask: Sendable {
         }
         if let rewind = checkpoints?.rewind, let step = form.rewindStep {
             inputs.append(PlannedInput(name: TrainingRequest.Input.rewind, source: .output(key(rewind), .step(step))))
+        }
+        if let peer = checkpoints?.peer {
+            inputs.append(PlannedInput(name: TrainingRequest.Input.peer, source: .output(key(peer), .final)))
         }
         return inputs
     }

@@ -8,6 +8,8 @@ public enum RecordTable: String, Hashable, Sendable, CaseIterable {
     case levels
     /// A row for each evaluation of each training of each run.
     case evaluations
+    /// A row for each point on the line between a training and its sibling.
+    case connectivity
 }
 
 /// A field of a table's row. A number that is not finite is told from one that is missing.
@@ -118,11 +120,18 @@ public struct Records {
             ]
             + plan.sweep.axes.map { RecordColumn(name: $0.name, meaning: "value of the axis \($0.path)") }
             + [RecordColumn(name: "replicate", meaning: "number of the replicate, from 0 on; it decides the seeds")]
+        let siblings = plan.sweep.instability != nil
         return switch table {
-        case .runs: place + RunRow.columns
-        case .levels: place + TrainingPlace.columns + LevelRow.columns
+        case .runs: place + RunRow.columns + (siblings ? SiblingSettings.columns : [])
+        case .levels: place + TrainingPlace.columns + LevelRow.columns + (siblings ? ConnectionRow.summaryColumns : [])
         case .evaluations: place + TrainingPlace.columns + EvaluationRow.columns
+        case .connectivity: place + TrainingPlace.columns + ConnectionRow.columns
         }
+    }
+
+    /// All tables but those that have no rows whatever the results.
+    public var tables: [RecordTable] {
+        RecordTable.allCases.filter { $0 != .connectivity || plan.sweep.instability != nil }
     }
 
     /// Hands the rows to `body` in the order of points, replicates, branches (the dense network and its tickets first),
@@ -137,19 +146,26 @@ public struct Records {
                     [.text(plan.sweep.name), .integer(point.index)] + axes + [.integer(replicate)]
                 let run = plan.run(point: point.index, replicate: replicate)
                 guard table != .runs else {
-                    try body(place + RunRow.values(of: run, at: point, self))
+                    let siblings = plan.sweep.instability.map(SiblingSettings.values) ?? []
+                    try body(place + RunRow.values(of: run, at: point, self) + siblings)
                     continue
                 }
                 for training in TrainingPlace.all(of: run, in: plan) where training.level <= extent.levels {
                     let place = place + training.values(in: plan)
                     let task = plan.tasks[training.index]
-                    if table == .levels {
+                    switch table {
+                    case .runs: break
+                    case .levels:
                         let cost = cost(of: task, dataset: point.settings.dataset)
-                        try body(place + LevelRow.values(of: task, results(task.key), cost))
-                    } else {
+                        let barrier =
+                            plan.sweep.instability == nil ? [] : ConnectionRow.summaryValues(of: results(task.key))
+                        try body(place + LevelRow.values(of: task, results(task.key), cost) + barrier)
+                    case .evaluations:
                         try EvaluationRow.forEach(of: task, results(task.key), try curve(task.key)) {
                             try body(place + $0)
                         }
+                    case .connectivity:
+                        try ConnectionRow.forEach(of: task, results(task.key)) { try body(place + $0) }
                     }
                 }
             }
@@ -166,7 +182,8 @@ private struct TrainingPlace {
 
     static let columns = [
         RecordColumn(
-            name: "branch", meaning: "dense, ticket (a level of the chain), or the control, such as random-reinit"),
+            name: "branch",
+            meaning: "dense, ticket (a level of the chain), sibling (of that level, 0 for dense), or the control, such as random-reinit"),
         RecordColumn(name: "level", meaning: "prunings before the training; 0 is the dense network"),
         RecordColumn(name: "task", meaning: "key of the training; runs that share it have the same"),
     ]
@@ -180,6 +197,9 @@ private struct TrainingPlace {
             for (position, index) in levels.enumerated() {
                 places.append(TrainingPlace(index: index, branch: name, level: position + 1))
             }
+        }
+        for (level, index) in run.siblings.enumerated() {
+            if let index { places.append(TrainingPlace(index: index, branch: "sibling", level: level)) }
         }
         return places
     }

@@ -172,6 +172,10 @@ extension SpecReader {
         }
         if let stopRule { lines.append("stop_when=\(stopRule.margin),\(stopRule.levels)") }
         if !winningAt.isEmpty { lines.append("winning_at=\(winningAt.map(\.density))") }
+        if let instability {
+            let levels = instability.levels.map { "\($0)" } ?? "all"
+            lines.append("instability=\(levels),\(instability.points),\(instability.batchNorm.rawValue)")
+        }
         return lines
     }
 }

@@ -16,6 +16,9 @@ struct SpecReader {
     var refinement: Refinement?
     var stopRule: StopRule?
     var winningAt: [(density: Double, line: Int)] = []
+    var instability: Instability?
+    /// The levels that it names, as they are written.
+    var instabilityLevels: [(level: Int, line: Int)] = []
     /// Where sections that others are checked against are written.
     var lines: [String: Int] = [:]
 
@@ -29,7 +32,7 @@ struct SpecReader {
     var sweepLine: Int { nameLine }
 
     static let sections = [
-        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "grid", "zip", "exclude",
+        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "instability", "grid", "zip", "exclude",
     ]
     static let maximumReplicates = 10_000
     static let maximumNameLetters = 100
@@ -57,6 +60,7 @@ struct SpecReader {
             case "refine": try readRefinement(entry)
             case "stop_when": try readStopRule(entry)
             case "winning_at": try readWinningAt(entry)
+            case "instability": try readInstability(entry)
             case "seed": seed = try readSeed(entry)
             case "grid", "zip", "exclude": later[entry.key] = entry
             default: try readSetting(prefix: "", entry)

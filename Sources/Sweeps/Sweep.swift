@@ -19,6 +19,8 @@ public struct Sweep: Sendable {
     public let stopRule: StopRule?
     /// Densities at which winning is tested; all of a chain's if empty.
     public let winningAt: [Double]
+    /// Siblings of trainings; nil for none.
+    public let instability: Instability?
     /// Controls at each level ≥ 1, by registered name.
     public let branches: [String]
     public let seed: UInt64
@@ -53,9 +55,11 @@ public struct Sweep: Sendable {
         refinement = reader.refinement
         stopRule = reader.stopRule
         winningAt = reader.winningAt.map(\.density)
+        instability = reader.instability
         try reader.checkRunCount(maximumRuns: maximumRuns)
         (points, excludedCount) = try reader.expand()
         try reader.checkRules(against: points)
+        try reader.checkInstability(against: points)
     }
 
     /// The values of a point by axis name, for people: `depth 8, lr 0.1`; empty if there are no axes.

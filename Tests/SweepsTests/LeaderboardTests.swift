@@ -46,7 +46,7 @@ import Verdicts
             let right = random ? 9_000 : slow ? 9_720 : level == 3 ? 9_500 : 9_810
             return done(task, right: right, surviving: [1, 0.5, 0.25, 0.125][level])
         case .branch(_, let level): return done(task, right: 9_400, surviving: [1, 0.5, 0.25, 0.125][level])
-        case .replay, .search: return .pending
+        case .replay, .search, .sibling: return .pending
         }
     }
 

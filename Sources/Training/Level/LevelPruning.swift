@@ -151,8 +151,9 @@ struct LevelPruning {
         }
         let order = try DataOrder(
             imageCount: data.shape.trainCount, data: task.data, batch: task.training.batch, seed: task.seeds.dataOrder)
+        // By the seed that a training and its sibling have in common, so that they have one mask.
         let examples = try order.examples(
-            perClass: perClass, classes: data.shape.classes, labels: data.trainLabels, seed: task.seeds.dataOrder)
+            perClass: perClass, classes: data.shape.classes, labels: data.trainLabels, seed: task.seeds.initialisation)
         let batch = min(task.training.batch, examples.count)
         try memory.require(description, batch: batch, precision: .f32, stateCount: 0)
         var engine = engine

@@ -81,15 +81,15 @@ struct BundleMaker {
             plan: plan, results: { results[$0] ?? .pending }, stepCost: Registry.standard.stepCost, curve: curve)
     }
 
-    /// - Parameter tables: which to make; evaluations need learning curves.
+    /// - Parameter names: which tables to make, nil for all that there are; evaluations need learning curves.
     func files(
-        tables names: [RecordTable] = RecordTable.allCases
+        tables names: [RecordTable]? = nil
     ) throws -> [(name: String, bytes: [UInt8])] {
         var files = [
             (Bundle.File.leaderboard, Array(try Output.jsonText(leaderboard.rows).utf8)),
             (Bundle.File.byDensity, Array(try Output.jsonText(leaderboard.curves).utf8)),
         ]
-        for table in names {
+        for table in names ?? tables.tables {
             var bytes: [UInt8] = []
             try RecordText.write(tables, table, asJSON: false) { bytes.append(contentsOf: $0.utf8) }
             files.append((Bundle.File.table(table), bytes))

@@ -83,7 +83,8 @@ struct BundleCheck {
             let open = missing == 0 ? "" : ", \(Format.count(missing)) have none yet"
             add("spec", .good, "\(Format.count(records.count)) results belong to its trainings\(open)")
         }
-        return try BundleMaker(plan: plan, results: records, curve: { _ in nil }).files(tables: [.runs, .levels])
+        let maker = try BundleMaker(plan: plan, results: records, curve: { _ in nil })
+        return try maker.files(tables: maker.tables.tables.filter { $0 != .evaluations })
     }
 
     private mutating func compare(_ bundle: Bundle, _ remade: [(name: String, bytes: [UInt8])]) {

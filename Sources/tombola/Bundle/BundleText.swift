@@ -26,7 +26,7 @@ enum BundleText {
             under the same `task`. A missing value is empty.
 
             """
-        for table in RecordTable.allCases {
+        for table in tables.tables {
             text += "\n## \(table.rawValue).csv\n\n| column | meaning |\n|---|---|\n"
             for column in tables.columns(of: table) { text += "| `\(column.name)` | \(column.meaning) |\n" }
         }

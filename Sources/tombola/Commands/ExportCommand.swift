@@ -16,7 +16,7 @@ struct ExportCommand: ParsableCommand {
     @Argument(help: "The sweep's name; may be left out where the store has one only.")
     var sweep: String?
 
-    @Option(help: "What a row is: runs (with all settings), levels, or evaluations.")
+    @Option(help: "What a row is: runs (with all settings), levels, evaluations, or connectivity (of siblings).")
     var table = RecordTable.evaluations
 
     @Flag(help: "Print the columns and what they mean instead.")

@@ -51,6 +51,11 @@ struct TicketCommand: ParsableCommand {
                 lines.append(
                     ("early stop", "step \(Format.count(early.step)), \(Format.percent(early.testAccuracy)) there"))
             }
+            if let own = stored.summary.connectivity { lines.append(("barrier", "\(Self.words(own)), to the training that it is a sibling of")) }
+            for sibling in stored.record.siblings ?? [] {
+                let barrier = sibling.connectivity.map(Self.words) ?? "none, since it diverged"
+                lines.append(("barrier", "\(barrier), batch-norm \(sibling.batchNorm.rawValue), to its sibling \(sibling.key)"))
+            }
             lines += [
                 ("weights", facts.finalDigest.hex), ("mask", facts.maskDigest.hex), ("data", facts.datasetDigest.hex),
             ]
@@ -71,6 +76,12 @@ struct TicketCommand: ParsableCommand {
             }
             Output.line("")
             Output.table(grid)
+        }
+
+        private static func words(_ connectivity: Connectivity) -> String {
+            let barrier = connectivity.barrier
+            return "\(Format.fixed(100 * barrier, 2)) points over \(connectivity.errors.count) values of α"
+                + (barrier < Connectivity.stableBelow ? " (stable)" : "")
         }
     }
 
@@ -113,6 +124,7 @@ private struct TicketReport: Encodable {
     var accuracy: Double
     var partOf: [String]
     var summary: LevelSummary
+    var siblings: [TicketRecord.Sibling]
 
     init(_ facts: TicketFacts, _ stored: StoredTicket) {
         ticket = facts
@@ -120,5 +132,6 @@ private struct TicketReport: Encodable {
         accuracy = facts.accuracy
         partOf = stored.record.places
         summary = stored.summary
+        siblings = stored.record.siblings ?? []
     }
 }

@@ -8,6 +8,8 @@ enum LeaderboardCSV {
         titles += ["verdict", "found", "decided", "more_seeds", "density"]
         for name in ["accuracy", "dense", "difference", "bootstrap"] { titles += estimateTitles(name) }
         titles += estimateTitles("early_stop") + ["early_stop_dense"] + estimateTitles("early_stop_ratio")
+        let hasBarriers = board.rows.contains { $0.denseBarrier != nil }
+        if hasBarriers { titles += barrierTitles("dense_") + barrierTitles("ticket_") }
         for branch in board.branches { titles += estimateTitles(branch) + ["beats_\(branch)"] }
         titles += ["beats_controls", "replicates", "replicates_asked", "ticket", "reason"]
 
@@ -22,6 +24,7 @@ enum LeaderboardCSV {
                 number(row.earlyStop?.dense),
             ]
             fields += numbers(row.earlyStop?.ratio)
+            if hasBarriers { fields += numbers(row.denseBarrier) + numbers(row.ticketBarrier) }
             for control in row.controls { fields += numbers(control.accuracy) + [control.beaten.rawValue] }
             fields += [row.beatsControls?.rawValue ?? "", "\(row.replicates)", "\(row.replicatesAsked)"]
             fields += [row.ticket ?? "", row.reason ?? ""]
@@ -38,6 +41,8 @@ enum LeaderboardCSV {
                 "early_stop", "verdict", "matching", "matching_p", "matching_more_seeds", "winning", "winning_p",
                 "winning_more_seeds",
             ]
+        let hasBarriers = board.rows.contains { $0.denseBarrier != nil }
+        if hasBarriers { titles += barrierTitles("") }
         for branch in board.branches { titles += estimateTitles(branch) + ["beats_\(branch)"] }
         titles.append("ticket")
 
@@ -52,6 +57,7 @@ enum LeaderboardCSV {
                 fields += [number(level.earlyStop), level.verdict?.rawValue ?? ""]
                 fields += [level.matching?.rawValue ?? "", number(level.matchingP), seeds(level.matchingMoreSeeds)]
                 fields += [level.winning?.rawValue ?? "", number(level.winningP), seeds(level.winningMoreSeeds)]
+                if hasBarriers { fields += numbers(level.barrier) }
                 for index in board.branches.indices {
                     let control = level.controls.indices.contains(index) ? level.controls[index] : nil
                     fields += numbers(control?.accuracy) + [control?.beaten.rawValue ?? ""]
@@ -67,6 +73,14 @@ enum LeaderboardCSV {
 
     private static func numbers(_ estimate: Estimate?) -> [String] {
         [number(estimate?.mean), number(estimate?.low), number(estimate?.high)]
+    }
+
+    private static func barrierTitles(_ prefix: String) -> [String] {
+        estimateTitles("\(prefix)barrier") + ["\(prefix)stable"]
+    }
+
+    private static func numbers(_ barrier: Barrier?) -> [String] {
+        numbers(barrier?.estimate) + [barrier?.isStable.map { "\($0)" } ?? ""]
     }
 
     /// A number, or `> 50`.

@@ -19,6 +19,8 @@ enum LeaderboardText {
             .init("difference", dropRank: 1), .init("early stop", .right, dropRank: 6),
             .init("dense stop", .right, dropRank: 6),
         ]
+        let hasBarriers = board.rows.contains { $0.denseBarrier != nil }
+        if hasBarriers { columns += [.init("dense barrier", dropRank: 4), .init("ticket barrier", dropRank: 4)] }
         columns += board.branches.map { .init("beats \($0)", dropRank: 5) }
         columns.append(.init("ticket"))
         var grid = TextGrid(columns)
@@ -36,6 +38,7 @@ enum LeaderboardText {
                 .init(difference(row.difference)), .init(row.earlyStop.map { step($0.mean) } ?? "–"),
                 .init(row.earlyStop.map { step($0.dense) } ?? "–"),
             ]
+            if hasBarriers { cells += [.init(barrier(row.denseBarrier)), .init(barrier(row.ticketBarrier))] }
             cells += row.controls.map { control in
                 .init(control.difference.map { "\(control.beaten.rawValue) (\(Format.points($0.mean)))" } ?? "–")
             }
@@ -48,13 +51,14 @@ enum LeaderboardText {
     /// One row per level of one point.
     static func table(_ curve: DensityCurve, branches: [String]) -> TextGrid {
         let hasBootstrap = curve.levels.contains { $0.bootstrap != nil }
+        let hasBarriers = curve.levels.contains { $0.barrier != nil }
         var grid = TextGrid(
             [
                 .init("level", .right), .init("density", .right), .init("accuracy"), .init("difference", dropRank: 1),
             ] + (hasBootstrap ? [.init("bootstrap", dropRank: 5)] : []) + [
                 .init("verdict"),
                 .init("matching", dropRank: 2), .init("winning", dropRank: 3), .init("early stop", .right, dropRank: 4),
-            ] + branches.map { .init($0, dropRank: 1) } + branches.map { _ in .init("beaten", dropRank: 5) } + [
+            ] + (hasBarriers ? [.init("barrier", dropRank: 2)] : []) + branches.map { .init($0, dropRank: 1) } + branches.map { _ in .init("beaten", dropRank: 5) } + [
                 .init("ticket")
             ])
         for level in curve.levels {
@@ -69,6 +73,7 @@ enum LeaderboardText {
                 .init(level.winning.map { words(for: $0, level.winningMoreSeeds) } ?? "–"),
                 .init(level.earlyStop.map(step) ?? "–"),
             ]
+            if hasBarriers { cells.append(.init(barrier(level.barrier))) }
             for index in branches.indices {
                 cells.append(
                     .init(accuracy(level.controls.indices.contains(index) ? level.controls[index].accuracy : nil)))
@@ -146,6 +151,15 @@ enum LeaderboardText {
         guard let estimate else { return "–" }
         guard let low = estimate.low, let high = estimate.high else { return Format.points(estimate.mean) }
         return "\(Format.points(estimate.mean)) \(Format.halfWidth(low: low, high: high))"
+    }
+
+    /// In points, and whether that counts as stable.
+    static func barrier(_ barrier: Barrier?) -> String {
+        guard let barrier, let estimate = barrier.estimate else { return barrier.map { $0.diverged > 0 } == true ? "diverged" : "–" }
+        let mean = Format.fixed(100 * estimate.mean, 2)
+        var text = mean
+        if let low = estimate.low, let high = estimate.high { text += " \(Format.halfWidth(low: low, high: high))" }
+        return barrier.isStable == true ? "\(text) stable" : text
     }
 
     /// An interval of a difference by its ends, which need not be as far from the mean on either side.

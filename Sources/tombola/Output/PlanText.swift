@@ -26,6 +26,15 @@ enum PlanText {
         }
         facts.append(("densities", shortened(densities)))
         facts.append(("branches", summary.branches.isEmpty ? "none" : summary.branches.joined(separator: ", ")))
+        if let siblings = summary.instability {
+            let levels = siblings.levels.map { $0.map(String.init).joined(separator: ", ") } ?? "all"
+            facts.append(
+                (
+                    "instability",
+                    "levels \(levels): \(most)\(Format.count(siblings.tasks)) siblings, each compared at \(Format.count(siblings.points)) points; "
+                        + "batch-norm \(siblings.batchNorm.rawValue)"
+                ))
+        }
         guard let adaptive = summary.adaptive else {
             facts.append(
                 ("tasks", "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"))
