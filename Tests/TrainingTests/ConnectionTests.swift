@@ -51,6 +51,23 @@ struct ConnectionTests {
         #expect(errors[2] == error(try bench.train(middle).summary))
     }
 
+    @Test("A level and its sibling have one mask, whatever the criterion looks at", arguments: Registry.standard.criteria.map(\.name))
+    func mask(name: String) throws {
+        let criterion = try #require(Registry.standard.criteria.first { $0.name == name })
+        let dense = bench.dense()
+        _ = try bench.train(dense)
+        let level = bench.pruned(dense, parent: dense, rate: "0.4") {
+            $0.criterion = name
+            $0.rounds = criterion.traits.rounds
+            $0.examples = criterion.traits.readsExamples ? 5 : nil
+        }
+        let (own, other) = (try bench.train(level), try bench.train(sibling(of: level, points: 3)))
+        for (layer, count) in bench.weightCounts.sorted(by: { $0.key < $1.key }) {
+            #expect(try own.mask("\(layer).weight", count: count) == other.mask("\(layer).weight", count: count))
+        }
+        #expect(own.outputs["final"] != other.outputs["final"])
+    }
+
     @Test("Looked at from the other end, the line is the same")
     func reversed() throws {
         let task = bench.dense()
