@@ -15,6 +15,13 @@ public struct PointCoordinates: Hashable, Sendable, Codable {
 
     public subscript(axis: String) -> AxisValue? { coordinates.first { $0.axis == axis }?.value }
 
+    /// The same point seen along some of its axes, in their order.
+    func restricted(to axes: [String]) -> PointCoordinates {
+        var point = self
+        point.order(by: axes)
+        return point
+    }
+
     private struct Key: CodingKey {
         let stringValue: String
         var intValue: Int? { nil }

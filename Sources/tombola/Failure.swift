@@ -40,6 +40,7 @@ package struct Failure: Error {
         case let failure as Failure: self = failure
         case let error as SpecError: self.init(.usage, error.description)
         case let error as PlanLimitError: self.init(.usage, error.description)
+        case let error as AtlasError: self.init(.usage, error.description)
         case let error as SubmissionError: self.init(ExitStatus(code: Int32(error.exitStatus)), error.description)
         case let error as StoreError: self.init(Failure.status(of: error), error.description)
         case let error as DataError: self.init(error.kind == .unknown ? .usage : .infrastructure, error.description)

@@ -27,7 +27,8 @@ struct Tombola: ParsableCommand {
                     RetryCommand.self, ExtendCommand.self, PriorityCommand.self,
                 ]),
             CommandGroup(name: "Results", subcommands: [
-                    LeaderboardCommand.self, TicketCommand.self, ExportCommand.self, BundleCommand.self, VerifyCommand.self,
+                    LeaderboardCommand.self, AtlasCommand.self, TicketCommand.self, ExportCommand.self, BundleCommand.self,
+                    VerifyCommand.self,
                 ]),
             CommandGroup(
                 name: "This machine",

@@ -32,19 +32,22 @@ struct LeaderboardCommand: ParsableCommand {
     }
 
     func run() throws {
-        let boards: [Leaderboard]
         if costs { return try printCosts() }
-        if let endpoint = try connect.endpoint(besides: store) {
-            boards = try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep)
-        } else {
-            let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
-            boards = try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
-        }
+        let boards = try LeaderboardCommand.boards(of: sweep, store: store, connect: connect, peer: peer, data: data)
         try LeaderboardOutput.print(boards, byDensity: byDensity, output)
     }
 }
 
 extension LeaderboardCommand {
+    /// The leaderboard of a sweep, or of each of the store, from a store or from the coordinator that works on it.
+    static func boards(
+        of sweep: String?, store: StoreOption, connect: ConnectOption, peer: PeerOptions, data: DataOption
+    ) throws -> [Leaderboard] {
+        if let endpoint = try connect.endpoint(besides: store) { return try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep) }
+        let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+        return try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
+    }
+
     private func printCosts() throws {
         guard try connect.endpoint(besides: store) == nil else {
             throw Failure(.usage, "--costs reads a store; run it where the store is, with --store")

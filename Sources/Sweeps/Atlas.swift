@@ -1,0 +1,180 @@
+import Lottery
+import Verdicts
+
+/// How sparse tickets become over two settings, by default learning-rate warmup and learning rate: a panel of cells for each
+/// combination of the other axes, such as depth and rewind step. Whether depth needs warmup before winning tickets appear
+/// (SCIENCE, “The warmup challenge”) can be read off such panels; they are a pure function of a leaderboard.
+public struct Atlas: Hashable, Sendable, Codable {
+    /// One of the two settings, with its values in the order of rows or columns.
+    public struct Side: Hashable, Sendable, Codable {
+        /// As the sweep calls it.
+        public let axis: String
+        /// Numbers ascending, anything else in the order of the grid. A setting that is no axis of the sweep has one value, nil.
+        public let values: [AxisValue?]
+
+        private enum CodingKeys: String, CodingKey { case axis, values }
+    }
+
+    /// All points that differ in the two settings only.
+    public struct Panel: Hashable, Sendable, Codable {
+        /// The other axes that tell this panel from the rest; those that move together with one of these are left out.
+        public let point: PointCoordinates
+        /// By rows, then columns.
+        public let cells: [Cell]
+    }
+
+    /// One point of the sweep.
+    public struct Cell: Hashable, Sendable, Codable {
+        /// Indices into the values of `rows` and `columns`.
+        public let row: Int
+        public let column: Int
+        /// Density of the sparsest winning ticket by the means over replicates; nil if none wins, or none yet.
+        public let winningDensity: Double?
+        /// Density of the sparsest matching ticket; nil if none matches, or none yet.
+        public let matchingDensity: Double?
+        /// Density of the chain's last level. A ticket of this density says that the limit lies there or below.
+        public let lastDensity: Double?
+        /// What the leaderboard says of the point.
+        public let verdict: Verdict
+        public let decided: Decision
+        /// Test accuracy of the dense network, as a fraction.
+        public let dense: Estimate?
+        /// Replicate 0's ticket of the headline.
+        public let ticket: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case row, column, verdict, decided, dense, ticket
+            case winningDensity = "winning_density"
+            case matchingDensity = "matching_density"
+            case lastDensity = "last_density"
+        }
+
+        /// Unknown values are null rather than left out, so that every cell has the same keys.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(row, forKey: .row)
+            try container.encode(column, forKey: .column)
+            try container.encode(winningDensity, forKey: .winningDensity)
+            try container.encode(matchingDensity, forKey: .matchingDensity)
+            try container.encode(lastDensity, forKey: .lastDensity)
+            try container.encode(verdict, forKey: .verdict)
+            try container.encode(decided, forKey: .decided)
+            try container.encode(LeaderboardRow.MaybeEstimate(dense), forKey: .dense)
+            try container.encode(ticket, forKey: .ticket)
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            row = try container.decode(Int.self, forKey: .row)
+            column = try container.decode(Int.self, forKey: .column)
+            winningDensity = try container.decode(Double?.self, forKey: .winningDensity)
+            matchingDensity = try container.decode(Double?.self, forKey: .matchingDensity)
+            lastDensity = try container.decode(Double?.self, forKey: .lastDensity)
+            verdict = try container.decode(Verdict.self, forKey: .verdict)
+            decided = try container.decode(Decision.self, forKey: .decided)
+            dense = try container.decode(LeaderboardRow.MaybeEstimate.self, forKey: .dense).estimate
+            ticket = try container.decode(String?.self, forKey: .ticket)
+        }
+
+        fileprivate init(_ entry: LeaderboardRow, row: Int, column: Int) {
+            self.row = row
+            self.column = column
+            winningDensity = entry.winningDensity
+            matchingDensity = entry.matchingDensity
+            lastDensity = entry.lastDensity
+            verdict = entry.verdict
+            decided = entry.decided
+            dense = entry.dense
+            ticket = entry.ticket
+        }
+
+        /// Whether the chain ended before its tickets failed, so that the limit is `lastDensity` or lies below it.
+        public var isCensored: Bool { verdict == .censored }
+    }
+
+    public let sweep: String
+    public let rows: Side
+    public let columns: Side
+    /// In the order of the sweep's points.
+    public let panels: [Panel]
+
+    /// - Parameters:
+    ///   - rows: the setting that differs from row to row, by its path or short name.
+    ///   - columns: that which differs from column to column.
+    /// - Throws: `AtlasError` for a setting that does not exist, the same setting twice, or a sweep that varies neither.
+    public init(_ board: Leaderboard, rows: String, columns: String) throws(AtlasError) {
+        let rowAxis = try Atlas.axis(rows)
+        let columnAxis = try Atlas.axis(columns)
+        guard rowAxis != columnAxis else { throw AtlasError(message: "rows and columns are both \"\(rowAxis)\"; give two settings") }
+        guard board.axes.contains(rowAxis) || board.axes.contains(columnAxis) else {
+            let axes = board.axes.isEmpty ? "it has no axes" : "its axes are \(board.axes.joined(separator: ", "))"
+            throw AtlasError(
+                message: "the sweep \"\(board.sweep)\" varies neither \(rowAxis) nor \(columnAxis); \(axes): say which with --rows and --columns")
+        }
+        sweep = board.sweep
+        let points = board.rows.sorted { $0.pointIndex < $1.pointIndex }
+        let rowValues = Atlas.values(of: rowAxis, in: points)
+        let columnValues = Atlas.values(of: columnAxis, in: points)
+        self.rows = Side(axis: rowAxis, values: rowValues)
+        self.columns = Side(axis: columnAxis, values: columnValues)
+
+        let others = board.axes.filter { $0 != rowAxis && $0 != columnAxis }
+        var panels: [(point: PointCoordinates, cells: [Cell])] = []
+        for entry in points {
+            // Both values are among those that were just collected.
+            let row = rowValues.firstIndex(of: entry.point[rowAxis])!
+            let column = columnValues.firstIndex(of: entry.point[columnAxis])!
+            let cell = Cell(entry, row: row, column: column)
+            let point = entry.point.restricted(to: others)
+            if let index = panels.firstIndex(where: { $0.point == point }) {
+                panels[index].cells.append(cell)
+            } else {
+                panels.append((point, [cell]))
+            }
+        }
+        let telling = Atlas.tellingAxes(others, panels.map(\.point))
+        self.panels = panels.map { panel in
+            Panel(
+                point: panel.point.restricted(to: telling),
+                cells: panel.cells.sorted { ($0.row, $0.column) < ($1.row, $1.column) })
+        }
+    }
+
+    /// An axis' name in a leaderboard: the short name of a setting, or its path.
+    private static func axis(_ name: String) throws(AtlasError) -> String {
+        guard let row = SettingNames.rowOfAxisName[name] else {
+            throw AtlasError(message: "unknown setting \"\(name)\"" + suggestion(for: name, among: SettingNames.axisNames))
+        }
+        return SettingNames.table[row].shortName ?? SettingNames.table[row].path
+    }
+
+    private static func values(of axis: String, in points: [LeaderboardRow]) -> [AxisValue?] {
+        var values: [AxisValue?] = []
+        for point in points where !values.contains(point.point[axis]) { values.append(point.point[axis]) }
+        let numbers = values.map { $0?.description.numericValue }
+        guard numbers.allSatisfy({ $0 != nil }) else { return values }
+        return zip(values, numbers.map { $0! }).sorted { $0.1 < $1.1 }.map(\.0)
+    }
+
+    /// Axes of which none follows from those before it: of a network's depth and the batch size that moves with it, the depth.
+    private static func tellingAxes(_ axes: [String], _ points: [PointCoordinates]) -> [String] {
+        var telling: [String] = []
+        for axis in axes {
+            var valueOf: [PointCoordinates: AxisValue?] = [:]
+            let follows = points.allSatisfy { point in
+                let value = valueOf[point.restricted(to: telling), default: point[axis]]
+                valueOf[point.restricted(to: telling)] = value
+                return value == point[axis]
+            }
+            if !follows { telling.append(axis) }
+        }
+        return telling
+    }
+}
+
+/// Why an atlas cannot be drawn, in a sentence with its remedy.
+public struct AtlasError: Error, Hashable, CustomStringConvertible {
+    public let message: String
+
+    public var description: String { message }
+}
