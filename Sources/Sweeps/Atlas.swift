@@ -4,19 +4,17 @@ import Verdicts
 /// How sparse tickets become over two settings, by default learning-rate warmup and learning rate: a panel of cells for each
 /// combination of the other axes, such as depth and rewind step. Whether depth needs warmup before winning tickets appear
 /// (SCIENCE, “The warmup challenge”) can be read off such panels; they are a pure function of a leaderboard.
-public struct Atlas: Hashable, Sendable, Codable {
+public struct Atlas: Hashable, Sendable, Encodable {
     /// One of the two settings, with its values in the order of rows or columns.
-    public struct Side: Hashable, Sendable, Codable {
+    public struct Side: Hashable, Sendable, Encodable {
         /// As the sweep calls it.
         public let axis: String
         /// Numbers ascending, anything else in the order of the grid. A setting that is no axis of the sweep has one value, nil.
         public let values: [AxisValue?]
-
-        private enum CodingKeys: String, CodingKey { case axis, values }
     }
 
     /// All points that differ in the two settings only.
-    public struct Panel: Hashable, Sendable, Codable {
+    public struct Panel: Hashable, Sendable, Encodable {
         /// The other axes that tell this panel from the rest; those that move together with one of these are left out.
         public let point: PointCoordinates
         /// By rows, then columns.
@@ -24,7 +22,7 @@ public struct Atlas: Hashable, Sendable, Codable {
     }
 
     /// One point of the sweep.
-    public struct Cell: Hashable, Sendable, Codable {
+    public struct Cell: Hashable, Sendable, Encodable {
         /// Indices into the values of `rows` and `columns`.
         public let row: Int
         public let column: Int
@@ -61,19 +59,6 @@ public struct Atlas: Hashable, Sendable, Codable {
             try container.encode(decided, forKey: .decided)
             try container.encode(LeaderboardRow.MaybeEstimate(dense), forKey: .dense)
             try container.encode(ticket, forKey: .ticket)
-        }
-
-        public init(from decoder: any Decoder) throws {
-            let container = try decoder.container(keyedBy: CodingKeys.self)
-            row = try container.decode(Int.self, forKey: .row)
-            column = try container.decode(Int.self, forKey: .column)
-            winningDensity = try container.decode(Double?.self, forKey: .winningDensity)
-            matchingDensity = try container.decode(Double?.self, forKey: .matchingDensity)
-            lastDensity = try container.decode(Double?.self, forKey: .lastDensity)
-            verdict = try container.decode(Verdict.self, forKey: .verdict)
-            decided = try container.decode(Decision.self, forKey: .decided)
-            dense = try container.decode(LeaderboardRow.MaybeEstimate.self, forKey: .dense).estimate
-            ticket = try container.decode(String?.self, forKey: .ticket)
         }
 
         fileprivate init(_ entry: LeaderboardRow, row: Int, column: Int) {

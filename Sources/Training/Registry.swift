@@ -57,15 +57,17 @@ public struct Registry: Sendable {
                     criterion: pruned ? settings.pruning.criterion : nil)
             })
         vocabulary.criterionTraits = Dictionary(uniqueKeysWithValues: criteria.map { ($0.name, $0.traits) })
-        vocabulary.memoryBytes = { [models] settings, shape in
+        vocabulary.memoryBytes = { [models, criteria] settings, shape in
             // Settings that do not fit have been refused before anyone asks.
             guard let family = models.first(where: { $0.name == settings.model.family }),
                 let shape = try? shape.resized(to: settings.data.resize),
                 let network = try? family.describe(settings.model, shape)
             else { return 0 }
-            return network.memoryBytes(
-                batch: settings.training.batch, precision: settings.training.precision,
-                stateCount: Optimizer(settings.training.optimizer).slots.count)
+            let training = MemoryNeed.training(network, settings.training).bytes
+            guard criteria.first(where: { $0.name == settings.pruning.criterion })?.traits.readsExamples == true else { return training }
+            let ranking = MemoryNeed.gradients(network, batch: settings.training.batch).bytes
+            // A search ranks weights while their training waits.
+            return settings.pruning.search == .earlyBird ? training + ranking : max(training, ranking)
         }
         return vocabulary
     }

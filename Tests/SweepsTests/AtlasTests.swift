@@ -8,7 +8,7 @@ import Verdicts
     /// Depths move with their batches; without warmup only the lower learning rate has tickets, with it both.
     private let yaml = """
         name: a
-        model: {family: mlp}
+        model: {family: mlp, width: 10}
         pruning: {levels: 3, rate: 0.5}
         replicates: 3
         grid: {lr: [0.1, 1e-3], warmup: [500, 0], rewind: [0, 100]}
@@ -47,7 +47,8 @@ import Verdicts
     @Test("A panel for each depth and rewind step; what moves with the depth is not said again")
     func panels() throws {
         let atlas = try Atlas(try usual(), rows: "warmup", columns: "lr")
-        #expect(atlas.rows == Atlas.Side(axis: "warmup", values: [.init(.scalar("0")), .init(.scalar("500"))]))
+        #expect(atlas.rows.axis == "warmup")
+        #expect(atlas.rows.values.map { $0?.description } == ["0", "500"])
         #expect(atlas.columns.values.map { $0?.description } == ["1e-3", "0.1"])
         let names = atlas.panels.map { $0.point.coordinates.map { "\($0.axis) \($0.value)" }.joined(separator: ", ") }
         #expect(names == ["rewind 0, depth 3", "rewind 0, depth 2", "rewind 100, depth 3", "rewind 100, depth 2"])
@@ -60,7 +61,13 @@ import Verdicts
         // Winning is said of tickets rewound to the start alone.
         #expect(atlas.panels[0].cells.map(\.winningDensity) == [0.5, nil, 0.5, 0.5])
         #expect(atlas.panels[2].cells.map(\.winningDensity) == [nil, nil, nil, nil])
-        #expect(try JSONDecoder().decode(Atlas.self, from: JSONEncoder().encode(atlas)) == atlas)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let json = String(decoding: try encoder.encode(atlas), as: UTF8.self)
+        #expect(
+            json.hasPrefix(
+                #"{"columns":{"axis":"lr","values":[0.001,0.1]},"panels":[{"cells":[{"column":0,"decided":"undecided","dense":{"#))
+        #expect(json.contains(#""winning_density":null"#) && json.contains(#""point":{"depth":3,"rewind":0}"#), "\(json)")
     }
 
     @Test("Settings go by path or short name, either way round; any two will do")
@@ -87,7 +94,6 @@ import Verdicts
         #expect(cells.map(\.isCensored) == [true, false])
         #expect(cells.map(\.verdict) == [.censored, .pending])
         #expect(cells.map(\.matchingDensity) == [0.25, 0.5])
-        #expect(try JSONDecoder().decode(Atlas.self, from: JSONEncoder().encode(atlas)) == atlas)
     }
 
     @Test("What cannot be drawn is refused with the remedy", arguments: [

@@ -22,6 +22,9 @@ import Testing
             (["leaderboard", "--json", "--csv"], "--csv"), (["run", "x.yaml", "--workers", "0"], "--workers"),
             (["status", "--store", "a", "--connect", "tcp://127.0.0.1:1"], "--connect"),
             (["worker", "--log-level", "loud"], "loud"),
+            (["bench", "train", "--width", "inf"], "--width"), (["bench", "train", "--model", "mlp", "--depth=-1"], "--depth"),
+            (["bench", "train", "--model", "mlp", "--width", "0"], "--width"), (["bench", "train", "--batch", "0"], "--batch"),
+            (["atlas", "--rows", "lr", "--connect", "tcp://127.0.0.1:1", "--store", "a"], "--connect"),
         ])
     func usage(arguments: [String], word: String) async throws {
         try await withFolder { folder in

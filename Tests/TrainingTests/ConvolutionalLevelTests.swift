@@ -111,7 +111,7 @@ struct ConvolutionalLevelTests {
         }
         let sentence = error?.description ?? ""
         #expect(
-            sentence.contains("in batches of 16, and 1 MiB are left") && sentence.contains("smaller batch"),
+            sentence.hasPrefix("training in batches of 16 takes about ") && sentence.contains(", and 1 MiB are left") && sentence.contains("smaller batch"),
             "\(sentence)")
         #expect(error?.isFinal == false)
         // Where the system does not tell, nothing is refused.
@@ -120,6 +120,19 @@ struct ConvolutionalLevelTests {
                 TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task),
                 outputDirectory: bench.folder.folder("unknown"), resumeFile: nil, checkpointSeconds: 60
             ) { _ in .goOn } != nil)
+    }
+
+    @Test(
+        "What is predicted bounds what a training holds, steps and saving, within a few times",
+        arguments: [
+            Held(family: "conv-2", width: 4, batch: 16, optimizer: "adam", precision: .f32),
+            Held(family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .bf16),
+            Held(family: "resnet", width: 8, batch: 100, optimizer: "sgd", precision: .f32),
+            Held(family: "resnet", width: 8, batch: 100, optimizer: "sgd", precision: .bf16),
+        ])
+    func prediction(held: Held) async {
+        // In a process of its own, whose memory is its own.
+        await #expect(processExitsWith: .success) { [held] in try held.check() }
     }
 
     @Test("The machine's memory is known, and more than a megabyte")
@@ -142,6 +155,45 @@ struct ConvolutionalLevelTests {
             #expect(tensors["trained.bn1.running_var"]?.shape == [4])
             #expect(tensors["rewind.bn1.running_var"]?.floatValues == [1, 1, 1, 1])
             #expect(tensors["mask.layer2.0.downsample.0.weight"]?.uint8Values?.allSatisfy { $0 == 1 } == true)
+        }
+    }
+}
+
+/// A training whose memory is compared with what was predicted.
+struct Held: Codable, Sendable {
+    var family: String
+    var width: Double
+    var batch: Int
+    var optimizer: String
+    var precision: Precision
+
+    func check() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense {
+            $0.model = ModelSettings()
+            $0.model.family = family
+            $0.model.width = width
+            $0.model.depth = family == "resnet" ? 8 : nil
+            $0.training.iterations = 2
+            $0.training.batch = batch
+            $0.training.optimizer.name = optimizer
+            $0.training.precision = precision
+            $0.numerics = precision == .f32 ? .f32Lanes16 : .bf16Tiles16
+        }
+        var settings = Settings()
+        settings.model = task.model
+        settings.training = task.training
+        let predicted = bench.registry.vocabulary.memoryBytes(settings, bench.registry.datasets[0].shape)
+        let before = ProcessMemory.presentBytes()
+        ProcessMemory.forgetPeak()
+        let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+            TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
+            resumeFile: "\(bench.folder.path)/resume", checkpointSeconds: 0
+        ) { _ in .goOn }
+        let held = ProcessMemory.peakBytes() - before
+        // Code that runs for the first time takes a little, too.
+        guard result?.summary.final != nil, held <= predicted + 4 << 20, predicted <= 4 * held else {
+            fatalError("\(predicted) bytes were predicted, \(held) held")
         }
     }
 }

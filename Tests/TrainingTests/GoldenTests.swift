@@ -104,6 +104,28 @@ struct GoldenTests {
         }
     }
 
+    @Test("VGG on larger images, label smoothing and clipping")
+    func further() throws {
+        var vgg = convolutional("vgg", .projection)
+        vgg.model.depth = 11
+        vgg.model.width = 0.1
+        vgg.training.iterations = 10
+        vgg.training.decay = []
+        let glyphs = try TrainingBench(colouredGlyphs: 100)
+        vgg.dataset = glyphs.dataset.digest
+        vgg.data.resize = 16
+        let found = try glyphs.train(vgg).outputs
+        #expect(found.keys.sorted().map { Digest.of(found[$0] ?? []).short } == ["84c5ef5b9595", "93c84a992b37"])
+        var smooth = dense("adam")
+        smooth.training.labelSmoothing = 0.1
+        try check(smooth, ["637ec9b4f8b2", "6fc718b3881e"])
+        var clipped = dense("sgd", momentum: 0.9)
+        clipped.training.clip = 0.2
+        try check(clipped, ["4dc55b59aede", "0a1e9cc8e253"])
+        clipped.model = convolutional("conv-2", .projection).model
+        try check(clipped, ["f10c29a0564b", "28ea1111c5cb"])
+    }
+
     @Test("The same in bf16, by the backend that runs on every machine")
     func bf16() throws {
         let engine = Engine(instructionSet: .portable, tiles: .portable)

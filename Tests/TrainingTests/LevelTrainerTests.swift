@@ -35,6 +35,34 @@ struct LevelTrainerTests {
         #expect(wholeTicket.outputs["final"] != whole.outputs["final"])
     }
 
+    @Test("An evaluation ends when the training is to stop, and is made whole by whoever goes on", arguments: [2, 3])
+    func interruptedEvaluation(batch: Int) throws {
+        let bench = try TrainingBench()
+        let task = bench.dense()
+        let whole = try bench.train(task)
+        for step in [0, 20, 40] {
+            let outputs = try bench.folder.folder("cut-\(step)")
+            var told = 0
+            func run() throws -> LevelResult? {
+                try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+                    TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                    resumeFile: "\(outputs)/resume", checkpointSeconds: .infinity
+                ) { progress in
+                    // First before or after the step, then after each batch of the validation set and of the test set.
+                    guard progress.step == step else { return .goOn }
+                    told += 1
+                    return told == batch ? .stop : .goOn
+                }
+            }
+            #expect(try run() == nil)
+            #expect(told == batch)
+            let result = try #require(try run())
+            for output in result.outputs {
+                #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name) cut at \(step)")
+            }
+        }
+    }
+
     @Test("A worker that died goes on from an older checkpoint to the same bytes, and leaves no resume file")
     func olderCheckpoint() throws {
         let bench = try TrainingBench()

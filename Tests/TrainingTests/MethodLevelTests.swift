@@ -272,6 +272,9 @@ struct MethodLevelTests {
         let settled = try bench.train(slow)
         #expect(settled.summary.final?.step == 75)
         #expect(settled.summary.layers.allSatisfy { $0.surviving == $0.weights }, "a search does not prune")
+        // Stopped before the step that settles it, and before the evaluation after that.
+        let cut = try bench.train(slow, stops: [74, 75], place: "cut")
+        #expect(cut.outputs == settled.outputs)
         // What it leaves is the dense training at that step.
         var dense = slow
         dense.search = nil

@@ -7,11 +7,22 @@ import Training
 final class TrainingBench {
     let folder: TemporaryFolder
     let dataset: (path: String, digest: Digest)
-    let registry = TinyData.registry()
+    let registry: Registry
 
     init() throws {
         folder = try TemporaryFolder()
+        registry = TinyData.registry()
         dataset = try TinyData.dataset(in: folder)
+    }
+
+    /// On coloured glyphs, as many for training as for the test.
+    init(colouredGlyphs count: Int) throws {
+        folder = try TemporaryFolder()
+        var registry = Registry.standard
+        registry.datasets = [.colouredGlyphs(trainCount: count, testCount: count)]
+        self.registry = registry
+        let made = try DataCatalog(registry: registry, folders: []).materialise("glyphs-rgb", into: folder.path)
+        dataset = (made.path, made.digest)
     }
 
     /// A dense training of 40 steps of 16 images on an MLP with hidden layers of 12 and 9 units.

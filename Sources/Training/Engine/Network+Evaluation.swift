@@ -7,6 +7,15 @@ extension Network {
     public func evaluate(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
     ) -> (lossSum: Double, correct: Int) {
+        // Nothing interrupts it.
+        evaluate(images: images, labels: labels, indices: indices, unless: { false })!
+    }
+
+    /// As above; nil if `isInterrupted`, which is asked after each batch, said so.
+    func evaluate(
+        images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
+        unless isInterrupted: () -> Bool
+    ) -> (lossSum: Double, correct: Int)? {
         var lossSum = 0.0
         var correct = 0
         var start = 0
@@ -19,6 +28,7 @@ extension Network {
                     lossSum: &lossSum, correct: &correct)
             else { return (.nan, 0) }
             start = end
+            if isInterrupted() { return nil }
         }
         return (lossSum, correct)
     }
@@ -27,8 +37,15 @@ extension Network {
     public func evaluate(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, range: Range<Int>
     ) -> (lossSum: Double, correct: Int) {
-        let indices = range.map { Int32($0) }
-        return indices.withUnsafeBufferPointer { evaluate(images: images, labels: labels, indices: $0) }
+        evaluate(images: images, labels: labels, range: range, unless: { false })!
+    }
+
+    func evaluate(
+        images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, range: Range<Int>, unless isInterrupted: () -> Bool
+    ) -> (lossSum: Double, correct: Int)? {
+        range.map { Int32($0) }.withUnsafeBufferPointer {
+            evaluate(images: images, labels: labels, indices: $0, unless: isInterrupted)
+        }
     }
 
     /// Adds a batch to the sums; false if an activation is not finite.

@@ -203,6 +203,9 @@ public final class Network {
 
     /// Whether every pruned weight and its optimizer state are exactly zero.
     public func prunedWeightsAreZero() -> Bool { tensors.allSatisfy(\.restIsZero) }
+
+    /// Floats that a parameter takes, its optimizer state included: as many as survive, rounded up to 16, where its kernels are sparse.
+    package func floatsHeld(by index: Int) -> Int { tensors[index].paddedCount * (1 + tensors[index].stateCount) }
 }
 
 extension Network {

@@ -56,6 +56,7 @@ struct LevelInTraining {
         }
         start = try LevelStart(
             task, data: data, registry: registry, engine: engine, memory: memory,
+            need: { .training($0, task.training) },
             masks: { description throws(TrainingError) in
                 try LevelPruning.masks(
                     task, description, data: data, registry: registry, engine: engine, memory: memory,
@@ -66,9 +67,14 @@ struct LevelInTraining {
         divergedAt = start.divergedAt
     }
 
-    var isDone: Bool { isAtEnd || divergedAt != nil }
+    var isDone: Bool { divergedAt != nil || isAtEnd && !isEvaluationDue }
     /// After the last step that is taken, unless it diverged.
     private var isAtEnd: Bool { step == task.lastStep || hasSettled }
+    /// Whether what was trained is to be evaluated before the next step.
+    private var isEvaluationDue: Bool {
+        guard task.stopAfter == nil, divergedAt == nil, metrics.evaluations.last?.step != step else { return false }
+        return step == task.firstStep || step.isMultiple(of: task.training.evaluateEvery) || isAtEnd
+    }
 
     var progress: TrainingProgress {
         TrainingProgress(
@@ -79,10 +85,15 @@ struct LevelInTraining {
     mutating func begin() throws(TrainingError) {
         guard step == task.firstStep, metrics.evaluations.isEmpty, divergedAt == nil else { return }
         if keepSteps.contains(step) { try writeCheckpoint(step) }
-        if task.stopAfter == nil { evaluate() }
     }
 
-    mutating func trainOneStep() throws(TrainingError) {
+    /// The evaluation that is due, or else a training step.
+    /// - Parameter isInterrupted: an evaluation asks it now and then; if it says so, the evaluation is left undone, and still due.
+    mutating func goOn(unless isInterrupted: () -> Bool) throws(TrainingError) {
+        if isEvaluationDue { evaluate(unless: isInterrupted) } else { try trainOneStep() }
+    }
+
+    private mutating func trainOneStep() throws(TrainingError) {
         let rate = learningRate[step]
         let epoch = order.epoch(of: step)
         let outcome = order.batch(at: step).withUnsafeBufferPointer { indices in
@@ -104,8 +115,6 @@ struct LevelInTraining {
         }
         if keepSteps.contains(step) { try writeCheckpoint(step) }
         try search()
-        let isDue = step.isMultiple(of: task.training.evaluateEvery) || isAtEnd
-        if isDue && task.stopAfter == nil { evaluate() }
     }
 
     /// Looks, after each epoch of a search, whether its mask has settled.
@@ -115,19 +124,27 @@ struct LevelInTraining {
             task, search.pruning(of: task.key), of: network, under: start.masks, data: data, registry: registry,
             engine: engine, memory: memory
         ).masks()
-        let isPruned = network.weightIndices.map { search.rates[network.parameters[$0].kind] > .zero }
-        hasSettled = maskHistory.add(masks, before: start.masks, isPruned: isPruned)
+        maskHistory.add(masks)
+        hasSettled = isMaskSettled(by: search)
     }
 
-    private mutating func evaluate() {
+    private func isMaskSettled(by search: TrainingTask.EarlyBird) -> Bool {
+        maskHistory.isSettled(
+            before: start.masks, isPruned: network.weightIndices.map { search.rates[network.parameters[$0].kind] > .zero })
+    }
+
+    private mutating func evaluate(unless isInterrupted: () -> Bool) {
         precondition(
             network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
-        let validation = order.validation.withUnsafeBufferPointer {
-            network.evaluate(images: data.trainImages, labels: data.trainLabels, indices: $0)
+        let ofValidation = order.validation.withUnsafeBufferPointer {
+            network.evaluate(
+                images: data.trainImages, labels: data.trainLabels, indices: $0, unless: isInterrupted)
         }
+        guard let validation = ofValidation else { return }
         let validationLoss = validation.lossSum / Double(order.validation.count)
         let isLast = isAtEnd
-        let test = task.training.test == .always || isLast ? testOutcome : Metrics.untested
+        let isTested = task.training.test == .always || isLast
+        guard let test = isTested ? testOutcome(unless: isInterrupted) : Metrics.untested else { return }
         if task.training.test == .best, step > task.firstStep,
             validationLoss < metrics.leastValidationLoss(firstStep: task.firstStep)
         {
@@ -144,8 +161,9 @@ struct LevelInTraining {
         if isLast && !(validation.lossSum.isFinite && test.lossSum.isFinite) { divergedAt = step }
     }
 
-    private var testOutcome: (lossSum: Double, correct: Int) {
-        network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount)
+    private func testOutcome(unless isInterrupted: () -> Bool) -> (lossSum: Double, correct: Int)? {
+        network.evaluate(
+            images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount, unless: isInterrupted)
     }
 
     /// Shows the test set to the weights that are kept for it.
@@ -153,7 +171,8 @@ struct LevelInTraining {
         guard let best = untested else { return }
         let present = network.parameters.indices.map(network.values)
         for (index, values) in best.values.enumerated() { network.setValues(values, of: index) }
-        let test = testOutcome
+        // Nothing interrupts it.
+        let test = testOutcome(unless: { false })!
         for (index, values) in present.enumerated() { network.setValues(values, of: index) }
         metrics.tested(best.evaluation, loss: test.lossSum / Double(data.shape.testCount), correct: test.correct)
         untested = nil
@@ -164,6 +183,7 @@ struct LevelInTraining {
         checkpoint.restore(network)
         self.metrics = metrics
         maskHistory = history
+        hasSettled = task.search.map(isMaskSettled) ?? false
         step = checkpoint.step
     }
 

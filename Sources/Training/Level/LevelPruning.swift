@@ -155,7 +155,7 @@ struct LevelPruning {
         let examples = try order.examples(
             perClass: perClass, classes: data.shape.classes, labels: data.trainLabels, seed: task.seeds.initialisation)
         let batch = min(task.training.batch, examples.count)
-        try memory.require(description, batch: batch, precision: .f32, stateCount: 0)
+        try memory.require(.gradients(description, batch: batch))
         var engine = engine
         engine.precision = .f32
         var plain = OptimizerSettings()

@@ -10,17 +10,16 @@ struct LevelStart {
     let divergedAt: Int?
 
     /// - Parameters:
+    ///   - need: what of memory the caller is going to need. Before its masks are set a network is dense.
     ///   - chosen: the masks, for the description of the network.
     ///   - rewind: path of the checkpoint θk or of the parent's `final`, for a task that starts from one.
     init(
         _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget,
+        need: (NetworkDescription) -> MemoryNeed,
         masks chosen: (NetworkDescription) throws(TrainingError) -> [Mask], rewind: String?
     ) throws(TrainingError) {
         let description = try LevelStart.description(task, data: data, registry: registry)
-        // Before its masks are set the network is dense.
-        try memory.require(
-            description, batch: task.training.batch, precision: task.training.precision,
-            stateCount: Optimizer(task.training.optimizer).slots.count)
+        try memory.require(need(description))
         // What criteria need beside weights is gone before the training takes its memory.
         masks = try chosen(description)
         var engine = engine

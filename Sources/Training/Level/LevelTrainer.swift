@@ -66,7 +66,7 @@ public struct LevelTrainer: Sendable {
     ///   - outputDirectory: there; each output is written under its name, whole or not at all.
     ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end.
     ///   - saved: called with the step reached when `resumeFile` has been written.
-    ///   - progress: called at least every 250 ms on machines of usual speed.
+    ///   - progress: called after a step, and in an evaluation after a batch of images, once `progressSeconds` have gone by.
     /// - Returns: nil if it was stopped.
     public func run(
         _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
@@ -86,19 +86,27 @@ public struct LevelTrainer: Sendable {
         var toldAt = monotonicSeconds()
         var savedAt = toldAt
         if progress(level.progress) == .stop { return nil }
+        var isStopped = false
+        /// Tells progress if it is time to; whether the training is to stop.
+        func tell(_ reached: TrainingProgress) -> Bool {
+            let now = monotonicSeconds()
+            guard now - toldAt >= progressSeconds else { return false }
+            toldAt = now
+            isStopped = progress(reached) == .stop
+            return isStopped
+        }
         try level.begin()
         while !level.isDone {
-            try level.trainOneStep()
-            let now = monotonicSeconds()
-            guard !level.isDone, now - toldAt >= progressSeconds else { continue }
-            toldAt = now
-            let answer = progress(level.progress)
-            if let resumeFile, answer == .stop || now - savedAt >= checkpointSeconds {
+            let reached = level.progress
+            try level.goOn(unless: { tell(reached) })
+            guard !level.isDone else { break }
+            if !isStopped { _ = tell(level.progress) }
+            if let resumeFile, isStopped || toldAt - savedAt >= checkpointSeconds {
                 try level.save(to: resumeFile)
                 saved(level.step)
-                savedAt = now
+                savedAt = toldAt
             }
-            if answer == .stop { return nil }
+            if isStopped { return nil }
         }
         let result = try level.finish()
         if let resumeFile { unlink(resumeFile) }

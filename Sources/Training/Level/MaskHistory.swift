@@ -5,14 +5,18 @@ struct MaskHistory {
     /// By epoch, then by weight tensor.
     private(set) var masks: [[Mask]] = []
 
-    /// Adds the masks after an epoch; true if they have settled, as `TrainingTask.EarlyBird` says.
+    /// Adds the masks after an epoch.
+    mutating func add(_ latest: [Mask]) {
+        masks.append(latest)
+        if masks.count > TrainingTask.EarlyBird.epochs { masks.removeFirst() }
+    }
+
+    /// Whether they have settled, as `TrainingTask.EarlyBird` says.
     /// - Parameters:
     ///   - before: what survives before the pruning.
     ///   - isPruned: of each weight tensor, whether the pruning chooses from it.
-    mutating func add(_ latest: [Mask], before: [Mask], isPruned: [Bool]) -> Bool {
-        masks.append(latest)
-        if masks.count > TrainingTask.EarlyBird.epochs { masks.removeFirst() }
-        guard masks.count == TrainingTask.EarlyBird.epochs else { return false }
+    func isSettled(before: [Mask], isPruned: [Bool]) -> Bool {
+        guard masks.count == TrainingTask.EarlyBird.epochs, let latest = masks.last else { return false }
         let chosenFrom = zip(before, isPruned).reduce(0) { $0 + ($1.1 ? $1.0.survivors : 0) }
         return masks.dropLast().allSatisfy { earlier in
             let distance = zip(earlier, latest).reduce(0) { $0 + $1.0.distance(to: $1.1) }

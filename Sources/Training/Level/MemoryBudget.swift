@@ -18,15 +18,12 @@ public struct MemoryBudget: Sendable {
         return min(machine, group)
     }
 
-    /// Throws if the network in training would need more than there is.
-    func require(
-        _ network: NetworkDescription, batch: Int, precision: Precision, stateCount: Int
-    ) throws(TrainingError) {
-        let needed = network.memoryBytes(batch: batch, precision: precision, stateCount: stateCount)
-        guard let available = available(), needed > available else { return }
+    /// Throws if the work would need more than there is.
+    public func require(_ need: MemoryNeed) throws(TrainingError) {
+        guard let available = available(), need.bytes > available else { return }
         throw .unsupported(
-            "training takes about \(MemoryBudget.text(needed)) in batches of \(batch), and \(MemoryBudget.text(available)) are "
-                + "left on this machine; use a smaller batch or network, fewer slots, or a machine with more memory")
+            "\(need.work) takes about \(MemoryBudget.text(need.bytes)), and \(MemoryBudget.text(available)) are "
+                + "left on this machine; \(need.remedy)")
     }
 
     private static func text(_ bytes: Int) -> String {

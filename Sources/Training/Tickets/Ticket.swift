@@ -29,12 +29,15 @@ public struct Ticket {
         // stands in its summary.
         var measured = task
         measured.training.precision = .f32
+        measured.training.batch = 1
+        measured.training.optimizer = OptimizerSettings()
+        measured.training.optimizer.name = "sgd"
         // Nothing is trained, and a store may have kept the weights alone.
         if case .rewound(let trajectory, let step, _) = measured.start {
             measured.start = .rewound(trajectory: trajectory, step: step, optimizer: .fresh)
         }
         let start = try LevelStart(
-            measured, data: data, registry: registry, engine: Engine(), memory: .system,
+            measured, data: data, registry: registry, engine: Engine(), memory: .system, need: MemoryNeed.measuring,
             masks: { description throws(TrainingError) in
                 var masks: [Mask] = []
                 for parameter in description.parameters where parameter.isWeight {

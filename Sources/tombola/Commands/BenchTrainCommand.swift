@@ -65,6 +65,8 @@ struct BenchTrainCommand: ParsableCommand {
         measurement.optimizer.momentum = optimizer == "sgd" ? 0.9 : 0
         measurement.engine.precision = precision
         measurement.windows = windows
+        try MemoryBudget.system.require(
+            .steps(description, batch: batch, precision: precision, optimizer: measurement.optimizer))
         let engine = measurement.engine
         let peak =
             precision == .bf16
@@ -104,7 +106,6 @@ struct BenchTrainCommand: ParsableCommand {
 
     private func check() throws {
         let registry = Registry.standard
-        guard (1...65_536).contains(batch) else { throw Failure(.usage, "--batch must be in 1…65536, not \(batch)") }
         guard (0...1).contains(density ?? 1) else {
             throw Failure(.usage, "--density must be in 0…1, not \(density ?? 1)")
         }
@@ -128,8 +129,6 @@ struct BenchTrainCommand: ParsableCommand {
         let registry = Registry.standard
         var settings = ModelSettings()
         settings.family = model
-        settings.depth = depth
-        settings.width = width
         if !registry.models.contains(where: { $0.name == model }), let dash = model.lastIndex(of: "-"),
             let number = Int(model[model.index(after: dash)...])
         {
@@ -139,6 +138,16 @@ struct BenchTrainCommand: ParsableCommand {
         guard registry.models.contains(where: { $0.name == settings.family }) else {
             let known = registry.models.map(\.name).joined(separator: ", ")
             throw Failure(.usage, "unknown model “\(model)”; families are \(known), as in resnet-20")
+        }
+        for (option, path, value) in [
+            ("--depth", "model.depth", depth.map { "\($0)" }), ("--width", "model.width", width.map { "\($0)" }),
+            ("--batch", "training.batch", "\(batch)"),
+        ] {
+            guard let value, let setting = Settings.table.first(where: { $0.path == path }) else { continue }
+            var all = Settings()
+            all.model = settings
+            do { try setting.write(&all, .scalar(value)) } catch { throw Failure(.usage, "\(option) \(error)") }
+            settings = all.model
         }
         let isDense = ["lenet-300-100", "mlp"].contains(settings.family)
         let name = dataset ?? (isDense ? "mnist" : "cifar10")
