@@ -66,7 +66,7 @@ import Verdicts
         let json = String(decoding: try encoder.encode(atlas), as: UTF8.self)
         #expect(
             json.hasPrefix(
-                #"{"columns":{"axis":"lr","values":[0.001,0.1]},"panels":[{"cells":[{"column":0,"decided":"undecided","dense":{"#))
+                #"{"columns":{"axis":"lr","values":[0.001,0.1]},"panels":[{"cells":[{"column":0,"decided":"yes","dense":{"#))
         #expect(json.contains(#""winning_density":null"#) && json.contains(#""point":{"depth":3,"rewind":0}"#), "\(json)")
     }
 

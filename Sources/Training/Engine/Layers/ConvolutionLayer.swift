@@ -42,7 +42,11 @@ struct ConvolutionDescription: LayerDescription {
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
         let shape = shape(input)
         return switch precision {
-        case .f32: ScratchBytes(own: Convolution.byteCount(shape: shape, survivorCount: survivors), shared: 0)
+        case .f32:
+            ScratchBytes(
+                own: Convolution.byteCount(shape: shape, survivorCount: survivors)
+                    + ConvolutionWeightGradient.byteCount(shape: shape, survivorCount: survivors, blocks: blocks),
+                shared: 0)
         case .bf16:
             ScratchBytes(
                 own: TileConvolution.byteCount(shape: shape),
