@@ -19,6 +19,8 @@ public struct GridPoint: Hashable, Sendable {
     /// One value for each of the sweep's axes.
     public let values: [SettingValue]
     public let settings: Settings
+    /// Those of the chain that the point's masks come from, where the sweep tells two recipes apart; nil where it does not.
+    public let maskSettings: Settings?
 }
 
 /// The axes while points are made: each value with the rows it writes and its place in the spec.
@@ -28,6 +30,8 @@ struct AxisSource {
     var line: Int
     /// For each value, the rows it writes.
     var writes: [[SettingWrite]]
+    /// The recipe that it is for alone; nil for both.
+    var side: RecipeSide?
     /// Axes of one dimension move together. The first dimension moves slowest.
     var dimension: Int
 }

@@ -16,20 +16,23 @@ struct Chains: Sendable {
     }
 
     private let branches: Int
-    /// Tasks of a level: its own, each branch's, and, where a sweep has such, those of `searchColumn` and `siblingColumn`.
+    /// Tasks of a level: its own, each branch's, and, where a sweep has such, those of `searchColumn`, `siblingColumn` and
+    /// `maskColumn`.
     private let width: Int
     /// The task that the level's mask is got from.
     private let searchColumn: Int?
     private let siblingColumn: Int?
+    /// What the level prunes, where that is another recipe's.
+    private let maskColumn: Int?
     private(set) var chains: [Chain] = []
-    /// For each level of each chain, the task index of the level, then of each branch, then of its search and its sibling, in whose place is
-    /// the level itself if it has none.
+    /// For each level of each chain, the task index of the level, then of each branch, then of its search, its sibling and what it prunes of another
+    /// recipe, in whose place is the level itself if it has none.
     private var tasks: [Int32] = []
     private(set) var forecasts: [PruningForecast] = []
     /// Index in `chains` for each point and replicate, point by point.
     private var chainOfRun: [Int32] = []
 
-    init(runs: Int, branches: Int, hasSearches: Bool, hasSiblings: Bool) {
+    init(runs: Int, branches: Int, hasSearches: Bool, hasSiblings: Bool, hasTransplants: Bool) {
         self.branches = branches
         var width = 1 + branches
         func column(_ isThere: Bool) -> Int? {
@@ -39,6 +42,7 @@ struct Chains: Sendable {
         }
         searchColumn = column(hasSearches)
         siblingColumn = column(hasSiblings)
+        maskColumn = column(hasTransplants)
         self.width = width
         chainOfRun.reserveCapacity(runs)
     }
@@ -61,13 +65,16 @@ struct Chains: Sendable {
         return task(of: chain, level: level, column: siblingColumn)
     }
 
+    /// What a level prunes, if that was trained under another recipe than the level.
+    func mask(of chain: Chain, level: Int) -> Int? { task(of: chain, level: level, column: maskColumn) }
+
     private func task(of chain: Chain, level: Int, column: Int?) -> Int? {
         guard let column else { return nil }
         let row = Int(chain.first) + (level - 1) * width
         return tasks[row + column] == tasks[row] ? nil : Int(tasks[row + column])
     }
 
-    /// All of its first levels, branches, siblings and the dense one included.
+    /// All of its first levels, branches, siblings, the dense one and those that gave the masks included.
     func tasks(of chain: Chain, levels: Int) -> Set<Int> {
         let first = Int(chain.first)
         var all = Set(tasks[first..<first + levels * width].map(Int.init))
@@ -104,11 +111,12 @@ struct Chains: Sendable {
     }
 
     /// - Parameter level: the tasks of the next level: its own, and each branch's.
-    mutating func append(_ level: [Int32], search: Int32?, sibling: Int32?, to chain: Int32) {
+    mutating func append(_ level: [Int32], search: Int32?, sibling: Int32?, mask: Int32?, to chain: Int32) {
         precondition(level.count == 1 + branches, "\(level.count) tasks of a level with \(branches) branches")
         tasks += level
         if searchColumn != nil { tasks.append(search ?? level[0]) }
         if siblingColumn != nil { tasks.append(sibling ?? level[0]) }
+        if maskColumn != nil { tasks.append(mask ?? level[0]) }
         chains[Int(chain)].levels += 1
     }
 

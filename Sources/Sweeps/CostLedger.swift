@@ -20,7 +20,7 @@ public struct TrainingCost: Hashable, Sendable, Codable {
 /// What the search for each point's ticket cost, and what the ticket saves: per replicate, as the mean over replicates.
 ///
 /// The search is all that must be trained before the ticket's mask is known: the dense network and every level before the
-/// ticket's own. Controls are no part of it.
+/// ticket's own; those of the other recipe where the mask comes from there. Controls are no part of it.
 public struct CostLedger: Hashable, Sendable {
     public let sweep: String
     public let axes: [String]
@@ -95,7 +95,7 @@ extension CostLedger.Row {
         self.density = density
         ticket = row.ticket
         dense = mean { [$0.dense] }
-        search = mean { [$0.dense] + $0.levels.prefix(level - 1) }
+        search = mean { $0.masks.isEmpty ? [$0.dense] + $0.levels.prefix(level - 1) : $0.masks.prefix(level).uniqued() }
         training = mean { [$0.levels[level - 1]] }
         savedFlops = dense.flops > 0 ? 1 - training.flops / dense.flops : 0
         let saved = dense.flops - training.flops

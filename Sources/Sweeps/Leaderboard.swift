@@ -22,6 +22,8 @@ public struct Leaderboard: Hashable, Sendable, Codable {
     public let rows: [LeaderboardRow]
     /// Accuracy by density, one curve per point in point order; empty if they were not asked for.
     public let curves: [DensityCurve]
+    /// Of each point in point order; nil unless masks are found under one recipe and trained under another.
+    public let recipes: [PointRecipes]?
 
     /// - Parameters:
     ///   - withCurves: false leaves out what takes most of the time.
@@ -36,6 +38,8 @@ public struct Leaderboard: Hashable, Sendable, Codable {
         let evidence = zip(plan.sweep.points, extent.points).map {
             PointEvidence(plan: plan, point: $0, cells: cells, extent: $1)
         }
+        recipes =
+            plan.sweep.transplant == nil ? nil : plan.sweep.points.compactMap { PointRecipes(sweep: plan.sweep, point: $0) }
         let bestDense = BestDense(plan: plan, evidence: evidence)
         curves =
             withCurves
@@ -46,13 +50,14 @@ public struct Leaderboard: Hashable, Sendable, Codable {
             .enumerated().map { $1.ranked($0 + 1) }
     }
 
-    private enum CodingKeys: String, CodingKey { case sweep, axes, branches, rows, curves }
+    private enum CodingKeys: String, CodingKey { case sweep, axes, branches, rows, curves, recipes }
 
     /// JSON objects have no order; the axes' order comes from the leaderboard.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         sweep = try container.decode(String.self, forKey: .sweep)
         axes = try container.decode([String].self, forKey: .axes)
+        recipes = try container.decodeIfPresent([PointRecipes].self, forKey: .recipes)
         branches = try container.decode([String].self, forKey: .branches)
         let axes = axes
         rows = try container.decode([LeaderboardRow].self, forKey: .rows).map {

@@ -51,10 +51,12 @@ extension Plan {
             for replicate in 0..<sweep.replicates {
                 let run = run(point: point.index, replicate: replicate)
                 guard run.dense == index || run.levels.contains(index) || run.searches.contains(index)
-                    || run.branches.joined().contains(index) || run.siblings.contains(index)
+                    || run.branches.joined().contains(index) || run.siblings.contains(index) || run.masks.contains(index)
                 else {
                     continue
                 }
+                let isGiver = run.masks.contains(index) && run.dense != index && !run.levels.contains(index)
+                let role = isGiver ? "\(role) of the chain that gives its masks" : role
                 let values = sweep.describe(point)
                 places.append("\(sweep.name)\(values.isEmpty ? "" : ", \(values)"), replicate \(replicate), \(role)")
             }

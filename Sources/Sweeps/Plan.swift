@@ -48,6 +48,7 @@ public struct Plan: Sendable {
             branches: sweep.branches.indices.map { branch in
                 levels.map { chains.task(of: chain, level: $0, branch: branch) }
             },
+            masks: sweep.transplant == nil ? [] : levels.compactMap { chains.mask(of: chain, level: $0) },
             siblings: sweep.instability == nil ? [] : (0..<levels.upperBound).map { chains.sibling(of: chain, level: $0) },
             densities: Array(chains.forecast(of: chain).densities.prefix(levels.upperBound)))
     }
@@ -86,6 +87,8 @@ public struct PlannedRun: Hashable, Sendable {
     public let searches: [Int]
     /// For each of the sweep's branches, in its order: level n is at n − 1.
     public let branches: [[Int]]
+    /// The training that level n prunes is at n − 1, where all of them are of another recipe; else empty. A one-shot chain has one for all.
+    public let masks: [Int]
     /// What the training of level n is compared with is at n, nil if it has no sibling; empty where the sweep has none at all.
     public let siblings: [Int?]
     /// Expected density of each level, from level 0 on.

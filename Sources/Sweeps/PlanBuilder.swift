@@ -42,6 +42,23 @@ struct PlanBuilder {
         /// In `prunings`.
         var pruning: Int32
         var pruned: Int32
+        /// Nil where masks are of the chain itself.
+        var giver: GiverID?
+    }
+
+    /// A chain of another recipe that masks come from.
+    private struct GiverID: Hashable {
+        var dense: Int32
+        var pruning: Int32
+        var pruned: Int32
+    }
+
+    /// The chain whose trainings are pruned for the levels of a chain: that one itself, or another recipe's.
+    private struct Giver {
+        var place: Place
+        /// In `prunings`.
+        var identity: Int32
+        var dense: Int32
     }
 
     /// A level of a chain, or a branch's at that level.
@@ -97,7 +114,7 @@ struct PlanBuilder {
         chains = Chains(
             runs: sweep.runCount, branches: branches.count,
             hasSearches: sweep.points.contains { $0.settings.pruning.search != .full },
-            hasSiblings: sweep.instability != nil)
+            hasSiblings: sweep.instability != nil, hasTransplants: sweep.transplant != nil)
     }
 
     mutating func addAllRuns(
@@ -105,32 +122,53 @@ struct PlanBuilder {
     ) throws {
         var digests: [String: Digest] = [:]
         for point in sweep.points {
-            var settings = point.settings
-            settings.data = settings.data.simplified(for: shape(of: settings.dataset))
-            settings.pruning = settings.pruning.resolved(for: traits(of: settings.pruning))
-            let digest = try digests[settings.dataset] ?? dataDigest(settings.dataset)
-            digests[settings.dataset] = digest
-            let semantics = (dense: vocabulary.semantics(settings, false), pruned: vocabulary.semantics(settings, true))
-            let dense = recipe(point.index, settings, dataset: digest, semantics: semantics.dense)
-            let pruned =
-                semantics.pruned == semantics.dense
-                ? dense : recipe(point.index, settings, dataset: digest, semantics: semantics.pruned)
-            let forecast = try forecast(settings)
-            let identity = number(of: settings.pruning)
+            let dataset = point.settings.dataset
+            let digest = try digests[dataset] ?? dataDigest(dataset)
+            digests[dataset] = digest
+            var place = place(point.index, point.settings, dataset: digest, isOwn: false)
+            // One recipe for both is a chain like any other.
+            var masks = point.maskSettings.flatMap { masks in
+                masks == point.settings || masks.pruning.levels == 0
+                    ? nil : self.place(point.index, masks, dataset: digest, isOwn: true)
+            }
+            let forecast = try forecast(place.settings)
+            let identity = number(of: place.settings.pruning)
+            let maskIdentity = masks.map { number(of: $0.settings.pruning) }
             for replicate in 0..<sweep.replicates {
-                let place = Place(
-                    point: point.index, settings: settings, dataset: digest, dense: dense, pruned: pruned,
-                    replicate: Int32(replicate),
-                    seeds: Seeds(base: sweep.seed, replicate: replicate))
+                place.replicate = Int32(replicate)
+                place.seeds = Seeds(base: sweep.seed, replicate: replicate)
                 let denseIndex = addDense(place, known: known)
+                var giver: Giver?
+                if masks != nil, let maskIdentity {
+                    masks!.replicate = place.replicate
+                    masks!.seeds = place.seeds
+                    giver = Giver(place: masks!, identity: maskIdentity, dense: addDense(masks!, known: known))
+                }
                 chains.addRun(
                     try addChain(
-                        settings.pruning, identity, place, dense: denseIndex, forecast: forecast, known: known))
+                        place.settings.pruning, identity, place, dense: denseIndex, giver: giver, forecast: forecast,
+                        known: known))
                 guard slots.count <= maximumTasks else {
                     throw PlanLimitError(sweep: sweep.name, maximumTasks: maximumTasks)
                 }
             }
         }
+    }
+
+    /// What the tasks of settings are added with, before it is known for which replicate.
+    /// - Parameter isOwn: whether the settings are others than the point's.
+    private mutating func place(_ point: Int, _ settings: Settings, dataset: Digest, isOwn: Bool) -> Place {
+        var settings = settings
+        settings.data = settings.data.simplified(for: shape(of: settings.dataset))
+        settings.pruning = settings.pruning.resolved(for: traits(of: settings.pruning))
+        let semantics = (dense: vocabulary.semantics(settings, false), pruned: vocabulary.semantics(settings, true))
+        let dense = recipe(point, settings, dataset: dataset, semantics: semantics.dense, isOwn: isOwn)
+        let pruned =
+            semantics.pruned == semantics.dense
+            ? dense : recipe(point, settings, dataset: dataset, semantics: semantics.pruned, isOwn: isOwn)
+        return Place(
+            point: point, settings: settings, dataset: dataset, dense: dense, pruned: pruned, replicate: 0,
+            seeds: Seeds(base: sweep.seed, replicate: 0))
     }
 
     private func traits(of pruning: PruningSettings) -> CriterionTraits {
@@ -208,55 +246,81 @@ struct PlanBuilder {
         return number
     }
 
-    /// - Parameter identity: `number(of: pruning)`.
+    /// - Parameters:
+    ///   - identity: `number(of: pruning)`.
+    ///   - giver: the chain of another recipe that masks come from; nil for the chain itself.
     private mutating func addChain(
-        _ pruning: PruningSettings, _ identity: Int32, _ place: Place, dense: Int32, forecast: Int32,
+        _ pruning: PruningSettings, _ identity: Int32, _ place: Place, dense: Int32, giver other: Giver?, forecast: Int32,
         known: (TaskKey) -> KnownTask?
     ) throws -> Int32 {
-        let id = ChainID(dense: dense, pruning: identity, pruned: place.pruned.recipe)
+        let id = ChainID(
+            dense: dense, pruning: identity, pruned: place.pruned.recipe,
+            giver: other.map { GiverID(dense: $0.dense, pruning: $0.identity, pruned: $0.place.pruned.recipe) })
+        let giver = other ?? Giver(place: place, identity: identity, dense: dense)
         let chain: Int32
         if let same = chainOf[id] {
             chain = same
         } else {
-            let sibling = addSibling(of: dense, level: 0, pruning, identity, place, parent: nil, dense: dense, known: known)
+            let sibling = addSibling(
+                of: dense, level: 0, pruning, identity, place, parent: nil, dense: dense, giver: giver, known: known)
             chain = chains.add(dense: dense, sibling: sibling, forecast: forecast)
             chainOf[id] = chain
         }
         chains.lengthen(chain, forecast: forecast)
         let first = Int(chains.chains[Int(chain)].levels) + 1
         guard first <= pruning.levels else { return chain }
-        var parent = first == 1 ? dense : pruned(after: first - 1, of: chain)
+        var parent = giver.dense
+        if first > 1 {
+            parent =
+                other.map { giver in
+                    // Each is there already.
+                    (1..<first).reduce(giver.dense) { addLevel($1, of: giver, parent: $0, known: known) }
+                } ?? pruned(after: first - 1, of: chain)
+        }
         chains.open(chain)
         for level in first...pruning.levels {
             // A one-shot level goes from the dense network to its counts at once. One that ranks the weights of a step needs no level
             // before it.
-            if pruning.schedule == .oneShot || pruning.at != .end { parent = dense }
+            if pruning.schedule == .oneShot || pruning.at != .end { parent = giver.dense }
             var search: Int32?
             if pruning.search == .earlyBird {
-                let trained = parent == dense ? nil : parent
+                let trained = parent == giver.dense ? nil : parent
                 let searching = add(
-                    searchForm(identity, level: level, pruning), place.pruned, place, parent: trained, dense: dense,
-                    known: known)
+                    searchForm(giver.identity, level: level, giver.place.settings.pruning), giver.place.pruned, giver.place,
+                    parent: trained, dense: giver.dense, known: known)
                 search = searching
                 parent = searching
             }
             let own = add(
                 form(FormID(pruning: identity, level: Int32(level)), pruning), place.pruned, place, parent: parent,
-                dense: dense, known: known)
+                dense: dense, giver: giver, known: known)
             var tasks = [own]
             for position in branches.indices {
                 tasks.append(
                     try addBranch(
                         Int32(position), FormID(pruning: identity, level: Int32(level), branch: Int32(position)), place,
-                        parent: parent, dense: dense, surviving: chains.forecasts[Int(forecast)].surviving[level],
-                        known: known))
+                        parent: parent, dense: dense, giver: giver,
+                        surviving: chains.forecasts[Int(forecast)].surviving[level], known: known))
             }
             let sibling = addSibling(
-                of: own, level: level, pruning, identity, place, parent: parent, dense: dense, known: known)
-            chains.append(tasks, search: search, sibling: sibling, to: chain)
-            parent = search ?? own
+                of: own, level: level, pruning, identity, place, parent: parent, dense: dense, giver: giver, known: known)
+            chains.append(tasks, search: search, sibling: sibling, mask: other == nil ? nil : parent, to: chain)
+            if search == nil {
+                let isNeeded = level < pruning.levels && pruning.schedule == .iterative && pruning.at == .end
+                parent = other == nil ? own : isNeeded ? addLevel(level, of: giver, parent: parent, known: known) : giver.dense
+            }
         }
         return chain
+    }
+
+    /// A level of a chain that gives masks to another one, which has use for it alone.
+    /// - Parameter parent: what it prunes itself.
+    private mutating func addLevel(
+        _ level: Int, of giver: Giver, parent: Int32, known: (TaskKey) -> KnownTask?
+    ) -> Int32 {
+        add(
+            form(FormID(pruning: giver.identity, level: Int32(level)), giver.place.settings.pruning), giver.place.pruned,
+            giver.place, parent: parent, dense: giver.dense, known: known)
     }
 
     /// The task that is pruned for the level after `level`, unless that one goes back to the dense network.
@@ -266,13 +330,13 @@ struct PlanBuilder {
     }
 
     private mutating func addBranch(
-        _ position: Int32, _ id: FormID, _ place: Place, parent: Int32, dense: Int32, surviving: Int,
+        _ position: Int32, _ id: FormID, _ place: Place, parent: Int32, dense: Int32, giver: Giver, surviving: Int,
         known: (TaskKey) -> KnownTask?
     ) throws -> Int32 {
         let form = form(id, place.settings.pruning)
         switch branches[Int(position)].kind {
-        case .pruned: return add(form, place.pruned, place, parent: parent, dense: dense, known: known)
-        case .oneShot: return add(form, place.pruned, place, parent: dense, dense: dense, known: known)
+        case .pruned: return add(form, place.pruned, place, parent: parent, dense: dense, giver: giver, known: known)
+        case .oneShot: return add(form, place.pruned, place, parent: giver.dense, dense: dense, giver: giver, known: known)
         case .dense(let control):
             let writing = try self.control(
                 control, ControlID(branch: position, settings: place.settings, level: Int(id.level)), place,
@@ -327,12 +391,12 @@ struct PlanBuilder {
     /// - Parameter parent: what the level prunes.
     private mutating func addSibling(
         of own: Int32, level: Int, _ pruning: PruningSettings, _ identity: Int32, _ place: Place, parent: Int32?, dense: Int32,
-        known: (TaskKey) -> KnownTask?
+        giver: Giver, known: (TaskKey) -> KnownTask?
     ) -> Int32? {
         guard let instability = sweep.instability, instability.contains(level) else { return nil }
         return add(
             siblingForm(identity, level: level, pruning, instability), level == 0 ? place.dense : place.pruned, place,
-            parent: parent, dense: dense, peer: own, known: known)
+            parent: parent, dense: dense, giver: giver, peer: own, known: known)
     }
 
     private mutating func siblingForm(
@@ -405,8 +469,8 @@ struct PlanBuilder {
     }
 
     private mutating func add(
-        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil, peer: Int32? = nil,
-        known: (TaskKey) -> KnownTask?
+        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil, giver: Giver? = nil,
+        peer: Int32? = nil, known: (TaskKey) -> KnownTask?
     ) -> Int32 {
         let form = forms[Int(formIndex)]
         let key = writing.text.key(
@@ -424,7 +488,8 @@ struct PlanBuilder {
             }
         var sources: Int32?
         if let dense {
-            sources = checkpoints(for: form, dense: dense, peer: peer, place, isWanted: !isDone, known: known)
+            sources = checkpoints(
+                for: form, dense: dense, giver: giver, peer: peer, place, isWanted: !isDone, known: known)
         }
         // A replay may have been added meanwhile.
         let index = Int32(slots.count)
@@ -446,8 +511,10 @@ struct PlanBuilder {
     }
 
     /// What the task needs of the dense training's checkpoints and of its peer, in `checkpoints`; nil if it needs nothing.
+    /// - Parameter giver: whose dense training is ranked; nil for the task's own.
     private mutating func checkpoints(
-        for form: TaskForm, dense: Int32, peer: Int32?, _ place: Place, isWanted: Bool, known: (TaskKey) -> KnownTask?
+        for form: TaskForm, dense: Int32, giver: Giver?, peer: Int32?, _ place: Place, isWanted: Bool,
+        known: (TaskKey) -> KnownTask?
     ) -> Int32? {
         var sources = CheckpointSources(trajectory: dense, peer: peer)
         if let step = form.rewindStep {
@@ -455,7 +522,8 @@ struct PlanBuilder {
         }
         // θ0 is drawn again.
         if let step = form.rankedStep, step > 0 {
-            sources.ranked = checkpointSource(step: step, dense: dense, place, isWanted: isWanted, known: known)
+            sources.ranked = checkpointSource(
+                step: step, dense: giver?.dense ?? dense, giver?.place ?? place, isWanted: isWanted, known: known)
         }
         guard sources.rewind != nil || sources.ranked != nil || peer != nil else { return nil }
         // The levels of a chain follow each other and share it.
@@ -531,6 +599,9 @@ struct PlanBuilder {
             trainings += levels + 1
             withoutSharing += 1 + levels * (1 + sweep.branches.count)
             siblings += sweep.instability?.count(to: levels) ?? 0
+            let givers = Set((1..<levels + 1).compactMap { chains.mask(of: chain, level: $0) })
+            withoutSharing += givers.count
+            stepsWithoutSharing += givers.reduce(0) { $0 + cost($1) }
             stepsWithoutSharing += point.settings.training.iterations
             for level in 0..<levels + 1 { stepsWithoutSharing += chains.sibling(of: chain, level: level).map(cost) ?? 0 }
             for level in 1..<levels + 1 {

@@ -9,6 +9,8 @@ public struct PointCoordinates: Hashable, Sendable, Codable {
 
     public private(set) var coordinates: [Coordinate]
 
+    init(_ coordinates: [Coordinate]) { self.coordinates = coordinates }
+
     init(sweep: Sweep, point: GridPoint) {
         coordinates = zip(sweep.axes, point.values).map { Coordinate(axis: $0.name, value: AxisValue($1)) }
     }

@@ -122,7 +122,9 @@ public struct Records {
             + [RecordColumn(name: "replicate", meaning: "number of the replicate, from 0 on; it decides the seeds")]
         let siblings = plan.sweep.instability != nil
         return switch table {
-        case .runs: place + RunRow.columns + (siblings ? SiblingSettings.columns : [])
+        case .runs:
+            place + RunRow.columns + (siblings ? SiblingSettings.columns : [])
+                + (plan.sweep.transplant.map(MaskSettings.columns(of:)) ?? [])
         case .levels: place + TrainingPlace.columns + LevelRow.columns + (siblings ? ConnectionRow.summaryColumns : [])
         case .evaluations: place + TrainingPlace.columns + EvaluationRow.columns
         case .connectivity: place + TrainingPlace.columns + ConnectionRow.columns
@@ -147,7 +149,8 @@ public struct Records {
                 let run = plan.run(point: point.index, replicate: replicate)
                 guard table != .runs else {
                     let siblings = plan.sweep.instability.map(SiblingSettings.values) ?? []
-                    try body(place + RunRow.values(of: run, at: point, self) + siblings)
+                    let masks = plan.sweep.transplant.map { MaskSettings.values(of: point, $0) } ?? []
+                    try body(place + RunRow.values(of: run, at: point, self) + siblings + masks)
                     continue
                 }
                 for training in TrainingPlace.all(of: run, in: plan) where training.level <= extent.levels {
@@ -183,7 +186,8 @@ private struct TrainingPlace {
     static let columns = [
         RecordColumn(
             name: "branch",
-            meaning: "dense, ticket (a level of the chain), sibling (of that level, 0 for dense), or the control, such as random-reinit"),
+            meaning: "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), sibling (of that level, 0 for "
+                + "dense), or the control, such as random-reinit"),
         RecordColumn(name: "level", meaning: "prunings before the training; 0 is the dense network"),
         RecordColumn(name: "task", meaning: "key of the training; runs that share it have the same"),
     ]
@@ -192,6 +196,9 @@ private struct TrainingPlace {
         var places = [TrainingPlace(index: run.dense, branch: "dense", level: 0)]
         for (position, index) in run.levels.enumerated() {
             places.append(TrainingPlace(index: index, branch: "ticket", level: position + 1))
+        }
+        for (position, index) in run.masks.uniqued().enumerated() {
+            places.append(TrainingPlace(index: index, branch: "mask_from", level: position))
         }
         for (name, levels) in zip(plan.sweep.branches, run.branches) {
             for (position, index) in levels.enumerated() {

@@ -45,6 +45,8 @@ struct SettingWrite {
     var row: Int
     var value: SettingValue
     var line: Int
+    /// The recipe that it is for alone; nil for both.
+    var side: RecipeSide?
 }
 
 /// Checks single values: that they suit their setting, and that the vocabulary has the names.

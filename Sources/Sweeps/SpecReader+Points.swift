@@ -9,6 +9,7 @@ extension SpecReader {
         points.reserveCapacity(counts.reduce(1, *))
         var excluded = 0
         var checks = PointChecks(vocabulary: vocabulary)
+        let hasRecipes = transplants
         let conditions = axes.map { ExcludeRule.Value.all(of: $0.axis.values) }
         repeat {
             let chosen = axes.map { position[$0.dimension] }
@@ -18,12 +19,24 @@ extension SpecReader {
                 continue
             }
             let writes = zip(axes, chosen).flatMap { $0.writes[$1] }
-            let settings = settings(writing: writes)
+            let settings = hasRecipes ? settings(writing: writes, for: .train) : settings(writing: writes)
             if let misfit = checks.misfit(in: settings) ?? checks.misfit(in: settings, branches: branches) {
-                throw specError(misfit, writes: writes, chosen: chosen)
+                throw specError(misfit, writes: writes, chosen: chosen, side: hasRecipes ? .train : nil)
+            }
+            var maskSettings: Settings?
+            if hasRecipes {
+                let masks = self.settings(writing: writes, for: .maskFrom)
+                if let misfit = checks.misfit(in: masks) {
+                    throw specError(misfit, writes: writes, chosen: chosen, side: .maskFrom)
+                }
+                if let misfit = self.misfit(training: settings, masks: masks) {
+                    throw specError(misfit, writes: writes, chosen: chosen, side: nil)
+                }
+                maskSettings = masks
             }
             let values = zip(axes, chosen).map { $0.axis.values[$1] }
-            points.append(GridPoint(index: points.count, values: values, settings: settings))
+            points.append(
+                GridPoint(index: points.count, values: values, settings: settings, maskSettings: maskSettings))
         } while advance(&position, within: counts)
         guard !points.isEmpty else {
             throw error(excludes[0].line, "exclude leaves none of \(excluded) points; drop a condition")
@@ -59,12 +72,22 @@ extension SpecReader {
     }
 
     /// Points at the line of the first setting of the misfit that the spec gives, an axis before a fixed setting.
-    private func specError(_ misfit: Misfit, writes: [SettingWrite], chosen: [Int]) -> SpecError {
+    /// - Parameter side: the recipe that it is a misfit of; nil where there is one only, or it is of both.
+    private func specError(
+        _ misfit: Misfit, writes: [SettingWrite], chosen: [Int], side: RecipeSide?
+    ) -> SpecError {
         let rows = misfit.paths.compactMap { SettingNames.rowOfPath[$0] }
+        let sides = side.map { [$0] } ?? RecipeSide.allCases
+        let sections = sides.compactMap { recipes[$0] }
         let line =
-            rows.lazy.compactMap { row in (writes.last { $0.row == row } ?? baseWrites[row])?.line }.first ?? sweepLine
+            rows.lazy.compactMap { row -> Int? in
+                let own = writes.last { write in write.row == row && write.side.map(sides.contains) ?? false }
+                let common = writes.last { $0.row == row && $0.side == nil }
+                return (own ?? sections.compactMap { $0[row] }.first ?? common ?? baseWrites[row])?.line
+            }.first ?? sides.compactMap { lines[$0.rawValue] }.first ?? sweepLine
         let involved = zip(axes, chosen).filter { source, choice in
             source.writes[choice].contains { rows.contains($0.row) }
+                && (source.side.map(sides.contains) ?? true)
         }
         let place = involved.map { "\($0.axis.name) is \($0.axis.values[$1])" }.joined(separator: " and ")
         return error(line, misfit.message + (place.isEmpty ? "" : " (where \(place))"))

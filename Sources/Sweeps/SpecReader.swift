@@ -19,6 +19,8 @@ struct SpecReader {
     var instability: Instability?
     /// The levels that it names, as they are written.
     var instabilityLevels: [(level: Int, line: Int)] = []
+    /// What it says of one recipe alone, by row of the table.
+    var recipes: [RecipeSide: [Int: SettingWrite]] = [:]
     /// Where sections that others are checked against are written.
     var lines: [String: Int] = [:]
 
@@ -32,7 +34,7 @@ struct SpecReader {
     var sweepLine: Int { nameLine }
 
     static let sections = [
-        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "instability", "grid", "zip", "exclude",
+        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "instability", "mask_from", "train", "grid", "zip", "exclude",
     ]
     static let maximumReplicates = 10_000
     static let maximumNameLetters = 100
@@ -61,6 +63,8 @@ struct SpecReader {
             case "stop_when": try readStopRule(entry)
             case "winning_at": try readWinningAt(entry)
             case "instability": try readInstability(entry)
+            case "mask_from": try readRecipe(.maskFrom, entry)
+            case "train": try readRecipe(.train, entry)
             case "seed": seed = try readSeed(entry)
             case "grid", "zip", "exclude": later[entry.key] = entry
             default: try readSetting(prefix: "", entry)
@@ -275,11 +279,14 @@ struct SpecReader {
     }
 
     private mutating func readAxis(_ entry: SpecNode.Entry, zipGroup: Int?, dimension: Int) throws(SpecError) {
-        guard let row = SettingNames.rowOfAxisName[entry.key] else {
+        let (side, name) = RecipeSide.split(entry.key)
+        if let side { try refuseCircle(side, name, line: entry.line) }
+        guard let row = SettingNames.rowOfAxisName[name] else {
             throw values.unknown(entry.key, line: entry.line, among: SettingNames.axisNames)
         }
+        if let side { try checkRecipe(side, row: row, line: entry.line) }
         let setting = SettingNames.table[row]
-        if let other = axes.first(where: { $0.row == row }) {
+        if let other = axes.first(where: { $0.row == row && $0.side == side }) {
             throw error(entry.line, "\"\(entry.key)\" is an axis already, on line \(other.line); keep one")
         }
         guard case .list(let items) = entry.value.content else {
@@ -293,17 +300,26 @@ struct SpecReader {
             throw error(entry.value.line, "axis \"\(entry.key)\" has no values; give it some, or leave it out")
         }
         var writes: [[SettingWrite]] = []
-        for item in items { writes.append(try values.writes(row: row, name: entry.key, node: item)) }
+        for item in items {
+            writes.append(
+                try values.writes(row: row, name: entry.key, node: item).map { write in
+                    var write = write
+                    write.side = side
+                    return write
+                })
+        }
         let rows = Set(writes.joined().map(\.row))
-        for other in axes {
+        for other in axes where other.side == side {
             guard let both = other.writes.joined().first(where: { rows.contains($0.row) }) else { continue }
             throw error(
                 entry.line,
                 "\"\(entry.key)\" and the axis \"\(other.axis.name)\" on line \(other.line) both set "
                     + "\"\(SettingNames.table[both.row].path)\"; let one of them do it")
         }
-        let axis = Axis(name: setting.name, path: setting.path, values: items.map(\.settingValue), zipGroup: zipGroup)
-        let source = AxisSource(axis: axis, row: row, line: entry.line, writes: writes, dimension: dimension)
+        let prefix = side.map { "\($0.rawValue)." } ?? ""
+        let axis = Axis(
+            name: prefix + setting.name, path: prefix + setting.path, values: items.map(\.settingValue), zipGroup: zipGroup)
+        let source = AxisSource(axis: axis, row: row, line: entry.line, writes: writes, side: side, dimension: dimension)
         if zipGroup == nil { try checkDuplicates(of: [source]) }
         axes.append(source)
     }
@@ -311,7 +327,11 @@ struct SpecReader {
     /// The fixed settings with those of axes written over them. What the spec says of a part
     /// (`pruning.rate.output: 0.1`) holds beside an axis over the whole (`prune_rate`), as it does beside a fixed
     /// `pruning.rate`.
-    func settings(writing writes: [SettingWrite]) -> Settings {
+    func settings(writing writes: [SettingWrite]) -> Settings { settings(writing: writes, over: base, baseWrites) }
+
+    private func settings(
+        writing writes: [SettingWrite], over base: Settings, _ baseWrites: [Int: SettingWrite]
+    ) -> Settings {
         let parts = writes.flatMap { SettingNames.partsOfRow[$0.row] ?? [] }.compactMap { part in
             writes.contains { $0.row == part } ? nil : baseWrites[part]
         }
@@ -320,11 +340,28 @@ struct SpecReader {
         return settings
     }
 
+    /// The same as one of two recipes has them: what is said of that one alone takes the place of what is said of both.
+    func settings(writing writes: [SettingWrite], for side: RecipeSide) -> Settings {
+        let section = recipes[side, default: [:]]
+        let own = writes.filter { $0.side == side }
+        let common = writes.filter { write in
+            write.side == nil && section[write.row] == nil && !own.contains { $0.row == write.row }
+        }
+        var base = Settings()
+        let baseWrites = baseWrites.merging(section) { $1 }
+        base.apply(sorted: baseWrites.values.sorted { $0.row < $1.row })
+        return settings(writing: common + own, over: base, baseWrites)
+    }
+
     /// Values that mean the same, such as 0.1 and 1e-1, would make two points of one. In a zip group the tuple counts.
     private func checkDuplicates(of group: [AxisSource]) throws(SpecError) {
-        var seen: [Settings: Int] = [:]
+        var seen: [[Settings]: Int] = [:]
+        let hasSides = group.contains { $0.side != nil }
         for index in group[0].writes.indices {
-            let settings = settings(writing: group.flatMap { $0.writes[index] })
+            let writes = group.flatMap { $0.writes[index] }
+            let settings =
+                [self.settings(writing: writes.filter { $0.side == nil })]
+                + (hasSides ? RecipeSide.allCases.map { self.settings(writing: writes, for: $0) } : [])
             guard let first = seen.updateValue(index, forKey: settings) else { continue }
             let values = group.map { "\($0.axis.values[index])" }.joined(separator: ", ")
             let names = group.map { "\"\($0.axis.name)\"" }.joined(separator: ", ")
@@ -413,13 +450,13 @@ struct SpecReader {
         lines += branches.map { "branch=\($0)" }
         for source in axes {
             let values = source.writes.map { writes in
-                let settings = settings(writing: writes)
+                let settings = source.side.map { self.settings(writing: writes, for: $0) } ?? self.settings(writing: writes)
                 return Set(writes.map(\.row)).sorted().map { SettingNames.table[$0].read(settings) }.joined(
                     separator: "|")
             }
             lines.append("axis=\(source.axis.path),\(source.dimension):\(values.joined(separator: ";"))")
         }
-        lines += ruleLines
+        lines += ruleLines + recipeLines
         lines += excludes.map { "exclude=" + $0.text.filter { !$0.isWhitespace } }
         return Digest.of(lines.joined(separator: "\n").utf8)
     }

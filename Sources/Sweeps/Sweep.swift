@@ -21,6 +21,8 @@ public struct Sweep: Sendable {
     public let winningAt: [Double]
     /// Siblings of trainings; nil for none.
     public let instability: Instability?
+    /// What tells two recipes apart, where masks are found under one and trained under the other; nil for one recipe.
+    public let transplant: Transplant?
     /// Controls at each level ≥ 1, by registered name.
     public let branches: [String]
     public let seed: UInt64
@@ -56,10 +58,12 @@ public struct Sweep: Sendable {
         stopRule = reader.stopRule
         winningAt = reader.winningAt.map(\.density)
         instability = reader.instability
+        transplant = reader.transplant
         try reader.checkRunCount(maximumRuns: maximumRuns)
         (points, excludedCount) = try reader.expand()
         try reader.checkRules(against: points)
         try reader.checkInstability(against: points)
+        try reader.checkTransplant(against: points)
     }
 
     /// The values of a point by axis name, for people: `depth 8, lr 0.1`; empty if there are no axes.

@@ -21,6 +21,9 @@ struct LeaderboardCommand: ParsableCommand {
     @Flag(help: "Show what the search for each ticket cost, and what the ticket saves, instead; with --store only.")
     var costs = false
 
+    @Flag(help: "Show what masks of each recipe come to under each recipe (mask_from, train) instead.")
+    var matrix = false
+
     @OptionGroup var store: StoreOption
     @OptionGroup var connect: ConnectOption
     @OptionGroup var peer: PeerOptions
@@ -28,12 +31,15 @@ struct LeaderboardCommand: ParsableCommand {
     @OptionGroup var output: TableOptions
 
     func validate() throws {
-        if byDensity, costs { throw ValidationError("give either --by-density or --costs, not both") }
+        guard [byDensity, costs, matrix].count(where: \.self) <= 1 else {
+            throw ValidationError("give one of --by-density, --costs and --matrix, not several")
+        }
     }
 
     func run() throws {
         if costs { return try printCosts() }
         let boards = try LeaderboardCommand.boards(of: sweep, store: store, connect: connect, peer: peer, data: data)
+        if matrix { return try printMatrices(of: boards) }
         try LeaderboardOutput.print(boards, byDensity: byDensity, output)
     }
 }
@@ -46,6 +52,29 @@ extension LeaderboardCommand {
         if let endpoint = try connect.endpoint(besides: store) { return try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep) }
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
         return try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
+    }
+
+    private func printMatrices(of boards: [Leaderboard]) throws {
+        let matrices = boards.compactMap(TransplantMatrix.init)
+        guard !matrices.isEmpty else {
+            let which = boards.count == 1 ? "the sweep \(boards[0].sweep) has" : "the sweeps have"
+            throw Failure(.usage, "\(which) one recipe only; --matrix needs masks of another, by mask_from or train in the spec")
+        }
+        if output.json { return try Output.json(matrices.flatMap(\.cells)) }
+        let ink = Terminal.output.ink
+        for (index, matrix) in matrices.enumerated() {
+            if output.csv {
+                Output.csv(MatrixText.csv(matrix))
+                continue
+            }
+            if index > 0 { Output.line("") }
+            if matrices.count > 1 { Output.line(ink(matrix.sweep, .bold)) }
+            for (index, panel) in matrix.panels.enumerated() {
+                if index > 0 { Output.line("") }
+                Output.line(ink(MatrixText.title(panel), .bold))
+                Output.table(MatrixText.table(panel))
+            }
+        }
     }
 
     private func printCosts() throws {

@@ -170,7 +170,7 @@ enum LeaderboardText {
 
     private static func step(_ step: Double) -> String { Format.count(Int(step.rounded())) }
 
-    private static func colour(of verdict: Verdict) -> Ink.Colour? {
+    static func colour(of verdict: Verdict) -> Ink.Colour? {
         switch verdict {
         case .winning: .green
         case .matching: .cyan

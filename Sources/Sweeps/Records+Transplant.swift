@@ -1,0 +1,27 @@
+import Lottery
+
+/// The settings of the chain that gives the masks, where they may differ from the run's own: columns of `runs`.
+enum MaskSettings {
+    static func columns(of transplant: Transplant) -> [RecordColumn] {
+        transplant.rows.map { row in
+            let setting = SettingNames.table[row]
+            return RecordColumn(
+                name: "\(RecipeSide.maskFrom.rawValue).\(setting.path)",
+                meaning: "of the chain that the masks come from: \(setting.meaning)")
+        }
+    }
+
+    static func values(of point: GridPoint, _ transplant: Transplant) -> [RecordValue] {
+        transplant.rows.map { row in
+            RecordValue(reading: SettingNames.table[row].read(point.maskSettings ?? point.settings))
+        }
+    }
+}
+
+extension Sequence where Element: Hashable {
+    /// Each element once, where it is first.
+    func uniqued() -> [Element] {
+        var seen: Set<Element> = []
+        return filter { seen.insert($0).inserted }
+    }
+}
