@@ -51,6 +51,34 @@ struct ConnectionTests {
         #expect(errors[2] == error(try bench.train(middle).summary))
     }
 
+    @Test("A comparison ends when the training is to stop, and is made whole by whoever goes on", arguments: [1, 4])
+    func interrupted(batch: Int) throws {
+        let task = bench.dense()
+        _ = try bench.train(task)
+        let sibling = sibling(of: task)
+        let whole = try bench.train(sibling)
+        let outputs = try bench.folder.folder("cut")
+        /// Stops when told for the `stop`th time of the last step, at which there is an evaluation before the comparison.
+        func run(_ task: TrainingTask, stop: Int) throws -> (result: LevelResult?, told: Int) {
+            var told = 0
+            let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+                TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                resumeFile: "\(outputs)/resume", checkpointSeconds: .infinity
+            ) { progress in
+                guard progress.step == task.training.iterations else { return .goOn }
+                told += 1
+                return told == stop ? .stop : .goOn
+            }
+            return (result, told)
+        }
+        let evaluation = try run(task, stop: .max).told
+        let cut = try run(sibling, stop: evaluation + batch)
+        #expect(cut.result == nil && cut.told == evaluation + batch)
+        let result = try #require(try run(sibling, stop: .max).result)
+        #expect(result.summary == whole.summary)
+        for output in result.outputs { #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name)") }
+    }
+
     @Test("A level and its sibling have one mask, whatever the criterion looks at", arguments: Registry.standard.criteria.map(\.name))
     func mask(name: String) throws {
         let criterion = try #require(Registry.standard.criteria.first { $0.name == name })

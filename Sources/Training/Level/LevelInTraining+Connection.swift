@@ -1,8 +1,11 @@
 import Lottery
 
 extension LevelInTraining {
-    /// Errors on the line from the network as it is now to the one whose `final` is at `path`. The network is as it was afterwards.
-    func connectivity(_ connection: TrainingTask.Connection, peer path: String?) throws(TrainingError) -> Connectivity {
+    /// Errors on the line from the network as it is now to the one whose `final` is at `path`; nil if `isInterrupted`, which is asked now and
+    /// then, said so. The network is as it was afterwards.
+    func connectivity(
+        _ connection: TrainingTask.Connection, peer path: String?, unless isInterrupted: () -> Bool
+    ) throws(TrainingError) -> Connectivity? {
         guard let path else { throw .unreadable("the training to compare with is not among the inputs") }
         guard connection.points >= 3 else {
             throw .impossible("a line of \(connection.points) points has nothing between its ends; it needs 3 or more")
@@ -11,13 +14,15 @@ extension LevelInTraining {
         let own = network.parameters.indices.map { network.values(of: $0) }
         var peer: [[Float]] = []
         for parameter in network.parameters { peer.append(try file.values("trained", of: parameter)) }
-        let errors = (0..<connection.points).map { point in
+        var errors: [Double] = []
+        for point in 0..<connection.points {
             let share = Double(point) / Double(connection.points - 1)
             for index in own.indices { network.setValues(interpolated(own[index], peer[index], share), of: index) }
-            return error(connection.batchNorm)
+            guard let error = error(connection.batchNorm, unless: isInterrupted) else { break }
+            errors.append(error)
         }
         for (index, values) in own.enumerated() { network.setValues(values, of: index) }
-        return Connectivity(errors: errors)
+        return errors.count == connection.points ? Connectivity(errors: errors) : nil
     }
 
     /// (1 − share) · own + share · peer in f64, rounded once; the ends are the networks themselves, whatever the other one holds.
@@ -27,8 +32,8 @@ extension LevelInTraining {
         return zip(own, peer).map { Float((1 - share) * Double($0) + share * Double($1)) }
     }
 
-    /// Share of the test images that the network as it is gets wrong.
-    private func error(_ batchNorm: BatchNormPolicy) -> Double {
+    /// Share of the test images that the network as it is gets wrong; nil if interrupted.
+    private func error(_ batchNorm: BatchNormPolicy, unless isInterrupted: () -> Bool) -> Double? {
         let count = data.shape.testCount
         if batchNorm == .recomputed, network.hasStatistics {
             var order = order
@@ -37,10 +42,12 @@ extension LevelInTraining {
                     network.moveStatistics(images: data.trainImages, labels: data.trainLabels, indices: $0)
                 }
                 guard isFinite else { return 1 }
+                if isInterrupted() { return nil }
             }
         }
-        let correct = network.evaluate(images: data.testImages, labels: data.testLabels, range: 0..<count).correct
-        return Double(count - correct) / Double(count)
+        return network.evaluate(
+            images: data.testImages, labels: data.testLabels, range: 0..<count, unless: isInterrupted
+        ).map { Double(count - $0.correct) / Double(count) }
     }
 }
 

@@ -188,9 +188,16 @@ struct LevelInTraining {
     }
 
     /// Writes what is left to write and says what the level came to.
-    mutating func finish() throws(TrainingError) -> LevelResult {
+    /// - Parameter isInterrupted: the comparison with another training, which evaluates many networks, asks it now and then.
+    /// - Returns: nil if that was interrupted, and is to be made anew.
+    mutating func finish(unless isInterrupted: () -> Bool) throws(TrainingError) -> LevelResult? {
         precondition(isDone, "finished at step \(step) of \(task.lastStep)")
         testBest()
+        var summary = summary
+        if let connection = task.connection, divergedAt == nil {
+            guard let connectivity = try connectivity(connection, peer: peer, unless: isInterrupted) else { return nil }
+            summary.connectivity = connectivity
+        }
         var names = keepSteps.sorted().map { OutputName.step($0) }
         // None are missed but by a divergence; one that the rewind checkpoint brought along misses them all.
         for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
@@ -199,10 +206,6 @@ struct LevelInTraining {
             try write(
                 metrics.file(validationCount: order.validation.count, testCount: data.shape.testCount), as: .metrics)
             names += [.final, .metrics]
-        }
-        var summary = summary
-        if let connection = task.connection, divergedAt == nil {
-            summary.connectivity = try connectivity(connection, peer: peer)
         }
         return LevelResult(
             summary: summary, outputs: names.sorted().map { .init(name: $0, path: path(of: $0)) })

@@ -108,7 +108,14 @@ public struct LevelTrainer: Sendable {
             }
             if isStopped { return nil }
         }
-        let result = try level.finish()
+        let reached = level.progress
+        guard let result = try level.finish(unless: { tell(reached) }) else {
+            if let resumeFile {
+                try level.save(to: resumeFile)
+                saved(level.step)
+            }
+            return nil
+        }
         if let resumeFile { unlink(resumeFile) }
         return result
     }
