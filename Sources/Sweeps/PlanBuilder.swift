@@ -632,7 +632,7 @@ struct PlanBuilder {
                 PlanSummary.Siblings(
                     instability,
                     tasks: slots.count { if case .sibling = forms[Int($0.form)].role { true } else { false } })
-            })
+            }, maskFrom: sweep.transplant?.maskFrom, train: sweep.transplant?.train)
     }
 
     private func cost(_ task: Int) -> Int { slots[task].cost(recipes, forms) }

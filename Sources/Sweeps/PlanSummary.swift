@@ -25,6 +25,9 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     public var densities: [Double]
     /// Nil where no training has a sibling.
     public var instability: Siblings?
+    /// What is fixed for one of two recipes alone; nil where there is one recipe.
+    public var maskFrom: PointCoordinates?
+    public var train: PointCoordinates?
     /// Nil where all tasks are certain.
     public var adaptive: Adaptive?
 
@@ -54,7 +57,8 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability, adaptive
+        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability, train, adaptive
+        case maskFrom = "mask_from"
         case tasksWithoutSharing = "tasks_without_sharing"
         case tasksDone = "tasks_done"
         case stepsWithoutSharing = "steps_without_sharing"

@@ -135,11 +135,14 @@ extension SpecReader {
     var transplant: Transplant? {
         guard transplants else { return nil }
         let rows = RecipeSide.allCases.reduce(into: Set<Int>()) { $0.formUnion(rowsOfOwn($1)) }
+        func fixed(_ side: RecipeSide) -> PointCoordinates {
+            PointCoordinates(rows: recipes[side, default: [:]].keys.sorted(), of: settings(writing: [], for: side))
+        }
         return Transplant(
             rows: rows.sorted(),
             sharedAxes: axes.indices.filter { index in
                 axes[index].side == nil && !Set(axes[index].writes.joined().map(\.row)).isSubset(of: rows)
-            })
+            }, maskFrom: fixed(.maskFrom), train: fixed(.train))
     }
 
     /// The recipes' share of what a spec means; nothing where there is one recipe only, so that old digests stay.

@@ -6,6 +6,9 @@ public struct Transplant: Hashable, Sendable {
     let rows: [Int]
     /// Axes that both recipes share, by place among the sweep's.
     let sharedAxes: [Int]
+    /// What the spec fixes for the chain that gives the masks alone, and for the networks that are trained under them.
+    public let maskFrom: PointCoordinates
+    public let train: PointCoordinates
 }
 
 /// One of the two recipes of a sweep that transplants masks.
@@ -53,19 +56,22 @@ public struct PointRecipes: Hashable, Sendable, Codable {
 
     init?(sweep: Sweep, point: GridPoint) {
         guard let transplant = sweep.transplant, let masks = point.maskSettings else { return nil }
-        func recipe(_ settings: Settings) -> PointCoordinates {
-            PointCoordinates(
-                transplant.rows.map { row in
-                    let setting = SettingNames.table[row]
-                    return PointCoordinates.Coordinate(
-                        axis: setting.name, value: AxisValue(.scalar(setting.read(settings))))
-                }.sorted { $0.axis < $1.axis })
-        }
-        maskFrom = recipe(masks)
-        train = recipe(point.settings)
+        maskFrom = PointCoordinates(rows: transplant.rows, of: masks)
+        train = PointCoordinates(rows: transplant.rows, of: point.settings)
         shared = PointCoordinates(
             transplant.sharedAxes.map {
                 PointCoordinates.Coordinate(axis: sweep.axes[$0].name, value: AxisValue(point.values[$0]))
+            }.sorted { $0.axis < $1.axis })
+    }
+}
+
+extension PointCoordinates {
+    /// - Parameter rows: of the table of settings; the coordinates are in the order of their names.
+    init(rows: [Int], of settings: Settings) {
+        self.init(
+            rows.map { row in
+                let setting = SettingNames.table[row]
+                return Coordinate(axis: setting.name, value: AxisValue(.scalar(setting.read(settings))))
             }.sorted { $0.axis < $1.axis })
     }
 }

@@ -40,6 +40,8 @@ import Verdicts
         #expect(plan.tasks(ofRun: 0) == Set(plan.tasks.indices))
         #expect(plan.summary.tasks == 1 + 3 + 3 + 3 + 1 && plan.summary.tasksWithoutSharing == plan.summary.tasks)
         #expect(plan.summary.steps == plan.summary.stepsWithoutSharing)
+        #expect(plan.summary.maskFrom?.coordinates.map { "\($0.axis) \($0.value)" } == ["lr 0.01", "warmup 20"])
+        #expect(plan.summary.train?.coordinates.isEmpty == true && giver.summary.maskFrom == nil)
         #expect(plan.places(of: plan.tasks[run.masks[1]].key) == ["a, replicate 0, level 1 of the chain that gives its masks"])
         #expect(plan.isAsked(within: Extent(plan: plan) { _ in .pending }).allSatisfy { $0 })
     }

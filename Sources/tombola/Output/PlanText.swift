@@ -9,6 +9,9 @@ enum PlanText {
             let values = axis.values.map(\.description).joined(separator: ", ")
             facts.append((index == 0 ? "axes" : "", "\(axis.name) (\(axis.path)): \(values)"))
         }
+        for (name, recipe) in [("mask_from", summary.maskFrom), ("train", summary.train)] {
+            if let recipe, !recipe.coordinates.isEmpty { facts.append((name, LeaderboardText.words(for: recipe))) }
+        }
         let excluded = summary.excluded > 0 ? " (\(Format.count(summary.excluded)) more excluded)" : ""
         facts.append(("points", Format.count(summary.points) + excluded))
         let replicates =
