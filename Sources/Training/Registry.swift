@@ -11,6 +11,7 @@ public struct Registry: Sendable {
     /// The numerics id of each precision that this build can train in.
     public var numerics: [Precision: NumericsID] = [.f32: .f32Lanes16, .bf16: .bf16Tiles16]
 
+    /// All that ships.
     public static let standard = Registry(
         datasets: [.glyphs, .colouredGlyphs, .mnist, .fashionMNIST, .cifar10, .cifar100],
         models: [.lenet300100, .mlp, .conv2, .conv4, .conv6, .resnet, .vgg],

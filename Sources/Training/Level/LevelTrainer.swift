@@ -11,6 +11,7 @@ public struct TrainingProgress: Hashable, Sendable {
     public var validationAccuracy: Double?
 }
 
+/// Whether a training that told its progress is to go on.
 public enum ProgressAnswer: Hashable, Sendable {
     case goOn
     /// Write the resume file and end.
@@ -19,8 +20,10 @@ public enum ProgressAnswer: Hashable, Sendable {
 
 /// What a training came to.
 public struct LevelResult: Hashable, Sendable {
+    /// A file that the training left.
     public struct Output: Hashable, Sendable {
         public var name: OutputName
+        /// In the output directory.
         public var path: String
     }
 

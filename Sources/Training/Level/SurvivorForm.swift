@@ -48,12 +48,12 @@ extension TensorFile {
             for index in try indices(list, below: parameter.count) { survives[index] = true }
             return Mask(survives)
         }
-        // Stores written before there was such a list hold a byte a weight.
-        let older = "mask.\(parameter.name)"
-        guard header[older] != nil else { return Mask(dense: parameter.count) }
-        let bytes = try bytes(older, .u8, shape: parameter.shape)
+        // So have it files for others: an exported ticket holds weights whole and its masks as a byte a weight.
+        let name = "mask.\(parameter.name)"
+        guard header[name] != nil else { return Mask(dense: parameter.count) }
+        let bytes = try bytes(name, .u8, shape: parameter.shape)
         guard bytes.allSatisfy({ $0 <= 1 }) else {
-            throw .unreadable("“\(older)” in \(path) holds other bytes than 0 and 1")
+            throw .unreadable("“\(name)” in \(path) holds other bytes than 0 and 1")
         }
         return Mask(bytes.map { $0 == 1 })
     }
