@@ -2,6 +2,8 @@
 public enum Limits {
     public static let headerBytes = 64 * 1024
     public static let summaryBytes = 64 * 1024
+    /// Text that says where a result is from.
+    public static let originBytes = 1_024
     /// A TASK's payload.
     public static let payloadBytes = 256 * 1024
     public static let outputsPerTask = 256

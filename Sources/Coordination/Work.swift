@@ -136,11 +136,14 @@ public struct WorkResult: Hashable, Sendable {
     public var summary: [UInt8]
     /// Wall time of the training. Not compared.
     public var seconds: Double
+    /// Where it is from: at most `Limits.originBytes` bytes of text that coordination does not read. Not compared.
+    public var origin: String
 
-    public init(outputs: [TaskOutput], summary: [UInt8], seconds: Double) {
+    public init(outputs: [TaskOutput], summary: [UInt8], seconds: Double, origin: String = "") {
         self.outputs = outputs
         self.summary = summary
         self.seconds = seconds
+        self.origin = origin
     }
 
     public func output(_ name: OutputName) -> TaskOutput? { outputs.first { $0.name == name } }

@@ -119,6 +119,9 @@ extension Worker {
         if result.summary.count > Limits.summaryBytes {
             return "its summary of \(result.summary.count) bytes is above the limit of \(Limits.summaryBytes)"
         }
+        if result.origin.utf8.count > Limits.originBytes {
+            return "what it says of its origin, \(result.origin.utf8.count) bytes, is above the limit of \(Limits.originBytes)"
+        }
         if Set(result.outputs.map(\.name)).count < result.outputs.count { return "two of its outputs have one name" }
         if let output = result.outputs.first(where: { $0.name.text.utf8.count > Limits.nameBytes }) {
             return "the name of its output “\(output.name)” is longer than \(Limits.nameBytes) bytes"

@@ -17,6 +17,8 @@ public struct TaskReport: Hashable, Sendable, Codable {
     public var attempts: [Attempt]
     /// Wall time of the training, once it is done.
     public var seconds: Double?
+    /// Where its result is from; nil where a version of before trained it.
+    public var origin: ResultOrigin?
     /// The step at which the training met an infinity or NaN.
     public var divergedAt: Int?
 
@@ -50,6 +52,7 @@ public struct TaskReport: Hashable, Sendable, Codable {
         }
         guard let result = try store.result(of: key) else { return }
         seconds = result.seconds
+        origin = ResultOrigin(text: result.origin)
         // A benchmark's result has no summary.
         divergedAt = (try? JSONDecoder().decode(LevelSummary.self, from: Data(result.summary)))?.divergedAt
     }

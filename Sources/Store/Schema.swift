@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 8
+    static let version = 9
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -52,6 +52,10 @@ enum Schema {
         migrator.registerMigration("8 workers in quarantine, and a wish to stop") { database in
             try database.execute(sql: quarantines)
             try database.execute(sql: "PRAGMA user_version = 8")
+        }
+        migrator.registerMigration("9 where results are from") { database in
+            try database.execute(sql: "ALTER TABLE results ADD COLUMN origin TEXT")
+            try database.execute(sql: "PRAGMA user_version = 9")
         }
         return migrator
     }

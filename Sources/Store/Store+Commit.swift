@@ -213,8 +213,11 @@ struct ChangeWriter {
         let task = try row(of: key, "a result of")
         // The first result counts; the coordinator reports a second one that differs as nondeterminism.
         let isNew = try run(
-            "INSERT INTO results (task, attempt, seconds, summary) VALUES (?, ?, ?, ?) ON CONFLICT (task) DO NOTHING",
-            [task, attempt?.attempt.number, result.seconds, Data(result.summary)])
+            """
+            INSERT INTO results (task, attempt, seconds, summary, origin) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (task) DO NOTHING
+            """,
+            [task, attempt?.attempt.number, result.seconds, Data(result.summary), result.origin.isEmpty ? nil : result.origin])
         guard isNew else { return }
         for output in result.outputs {
             try run(

@@ -58,8 +58,8 @@ extension Store {
         { row in
             try row.input(at: 1)
         }
-        var results = try Grouped(database, "SELECT task, summary, seconds FROM results ORDER BY task") { row in
-            (summary: try row.bytes(at: 1), seconds: row[2] as Double)
+        var results = try Grouped(database, "SELECT task, summary, seconds, origin FROM results ORDER BY task") { row in
+            (summary: try row.bytes(at: 1), seconds: row[2] as Double, origin: row[3] as String? ?? "")
         }
         var outputs = try Grouped(database, "SELECT task, name, digest, byte_count FROM outputs ORDER BY task, name") {
             row in
@@ -108,7 +108,8 @@ extension Store {
                 }
                 state = .done(
                     WorkResult(
-                        outputs: try outputs.values(of: task), summary: result.summary, seconds: result.seconds))
+                        outputs: try outputs.values(of: task), summary: result.summary, seconds: result.seconds,
+                        origin: result.origin))
             }
             body(
                 Snapshot.TaskRecord(

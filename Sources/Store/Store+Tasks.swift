@@ -137,14 +137,14 @@ extension Store {
         try read { database in
             let find = try database.cachedStatement(
                 sql: """
-                    SELECT results.task, summary, seconds FROM tasks JOIN results ON results.task = tasks.id WHERE key = ?
+                    SELECT results.task, summary, seconds, origin FROM tasks JOIN results ON results.task = tasks.id WHERE key = ?
                     """)
             var found: [TaskKey: WorkResult] = Dictionary(minimumCapacity: keys.count)
             for key in keys {
                 guard let row = try Row.fetchOne(find, arguments: [key.digest.data]) else { continue }
                 found[key] = WorkResult(
-                    outputs: try Store.outputs(ofTask: row[0], database), summary: try row.bytes(at: 1), seconds: row[2]
-                )
+                    outputs: try Store.outputs(ofTask: row[0], database), summary: try row.bytes(at: 1), seconds: row[2],
+                    origin: row[3] ?? "")
             }
             return found
         }

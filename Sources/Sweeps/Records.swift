@@ -50,8 +50,10 @@ public struct RecordColumn: Hashable, Sendable {
 /// What is known of one task when records are made.
 public enum TaskRecord: Hashable, Sendable {
     case pending
-    /// - Parameter seconds: wall time of its training.
-    case done(LevelSummary, seconds: Double)
+    /// - Parameters:
+    ///   - seconds: wall time of its training.
+    ///   - origin: nil where a version of before trained it.
+    case done(LevelSummary, seconds: Double, origin: ResultOrigin? = nil)
     /// - Parameter name: what has become of it: `failed`, `quarantined`, `lost` or `cancelled`.
     case failed(name: String, reason: String)
 
@@ -63,7 +65,9 @@ public enum TaskRecord: Hashable, Sendable {
         }
     }
 
-    var summary: LevelSummary? { if case .done(let summary, _) = self { summary } else { nil } }
+    var summary: LevelSummary? { if case .done(let summary, _, _) = self { summary } else { nil } }
+
+    var origin: ResultOrigin? { if case .done(_, _, let origin) = self { origin } else { nil } }
 }
 
 extension CellResult {
@@ -71,7 +75,7 @@ extension CellResult {
     public init(_ record: TaskRecord) {
         switch record {
         case .pending: self = .pending
-        case .done(let summary, _): self = .done(summary)
+        case .done(let summary, _, _): self = .done(summary)
         case .failed("cancelled", _): self = .stopped
         case .failed(_, let reason): self = .failed(reason: reason)
         }
@@ -103,7 +107,7 @@ public struct Records {
 
     /// What a training has cost; nil until it is done.
     func cost(of task: PlannedTask, dataset: String) -> TrainingCost? {
-        guard case .done(let summary, let seconds) = results(task.key) else { return nil }
+        guard case .done(let summary, let seconds, _) = results(task.key) else { return nil }
         // Until its end, or until it diverged.
         let steps = summary.divergedAt.map { max(0, $0 - task.firstStep) } ?? task.cost
         let step = stepCost(task.task, dataset, summary.layers)
@@ -231,6 +235,9 @@ private enum RunRow {
             RecordColumn(name: "seconds", meaning: "wall time of the run's done trainings on one core each, in seconds"),
             RecordColumn(name: "flops", meaning: "floating-point operations of their steps, on surviving weights"),
             RecordColumn(name: "bytes", meaning: "bytes that their kernels read and wrote, were nothing cached"),
+            RecordColumn(name: "programs", meaning: "versions of the program that trained it"),
+            RecordColumn(name: "machines", meaning: "machines that trained it"),
+            RecordColumn(name: "processors", meaning: "instruction sets that trained it"),
         ] + Settings.table.map { RecordColumn(name: $0.path, meaning: $0.meaning) }
 
     static func values(of run: PlannedRun, at point: GridPoint, _ records: Records) -> [RecordValue] {
@@ -240,11 +247,16 @@ private enum RunRow {
         let done = trainings.compactMap { records.results($0.key).summary }
         let cost = trainings.compactMap { records.cost(of: $0, dataset: point.settings.dataset) }
             .reduce(TrainingCost()) { $0 + $1 }
+        let origins = trainings.compactMap { records.results($0.key).origin }
+        func names(_ name: (ResultOrigin) -> String) -> RecordValue {
+            origins.isEmpty ? .missing : .text(Set(origins.map(name)).sorted().joined(separator: " "))
+        }
         return [
             .text(String(dense.seeds.initialisation)), .text(String(dense.seeds.dataOrder)),
             .text(String(dense.seeds.augmentation)), .text(dense.numerics.text), .text(dense.dataset.hex),
             .integer(trainings.count), .integer(done.count), .integer(done.count { $0.divergedAt != nil }),
             .integer(cost.steps), .real(cost.seconds), .real(cost.flops), .real(cost.bytes),
+            names(\.program), names(\.machine), names(\.processor),
         ] + Settings.table.map { RecordValue(reading: $0.read(point.settings)) }
     }
 }
@@ -273,7 +285,11 @@ private enum LevelRow {
                 RecordColumn(name: "\(name)_test_loss", meaning: "mean cross-entropy \(when), in nats"),
                 RecordColumn(name: "\(name)_test_accuracy", meaning: "share of test images right \(when)"),
             ]
-        }
+        } + [
+            RecordColumn(name: "program", meaning: "version of the program that trained it"),
+            RecordColumn(name: "machine", meaning: "machine that trained it"),
+            RecordColumn(name: "processor", meaning: "instruction set that trained it; results are the same bits on all"),
+        ]
 
     static func values(of task: PlannedTask, _ record: TaskRecord, _ cost: TrainingCost?) -> [RecordValue] {
         guard let summary = record.summary, let cost else {
@@ -286,7 +302,9 @@ private enum LevelRow {
             .integer(summary.layers.count { $0.weights > 0 && $0.surviving == 0 }), .integer(task.firstStep),
             .integer(cost.steps), .real(cost.seconds), .real(cost.flops), .real(cost.bytes),
             RecordValue(summary.divergedAt),
-        ] + values(of: summary.earlyStop) + values(of: summary.final)
+        ] + values(of: summary.earlyStop) + values(of: summary.final) + [
+            RecordValue(record.origin?.program), RecordValue(record.origin?.machine), RecordValue(record.origin?.processor),
+        ]
     }
 
     private static func values(of evaluation: Evaluation?) -> [RecordValue] {

@@ -148,12 +148,13 @@ extension Wire {
             worker: worker, incarnation: incarnation, holding: holding, lastSequence: lastSequence, slots: slots)
     }
 
-    /// worker, attempt, seconds f64, outputs (name, digest, u64 byte count); the summary is the payload.
+    /// worker, attempt, seconds f64, origin, outputs (name, digest, u64 byte count); the summary is the payload.
     private static func encode(_ report: ResultReport) -> [[UInt8]] {
         var header = ByteWriter()
         header.text(report.worker.text, limit: Limits.nameBytes)
         header.attemptID(report.id)
         header.integer(report.result.seconds.bitPattern)
+        header.text(report.result.origin, limit: Limits.originBytes)
         header.list(report.result.outputs, limit: Limits.outputsPerTask) { writer, output in
             writer.text(output.name.text, limit: Limits.nameBytes)
             writer.digest(output.digest)
@@ -168,6 +169,7 @@ extension Wire {
         let id = try reader.attemptID()
         let seconds = Double(bitPattern: try reader.integer(UInt64.self))
         guard seconds.isFinite, seconds >= 0 else { throw .malformed("\(seconds) seconds") }
+        let origin = try reader.text(limit: Limits.originBytes)
         let outputs = try reader.list(limit: Limits.outputsPerTask) { reader throws(WireError) in
             TaskOutput(
                 name: OutputName(try reader.name("an output's name")), digest: try reader.digest(),
@@ -176,7 +178,8 @@ extension Wire {
         try reader.finish()
         guard Set(outputs.map(\.name)).count == outputs.count else { throw .malformed("two outputs of one name") }
         return ResultReport(
-            worker: worker, id: id, result: WorkResult(outputs: outputs, summary: envelope.payload, seconds: seconds))
+            worker: worker, id: id,
+            result: WorkResult(outputs: outputs, summary: envelope.payload, seconds: seconds, origin: origin))
     }
 }
 

@@ -14,7 +14,7 @@ import Lottery
 /// `magic`, `major`, `type`; type 21 is `refused`, whose second frame is the reason in plain UTF-8.
 public enum Wire {
     public static let magic: UInt8 = 0xF6
-    public static let major: UInt8 = 3
+    public static let major: UInt8 = 4
 
     /// Type numbers are never given a second meaning.
     enum Kind: UInt8 {

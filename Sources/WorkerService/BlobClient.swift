@@ -273,7 +273,7 @@ private final class Loop {
         }
         cache.pin(outputs: outputs.map(\.digest), of: attempt)
         outputs.sort { $0.name < $1.name }
-        let taken = WorkResult(outputs: outputs, summary: Array(result.summary), seconds: result.seconds)
+        let taken = WorkResult(outputs: outputs, summary: Array(result.summary), seconds: result.seconds, origin: result.origin)
         // What can never be sent is no result; the control loop says so.
         if Worker.objection(to: taken) == nil {
             do {

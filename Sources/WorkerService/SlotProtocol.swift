@@ -67,6 +67,8 @@ public struct SlotResult: Hashable, Sendable, Codable {
     public var outputs: [Output]
     /// Wall time of all tries together, as far as known.
     public var seconds: Double
+    /// At most `Limits.originBytes`; no one between reads it.
+    public var origin: String
 
     public struct Output: Hashable, Sendable, Codable {
         public var name: OutputName
@@ -79,10 +81,11 @@ public struct SlotResult: Hashable, Sendable, Codable {
         }
     }
 
-    public init(summary: Data, outputs: [Output], seconds: Double) {
+    public init(summary: Data, outputs: [Output], seconds: Double, origin: String = "") {
         self.summary = summary
         self.outputs = outputs
         self.seconds = seconds
+        self.origin = origin
     }
 }
 

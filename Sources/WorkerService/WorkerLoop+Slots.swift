@@ -147,7 +147,8 @@ extension WorkerLoop {
             handle(.progress(slot: index, step: step))
         case .saved(let step): saved(step, index)
         case .finished(let result):
-            guard result.summary.count <= Limits.summaryBytes, result.outputs.count <= Limits.outputsPerTask else {
+            guard result.summary.count <= Limits.summaryBytes, result.origin.utf8.count <= Limits.originBytes,
+                result.outputs.count <= Limits.outputsPerTask else {
                 return endProcess(
                     index, attempt, .failed(reason: "its summary or its outputs are above the limits", isFinal: true))
             }

@@ -80,7 +80,8 @@ struct StoredSweeps {
             switch tasks[task.key]?.state {
             case .done(let result):
                 let summary = try decoder.decode(LevelSummary.self, from: Data(result.summary))
-                results[task.key] = .done(summary, seconds: result.seconds)
+                results[task.key] = .done(
+                    summary, seconds: result.seconds, origin: ResultOrigin(text: result.origin))
             case .failed(let failure):
                 results[task.key] = .failed(name: failure.name.rawValue, reason: failure.reason)
             case .pending, nil: break

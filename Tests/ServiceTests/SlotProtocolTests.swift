@@ -10,7 +10,7 @@ struct SlotProtocolTests {
         .finished(
             SlotResult(
                 summary: Data([0, 255, 10]), outputs: [SlotResult.Output(name: .final, path: "/tmp/ü/final")],
-                seconds: 1.5)),
+                seconds: 1.5, origin: "0.1.0\nnode\namx")),
     ]
 
     @Test("Messages survive being cut anywhere", arguments: [1, 2, 3, 7, 1_000])

@@ -57,7 +57,7 @@ enum Sample {
             outputs: [
                 TaskOutput(name: .final, digest: digest(1000 + number), byteCount: 1 << 33),
                 TaskOutput(name: .metrics, digest: digest(2000 + number), byteCount: 0),
-            ], summary: Array("summary \(number)".utf8), seconds: seconds)
+            ], summary: Array("summary \(number)".utf8), seconds: seconds, origin: "0.1.0\nnode-\(number)\navx512")
     }
 
     static func sweep(_ name: String, spec: String) -> SweepRecord {

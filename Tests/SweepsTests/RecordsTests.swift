@@ -63,7 +63,8 @@ import Testing
         let rows = try rows(.runs, of: plan) { task in
             guard task.task.training.learningRate == 0.1 else { return .pending }
             if case .level(2) = task.role { return .done(summary(divergedAt: 150), seconds: 1) }
-            return .done(summary(), seconds: 2)
+            let machine = task.role == .dense ? "node-2" : "node-1"
+            return .done(summary(), seconds: 2, origin: ResultOrigin(program: "1.0", machine: machine, processor: "avx2"))
         }
         #expect(rows.count == 8)
         let first = rows[0]
@@ -77,7 +78,9 @@ import Testing
         // Dense 300; level 1 goes on from step 100, level 2 diverges at 150; the controls begin at 0.
         #expect(first["steps"] == .integer(1_150) && first["seconds"] == .real(9))
         #expect(first["flops"] == .real(46_000) && first["bytes"] == .real(2_300))
+        #expect(first["programs"] == .text("1.0") && first["machines"] == .text("node-1 node-2") && first["processors"] == .text("avx2"))
         let last = rows[7]
+        #expect(last["programs"] == .missing)
         #expect(last["trainings_done"] == .integer(0) && last["steps"] == .integer(0))
     }
 
@@ -86,9 +89,11 @@ import Testing
         let plan = try plan(yaml)
         let rows = try rows(.levels, of: plan) { task in
             if case .branch = task.role { return .failed(name: "quarantined", reason: "") }
-            return .done(summary(), seconds: 2)
+            let origin = ResultOrigin(text: "1.0\nnode-1\namx")
+            return .done(summary(), seconds: 2, origin: task.role == .dense ? nil : origin)
         }
         #expect(rows.count == 8 * 5)
+        #expect(rows[0]["program"] == .missing && rows[0]["final_step"] == .integer(300))
         let branches = ["dense", "ticket", "ticket", "random-reinit", "random-reinit"]
         for (index, level) in [0, 1, 2, 1, 2].enumerated() {
             #expect(rows[index]["branch"] == .text(branches[index]) && rows[index]["level"] == .integer(level))
@@ -96,6 +101,7 @@ import Testing
         let ticket = rows[2]
         #expect(ticket["surviving"] == .integer(40) && ticket["density"] == .real(0.25))
         #expect(ticket["emptied_layers"] == .integer(1) && ticket["first_step"] == .integer(100))
+        #expect(ticket["program"] == .text("1.0") && ticket["machine"] == .text("node-1") && ticket["processor"] == .text("amx"))
         #expect(ticket["steps"] == .integer(200) && ticket["diverged_at"] == .missing)
         #expect(ticket["early_stop_step"] == .integer(200) && ticket["early_stop_test_accuracy"] == .real(0.75))
         #expect(ticket["final_step"] == .integer(300) && ticket["final_validation_accuracy"] == .real(0.8))

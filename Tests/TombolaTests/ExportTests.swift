@@ -33,6 +33,9 @@ import Testing
                         && evaluation["is_final"] == "true"
                 }
                 #expect(last?["test_accuracy"] == level["final_test_accuracy"] && last?["step"] == "60")
+                let machine = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
+                #expect(level["program"] == "0.1.0" && level["machine"] == String(machine), "\(level)")
+                #expect(["portable", "avx2", "avx512"].contains(level["processor"]))
             }
             let board = try #require(try JSONSerialization.jsonObject(with: Data(ran.output.utf8)) as? [[String: Any]])
             for row in board {

@@ -23,7 +23,7 @@ private let workerMessages: [WorkerMessage] = [
             worker: worker, id: id,
             result: WorkResult(
                 outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 1 << 33)], summary: [1, 2, 3],
-                seconds: 0.5))),
+                seconds: 0.5, origin: "0.1.0\nnode-ü\namx"))),
     .failure(
         FailureReport(
             worker: worker, id: id, reason: "killed by signal 9", log: "loss 2.3\nout of memory", isFinal: false)),
@@ -99,7 +99,8 @@ struct WireTests {
                             let prefix = "\(number)-"
                             let text = prefix + String(repeating: "o", count: Limits.nameBytes - prefix.utf8.count)
                             return TaskOutput(name: OutputName(text), digest: key.digest, byteCount: Limits.blobBytes)
-                        }, summary: Array(repeating: 7, count: Limits.summaryBytes), seconds: 1))),
+                        }, summary: Array(repeating: 7, count: Limits.summaryBytes), seconds: 1,
+                        origin: String(repeating: "o", count: Limits.originBytes)))),
         ]
         for message in full { #expect(try Wire.decodeWorkerMessage(Wire.encode(message)) == message) }
         let ack = CoordinatorMessage.beatAck(BeatAck(store: StoreID(name), generation: generation, revoked: ids, stalled: ids))
@@ -130,11 +131,11 @@ struct WireTests {
             hasher.update(withUnsafeBytes(of: UInt32(frame.count).littleEndian) { Array($0) })
             hasher.update(frame)
         }
-        #expect(Wire.major == 3)
+        #expect(Wire.major == 4)
         #expect(hasher.finalize().hex == "24680f8c488f0d683da4b1cd0d81698ffd6b8ec7f3cdb6fa33d26a0ef4c88bd5")
     }
 
-    @Test("The HELLO of an earlier major is refused with a sentence that it can read, whatever it left out", arguments: [UInt8(1), 2])
+    @Test("The HELLO of an earlier major is refused with a sentence that it can read, whatever it left out", arguments: [UInt8(1), 2, 3])
     func olderHello(_ major: UInt8) throws {
         var frames = Wire.encode(workerMessages[0])
         frames[0][1] = major

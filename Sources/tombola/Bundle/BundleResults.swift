@@ -23,6 +23,7 @@ struct BundleResults: Codable {
         var reason: String?
         var summary: LevelSummary?
         var seconds: Double?
+        var origin: ResultOrigin?
     }
 
     init(plan: Plan, results: [TaskKey: TaskRecord]) {
@@ -35,8 +36,8 @@ struct BundleResults: Codable {
         tasks = [:]
         for task in plan.tasks {
             switch results[task.key] {
-            case .done(let summary, let seconds):
-                tasks[task.key.digest.hex] = Task(state: "done", summary: summary, seconds: seconds)
+            case .done(let summary, let seconds, let origin):
+                tasks[task.key.digest.hex] = Task(state: "done", summary: summary, seconds: seconds, origin: origin)
             case .failed(let name, let reason): tasks[task.key.digest.hex] = Task(state: name, reason: reason)
             case .pending, nil: break
             }
@@ -48,7 +49,7 @@ struct BundleResults: Codable {
         for (hex, task) in tasks {
             guard let digest = Digest(hex: hex) else { continue }
             if let summary = task.summary {
-                records[TaskKey(digest)] = .done(summary, seconds: task.seconds ?? 0)
+                records[TaskKey(digest)] = .done(summary, seconds: task.seconds ?? 0, origin: task.origin)
             } else {
                 records[TaskKey(digest)] = .failed(name: task.state, reason: task.reason ?? "")
             }

@@ -32,6 +32,16 @@ struct SlotCommand: ParsableCommand {
         }
     }
 
+    /// Where a result of this process is from.
+    static func origin(of task: TrainingTask) -> ResultOrigin {
+        let engine = Engine()
+        let processor = task.training.precision == .bf16 ? engine.tiles.rawValue : engine.instructionSet.rawValue
+        return ResultOrigin(program: Version.text, machine: hostName, processor: processor)
+    }
+
+    /// The first part of the host's name.
+    static var hostName: String { String(ProcessInfo.processInfo.hostName.prefix { $0 != "." }.prefix(200)) }
+
     private func train(
         _ request: TrainingRequest, _ task: SlotTask, with trainer: LevelTrainer, report: (Int) -> Bool,
         saved: (Int) -> Void
@@ -51,7 +61,7 @@ struct SlotCommand: ParsableCommand {
                 SlotResult(
                     summary: try encoder.encode(result.summary),
                     outputs: result.outputs.map { SlotResult.Output(name: $0.name, path: $0.path) },
-                    seconds: monotonicSeconds() - start))
+                    seconds: monotonicSeconds() - start, origin: SlotCommand.origin(of: request.task).text))
         } catch TrainingError.unwritable(let reason) {
             return .unable(reason: reason)
         } catch let error as TrainingError {

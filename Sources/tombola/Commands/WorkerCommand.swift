@@ -116,7 +116,7 @@ struct WorkerCommand: ParsableCommand {
 
     /// The first part of the host's name, with what a worker's name may not hold left out.
     private static var hostName: String {
-        let name = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
+        let name = SlotCommand.hostName
             .filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
         return name.isEmpty ? "worker" : String(name.prefix(40))
     }

@@ -19,7 +19,10 @@ enum ExplainText {
             }
             if let counted = counted(explanation) { facts.append(("counted", counted)) }
         }
-        if let seconds = report.seconds { facts.append(("trained", Format.duration(seconds: seconds))) }
+        if let seconds = report.seconds {
+            let origin = report.origin.map { " on \($0.machine), \($0.processor), by tombola \($0.program)" } ?? ""
+            facts.append(("trained", Format.duration(seconds: seconds) + origin))
+        }
         Output.facts(facts)
         guard !report.attempts.isEmpty else { return }
         Output.line("")
