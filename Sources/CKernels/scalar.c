@@ -34,14 +34,13 @@ static double scale(double x, int n) {
     return raised < least_normal * 0x1p100 ? 0.0 : raised * 0x1p-100;
 }
 
-// exp(high + low) for |low| far below 1.
-static double exp_of_sum(double high, double low) {
-    if (high != high) return not_a_number;
-    if (high > 709.782712893383973096) return infinity;
-    if (high < -708.5) return 0.0;
-    int n = (int)(high * 1.44269504088896338700e+00 + (high < 0 ? -0.5 : 0.5));
-    double r_high = high - n * ln2_high;
-    double r_low = n * ln2_low - low;
+double tk_exp(double x) {
+    if (x != x) return not_a_number;
+    if (x > 709.782712893383973096) return infinity;
+    if (x < -708.5) return 0.0;
+    int n = (int)(x * 1.44269504088896338700e+00 + (x < 0 ? -0.5 : 0.5));
+    double r_high = x - n * ln2_high;
+    double r_low = n * ln2_low;
     double r = r_high - r_low;
     double t = r * r;
     double c = r
@@ -52,8 +51,6 @@ static double exp_of_sum(double high, double low) {
     double e = 1.0 - ((r_low - (r * c) / (2.0 - c)) - r_high);
     return scale(e, n);
 }
-
-double tk_exp(double x) { return exp_of_sum(x, 0.0); }
 
 // x = 2^n · m with m in [sqrt(1/2), sqrt(2)).
 static int split(double x, double *m) {
@@ -84,69 +81,6 @@ double tk_log(double x) {
             + w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
     double half_square = 0.5 * f * f;
     return n * ln2_high - ((half_square - (s * (half_square + (odd + even)) + n * ln2_low)) - f);
-}
-
-typedef struct { double high, low; } pair;
-
-static pair sum_of(double a, double b) {
-    double s = a + b, t = s - a;
-    return (pair){s, (a - (s - t)) + (b - t)};
-}
-
-// a · b exactly (Dekker's product over Veltkamp halves), for magnitudes well inside the range of f64.
-static pair product_of(double a, double b) {
-    double at = a * 134217729.0, bt = b * 134217729.0;
-    double a1 = at - (at - a), b1 = bt - (bt - b);
-    double a2 = a - a1, b2 = b - b1;
-    double p = a * b;
-    return (pair){p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2};
-}
-
-static pair product_of_pairs(pair a, pair b) {
-    pair p = product_of(a.high, b.high);
-    return sum_of(p.high, p.low + (a.high * b.low + a.low * b.high));
-}
-
-static pair sum_of_pairs(pair a, pair b) {
-    pair s = sum_of(a.high, b.high);
-    return sum_of(s.high, s.low + (a.low + b.low));
-}
-
-// log x as a pair of f64, error near 2^-65 of it: 2 atanh(s), s = (m - 1) / (m + 1), its first two terms as pairs.
-static pair log_pair(double x) {
-    double m;
-    int n = split(x, &m);
-    double f = m - 1.0;
-    pair d = sum_of(m, 1.0);
-    double q = f / d.high;
-    pair back = product_of(q, d.high);
-    pair s = sum_of(q, ((f - back.high) - back.low - q * d.low) / d.high);
-    pair z = product_of_pairs(s, s);
-    double w = z.high;
-    double tail = 0.0;
-    for (int k = 27; k >= 5; k -= 2) tail = tail * w + 1.0 / k;
-    // 1 + z/3 + z^2 · tail, with 1/3 as a pair.
-    pair third = {0x1.5555555555555p-2, 0x1.5555555555555p-56};
-    pair series = sum_of_pairs((pair){1.0, 0.0}, product_of_pairs(z, third));
-    series = sum_of_pairs(series, (pair){w * w * tail, 0.0});
-    pair log_m = product_of_pairs(s, series);
-    log_m = (pair){2 * log_m.high, 2 * log_m.low};
-    pair log_2 = product_of_pairs((pair){n, 0.0}, (pair){0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56});
-    return sum_of_pairs(log_2, log_m);
-}
-
-double tk_pow(double x, double y) {
-    if (y == 0 || x == 1) return 1.0;
-    if (x != x || y != y || x < 0) return not_a_number;
-    if (x < least_normal) return y > 0 ? 0.0 : infinity;
-    if (x == infinity) return y > 0 ? infinity : 0.0;
-    double magnitude = y < 0 ? -y : y;
-    if (magnitude > 0x1p64) return (x > 1) == (y > 0) ? infinity : 0.0;
-    if (magnitude < 0x1p-100) return 1.0;
-    pair l = log_pair(x);
-    pair p = product_of(l.high, y);
-    pair e = sum_of(p.high, p.low + l.low * y);
-    return exp_of_sum(e.high, e.low);
 }
 
 // sin and cos of r + low for |r| <= pi/4.

@@ -14,16 +14,6 @@ public enum Reproducible {
     /// NaN for |x| > 2¹⁹.
     public static func sin(_ x: Double) -> Double { tk_sin(x) }
 
-    /// x to the power y; NaN for x < 0.
-    public static func pow(_ x: Double, _ y: Double) -> Double { tk_pow(x, y) }
-
     /// The IEEE square root, which is exact everywhere.
     public static func sqrt(_ x: Double) -> Double { x.squareRoot() }
-
-    /// A draw from the standard normal distribution (Box and Muller, 1958) from two uniform draws.
-    /// - Precondition: both in 0..<1.
-    public static func normal(_ first: Double, _ second: Double) -> Double {
-        // 1 − first is in (0, 1], so that the logarithm is finite.
-        sqrt(-2 * log(1 - first)) * cos(2 * .pi * second)
-    }
 }

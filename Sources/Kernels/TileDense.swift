@@ -55,16 +55,13 @@ public final class TileDense {
             x: x, bias: bias, rectify: rectify, y: y, blocks: blocks(of: batch), examples: batch, sums: nil)
     }
 
-    /// dx = Wᵀ dy over live outputs, + addend, where the gate is positive, else +0; the rows past `inputs` become +0.
-    /// - Parameters:
-    ///   - addend: [input][batch], which may be `dx`; nil for none.
-    ///   - gate: [input][batch]: x itself where it came from a ReLU; nil for none.
+    /// dx = Wᵀ dy over live outputs where the gate is positive, else +0; the rows past `inputs` become +0.
+    /// - Parameter gate: [input][batch]: x itself where it came from a ReLU; nil for none.
     public func inputGradient(
-        dy: UnsafePointer<Float>, addend: UnsafePointer<Float>? = nil, gate: UnsafePointer<Float>?,
-        dx: UnsafeMutablePointer<Float>, batch: Int
+        dy: UnsafePointer<Float>, gate: UnsafePointer<Float>?, dx: UnsafeMutablePointer<Float>, batch: Int
     ) -> Magnitude {
         (dx + inputs * batch).update(repeating: 0, count: (DenseShape.padded(inputs) - inputs) * batch)
-        return layer.inputGradient(dy: dy, addend: addend, gate: gate, dx: dx, blocks: blocks(of: batch))
+        return layer.inputGradient(dy: dy, addend: nil, gate: gate, dx: dx, blocks: blocks(of: batch))
     }
 
     /// dW = dy xᵀ of every survivor, dead outputs' included, and db = Σ dy.

@@ -18,7 +18,7 @@ struct ReproducibleTests {
         }
     }
 
-    @Test("exp, log, cos, sin and pow are within 2 ulp of libm")
+    @Test("exp, log, cos and sin are within 2 ulp of libm")
     func accuracy() {
         #expect(worst(-700...700, Reproducible.exp, Foundation.exp) <= 2)
         #expect(worst(-1...1, Reproducible.exp, Foundation.exp) <= 2)
@@ -28,19 +28,6 @@ struct ReproducibleTests {
         #expect(worst(-7...7, Reproducible.cos, Foundation.cos) <= 2)
         #expect(worst(-7...7, Reproducible.sin, Foundation.sin) <= 2)
         #expect(worst(-524_288...524_288, Reproducible.sin, Foundation.sin) <= 2)
-        #expect(worst(-20...20, { Reproducible.pow(0.1, $0) }, { Foundation.pow(0.1, $0) }) <= 2)
-        #expect(worst(0...10, { Reproducible.pow($0, 3.7) }, { Foundation.pow($0, 3.7) }) <= 2)
-        #expect(worst(0.9...1.1, { Reproducible.pow($0, 300) }, { Foundation.pow($0, 300) }) <= 2)
-    }
-
-    @Test("Whole powers of decimal factors, as step decay uses them, are within 1 ulp")
-    func wholePowers() {
-        for base in [0.1, 0.5, 0.9, 0.97, 0.999, 10] {
-            for exponent in 0..<60 {
-                let ours = Reproducible.pow(base, Double(exponent))
-                #expect(distance(ours, Foundation.pow(base, Double(exponent))) <= 1, "\(base)^\(exponent)")
-            }
-        }
     }
 
     @Test("Edges are those of IEEE 754")
@@ -58,12 +45,6 @@ struct ReproducibleTests {
         #expect(Reproducible.cos(0) == 1)
         #expect(Reproducible.sin(0) == 0)
         #expect(Reproducible.cos(.infinity).isNaN)
-        #expect(Reproducible.pow(0, 0) == 1)
-        #expect(Reproducible.pow(0, 2) == 0)
-        #expect(Reproducible.pow(2, -1) == 0.5)
-        #expect(Reproducible.pow(3, 5) == 243)
-        #expect(Reproducible.pow(-1, 2).isNaN)
-        #expect(Reproducible.pow(1.5, 1e300) == .infinity)
     }
 
     @Test("Golden bits: a change here changes every initialisation and needs a new semantics version")
@@ -74,12 +55,11 @@ struct ReproducibleTests {
             let x = random.uniform(), y = random.uniform()
             for value in [
                 Reproducible.exp(40 * x - 20), Reproducible.log(x), Reproducible.cos(9 * y), Reproducible.sin(9 * y),
-                Reproducible.pow(x, 5 * y), Reproducible.normal(x, y),
             ] {
                 hash = (hash ^ value.bitPattern) &* 0x100_0000_01b3
             }
         }
-        #expect(String(hash, radix: 16) == "8e7ec571d760433")
+        #expect(String(hash, radix: 16) == "5ac38f9156226c29")
     }
 
     @Test("Results do not depend on whether denormals are flushed")
@@ -102,17 +82,6 @@ struct ReproducibleTests {
         let flushed = onFreshThread(flushing: true)
         #expect(!kept.flushes && flushed.flushes)
         #expect(kept.bits == flushed.bits)
-    }
-
-    @Test("Normal draws have mean 0, variance 1 and kurtosis 3")
-    func normal() {
-        var random = Stream(seed: 3)
-        let draws = (0..<100_000).map { _ in Reproducible.normal(random.uniform(), random.uniform()) }
-        let moments = (1...4).map { power in
-            draws.reduce(0) { $0 + Foundation.pow($1, Double(power)) } / 100_000
-        }
-        #expect(abs(moments[0]) < 0.02 && abs(moments[1] - 1) < 0.02)
-        #expect(abs(moments[2]) < 0.05 && abs(moments[3] - 3) < 0.1)
     }
 }
 

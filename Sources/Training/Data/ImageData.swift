@@ -66,8 +66,6 @@ final class ImageData {
         self.file = file
     }
 
-    var inputs: Int { shape.channels * shape.height * shape.width }
-
     // The pointers live as long as this object; callers keep it.
     var trainImages: UnsafePointer<UInt8> { ImageData.pointer(train.images) }
     var trainLabels: UnsafePointer<UInt8> { ImageData.pointer(train.labels) }
