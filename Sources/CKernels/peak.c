@@ -41,16 +41,7 @@ __attribute__((target("avx512f"))) static float avx512(size_t rounds) {
     return _mm512_cvtss_f32(result);
 }
 
-// Palette 1: eight tiles of 16 rows of 64 bytes.
-static const struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} eight_full_tiles __attribute__((aligned(64))) = {
-    .palette = 1,
-    .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-    .rows = {16, 16, 16, 16, 16, 16, 16, 16},
-};
+#include "tile_configuration.h"
 
 __attribute__((target("amx-tile,amx-bf16,avx512f"))) static float amx(size_t rounds) {
     float sums[256] __attribute__((aligned(64)));

@@ -14,23 +14,12 @@
 
 #include "vectors_avx512.h"
 #include "pairs_rounded_bf16.h"
+#include "tile_configuration.h"
 
 // The tiles are registers.
 typedef struct {
     char none;
 } Tiles;
-
-// Palette 1: eight tiles of 16 rows of 64 bytes.
-typedef struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} Configuration;
-static const Configuration eight_full_tiles __attribute__((aligned(64))) = {
-    .palette = 1,
-    .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-    .rows = {16, 16, 16, 16, 16, 16, 16, 16},
-};
 
 #define TILES_OPEN            \
     Tiles set, *tiles = &set; \
