@@ -88,9 +88,9 @@ tk_magnitude tk_reference_conv_forward(
                 }
                 for (size_t l = 0; l < TK_LANES; l++) {
                     float result = sum[l] + 0.0f;
+                    magnitude = larger(magnitude, result);
                     if (rectify && result <= 0) result = 0.0f;
                     y[place_of(&output, block, o, row, column) + l] = result;
-                    magnitude = larger(magnitude, result);
                 }
             }
             if (sums) {
@@ -144,9 +144,9 @@ tk_magnitude tk_reference_conv_input_gradient(
             size_t place = place_of(&input, block, i, row, column) + l;
             float result = addend ? sum[l] + addend[place] : sum[l];
             result = result + 0.0f;
+            magnitude = larger(magnitude, result);
             if (gate && !(gate[place] > 0)) result = 0.0f;
             dx[place] = result;
-            magnitude = larger(magnitude, result);
         }
     }
     return magnitude;

@@ -33,10 +33,13 @@ typedef struct {
     U magnitude;
 } Panel;
 
-// The end of a chain whose result is at float `at` of the target.
-static INLINE V finished(const tk_conv_finish *finish, size_t at, V sum) {
+// The end of a chain whose result is at float `at` of the target, before and after ReLU or gate. Magnitudes are those before, so that
+// no infinity is lost.
+static INLINE V completed(const tk_conv_finish *finish, size_t at, V sum) {
     if (finish->addend) sum = v_add(sum, v_load(finish->addend + at));
-    sum = v_add(sum, v_zero());
+    return v_add(sum, v_zero());
+}
+static INLINE V finished(const tk_conv_finish *finish, size_t at, V sum) {
     if (finish->rectify) sum = v_rectified(sum);
     if (finish->gate) sum = v_where_positive(v_load(finish->gate + at), sum);
     return sum;
@@ -128,9 +131,9 @@ static INLINE void gather(
         size_t plane = result_plane(panel, n, r);
         UNROLL for (int c = 0; c < positions; c++) {
             size_t place = panel->target_at[p + c] + plane;
-            V result = finished(&finish, place, sum[r][c]);
-            v_store(target + place, result);
+            V result = completed(&finish, place, sum[r][c]);
             magnitude = u_max(magnitude, result);
+            v_store(target + place, finished(&finish, place, result));
         }
     }
     panel->magnitude = magnitude;

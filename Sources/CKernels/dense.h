@@ -15,8 +15,8 @@
     tk_magnitude tk_##isa##_weight_gradient(                                                                          \
         const tk_dense_shape *, const uint16_t *, const float *, const float *, float *, float *);                    \
     tk_magnitude tk_##isa##_bias_gradient(size_t, size_t, const float *, float *);                                    \
-    void tk_##isa##_update(const tk_rule *, size_t, const float *, float *, float *, float *);                        \
-    void tk_##isa##_update_dense(                                                                                     \
+    tk_magnitude tk_##isa##_update(const tk_rule *, size_t, const float *, float *, float *, float *);                \
+    tk_magnitude tk_##isa##_update_dense(                                                                             \
         const tk_dense_shape *, const tk_rule *, const uint16_t *, const float *, const float *, float *, float *,    \
         float *, float *, float *, float *, float *);                                                                 \
     tk_magnitude tk_##isa##_softmax_cross_entropy(                                                                    \
@@ -24,7 +24,10 @@
     void tk_##isa##_load_images(                                                                                      \
         const uint8_t *, const int32_t *, size_t, size_t, size_t, size_t, const float *, const float *, float *,      \
         float *);                                                                                                     \
-    void tk_##isa##_transpose(size_t, size_t, const float *, float *);
+    void tk_##isa##_transpose(size_t, size_t, const float *, float *);                                                \
+    double tk_##isa##_sum_of_squares(size_t, const float *);                                                          \
+    double tk_##isa##_sum_of_squares_masked(size_t, size_t, const uint16_t *, const float *);                         \
+    void tk_##isa##_scale(size_t, float, float *);
 
 DECLARE(portable)
 #if defined(__x86_64__)

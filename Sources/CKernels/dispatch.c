@@ -32,13 +32,13 @@ tk_magnitude tk_dense_bias_gradient(
     DISPATCH(isa, bias_gradient, outputs, batch, dy, bias_gradient);
 }
 
-void tk_update(
+tk_magnitude tk_update(
     tk_isa isa, const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1,
     float *state2) {
     DISPATCH(isa, update, rule, count, gradient, values, state1, state2);
 }
 
-void tk_dense_update(
+tk_magnitude tk_dense_update(
     tk_isa isa, const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy,
     const float *xt, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
     float *bias2) {
@@ -77,3 +77,14 @@ void tk_load_images(
 void tk_transpose(tk_isa isa, size_t features, size_t batch, const float *x, float *xt) {
     DISPATCH(isa, transpose, (features + TK_LANES - 1) / TK_LANES * TK_LANES, batch, x, xt);
 }
+
+double tk_sum_of_squares(tk_isa isa, size_t count, const float *values) {
+    DISPATCH(isa, sum_of_squares, count, values);
+}
+
+double tk_sum_of_squares_masked(
+    tk_isa isa, size_t rows, size_t padded_inputs, const uint16_t *mask, const float *values) {
+    DISPATCH(isa, sum_of_squares_masked, rows, padded_inputs, mask, values);
+}
+
+void tk_scale(tk_isa isa, size_t count, float factor, float *values) { DISPATCH(isa, scale, count, factor, values); }

@@ -1,6 +1,8 @@
 // Pixels of images as lanes, for the layouts that images are loaded into. A file that includes this one has defined the vectors of
 // one instruction set.
 
+#include "transpose_template.h"
+
 // (pixel / 255 - mean) / deviation for 16 pixels.
 static INLINE V normalised(const uint8_t *pixels, float mean, float deviation) {
     V value = v_div(v_pixels(pixels), v_set1(255.0f));
@@ -11,18 +13,10 @@ static INLINE V normalised(const uint8_t *pixels, float mean, float deviation) {
 
 typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
 
-// Transposes 16 rows of 16 bytes: four rounds that interleave row r with row r + 8.
+// Transposes 16 rows of 16 bytes.
 static INLINE void transpose_bytes(const uint8_t *const rows[16], uint8_t columns[16][16]) {
-    bytes16 a[16], b[16];
+    bytes16 a[16];
     UNROLL for (int r = 0; r < 16; r++) __builtin_memcpy(&a[r], rows[r], 16);
-    UNROLL for (int round = 0; round < 4; round++) {
-        UNROLL for (int r = 0; r < 8; r++) {
-            b[2 * r] = __builtin_shufflevector(
-                a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * r + 1] = __builtin_shufflevector(
-                a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        UNROLL for (int r = 0; r < 16; r++) a[r] = b[r];
-    }
+    TRANSPOSE_16(bytes16, a);
     UNROLL for (int r = 0; r < 16; r++) __builtin_memcpy(columns[r], &a[r], 16);
 }

@@ -12,20 +12,6 @@ static INLINE Coefficient coefficient(const float *of_channel, size_t p, const i
     return (Coefficient){v_set1(of_channel[2 * p]), has_odd ? v_set1(of_channel[2 * p + 1]) : v_zero()};
 }
 
-static INLINE uint16_t lanes_in_use(size_t examples, size_t block) {
-    size_t lanes = examples - block * TK_LANES;
-    return lanes >= TK_LANES ? 0xffff : (uint16_t)((1u << lanes) - 1);
-}
-
-static INLINE float sum_of_lanes(V sum) {
-    float lane[TK_LANES] __attribute__((aligned(64)));
-    v_store(lane, sum);
-    UNROLL for (int half = TK_LANES / 2; half > 0; half /= 2) {
-        UNROLL for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
-    }
-    return lane[0] + 0.0f;
-}
-
 // What sums are made of: z alone, or dy and x̂ = (z - mean) · inverse_deviation.
 typedef struct {
     const tk_planes_shape *shape;
@@ -149,12 +135,11 @@ static INLINE P apply_to_line(
         even = v_add(even, w_even(shortcut));
         odd = v_add(odd, w_odd(shortcut));
     }
-    // A rectified value is no -0.
-    W y = w_rounded(
-        rectify ? v_rectified(even) : v_add(even, v_zero()), rectify ? v_rectified(odd) : v_add(odd, v_zero()));
+    W y = w_rounded(v_add(even, v_zero()), v_add(odd, v_zero()));
     if (masked) y = w_and(y, live_halves(a->live, p, has_odd));
-    w_store(a->y + at, y);
-    return p_max(magnitude, y);
+    magnitude = p_max(magnitude, y);
+    w_store(a->y + at, rectify ? w_rectified(y) : y);
+    return magnitude;
 }
 
 static INLINE P apply_to_block(

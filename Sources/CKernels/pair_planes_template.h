@@ -1,6 +1,8 @@
 // Loading, pooling, flattening and shortcuts over lines of pairs. A file that includes this one has defined what
 // planes_template.h needs, lines of pairs and their rounding as in pairs_rounded.h, and NAME(f).
 
+#include "maps_template.h"
+
 // Pairs whose averages are summed side by side, so that no add waits for the one before it.
 enum { AVERAGED_PAIRS = 4 };
 
@@ -23,7 +25,8 @@ static INLINE tk_planes_shape halved_shape(const tk_planes_shape *shape) {
     return (tk_planes_shape){shape->channels, shape->height / 2, shape->width / 2};
 }
 
-// Stores one line of the gradient of a tensor, `at` words from where its buffers start.
+// Stores one line of the gradient of a tensor, `at` words from where its buffers start. Its magnitude is that before the gate, so that no
+// infinity is lost.
 static INLINE P store_gradient(
     V even, V odd, const uint32_t *addend, const uint32_t *gate, uint32_t *dx, size_t at, P magnitude) {
     if (addend) {
@@ -34,9 +37,10 @@ static INLINE P store_gradient(
     even = v_add(even, v_zero());
     odd = v_add(odd, v_zero());
     W stored = w_rounded(even, odd);
+    magnitude = p_max(magnitude, stored);
     if (gate) stored = w_where_positive(w_load(gate + at), stored);
     w_store(dx + at, stored);
-    return p_max(magnitude, stored);
+    return magnitude;
 }
 
 void NAME(load_planes)(
@@ -79,11 +83,9 @@ void NAME(load_planes)(
     }
 }
 
-// The best of four pixels.
 static INLINE V best_of(V first, V second, V third, V fourth) {
-    V best = v_select(m_wins(second, first), second, first);
-    best = v_select(m_wins(third, best), third, best);
-    return v_add(v_select(m_wins(fourth, best), fourth, best), v_zero());
+    Winners winners;
+    return v_add(v_largest(first, second, third, fourth, &winners), v_zero());
 }
 
 tk_magnitude NAME(max_pool)(const tk_planes_shape *shape, const uint32_t *x, uint32_t *y, size_t blocks) {
@@ -108,19 +110,11 @@ tk_magnitude NAME(max_pool)(const tk_planes_shape *shape, const uint32_t *x, uin
     return p_result(magnitude);
 }
 
-// What each of four pixels is given of `rest`, the last to win all of it.
+// What each of four pixels is given of the gradient by the largest.
 static INLINE void share(V first, V second, V third, V fourth, V rest, V shares[4]) {
-    M second_wins = m_wins(second, first);
-    V best = v_select(second_wins, second, first);
-    M third_wins = m_wins(third, best);
-    best = v_select(third_wins, third, best);
-    M fourth_wins = m_wins(fourth, best);
-    shares[3] = v_where(fourth_wins, rest);
-    rest = v_unless(fourth_wins, rest);
-    shares[2] = v_where(third_wins, rest);
-    rest = v_unless(third_wins, rest);
-    shares[1] = v_where(second_wins, rest);
-    shares[0] = v_unless(second_wins, rest);
+    Winners winners;
+    v_largest(first, second, third, fourth, &winners);
+    v_shares(&winners, rest, shares);
 }
 
 tk_magnitude NAME(max_pool_gradient)(
@@ -185,10 +179,6 @@ static INLINE U average_pairs(
         if ((size_t)(2 * p + 1) < channels) v_store(y + (size_t)(2 * p + 1) * y_stride, second);
     }
     return magnitude;
-}
-
-static INLINE V reciprocal_of_pixels(const tk_planes_shape *shape) {
-    return v_set1(1.0f / (float)(shape->height * shape->width));
 }
 
 tk_magnitude NAME(average_pool)(const tk_planes_shape *shape, const uint32_t *x, float *y, size_t blocks) {
@@ -269,10 +259,6 @@ tk_magnitude NAME(flatten_gradient)(
         }
     }
     return p_result(magnitude);
-}
-
-static INLINE tk_planes_shape padded_shape(const tk_planes_shape *shape, size_t outputs, size_t stride) {
-    return (tk_planes_shape){outputs, (shape->height - 1) / stride + 1, (shape->width - 1) / stride + 1};
 }
 
 // Channels `first` and first + 1 of a pixel as a line of pairs; channels that are not in 0 ..< channels are +0.

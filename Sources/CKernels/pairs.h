@@ -47,6 +47,12 @@ static INLINE W w_where_positive(W gate, W a) {
     return (W){(Words)((AllHalves)a.w & (AllHalves)(above <= (AllHalves)(uint16_t)0x7f00))};
 }
 
+// The ReLU: what is below zero, −infinity and −0 included, becomes +0.
+static INLINE W w_rectified(W a) {
+    AllHalves below = (AllHalves)a.w - (AllHalves)(uint16_t)0x8000;
+    return (W){(Words)((AllHalves)a.w & (AllHalves)(below > (AllHalves)(uint16_t)0x7f80))};
+}
+
 // Of the words of two blocks of examples in the same pair of channels: pairs of examples of the even and of the odd
 // channel.
 static INLINE W w_evens(W a, W b) { return (W){(a.w & 0x0000ffffu) | (b.w << 16)}; }

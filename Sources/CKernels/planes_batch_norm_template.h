@@ -8,20 +8,6 @@ typedef struct {
     V mean, inverse_deviation;
 } Standard;
 
-static INLINE uint16_t lanes_in_use(size_t examples, size_t block) {
-    size_t lanes = examples - block * TK_LANES;
-    return lanes >= TK_LANES ? 0xffff : (uint16_t)((1u << lanes) - 1);
-}
-
-static INLINE float sum_of_lanes(V sum) {
-    float lane[TK_LANES] __attribute__((aligned(64)));
-    v_store(lane, sum);
-    UNROLL for (int half = TK_LANES / 2; half > 0; half /= 2) {
-        UNROLL for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
-    }
-    return lane[0] + 0.0f;
-}
-
 // The two sums of `count` channels that follow each other, in one block. Without dy: of z and z². `ahead`: asks for the next rows of
 // tiles, line by line in the order of memory.
 static INLINE void sum_channels(
@@ -116,10 +102,9 @@ static INLINE U apply_to_map(
         for (; at < end; at += TK_LANES) {
             V value = v_fma(v_load(z + at), scale, shift);
             if (has_shortcut) value = v_add(value, v_load(shortcut + at));
-            // A rectified value is no -0.
-            value = rectify ? v_rectified(value) : v_add(value, v_zero());
-            v_store(y + at, value);
             magnitude = u_max(magnitude, value);
+            // A rectified value is no -0.
+            v_store(y + at, rectify ? v_rectified(value) : v_add(value, v_zero()));
         }
     }
     return magnitude;

@@ -20,10 +20,13 @@ static size_t place_of(
     for (size_t column = 0; column < (shape)->width; column++)          \
     for (size_t lane = 0; lane < TK_LANES; lane++)
 
-static float finished(float value, const float *addend, const float *gate, size_t at) {
+// Stores one value of a gradient and returns the magnitude of what it was before the gate.
+static tk_magnitude finish(
+    float value, const float *addend, const float *gate, float *dx, size_t at, tk_magnitude magnitude) {
     if (addend) value = value + addend[at];
     value = value + 0.0f;
-    return gate && !(gate[at] > 0) ? 0.0f : value;
+    dx[at] = gate && !(gate[at] > 0) ? 0.0f : value;
+    return larger(magnitude, value);
 }
 
 void tk_reference_load_planes(
@@ -71,8 +74,7 @@ tk_magnitude tk_reference_max_pool_gradient(
         int pooled = row / 2 < halved.height && column / 2 < halved.width;
         int wins = pooled && winner(shape, x, block, channel, row / 2, column / 2, lane) == at;
         float value = wins ? dy[place_of(&halved, block, channel, row / 2, column / 2, lane)] : 0.0f;
-        dx[at] = finished(value, addend, gate, at);
-        magnitude = larger(magnitude, dx[at]);
+        magnitude = finish(value, addend, gate, dx, at, magnitude);
     }
     return magnitude;
 }
@@ -99,8 +101,7 @@ tk_magnitude tk_reference_average_pool_gradient(
     tk_magnitude magnitude = 0;
     EACH(shape, blocks) {
         size_t at = place_of(shape, block, channel, row, column, lane);
-        dx[at] = finished(dy[(channel * blocks + block) * TK_LANES + lane] * factor, addend, gate, at);
-        magnitude = larger(magnitude, dx[at]);
+        magnitude = finish(dy[(channel * blocks + block) * TK_LANES + lane] * factor, addend, gate, dx, at, magnitude);
     }
     return magnitude;
 }
@@ -118,8 +119,7 @@ tk_magnitude tk_reference_flatten_gradient(
     EACH(shape, blocks) {
         size_t feature = (channel * shape->height + row) * shape->width + column;
         size_t at = place_of(shape, block, channel, row, column, lane);
-        dx[at] = finished(dy[(feature * blocks + block) * TK_LANES + lane], addend, gate, at);
-        magnitude = larger(magnitude, dx[at]);
+        magnitude = finish(dy[(feature * blocks + block) * TK_LANES + lane], addend, gate, dx, at, magnitude);
     }
     return magnitude;
 }
@@ -150,8 +150,7 @@ tk_magnitude tk_reference_pad_shortcut_gradient(
         float value =
             taken ? dy[place_of(&padded, block, before + channel, row / stride, column / stride, lane)] : 0.0f;
         size_t at = place_of(shape, block, channel, row, column, lane);
-        dx[at] = finished(value, addend, gate, at);
-        magnitude = larger(magnitude, dx[at]);
+        magnitude = finish(value, addend, gate, dx, at, magnitude);
     }
     return magnitude;
 }
@@ -161,8 +160,7 @@ tk_magnitude tk_reference_accumulate(
     tk_magnitude magnitude = 0;
     EACH(shape, blocks) {
         size_t at = place_of(shape, block, channel, row, column, lane);
-        dx[at] = finished(dy[at], addend, gate, at);
-        magnitude = larger(magnitude, dx[at]);
+        magnitude = finish(dy[at], addend, gate, dx, at, magnitude);
     }
     return magnitude;
 }
@@ -209,10 +207,9 @@ tk_magnitude tk_reference_batch_norm_apply(
         float value = fmaf(z[at], scale[channel], shift[channel]);
         if (shortcut) value = value + shortcut[at];
         value = value + 0.0f;
-        if (rectify && value <= 0) value = 0.0f;
         if (live && !live[channel]) value = 0.0f;
-        y[at] = value;
         magnitude = larger(magnitude, value);
+        y[at] = rectify && value <= 0 ? 0.0f : value;
     }
     return magnitude;
 }

@@ -1,12 +1,10 @@
 // Loading, pooling, flattening and shortcuts over vectors of 16 lanes. A file that includes this one has defined the vectors of one
 // instruction set as in dense_template.h, NAME(f), and beside them
 //   M                   a choice of lanes, as in pooling.h
-//   v_where(m, x)       x in the lanes of m, else +0
-//   v_unless(m, x)      +0 in the lanes of m, else x
 //   v_masked(word, x)   x in the lanes of a word's bits, else +0
 // Every kernel passes over its tensors once, row by row; halos are left out.
 
-#include "pooling.h"
+#include "maps_template.h"
 
 // Maps whose averages are summed side by side, so that no add waits for the one before it.
 enum { AVERAGED_MAPS = 4 };
@@ -24,13 +22,15 @@ static INLINE Strides strides_of(const tk_planes_shape *shape) {
 // Where pixel (0, row) of a map is, from the first halo corner of the map.
 static INLINE size_t row_start(const Strides *strides, size_t row) { return (row + 1) * strides->row + TK_LANES; }
 
-// Stores one line of the gradient of a tensor, `at` floats from where its buffers start.
+// Stores one line of the gradient of a tensor, `at` floats from where its buffers start. Its magnitude is that before the gate, so that
+// no infinity is lost.
 static INLINE U store_gradient(V value, const float *addend, const float *gate, float *dx, size_t at, U magnitude) {
     if (addend) value = v_add(value, v_load(addend + at));
     value = v_add(value, v_zero());
+    magnitude = u_max(magnitude, value);
     if (gate) value = v_where_positive(v_load(gate + at), value);
     v_store(dx + at, value);
-    return u_max(magnitude, value);
+    return magnitude;
 }
 
 // Asks for `count` lines that are needed soon. A processor foresees lines that follow each other, but not where a kernel works in two
@@ -125,18 +125,12 @@ tk_magnitude NAME(max_pool_gradient)(
                 v_largest(
                     v_load(x + above), v_load(x + above + TK_LANES), v_load(x + below), v_load(x + below + TK_LANES),
                     &winners);
-                // The last to win takes all; each hands on what it does not take.
-                V rest = v_load(term);
-                V fourth_share = v_where(winners.fourth, rest);
-                rest = v_unless(winners.fourth, rest);
-                V third_share = v_where(winners.third, rest);
-                rest = v_unless(winners.third, rest);
-                V second_share = v_where(winners.second, rest);
-                rest = v_unless(winners.second, rest);
-                magnitude = store_gradient(rest, addend, gate, dx, above, magnitude);
-                magnitude = store_gradient(second_share, addend, gate, dx, above + TK_LANES, magnitude);
-                magnitude = store_gradient(third_share, addend, gate, dx, below, magnitude);
-                magnitude = store_gradient(fourth_share, addend, gate, dx, below + TK_LANES, magnitude);
+                V share[4];
+                v_shares(&winners, v_load(term), share);
+                magnitude = store_gradient(share[0], addend, gate, dx, above, magnitude);
+                magnitude = store_gradient(share[1], addend, gate, dx, above + TK_LANES, magnitude);
+                magnitude = store_gradient(share[2], addend, gate, dx, below, magnitude);
+                magnitude = store_gradient(share[3], addend, gate, dx, below + TK_LANES, magnitude);
                 above += 2 * TK_LANES;
                 below += 2 * TK_LANES;
                 term += TK_LANES;
@@ -169,13 +163,14 @@ tk_magnitude NAME(max_pool_winners_gradient)(
                 ask_for_lines(below + 2 * in.row, 2);
                 tk_pool_winners word = winners[at / TK_LANES];
                 uint16_t second = (uint16_t)word, third = (uint16_t)(word >> 16), fourth = (uint16_t)(word >> 32);
-                V value = v_where_positive(v_load(y + at), v_add(v_load(dy + at), v_zero()));
+                V value = v_add(v_load(dy + at), v_zero());
+                magnitude = u_max(magnitude, value);
+                value = v_where_positive(v_load(y + at), value);
                 // The last to win takes all.
                 v_store(above, v_masked((uint16_t)~(second | third | fourth), value));
                 v_store(above + TK_LANES, v_masked(second & (uint16_t)~(third | fourth), value));
                 v_store(below, v_masked(third & (uint16_t)~fourth, value));
                 v_store(below + TK_LANES, v_masked(fourth, value));
-                magnitude = u_max(magnitude, value);
                 above += 2 * TK_LANES;
                 below += 2 * TK_LANES;
             }
@@ -205,10 +200,6 @@ static INLINE U average_maps(
         magnitude = u_max(magnitude, mean);
     }
     return magnitude;
-}
-
-static INLINE V reciprocal_of_pixels(const tk_planes_shape *shape) {
-    return v_set1(1.0f / (float)(shape->height * shape->width));
 }
 
 tk_magnitude NAME(average_pool)(const tk_planes_shape *shape, const float *x, float *y, size_t blocks) {
@@ -282,10 +273,6 @@ tk_magnitude NAME(flatten_gradient)(
         }
     }
     return u_result(magnitude);
-}
-
-static INLINE tk_planes_shape padded_shape(const tk_planes_shape *shape, size_t outputs, size_t stride) {
-    return (tk_planes_shape){outputs, (shape->height - 1) / stride + 1, (shape->width - 1) / stride + 1};
 }
 
 void NAME(pad_shortcut)(

@@ -29,9 +29,8 @@ tk_magnitude tk_reference_forward(
             for (size_t i = 0; i < shape->inputs; i++) {
                 sum = fmaf(weights[o * shape->padded_inputs + i], x[i * shape->batch + e], sum);
             }
-            float result = rectify && sum <= 0 ? 0.0f : sum + 0.0f;
-            y[o * shape->batch + e] = result;
-            magnitude = larger(magnitude, result);
+            magnitude = larger(magnitude, sum);
+            y[o * shape->batch + e] = rectify && sum <= 0 ? 0.0f : sum + 0.0f;
         }
     }
     return magnitude;
@@ -48,9 +47,8 @@ tk_magnitude tk_reference_input_gradient(
                 size_t o = live[n];
                 sum = fmaf(weights[o * shape->padded_inputs + i], dy[o * shape->batch + e], sum);
             }
-            float result = x[i * shape->batch + e] > 0 ? sum + 0.0f : 0.0f;
-            dx[i * shape->batch + e] = result;
-            magnitude = larger(magnitude, result);
+            magnitude = larger(magnitude, sum);
+            dx[i * shape->batch + e] = x[i * shape->batch + e] > 0 ? sum + 0.0f : 0.0f;
         }
     }
     return magnitude;
@@ -75,8 +73,11 @@ tk_magnitude tk_reference_weight_gradient(
     return magnitude;
 }
 
-void tk_reference_update(
+tk_magnitude tk_reference_update(
     const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1, float *state2) {
+    int states = rule->kind == TK_SGD ? 0
+        : rule->kind == TK_MOMENTUM || rule->kind == TK_NESTEROV || rule->kind == TK_RMSPROP ? 1 : 2;
+    tk_magnitude magnitude = 0;
     for (size_t n = 0; n < count; n++) {
         float g = rule->kind == TK_ADAMW ? gradient[n] : fmaf(rule->decay, values[n], gradient[n]);
         switch (rule->kind) {
@@ -110,7 +111,23 @@ void tk_reference_update(
             values[n] = values[n] - rule->rate * state1[n] / fmaf(sqrtf(state2[n]), rule->root, rule->epsilon) + 0.0f;
             break;
         }
+        magnitude = larger(magnitude, values[n]);
+        if (states > 0) magnitude = larger(magnitude, state1[n]);
+        if (states > 1) magnitude = larger(magnitude, state2[n]);
     }
+    return magnitude;
+}
+
+double tk_reference_sum_of_squares(size_t count, const float *values) {
+    double lane[TK_LANES] = {0};
+    for (size_t n = 0; n < count; n++) {
+        double value = (double)values[n];
+        lane[n % TK_LANES] = lane[n % TK_LANES] + value * value;
+    }
+    for (int half = TK_LANES / 2; half > 0; half /= 2) {
+        for (int l = 0; l < half; l++) lane[l] = lane[l] + lane[l + half];
+    }
+    return lane[0];
 }
 
 // e^x for x <= 0, by the polynomial of the kernels.

@@ -25,23 +25,16 @@ static INLINE U forward_runs(
     for (const tk_sparse_run *run = runs; run < runs + run_count; run++) {
         float *result = y + run->output * batch;
         V sum[COLUMNS];
-        if (run->opens) {
-            UNROLL for (int c = 0; c < columns; c++) sum[c] = v_set1(bias[run->output]);
-        } else {
-            UNROLL for (int c = 0; c < columns; c++) sum[c] = v_load(result + TK_LANES * c);
-        }
+        UNROLL for (int c = 0; c < columns; c++) sum[c] = v_set1(bias[run->output]);
         for (size_t n = run->first; n < run->last; n++) {
             const float *in = x + inputs[n] * batch;
             V weight = v_set1(weights[n]);
             UNROLL for (int c = 0; c < columns; c++) sum[c] = v_fma(weight, v_load(in + TK_LANES * c), sum[c]);
         }
-        if (run->closes) {
-            UNROLL for (int c = 0; c < columns; c++) {
-                sum[c] = rectify ? v_rectified(sum[c]) : v_add(sum[c], v_zero());
-                magnitude = u_max(magnitude, sum[c]);
-            }
+        UNROLL for (int c = 0; c < columns; c++) {
+            magnitude = u_max(magnitude, sum[c]);
+            v_store(result + TK_LANES * c, rectify ? v_rectified(sum[c]) : v_add(sum[c], v_zero()));
         }
-        UNROLL for (int c = 0; c < columns; c++) v_store(result + TK_LANES * c, sum[c]);
     }
     return magnitude;
 }
@@ -71,9 +64,8 @@ static INLINE U input_gradient_rows(
         }
         UNROLL for (int c = 0; c < columns; c++) {
             size_t at = i * batch + (size_t)TK_LANES * c;
-            V result = v_where_positive(v_load(x + at), v_add(sum[c], v_zero()));
-            magnitude = u_max(magnitude, result);
-            v_store(dx + at, result);
+            magnitude = u_max(magnitude, sum[c]);
+            v_store(dx + at, v_where_positive(v_load(x + at), v_add(sum[c], v_zero())));
         }
     }
     return magnitude;

@@ -96,11 +96,13 @@ static float load(const Sizes *s, const void *tensor, Place at) {
     if (s->features) return ((const float *)tensor)[feature_place(s, at)];
     return value_of(((const uint16_t *)tensor)[half_place(s, at)]);
 }
-// Returns what was stored.
-static float store(const Sizes *s, void *tensor, Place at, float value) {
+static void store(const Sizes *s, void *tensor, Place at, float value) {
     if (s->features) ((float *)tensor)[feature_place(s, at)] = value;
     else ((uint16_t *)tensor)[half_place(s, at)] = tk_reference_bf16(value);
-    return load(s, tensor, at);
+}
+// What a tensor holds of a value.
+static float stored(const Sizes *s, float value) {
+    return s->features ? value : value_of(tk_reference_bf16(value));
 }
 
 static size_t flat_place(const tk_tile_layer *layer, size_t o, size_t i, size_t row, size_t column) {
@@ -132,10 +134,10 @@ tk_magnitude tk_reference_tile_forward(
             end_run(&s);
         }
         float v = bias ? s.sum + bias[o] : s.sum;
-        v = rectify && v <= 0.0f ? 0.0f : v + 0.0f;
         if (live && !live[o]) v = 0.0f;
-        Place at = {b, o, l, (ptrdiff_t)row, (ptrdiff_t)column};
-        magnitude = larger(magnitude, store(&out, y, at, v));
+        magnitude = larger(magnitude, stored(&out, v));
+        v = rectify && v <= 0.0f ? 0.0f : v + 0.0f;
+        store(&out, y, (Place){b, o, l, (ptrdiff_t)row, (ptrdiff_t)column}, v);
     }
     return magnitude;
 }
@@ -171,8 +173,9 @@ tk_magnitude tk_reference_tile_input_gradient(
         Place at = {b, i, l, (ptrdiff_t)row, (ptrdiff_t)column};
         float v = addend ? s.sum + load(&in, addend, at) : s.sum;
         v = v + 0.0f;
+        magnitude = larger(magnitude, stored(&in, v));
         if (gate && !(load(&in, gate, at) > 0.0f)) v = 0.0f;
-        magnitude = larger(magnitude, store(&in, dx, at, v));
+        store(&in, dx, at, v);
     }
     return magnitude;
 }

@@ -10,21 +10,11 @@
 //   NAME(f)                    the name of f for this instruction set
 // Sums are in tiles 0 … 3; operands in 4 … 7.
 
+#include "transpose_template.h"
+
 static INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-// Transposes 16 rows of 16: four rounds that interleave row r with row r + 8.
-static INLINE void transpose(Words a[TILE_ROWS]) {
-    Words b[TILE_ROWS];
-    UNROLL for (int round = 0; round < 4; round++) {
-        UNROLL for (int r = 0; r < 8; r++) {
-            b[2 * r] = __builtin_shufflevector(
-                a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * r + 1] = __builtin_shufflevector(
-                a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        UNROLL for (int r = 0; r < TILE_ROWS; r++) a[r] = b[r];
-    }
-}
+static INLINE void transpose(Words a[TILE_ROWS]) { TRANSPOSE_16(Words, a); }
 
 #include "tile_weights_template.h"
 
@@ -96,7 +86,7 @@ static INLINE float sum_of_lanes(const float *lanes) {
 // Positions whose sums are made before the lines of any are finished.
 enum { FINISHED_POSITIONS = 8 };
 
-// The largest among results in f32 and among results in pairs.
+// The largest among results in f32 and among results in pairs, before ReLU and gate, so that no infinity is lost.
 typedef struct {
     U floats;
     P pairs;
@@ -131,10 +121,10 @@ static INLINE void finish_features(const int rectify, const int addend, const in
         // Without a bias this adds +0, as what follows does.
         V v = v_add(v_load(batch->sums[unit / TILE_ROWS][n] + TK_LANES * (unit % TILE_ROWS)), bias);
         if (addend) v = v_add(v, v_load((const float *)p->addend + line));
-        v = rectify ? v_rectified(v) : v_add(v, v_zero());
-        if (gate) v = v_where_positive(v_load((const float *)p->gate + line), v);
-        if (!live) v = v_zero();
+        v = live ? v_add(v, v_zero()) : v_zero();
         magnitude = u_max(magnitude, v);
+        if (rectify) v = v_rectified(v);
+        if (gate) v = v_where_positive(v_load((const float *)p->gate + line), v);
         v_store(results + line, v);
     }
     batch->magnitudes->floats = magnitude;
@@ -178,12 +168,11 @@ static INLINE void finish_pairs(
             v = v_add(v, w_even(other));
             w = v_add(w, w_odd(other));
         }
-        v = rectify ? v_rectified(v) : v_add(v, v_zero());
-        w = rectify ? v_rectified(w) : v_add(w, v_zero());
-        W stored = w_rounded(v, w);
-        if (gate) stored = w_where_positive(w_load((const uint32_t *)p->gate + line), stored);
+        W stored = w_rounded(v_add(v, v_zero()), v_add(w, v_zero()));
         if (!all) stored = w_and(stored, keep);
         magnitude = p_max(magnitude, stored);
+        if (rectify) stored = w_rectified(stored);
+        if (gate) stored = w_where_positive(w_load((const uint32_t *)p->gate + line), stored);
         w_store(results + line, stored);
         if (summed) {
             v = w_even(stored);

@@ -124,23 +124,29 @@ public struct DenseKernels: Sendable {
     }
 
     /// Takes one optimizer step from the gradient that `weightGradient` would give, without storing it.
+    /// - Returns: the largest magnitude among new parameters and their state.
     public func update(
         _ shape: DenseShape, rule: UpdateRule, mask: UnsafePointer<UInt16>, dy: UnsafePointer<Float>,
         transposed: UnsafePointer<Float>, biasGradient: UnsafeMutablePointer<Float>, weights: UpdatedTensor,
         bias: UpdatedTensor
-    ) {
+    ) -> Magnitude {
         var shape = shape.code
         var parameters = rule.parameters
-        tk_dense_update(
-            code, &shape, &parameters, mask, dy, transposed, biasGradient, weights.values, weights.state1,
-            weights.state2, bias.values, bias.state1, bias.state2)
+        return Magnitude(
+            bits: tk_dense_update(
+                code, &shape, &parameters, mask, dy, transposed, biasGradient, weights.values, weights.state1,
+                weights.state2, bias.values, bias.state1, bias.state2))
     }
 
     /// Takes one optimizer step of `count` parameters (a multiple of 16) from a stored gradient.
-    public func update(rule: UpdateRule, count: Int, gradient: UnsafePointer<Float>, tensor: UpdatedTensor) {
+    /// - Returns: the largest magnitude among new parameters and their state.
+    public func update(
+        rule: UpdateRule, count: Int, gradient: UnsafePointer<Float>, tensor: UpdatedTensor
+    ) -> Magnitude {
         precondition(count.isMultiple(of: 16), "an update of \(count) parameters")
         var parameters = rule.parameters
-        tk_update(code, &parameters, count, gradient, tensor.values, tensor.state1, tensor.state2)
+        return Magnitude(
+            bits: tk_update(code, &parameters, count, gradient, tensor.values, tensor.state1, tensor.state2))
     }
 
     /// Adds the cross-entropy of the first `count` examples to `lossSum`, in order; `gradient`, if any, becomes that of the mean.

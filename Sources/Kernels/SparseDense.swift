@@ -25,7 +25,6 @@ public final class SparseDense {
     private var deadOutputs: [Int] = []
     private var columnStarts: [UInt32] = []
     private var terms: [tk_sparse_term] = []
-    private let gradient: AlignedBuffer<Float>
 
     /// - Parameter survivors: [output][input] flat.
     public init(inputs: Int, outputs: Int, survivors: [Bool], instructionSet: InstructionSet = .current) {
@@ -38,7 +37,6 @@ public final class SparseDense {
         code = instructionSet.code
         survivorCount = survivors.count { $0 }
         inputOf = AlignedBuffer(zeroed: survivorCount)
-        gradient = AlignedBuffer(zeroed: DenseShape.padded(survivorCount))
         var starts = [0]
         var place = 0
         for output in 0..<outputs {
@@ -120,23 +118,8 @@ public final class SparseDense {
             magnitude, kernels.biasGradient(outputs: outputs, batch: batch, dy: dy, biasGradient: biasGradient))
     }
 
-    /// Takes one optimizer step from the gradient that `weightGradient` would give.
-    /// - Parameters:
-    ///   - biasGradient: scratch, `outputs` rounded up to a multiple of 16.
-    ///   - weights: compact.
-    public func update(
-        rule: UpdateRule, dy: UnsafePointer<Float>, x: UnsafePointer<Float>, batch: Int,
-        biasGradient: UnsafeMutablePointer<Float>, weights: UpdatedTensor, bias: UpdatedTensor
-    ) {
-        _ = weightGradient(dy: dy, x: x, batch: batch, gradient: gradient.pointer, biasGradient: biasGradient)
-        kernels.update(rule: rule, count: paddedCount, gradient: gradient.pointer, tensor: weights)
-        kernels.update(rule: rule, count: DenseShape.padded(outputs), gradient: biasGradient, tensor: bias)
-    }
-
     private static func run(_ output: Int, _ starts: [Int]) -> tk_sparse_run {
-        tk_sparse_run(
-            output: UInt32(output), first: UInt32(starts[output]), last: UInt32(starts[output + 1]), opens: 1, closes: 1
-        )
+        tk_sparse_run(output: UInt32(output), first: UInt32(starts[output]), last: UInt32(starts[output + 1]))
     }
 
     private func checkBatch(_ batch: Int) {

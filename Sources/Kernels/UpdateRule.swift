@@ -74,4 +74,39 @@ public struct UpdateRule: Sendable {
         rule.parameters.momentum = momentum
         return rule
     }
+
+    /// An upper bound of every magnitude that one step computes, in f64.
+    /// - Parameters:
+    ///   - present: the largest magnitude among parameters and their state before it.
+    ///   - gradient: the largest in the gradient.
+    package func bound(present: Double, gradient: Double) -> Double {
+        let rule = parameters
+        func size(_ x: Float) -> Double { Double(x.magnitude) }
+        let g = rule.kind == TK_ADAMW ? gradient : gradient + size(rule.decay) * present
+        let second = size(rule.beta2) * present + size(rule.complement2) * g * g
+        switch rule.kind {
+        case TK_SGD: return present + size(rule.rate) * g
+        case TK_MOMENTUM, TK_NESTEROV:
+            let velocity = size(rule.momentum) * present + g
+            return present + velocity + size(rule.rate) * (size(rule.momentum) * velocity + g + velocity)
+        case TK_RMSPROP, TK_RMSPROP_MOMENTUM:
+            let step = size(rule.momentum) * present + g / size(rule.epsilon)
+            return present + second + step + size(rule.rate) * step
+        default:
+            let decayed = rule.kind == TK_ADAMW ? max(1, size(rule.decay)) * present : present
+            let first = present + size(rule.complement1) * (g + present)
+            // The divisor is at least ε.
+            return decayed + first + second + g + size(rule.root) * second.squareRoot()
+                + size(rule.rate) * first / size(rule.epsilon)
+        }
+    }
+
+    /// Whether a step is certain to leave numbers, none of them infinite.
+    ///
+    /// True of every step of a training that goes well: parameters near 1 and a gradient near 10 may become 10¹⁰ in a bound, far
+    /// below 10³⁸. That leaves room for what roundings add to the bound.
+    public func staysFinite(present: Magnitude, gradient: Magnitude) -> Bool {
+        present.isFinite && gradient.isFinite
+            && bound(present: Double(present.value), gradient: Double(gradient.value)) < 1e38
+    }
 }

@@ -54,7 +54,7 @@ public struct Registry: Sendable {
             },
             semantics: { [self] settings, pruned in
                 semantics(
-                    model: settings.model, optimizer: settings.training.optimizer,
+                    model: settings.model, training: settings.training,
                     criterion: pruned ? settings.pruning.criterion : nil)
             })
         vocabulary.criterionTraits = Dictionary(uniqueKeysWithValues: criteria.map { ($0.name, $0.traits) })
@@ -74,7 +74,8 @@ public struct Registry: Sendable {
     }
 
     /// Semantics versions, other than 1, of the named components that this build has.
-    func semantics(model: ModelSettings, optimizer: OptimizerSettings, criterion: String?) -> [String: Int] {
+    func semantics(model: ModelSettings, training: TrainingSettings, criterion: String?) -> [String: Int] {
+        let optimizer = training.optimizer
         let versions: [(String, Int?)] = [
             ("model.\(model.family)", models.first { $0.name == model.family }?.semanticsVersion),
             (
@@ -82,6 +83,7 @@ public struct Registry: Sendable {
                 initialisations.first { $0.name == model.initialisation }?.semanticsVersion
             ),
             ("optimizer.\(optimizer.name)", optimizers.first { $0.name == optimizer.name }?.semanticsVersion),
+            ("clip", GradientClipping(training).map { _ in GradientClipping.semanticsVersion }),
             ("criterion.\(criterion ?? "")", criteria.first { $0.name == criterion }?.semanticsVersion),
         ]
         return Dictionary(

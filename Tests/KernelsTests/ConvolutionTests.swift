@@ -13,7 +13,7 @@ private struct Case: ~Copyable {
     let x, dy, addend, gate: PlanesBuffer
     let note: Comment
 
-    init(_ shape: ConvolutionShape, blocks: Int, density: Double, someDead: Bool, seed: UInt64) {
+    init(_ shape: ConvolutionShape, blocks: Int, density: Double, someDead: Bool, spread: Int = 8, seed: UInt64) {
         var random = Stream(seed: seed)
         self.shape = shape
         self.blocks = blocks
@@ -22,23 +22,23 @@ private struct Case: ~Copyable {
         live = (0..<shape.outputs).map { _ in !someDead || random.uniform() < 0.5 }
         let count = survivors.count { $0 }
         weights = AlignedBuffer(zeroed: (count + 15) / 16 * 16)
-        for place in 0..<count { weights[place] = random.value(spread: 8) }
+        for place in 0..<count { weights[place] = random.value(spread: spread) }
         bias = AlignedBuffer(zeroed: shape.outputs)
-        for output in 0..<shape.outputs { bias[output] = random.value(spread: 8) }
-        x = Case.filled(shape.input, blocks: blocks, &random)
-        dy = Case.filled(shape.output, blocks: blocks, &random)
-        addend = Case.filled(shape.input, blocks: blocks, &random)
-        gate = Case.filled(shape.input, blocks: blocks, &random)
-        note = "\(shape), \(blocks) blocks, density \(density), some dead: \(someDead), seed \(seed)"
+        for output in 0..<shape.outputs { bias[output] = random.value(spread: spread) }
+        x = Case.filled(shape.input, blocks: blocks, &random, spread: spread)
+        dy = Case.filled(shape.output, blocks: blocks, &random, spread: spread)
+        addend = Case.filled(shape.input, blocks: blocks, &random, spread: spread)
+        gate = Case.filled(shape.input, blocks: blocks, &random, spread: spread)
+        note = "\(shape), \(blocks) blocks, density \(density), some dead: \(someDead), spread \(spread), seed \(seed)"
     }
 
-    static func filled(_ shape: PlanesShape, blocks: Int, _ random: inout Stream) -> PlanesBuffer {
+    static func filled(_ shape: PlanesShape, blocks: Int, _ random: inout Stream, spread: Int = 8) -> PlanesBuffer {
         let planes = PlanesBuffer(zeroed: shape, blocks: blocks)
         for block in 0..<blocks {
             for channel in 0..<shape.channels {
                 for row in 0..<shape.height {
                     let first = shape.index(example: block * 16, channel: channel, row: row, column: 0)
-                    for n in 0..<shape.width * 16 { planes.pointer[first + n] = random.value(spread: 8) }
+                    for n in 0..<shape.width * 16 { planes.pointer[first + n] = random.value(spread: spread) }
                 }
             }
         }
@@ -52,11 +52,11 @@ private struct Case: ~Copyable {
     }
 
     func bits(_ planes: borrowing PlanesBuffer) -> [UInt32] {
-        (0..<planes.shape.floats(blocks: blocks)).map { planes.pointer[$0].bitPattern }
+        (0..<planes.shape.floats(blocks: blocks)).map { canonicalBits(planes.pointer[$0]) }
     }
 
     private func bits(_ buffer: borrowing AlignedBuffer<Float>) -> [UInt32] {
-        (0..<buffer.count).map { buffer[$0].bitPattern }
+        (0..<buffer.count).map { canonicalBits(buffer[$0]) }
     }
 
     private func anySums() -> AlignedBuffer<Float> {
@@ -99,7 +99,7 @@ private struct Case: ~Copyable {
                     examples: examples, sums: hasSums ? actualSums.pointer : nil)
                 #expect(bits(y) == expected, "\(note) \(instructionSet) \(path)")
                 #expect(bits(actualSums) == bits(sums), "\(note) \(instructionSet) \(path)")
-                #expect(actual.value.bitPattern == magnitude, "\(note) \(instructionSet) \(path)")
+                #expect(same(actual, magnitude), "\(note) \(instructionSet) \(path)")
             }
         }
     }
@@ -131,7 +131,7 @@ private struct Case: ~Copyable {
                     dy: dy.pointer, addend: addendOf(dx.pointer, addend.pointer), gate: hasGate ? gate.pointer : nil,
                     dx: dx.pointer, blocks: blocks)
                 #expect(bits(dx) == expected, "\(note) \(instructionSet) \(path)")
-                #expect(actual.value.bitPattern == magnitude, "\(note) \(instructionSet) \(path)")
+                #expect(same(actual, magnitude), "\(note) \(instructionSet) \(path)")
             }
         }
     }
@@ -184,6 +184,57 @@ struct ConvolutionTests {
                 let other = Case(mirrored, blocks: 2, density: density, someDead: true, seed: UInt64(n * 10 + kind))
                 other.expectSameForward(fast, bias: false, rectify: false, sums: true)
                 other.expectSameInputGradient(fast, addend: .result, gate: false)
+            }
+        }
+    }
+
+    @Test("sums that underflow, overflow to infinity and become NaN are the reference's", arguments: [150, 250])
+    func overflow(spread: Int) {
+        for (kind, (kernel, stride)) in Self.kinds.enumerated() {
+            for (n, (channels, size)) in [(3, 2), (5, 4), (70, 3), (4, 11)].enumerated() {
+                let shape = ConvolutionShape(
+                    input: PlanesShape(channels: channels, height: size, width: size), outputs: 7, kernel: kernel,
+                    stride: stride)
+                for density in [0.3, 1] {
+                    let work = Case(
+                        shape, blocks: 2, density: density, someDead: (kind + n) % 2 == 0, spread: spread,
+                        seed: UInt64(spread + n))
+                    for rectify in [false, true] {
+                        work.expectSameForward(InstructionSet.supported, bias: true, rectify: rectify, sums: n % 2 == 0)
+                        work.expectSameInputGradient(
+                            InstructionSet.supported, addend: n % 2 == 0 ? .other : .none, gate: rectify)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("minus infinity is in the magnitude though the ReLU, or the gate, makes it zero")
+    func minusInfinity() {
+        for (kernel, stride) in Self.kinds {
+            let shape = ConvolutionShape(
+                input: PlanesShape(channels: 2, height: 4, width: 4), outputs: 3, kernel: kernel, stride: stride)
+            let work = Case(shape, blocks: 1, density: 1, someDead: false, seed: 1)
+            for place in 0..<shape.weightCount { work.weights[place] = -3e38 }
+            for place in 0..<shape.input.floats(blocks: 1) {
+                work.x.pointer[place] = abs(work.x.pointer[place]) * 16
+                work.gate.pointer[place] = 0
+            }
+            for place in 0..<shape.output.floats(blocks: 1) { work.dy.pointer[place] = abs(work.dy.pointer[place]) * 16 }
+            for instructionSet in InstructionSet.supported {
+                for path in KernelPath.allCases {
+                    let kernels = work.kernels(path, instructionSet)
+                    let y = PlanesBuffer(zeroed: shape.output, blocks: 1)
+                    let forward = kernels.forward(
+                        x: work.x.pointer, bias: nil, rectify: true, y: y.pointer, blocks: 1, examples: 16, sums: nil)
+                    #expect(work.bits(y).allSatisfy { $0 == 0 }, "\(work.note) \(instructionSet) \(path)")
+                    #expect(forward.value == .infinity, "\(work.note) \(instructionSet) \(path)")
+                    let dx = PlanesBuffer(zeroed: shape.input, blocks: 1)
+                    let backward = kernels.inputGradient(
+                        dy: work.dy.pointer, addend: nil, gate: work.gate.pointer, dx: dx.pointer, blocks: 1)
+                    #expect(work.bits(dx).allSatisfy { $0 == 0 }, "\(work.note) \(instructionSet) \(path)")
+                    #expect(backward.value == .infinity, "\(work.note) \(instructionSet) \(path)")
+                }
             }
         }
     }

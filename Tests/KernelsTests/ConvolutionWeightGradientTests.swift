@@ -7,7 +7,7 @@ struct ConvolutionWeightGradientTests {
     init() { FloatingPointMode.flushDenormals() }
 
     private static func filled(
-        _ shape: PlanesShape, blocks: Int, _ random: inout Stream, live: [Bool]? = nil
+        _ shape: PlanesShape, blocks: Int, _ random: inout Stream, spread: Int = 8, live: [Bool]? = nil
     ) -> PlanesBuffer {
         let planes = PlanesBuffer(zeroed: shape, blocks: blocks)
         for example in 0..<blocks * 16 {
@@ -15,7 +15,7 @@ struct ConvolutionWeightGradientTests {
                 for row in 0..<shape.height {
                     for column in 0..<shape.width {
                         let place = shape.index(example: example, channel: channel, row: row, column: column)
-                        planes.pointer[place] = random.value(spread: 8)
+                        planes.pointer[place] = random.value(spread: spread)
                     }
                 }
             }
@@ -24,12 +24,12 @@ struct ConvolutionWeightGradientTests {
     }
 
     private static func check(
-        _ shape: ConvolutionShape, blocks: Int, density: Double, liveOutputs: [Bool]? = nil, seed: UInt64,
+        _ shape: ConvolutionShape, blocks: Int, density: Double, spread: Int = 8, liveOutputs: [Bool]? = nil, seed: UInt64,
         _ instructionSets: [InstructionSet]
     ) {
         var random = Stream(seed: seed)
-        let x = filled(shape.input, blocks: blocks, &random)
-        let dy = filled(shape.output, blocks: blocks, &random, live: liveOutputs)
+        let x = filled(shape.input, blocks: blocks, &random, spread: spread)
+        let dy = filled(shape.output, blocks: blocks, &random, spread: spread, live: liveOutputs)
         let survivors = (0..<shape.weightCount).map { _ in random.uniform() < density }
         let count = survivors.count { $0 }
         var code = tk_conv_gradient_shape(
@@ -50,10 +50,10 @@ struct ConvolutionWeightGradientTests {
                 let magnitude = kernels.compute(
                     x: x.pointer, dy: dy.pointer, blocks: blocks, gradient: &gradient, biasGradient: &bias)
                 let note: Comment =
-                    "\(shape) \(blocks) blocks, density \(density), seed \(seed), \(instructionSet) \(path)"
-                #expect(gradient.map(\.bitPattern) == expected.map(\.bitPattern), note)
-                #expect(bias.map(\.bitPattern) == expectedBias.map(\.bitPattern), note)
-                #expect(magnitude.value.bitPattern == bits, note)
+                    "\(shape) \(blocks) blocks, density \(density), spread \(spread), seed \(seed), \(instructionSet) \(path)"
+                #expect(gradient.map(canonicalBits) == expected.map(canonicalBits), note)
+                #expect(bias.map(canonicalBits) == expectedBias.map(canonicalBits), note)
+                #expect(same(magnitude, bits), note)
             }
         }
     }
@@ -71,6 +71,22 @@ struct ConvolutionWeightGradientTests {
                 for density in densities {
                     let sets = blocks == 1 ? InstructionSet.supported : fast
                     Self.check(shape, blocks: blocks, density: density, seed: UInt64(size * 100 + blocks), sets)
+                }
+            }
+        }
+    }
+
+    @Test("sums that underflow, overflow to infinity and become NaN are the reference's", arguments: [150, 250])
+    func overflow(spread: Int) {
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 1), (1, 2)] {
+            for (channels, size) in [(3, 2), (4, 4), (2, 9)] {
+                let shape = ConvolutionShape(
+                    input: PlanesShape(channels: channels, height: size, width: size), outputs: 5, kernel: kernel,
+                    stride: stride)
+                for density in [0.3, 1] {
+                    Self.check(
+                        shape, blocks: 2, density: density, spread: spread, seed: UInt64(spread + size),
+                        InstructionSet.supported)
                 }
             }
         }

@@ -183,31 +183,38 @@ struct DenseKernelsTests {
                 &shape, layer.mask.pointer, layer.dy.pointer, layer.x.pointer, gradient.pointer, biasGradient.pointer)
 
             let expected = Updated(layer)
+            var magnitude: tk_magnitude = 0
             for _ in 0..<2 {
-                tk_reference_update(
+                magnitude = tk_reference_update(
                     &rule, layer.weights.count, gradient.pointer, expected.weights.pointer, expected.weights1.pointer,
                     expected.weights2.pointer)
-                tk_reference_update(
-                    &rule, layer.bias.count, biasGradient.pointer, expected.bias.pointer, expected.bias1.pointer,
-                    expected.bias2.pointer)
+                magnitude = max(
+                    magnitude,
+                    tk_reference_update(
+                        &rule, layer.bias.count, biasGradient.pointer, expected.bias.pointer, expected.bias1.pointer,
+                        expected.bias2.pointer))
             }
             for isa in isas {
                 let apart = Updated(layer)
                 let fused = Updated(layer)
+                var found: (apart: tk_magnitude, fused: tk_magnitude) = (0, 0)
                 for _ in 0..<2 {
-                    tk_update(
+                    found.apart = tk_update(
                         isa, &rule, layer.weights.count, gradient.pointer, apart.weights.pointer,
                         apart.weights1.pointer, apart.weights2.pointer)
-                    tk_update(
-                        isa, &rule, layer.bias.count, biasGradient.pointer, apart.bias.pointer, apart.bias1.pointer,
-                        apart.bias2.pointer)
-                    tk_dense_update(
+                    found.apart = max(
+                        found.apart,
+                        tk_update(
+                            isa, &rule, layer.bias.count, biasGradient.pointer, apart.bias.pointer,
+                            apart.bias1.pointer, apart.bias2.pointer))
+                    found.fused = tk_dense_update(
                         isa, &shape, &rule, layer.mask.pointer, layer.dy.pointer, layer.transposed.pointer,
                         biasGradient.pointer, fused.weights.pointer, fused.weights1.pointer, fused.weights2.pointer,
                         fused.bias.pointer, fused.bias1.pointer, fused.bias2.pointer)
                 }
                 #expect(apart.bits == expected.bits, "\(layer.shape) \(isa)")
                 #expect(fused.bits == expected.bits, "\(layer.shape) \(isa)")
+                #expect(found == (magnitude, magnitude), "\(layer.shape) \(isa)")
                 for place in 0..<layer.weights.count where layer.mask[place / 16] >> UInt16(place % 16) & 1 == 0 {
                     let pruned = fused.weights[place].bitPattern | fused.weights1[place].bitPattern
                     #expect(pruned | fused.weights2[place].bitPattern == 0, "pruned weight \(place) \(isa)")
@@ -278,6 +285,16 @@ struct DenseKernelsTests {
             #expect(y[6].isNaN)
             #expect(!magnitude.isFinite)
 
+            // −∞ alone, which the ReLU makes zero, is in the magnitude as well.
+            let only = AlignedBuffer<Float>(zeroed: 16 * 16)
+            only[4] = -.infinity
+            let hidden = kernels.forward(
+                shape, weights: weights.pointer, bias: bias.pointer, live: LiveOutputs([0]), rectify: true,
+                x: only.pointer, y: y.pointer)
+            #expect((0..<16).allSatisfy { y[$0] == 0 })
+            #expect(hidden.value == .infinity)
+            for (e, value) in inputs.enumerated() { y[e] = max(value, 0) }
+
             let dy = AlignedBuffer<Float>(zeroed: 16 * 16)
             let dx = AlignedBuffer<Float>(zeroed: 16 * 16)
             for e in 0..<16 { dy[e] = 3 }
@@ -287,6 +304,138 @@ struct DenseKernelsTests {
             #expect((0..<7).map { dx[$0] } == [0, 0, 0, 3, 0, 3, 0])
         }
     }
+}
+
+@Suite("What an update leaves")
+struct UpdateMagnitudeTests {
+    init() { FloatingPointMode.flushDenormals() }
+
+    private static let rules: [(name: String, rule: UpdateRule)] = [
+        ("sgd", .sgd(rate: 0.1, decay: 1e-3)), ("momentum", .momentum(rate: 0.1, momentum: 0.9, decay: 1e-3)),
+        ("nesterov", .nesterov(rate: 0.1, momentum: 0.9, decay: 0)),
+        (
+            "adam",
+            .adam(rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, product1: 0.9, product2: 0.999, decay: 1e-3)
+        ),
+        (
+            "adamw",
+            .adamW(rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, product1: 0.9, product2: 0.999, decay: 1e-2)
+        ),
+        ("rmsprop", .rmsProp(rate: 1e-3, alpha: 0.99, epsilon: 1e-8, momentum: 0, decay: 1e-3)),
+        ("rmsprop, momentum", .rmsProp(rate: 1e-3, alpha: 0.99, epsilon: 1e-8, momentum: 0.9, decay: 0)),
+    ]
+
+    private func update(
+        _ rule: UpdateRule, _ instructionSet: InstructionSet, gradient: [Float], present: [Float]
+    ) -> (magnitude: Magnitude, values: [Float]) {
+        let buffers = (0..<3).map { _ in present }.map(TestFloats.init)
+        let gradient = TestFloats(gradient)
+        let magnitude = DenseKernels(instructionSet).update(
+            rule: rule, count: present.count, gradient: gradient.pointer,
+            tensor: UpdatedTensor(
+                values: buffers[0].pointer, state1: buffers[1].pointer, state2: buffers[2].pointer))
+        return (magnitude, present.indices.map { buffers[0].pointer[$0] })
+    }
+
+    @Test("A second moment that overflows shows, though it leaves its weight as it was")
+    func secondMoment() {
+        var gradient = [Float](repeating: 0.5, count: 16)
+        gradient[5] = 1e30
+        for (name, rule) in Self.rules where name.hasPrefix("adam") || name.hasPrefix("rms") {
+            for instructionSet in InstructionSet.supported {
+                let found = update(rule, instructionSet, gradient: gradient, present: Array(repeating: 0.25, count: 16))
+                #expect(found.values.allSatisfy { $0.isFinite }, "\(name) \(instructionSet)")
+                #expect(!found.magnitude.isFinite, "\(name) \(instructionSet)")
+                #expect(!rule.staysFinite(present: Magnitude(0.25), gradient: Magnitude(1e30)), "\(name)")
+            }
+        }
+    }
+
+    @Test("The bound holds, and vouches for ordinary steps", arguments: rules.indices)
+    func bound(index: Int) {
+        let (name, rule) = Self.rules[index]
+        var random = Stream(seed: UInt64(index))
+        for round in 0..<400 {
+            let spread = [2, 40, 120, 200][round % 4]
+            // State of second moments is not negative.
+            let present = (0..<16).map { _ in abs(random.value(spread: spread)) }
+            let gradient = (0..<16).map { _ in random.value(spread: spread) }
+            let sizes = [present, gradient].map { $0.map { Double($0.magnitude) }.max() ?? 0 }
+            let bound = rule.bound(present: sizes[0], gradient: sizes[1])
+            for instructionSet in InstructionSet.supported {
+                let found = update(rule, instructionSet, gradient: gradient, present: present)
+                let note: Comment = "\(name), \(instructionSet), round \(round), seed \(index)"
+                #expect(!(bound < 1e38) || Double(found.magnitude.value) <= bound * 1.00001, note)
+            }
+        }
+        #expect(rule.staysFinite(present: Magnitude(100), gradient: Magnitude(1e4)), "\(name)")
+        #expect(!rule.staysFinite(present: .zero, gradient: Magnitude(.infinity)), "\(name)")
+        #expect(!rule.staysFinite(present: Magnitude(.nan), gradient: .zero), "\(name)")
+    }
+}
+
+@Suite("What clipping needs")
+struct GradientNormTests {
+    init() { FloatingPointMode.flushDenormals() }
+
+    @Test("The sum of squares has the reference's bits", arguments: [0, 16, 48, 4112])
+    func sumOfSquares(count: Int) {
+        for spread in spreads {
+            var random = Stream(seed: UInt64(count + spread))
+            let values = TestFloats((0..<count).map { _ in random.value(spread: spread) })
+            let expected = tk_reference_sum_of_squares(count, values.pointer)
+            for instructionSet in InstructionSet.supported {
+                let sum = GradientNorm(instructionSet).sumOfSquares(count: count, values.pointer)
+                #expect(sum.bitPattern == expected.bitPattern, "\(count) values, spread \(spread), \(instructionSet)")
+            }
+        }
+    }
+
+    @Test("Rows under a mask have the sum of their survivors alone")
+    func masked() {
+        for (rows, inputs, density) in [(1, 1, 1.0), (3, 17, 1), (5, 784, 1), (7, 300, 0.6), (40, 33, 0.1), (4, 64, 0)] {
+            var random = Stream(seed: UInt64(rows * inputs))
+            let padded = DenseShape.padded(inputs)
+            var all = [Float](repeating: 0, count: rows * padded)
+            var mask = [UInt16](repeating: 0, count: rows * padded / 16)
+            var compact: [Float] = []
+            for row in 0..<rows {
+                for input in 0..<inputs {
+                    let place = row * padded + input
+                    // What is pruned is left out, whatever it holds.
+                    all[place] = random.value(spread: 40)
+                    guard random.uniform() < density else { continue }
+                    mask[place / 16] |= 1 << UInt16(place % 16)
+                    compact.append(all[place])
+                }
+            }
+            compact += Array(repeating: 0, count: DenseShape.padded(compact.count) - compact.count)
+            let alone = TestFloats(compact)
+            let values = TestFloats(all)
+            let expected = tk_reference_sum_of_squares(compact.count, alone.pointer)
+            for instructionSet in InstructionSet.supported {
+                let sum = GradientNorm(instructionSet).sumOfSquares(
+                    rows: rows, inputs: padded, mask: mask, values.pointer)
+                #expect(sum.bitPattern == expected.bitPattern, "\(rows) × \(inputs), \(density), \(instructionSet)")
+            }
+        }
+    }
+
+    @Test("Scaling multiplies, and stores no −0")
+    func scale() {
+        for instructionSet in InstructionSet.supported {
+            let values = TestFloats([-0.0, 3, -1.5, 1e30] + Array(repeating: 0, count: 12))
+            GradientNorm(instructionSet).scale(count: 16, values.pointer, by: 0.5)
+            #expect((0..<4).map { values.pointer[$0].bitPattern } == [0, 1.5, -0.75, 5e29].map { Float($0).bitPattern })
+        }
+    }
+}
+
+/// Floats where kernels can read them.
+private final class TestFloats {
+    private let buffer: AlignedBuffer<Float>
+    init(_ values: [Float]) { buffer = AlignedBuffer(copying: values) }
+    var pointer: UnsafeMutablePointer<Float> { buffer.pointer }
 }
 
 /// Copies of a layer's parameters with two tensors of state.

@@ -29,6 +29,11 @@ final class TestPairs {
     /// Of the values that the object was made of, if they were planes.
     private(set) var magnitude: tk_magnitude = 0
 
+    /// What rounding makes of the magnitude of values in f32.
+    static func magnitude(_ magnitude: tk_magnitude) -> tk_magnitude {
+        tk_magnitude(tk_reference_bf16(Float(bitPattern: magnitude))) << 16
+    }
+
     static func random(_ shape: PlanesShape, blocks: Int, _ random: inout Stream) -> TestPairs {
         TestPairs(shape, blocks: blocks) { random.value(spread: 8) }
     }

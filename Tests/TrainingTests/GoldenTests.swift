@@ -121,6 +121,7 @@ struct GoldenTests {
         try check(smooth, ["637ec9b4f8b2", "6fc718b3881e"])
         var clipped = dense("sgd", momentum: 0.9)
         clipped.training.clip = 0.2
+        clipped.semantics = ["clip": 2]
         try check(clipped, ["4dc55b59aede", "0a1e9cc8e253"])
         clipped.model = convolutional("conv-2", .projection).model
         try check(clipped, ["f10c29a0564b", "28ea1111c5cb"])

@@ -192,5 +192,8 @@ struct RecipeTests {
         odd.family = "vgg"
         #expect(throws: SettingError.self) { try vocabulary.layers(odd, mnist) }
         #expect(vocabulary.semantics(Settings(), true) == [:])
+        var clipped = Settings()
+        clipped.training.clip = 1
+        #expect(vocabulary.semantics(clipped, true) == ["clip": 2])
     }
 }

@@ -32,8 +32,8 @@ typedef struct {
     size_t batch;          // examples, padding included: a multiple of 16, at least 16
 } tk_dense_shape;
 
-// The largest |value| of a result as IEEE bits, which order like unsigned integers: 0x7f800000 or more means that an
-// infinity or a NaN was stored.
+// The largest |value| of a result as IEEE bits, which order like unsigned integers: 0x7f800000 or more means that an infinity or
+// a NaN was computed. A result that a ReLU or its gate makes +0 counts as it was before.
 typedef uint32_t tk_magnitude;
 
 // y[o] = b[o] + sum over i of W[o][i] x[i] for the `live_count` outputs in `live` (ascending); the others become +0.
@@ -82,19 +82,20 @@ typedef enum {
 //   RMSPROP   s1 = fma(complement2 · g, g, beta2 · s1); w = fma(-rate, g / (sqrt(s1) + epsilon), w)
 //   RMSPROP_MOMENTUM  s1 as RMSPROP; s2 = fma(momentum, s2, g / (sqrt(s1) + epsilon)); w = fma(-rate, s2, w)
 //             with beta2 = alpha, complement2 = 1 - alpha
-// Stored results add +0.
+// Stored results add +0. The magnitude of an update is that of the new weights and all of their state: a second moment that overflows
+// would stop its weight for ever, and nothing else would tell.
 typedef struct {
     tk_rule_kind kind;
     float rate, decay, momentum, complement1, complement2, beta2, root, epsilon;
 } tk_rule;
 
 // Applies `rule` to `count` parameters (a multiple of 16). State that the rule does not use may be NULL.
-void tk_update(
+tk_magnitude tk_update(
     tk_isa isa, const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1, float *state2);
 
 // tk_dense_weight_gradient and tk_update in one pass that never stores the gradient; same bits as the two.
 // - `bias_gradient`: scratch, outputs rounded up to 16.
-void tk_dense_update(
+tk_magnitude tk_dense_update(
     tk_isa isa, const tk_dense_shape *shape, const tk_rule *rule, const uint16_t *mask, const float *dy,
     const float *xt, float *bias_gradient, float *weights, float *weights1, float *weights2, float *bias, float *bias1,
     float *bias2);
@@ -124,19 +125,23 @@ void tk_load_images(
 // xt = x transposed: [feature][example] to [feature / 16][example][16], for `features` rounded up to a multiple of 16.
 void tk_transpose(tk_isa isa, size_t features, size_t batch, const float *x, float *xt);
 
-// The sum of squares in f64, values ascending. Each square is exact, and zeros change nothing, so that it is the same for
-// a whole tensor and for its survivors alone. The chain of sums takes one addition's latency a value.
-double tk_sum_of_squares(size_t count, const float *values);
+// The sum of squares in f64. The n-th value belongs to lane n mod 16; in each lane the squares, which are exact, are added from +0 in
+// order; then the lanes are summed as a tree: l + (l+8), l + (l+4), l + (l+2), l + (l+1).
+// - `count`: a multiple of 16; padding is +0, which changes nothing.
+double tk_sum_of_squares(tk_isa isa, size_t count, const float *values);
 
-// values *= factor, +0 added.
-void tk_scale(size_t count, float factor, float *values);
+// The same of the surviving weights of `rows` outputs by `padded_inputs`, counted in the order of memory: the sum that
+// tk_sum_of_squares has of the survivors alone. `mask` as in tk_dense_weight_gradient.
+double tk_sum_of_squares_masked(
+    tk_isa isa, size_t rows, size_t padded_inputs, const uint16_t *mask, const float *values);
+
+// values *= factor, +0 added. `count`: a multiple of 16.
+void tk_scale(tk_isa isa, size_t count, float factor, float *values);
 
 // exp, log, cos and sin for schedules, initialisation and generated data: f64, below 2 ulp, plain IEEE + - * /, so the
 // same bits on every machine, whether or not denormals are flushed (results below 2^-1022 are 0).
 double tk_exp(double x);
 double tk_log(double x);
-// x^y for x >= 0.
-double tk_pow(double x, double y);
 // Below 1 ulp for |x| <= 2^19; NaN beyond.
 double tk_cos(double x);
 double tk_sin(double x);

@@ -16,12 +16,14 @@ tk_magnitude tk_reference_weight_gradient(
     const tk_dense_shape *shape, const uint16_t *mask, const float *dy, const float *x, float *weight_gradient,
     float *bias_gradient);
 
-void tk_reference_update(
+tk_magnitude tk_reference_update(
     const tk_rule *rule, size_t count, const float *gradient, float *values, float *state1, float *state2);
 
 tk_magnitude tk_reference_softmax_cross_entropy(
     size_t classes, size_t batch, size_t count, const uint8_t *labels, const float *logits, float smoothing,
     float *gradient, double *loss_sum);
+
+double tk_reference_sum_of_squares(size_t count, const float *values);
 
 void tk_reference_load_images(
     const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,

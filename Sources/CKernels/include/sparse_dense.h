@@ -8,11 +8,9 @@
 
 #include "kernels.h"
 
-// Survivors first ..< last of one output, in the compact order. An output's runs follow each other; the sums wait in y between
-// them, which changes no bit.
+// The survivors of one output, first ..< last in the compact order.
 typedef struct {
     uint32_t output, first, last;
-    uint16_t opens, closes;  // whether the output's sum starts, or is complete, with this run
 } tk_sparse_run;
 
 // One output that an input leads to, and where the weight between them is.
@@ -20,7 +18,7 @@ typedef struct {
     uint32_t output, place;
 } tk_sparse_term;
 
-// tk_dense_forward for the outputs in `runs`, each of which has one run that opens and one that closes. Touches no other.
+// tk_dense_forward for the outputs in `runs`. Touches no other.
 tk_magnitude tk_sparse_forward(
     tk_isa isa, size_t batch, const tk_sparse_run *runs, size_t run_count, const uint32_t *inputs,
     const float *weights, const float *bias, int rectify, const float *x, float *y);

@@ -97,11 +97,11 @@ protocol Layer: AnyObject {
     func beginBackward(_ pass: Pass) -> Magnitude
     /// Computes the gradient by the layer's input in `blocks`.
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude
-    /// Computes the gradients of the layer's parameters, or, unless they are to be `stored`, proves that they will be finite.
+    /// Computes the gradients of the layer's parameters, or, unless they are to be `stored`, proves a bound of theirs.
     /// - Parameters:
     ///   - inputMagnitude: the largest in `x`.
     ///   - gradientMagnitude: the largest in `dy`.
-    /// - Returns: the largest magnitude among the gradients, or zero for a proof.
+    /// - Returns: the largest magnitude among the gradients, or that bound, which is finite.
     func gradients(
         _ pass: Pass, dy: BatchMemory, inputMagnitude: Magnitude, gradientMagnitude: Magnitude, stored: Bool
     ) -> Magnitude

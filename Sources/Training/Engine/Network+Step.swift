@@ -4,7 +4,8 @@ import Kernels
 public enum StepOutcome: Sendable, Equatable {
     /// The mean loss of the batch before the update.
     case trained(loss: Float)
-    /// An activation, the loss or a gradient was infinite or NaN. Nothing was updated.
+    /// An activation, the loss, a gradient, or what the update would have made of a parameter or its optimizer state was infinite
+    /// or NaN. Nothing is changed.
     case diverged
 }
 
@@ -19,15 +20,42 @@ extension Network {
     ) -> StepOutcome {
         // Clipping looks at all gradients before the first update, so that they must be stored.
         let stored = clipping != nil
-        guard let (loss, pass) = backward(images: images, labels: labels, indices: indices, stored: stored) else {
-            return .diverged
-        }
+        guard let (loss, pass, gradients) = backward(images: images, labels: labels, indices: indices, stored: stored)
+        else { return .diverged }
         clip()
+        return update(pass, gradients: gradients, stored: stored, learningRate: learningRate)
+            ? .trained(loss: loss) : .diverged
+    }
+
+    /// Takes the optimizer's step; false, and nothing is changed, if a parameter or its state would no longer be finite.
+    ///
+    /// A step cannot be undone. So before one whose outcome no bound vouches for, which a training that goes well never meets, what it
+    /// may change is copied.
+    /// - Parameter gradients: of each layer the largest magnitude.
+    private func update(_ pass: Pass, gradients: [Magnitude], stored: Bool, learningRate: Float) -> Bool {
+        let optimizerBefore = optimizer
         let rule = optimizer.nextRule(learningRate: Double(learningRate))
-        for (position, layer) in layers.enumerated() {
-            layer.update(pass, dy: gradientPlan.resultGradients[position], rule: rule, stored: stored)
+        func takeStep() {
+            for (position, layer) in layers.enumerated() {
+                layer.update(pass, dy: gradientPlan.resultGradients[position], rule: rule, stored: stored)
+            }
         }
-        return .trained(loss: loss)
+        let isBounded = zip(tensors, layerOf).allSatisfy { tensor, layer in
+            !tensor.parameter.isTrained || rule.staysFinite(present: tensor.magnitude, gradient: gradients[layer])
+        }
+        if isBounded {
+            takeStep()
+            return true
+        }
+        // What was not finite before belongs to units that take no part, or the step would have ended earlier.
+        let before = tensors.map { (snapshot: $0.snapshot(), wasFinite: $0.measuredMagnitude().isFinite) }
+        takeStep()
+        if zip(tensors, before).allSatisfy({ $0.measuredMagnitude().isFinite || !$1.wasFinite }) { return true }
+        for (tensor, before) in zip(tensors, before) { tensor.restore(before.snapshot) }
+        for layer in layers { layer.parametersChanged() }
+        optimizer = optimizerBefore
+        clearBatch()
+        return false
     }
 
     /// The mean loss of a batch and its gradient by each parameter, in the order and layouts of `parameters`, before any clipping; nil
@@ -35,7 +63,7 @@ extension Network {
     public func lossAndGradient(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
     ) -> (loss: Float, gradients: [[Float]])? {
-        guard let (loss, _) = backward(images: images, labels: labels, indices: indices, stored: true) else {
+        guard let (loss, _, _) = backward(images: images, labels: labels, indices: indices, stored: true) else {
             return nil
         }
         return (loss, tensors.map(\.flatGradient))
@@ -59,10 +87,11 @@ extension Network {
 
     private func clip() {
         guard let clipping else { return }
+        let norm = GradientNorm(kernels.instructionSet)
         let trained = tensors.filter(\.parameter.isTrained)
-        let sums = trained.map { GradientNorm.sumOfSquares(count: $0.paddedCount, $0.gradient) }
+        let sums = trained.map { $0.gradientSumOfSquares(norm) }
         guard let factor = clipping.factor(sumsOfSquares: sums) else { return }
-        for tensor in trained { GradientNorm.scale(count: tensor.paddedCount, tensor.gradient, by: factor) }
+        for tensor in trained { norm.scale(count: tensor.paddedCount, tensor.gradient, by: factor) }
     }
 
     /// Runs the loaded batch through the layers: the largest magnitude of each tensor, or nil as soon as a value is not finite.
@@ -118,11 +147,11 @@ extension Network {
         for memory in activations + gradientPlan.resultGradients { memory.clear() }
     }
 
-    /// Runs a batch forward and back: afterwards every layer can take its step. Nil if an activation, the loss or any gradient, those of
-    /// the parameters included, is not finite.
+    /// Runs a batch forward and back: afterwards every layer can take its step. Of each layer the largest magnitude among the gradients of
+    /// its parameters, or a bound of it. Nil if an activation, the loss or any gradient, those of the parameters included, is not finite.
     private func backward(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>, stored: Bool
-    ) -> (loss: Float, pass: Pass)? {
+    ) -> (loss: Float, pass: Pass, gradients: [Magnitude])? {
         let done = finiteBackward(images: images, labels: labels, indices: indices, stored: stored)
         if done == nil { clearBatch() }
         return done
@@ -131,7 +160,7 @@ extension Network {
     private func finiteBackward(
         images source: UnsafePointer<UInt8>, labels from: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
         stored: Bool
-    ) -> (loss: Float, pass: Pass)? {
+    ) -> (loss: Float, pass: Pass, gradients: [Magnitude])? {
         precondition((1...batch).contains(indices.count), "a batch of \(indices.count), at most \(batch)")
         let pass = Pass(examples: indices.count, isTraining: true)
         load(images: source, labels: from, indices: indices, pass)
@@ -149,8 +178,13 @@ extension Network {
         guard loss.isFinite, gradientMagnitudes[last + 1].isFinite else { return nil }
         layers[last].gradientArrived(pass, dy: top, blocks: 0..<pass.blocks)
 
+        var parameterGradients = Array(repeating: Magnitude.zero, count: layers.count)
         for segment in gradientPlan.segments {
-            for position in segment.layers where !layers[position].beginBackward(pass).isFinite { return nil }
+            for position in segment.layers {
+                let magnitude = layers[position].beginBackward(pass)
+                guard magnitude.isFinite else { return nil }
+                parameterGradients[position] = magnitude
+            }
             for blocks in segment.ranges(of: pass.blocks) {
                 for position in segment.layers {
                     guard
@@ -164,9 +198,10 @@ extension Network {
                     inputMagnitude: magnitudes[description.nodes[position].input],
                     gradientMagnitude: gradientMagnitudes[position + 1], stored: stored)
                 guard magnitude.isFinite else { return nil }
+                parameterGradients[position] = max(parameterGradients[position], magnitude)
             }
         }
-        return (loss, pass)
+        return (loss, pass, parameterGradients)
     }
 
     /// Hands on the gradient by a layer's results to what it reads; false if something is not finite.

@@ -16,7 +16,7 @@ public final class Network {
     let layers: [any Layer]
     let tensors: [ParameterTensor]
     /// The layer that each parameter belongs to.
-    private let layerOf: [Int]
+    let layerOf: [Int]
     let kernels: DenseKernels
     let mapKernels: any MapKernels
     var optimizer: Optimizer

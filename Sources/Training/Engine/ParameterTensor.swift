@@ -24,6 +24,15 @@ final class ParameterTensor {
     private var state2Buffer: AlignedBuffer<Float>
     private var gradientBuffer = AlignedBuffer<Float>(zeroed: 0)
     private var hasGradient = false
+    /// `magnitude`, unless values have come from outside since it was found.
+    private var known: Magnitude?
+    /// `survivorBits`, from when clipping first wants them.
+    private var bits: BitBuffer?
+
+    private final class BitBuffer {
+        let buffer: AlignedBuffer<UInt16>
+        init(_ buffer: consuming AlignedBuffer<UInt16>) { self.buffer = buffer }
+    }
 
     init(_ parameter: Network.Parameter, stateCount: Int) {
         self.parameter = parameter
@@ -54,7 +63,59 @@ final class ParameterTensor {
 
     /// Takes one step from `gradient`.
     func update(_ rule: UpdateRule, _ kernels: DenseKernels) {
-        kernels.update(rule: rule, count: paddedCount, gradient: gradient, tensor: updated)
+        wasUpdated(kernels.update(rule: rule, count: paddedCount, gradient: gradient, tensor: updated))
+    }
+
+    /// Values and state were updated; none is larger than this.
+    func wasUpdated(_ magnitude: Magnitude) { known = magnitude }
+
+    /// A bound of the magnitudes of values and state.
+    /// - Complexity: O(1) after an update, else O(count).
+    var magnitude: Magnitude { known ?? measuredMagnitude() }
+
+    /// The largest magnitude among values and state.
+    func measuredMagnitude() -> Magnitude {
+        var largest = Magnitude.zero
+        for place in 0..<paddedCount {
+            largest = max(largest, Magnitude(buffer.pointer[place]))
+            if stateCount > 0 { largest = max(largest, Magnitude(state1Buffer.pointer[place])) }
+            if stateCount > 1 { largest = max(largest, Magnitude(state2Buffer.pointer[place])) }
+        }
+        known = largest
+        return largest
+    }
+
+    /// Σ g² of the survivors in f64: the same in every layout.
+    func gradientSumOfSquares(_ norm: GradientNorm) -> Double {
+        switch layout {
+        case .compact: return norm.sumOfSquares(count: paddedCount, gradient)
+        case .rows:
+            if bits == nil { bits = BitBuffer(survivorBits()) }
+            guard let bits else { preconditionFailure("no bits of \(parameter.name)") }
+            let inputs = DenseShape.padded(parameter.count / parameter.shape[0])
+            return norm.sumOfSquares(
+                rows: paddedCount / inputs, inputs: inputs, mask: bits.buffer.pointer, gradient)
+        }
+    }
+
+    /// What an update changes, as it is.
+    func snapshot() -> Snapshot {
+        Snapshot(values: copy(buffer), state1: copy(state1Buffer), state2: copy(state2Buffer))
+    }
+
+    func restore(_ snapshot: Snapshot) {
+        buffer.pointer.update(from: snapshot.values, count: snapshot.values.count)
+        state1Buffer.pointer.update(from: snapshot.state1, count: snapshot.state1.count)
+        state2Buffer.pointer.update(from: snapshot.state2, count: snapshot.state2.count)
+        known = nil
+    }
+
+    struct Snapshot {
+        fileprivate let values, state1, state2: [Float]
+    }
+
+    private func copy(_ buffer: borrowing AlignedBuffer<Float>) -> [Float] {
+        Array(UnsafeBufferPointer(start: buffer.pointer, count: buffer.count))
     }
 
     /// Takes over a mask and a layout: survivors keep value and state, pruned weights have none.
@@ -77,6 +138,7 @@ final class ParameterTensor {
         state2Buffer = AlignedBuffer(zeroed: stateCount > 1 ? count : 0)
         gradientBuffer = AlignedBuffer(zeroed: 0)
         hasGradient = false
+        bits = nil
         pack(kept[0], into: buffer)
         if stateCount > 0 { pack(kept[1], into: state1Buffer) }
         if stateCount > 1 { pack(kept[2], into: state2Buffer) }
@@ -95,14 +157,11 @@ final class ParameterTensor {
     /// The values, flat and row-major; +0 where pruned.
     var flatValues: [Float] { flat(buffer) }
     var flatGradient: [Float] { hasGradient ? flat(gradientBuffer) : Array(repeating: 0, count: parameter.count) }
-    /// The values of the survivors alone.
-    var survivingValues: [Float] { surviving(buffer) }
 
     /// −0 becomes +0, and what is pruned stays +0.
     func setFlat(_ values: [Float]) { pack(values, into: buffer) }
 
     func state(_ slot: Int) -> [Float] { slot == 0 ? flat(state1Buffer) : flat(state2Buffer) }
-    func survivingState(_ slot: Int) -> [Float] { slot == 0 ? surviving(state1Buffer) : surviving(state2Buffer) }
 
     func setState(_ slot: Int, _ values: [Float]) {
         if slot == 0 { pack(values, into: state1Buffer) } else { pack(values, into: state2Buffer) }
@@ -111,6 +170,7 @@ final class ParameterTensor {
     func clearState() {
         state1Buffer.clear()
         state2Buffer.clear()
+        known = nil
     }
 
     /// Whether every bit of every place without a surviving weight, in values and state, is 0.
@@ -154,18 +214,11 @@ final class ParameterTensor {
         return values
     }
 
-    private func surviving(_ buffer: borrowing AlignedBuffer<Float>) -> [Float] {
-        let source = buffer.pointer
-        var values: [Float] = []
-        values.reserveCapacity(survivorCount)
-        forEachSurvivor { place, _ in values.append(source[place]) }
-        return values
-    }
-
     private func pack(_ values: [Float], into buffer: borrowing AlignedBuffer<Float>) {
         precondition(
             values.count == parameter.count, "\(values.count) values for \(parameter.name), \(parameter.count)")
         let target = buffer.pointer
+        known = nil
         values.withUnsafeBufferPointer { values in
             forEachSurvivor { place, flat in target[place] = values[flat] + 0 }
         }

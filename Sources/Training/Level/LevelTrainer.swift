@@ -130,7 +130,7 @@ public struct LevelTrainer: Sendable {
             throw .unsupported("this build computes \(known), not \(task.numerics) in \(task.training.precision)")
         }
         let mine = registry.semantics(
-            model: task.model, optimizer: task.training.optimizer, criterion: task.pruning?.criterion ?? task.search?.criterion)
+            model: task.model, training: task.training, criterion: task.pruning?.criterion ?? task.search?.criterion)
         guard mine == task.semantics else {
             let names = Set(mine.keys).union(task.semantics.keys).sorted().filter { mine[$0] != task.semantics[$0] }
             let differences = names.map {

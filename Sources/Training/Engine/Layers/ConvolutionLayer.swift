@@ -297,7 +297,7 @@ final class ConvolutionLayer: SummingLayer {
         return kernels.forward(
             x: x.block(blocks.lowerBound), bias: bias?.values, rectify: rectifies, y: y.block(blocks.lowerBound),
             blocks: blocks.count, examples: pass.examples(in: blocks),
-            sums: sums.map { $0 + 2 * shape.outputs * blocks.lowerBound })
+            sums: pass.isTraining ? sums.map { $0 + 2 * shape.outputs * blocks.lowerBound } : nil)
     }
 
     func backward(_ pass: Pass, dy: BatchMemory, to target: GradientTarget, blocks: Range<Int>) -> Magnitude {

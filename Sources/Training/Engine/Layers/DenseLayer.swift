@@ -135,9 +135,11 @@ private final class PaddedRows: DenseWeights {
 
     var fusedUpdate: ((UnsafePointer<Float>, Int, UpdateRule) -> Void)? {
         { [self] dy, width, rule in
-            kernels.update(
+            let magnitude = kernels.update(
                 shape(width), rule: rule, mask: survivors.pointer, dy: dy, transposed: transposed.pointer,
                 biasGradient: bias.gradient, weights: weight.updated, bias: bias.updated)
+            weight.wasUpdated(magnitude)
+            bias.wasUpdated(magnitude)
         }
     }
 }
@@ -333,7 +335,7 @@ final class DenseLayer: Layer {
         // A fused update never stores the weights' gradient. Nearly always the sizes of its factors prove it finite; where
         // they do not, it is computed for this question.
         let bound = Double(gradientMagnitude.value) * max(Double(inputMagnitude.value), 1) * Double(pass.width)
-        if !stored, weights.fusedUpdate != nil, bound < 1e38 { return .zero }
+        if !stored, weights.fusedUpdate != nil, bound < 1e38 { return Magnitude(Float(bound)) }
         return weights.gradients(dy: dy.rows, x: x.rows, width: pass.width)
     }
 
