@@ -22,23 +22,36 @@ struct BenchKernelsCommand: ParsableCommand {
         guard (1...1_000).contains(windows) else {
             throw Failure(.usage, "--windows must be in 1…1000, not \(windows)")
         }
+        let bench = KernelBench(windows: windows)
+        let only = only
         var found: [KernelMeasurement] = []
-        KernelBench(windows: windows).run { if only.map($0.kernel.contains) ?? true { found.append($0) } }
-        guard !found.isEmpty else { throw Failure(.usage, "no kernel's name contains “\(only ?? "")”") }
-        if output.json { return try Output.json(found) }
-        var grid = TextGrid([
-            .init("kernel"), .init("shape"), .init("density", .right), .init("rate", .right), .init("spread", .right),
-            .init("limit", .right), .init("of limit", .right),
-        ])
-        for measured in found {
-            let unit = measured.unit == .gigaflops ? "GFLOP/s" : "GB/s"
-            grid.append([
-                .init(measured.kernel), .init(measured.shape), .init(Format.density(measured.density)),
-                .init("\(Format.rate(measured.rate)) \(unit)"),
-                .init("\(Format.rate(measured.slowest))…\(Format.rate(measured.fastest))"),
-                .init(Format.rate(measured.limit)), .init(Format.percent(measured.shareOfLimit, decimals: 0)),
-            ])
+        bench.run(where: { name in only.map(name.contains) ?? true }) { [output] measured in
+            if !output.json {
+                if found.isEmpty { Output.line(Self.line(Self.titles)) }
+                Output.line(Self.line(Self.cells(measured)))
+            }
+            found.append(measured)
         }
-        Output.table(grid)
+        guard !found.isEmpty else { throw Failure(.usage, "no kernel's name contains “\(only ?? "")”") }
+        if output.json { try Output.json(found) }
+    }
+
+    private static let titles = ["kernel", "shape", "density", "rate", "spread", "limit", "of limit"]
+
+    private static func cells(_ measured: KernelMeasurement) -> [String] {
+        [
+            measured.kernel, measured.shape, Format.density(measured.density),
+            "\(Format.rate(measured.rate)) \(measured.unit == .gigaflops ? "GFLOP/s" : "GB/s")",
+            "\(Format.rate(measured.slowest))…\(Format.rate(measured.fastest))", Format.rate(measured.limit),
+            Format.percent(measured.shareOfLimit, decimals: 0),
+        ]
+    }
+
+    /// One line of the table. It is printed as soon as it is known, so widths are those of the longest names.
+    private static func line(_ cells: [String]) -> String {
+        let columns: [(width: Int, alignment: TextGrid.Alignment)] = [
+            (38, .left), (30, .left), (7, .right), (13, .right), (13, .right), (6, .right), (8, .right),
+        ]
+        return zip(cells, columns).map { $0.padded(to: $1.width, alignment: $1.alignment) }.joined(separator: "  ")
     }
 }

@@ -1,0 +1,187 @@
+/// Convolutions and what lies between them.
+extension KernelBench {
+    /// Of 16 examples, in a convolution.
+    private static let blocks = 4
+
+    func convolutions(channels: Int, side: Int, outputs: Int, kernel: Int, stride: Int) {
+        let shape = ConvolutionShape(
+            input: PlanesShape(channels: channels, height: side, width: side), outputs: outputs, kernel: kernel,
+            stride: stride)
+        for density in [1, 0.1, 0.02] { convolution(shape, density: density) }
+        tileConvolution(shape)
+    }
+
+    private func convolution(_ shape: ConvolutionShape, density: Double) {
+        let names = ["forward", "input gradient", "weight gradient"].map { "convolution \($0)" }
+        guard wantsAny(names) else { return }
+        let mask = density < 1 ? Self.survivors(shape.weightCount, density) : nil
+        let convolution = Convolution(shape: shape, survivors: mask, instructionSet: instructionSet)
+        let weightGradient = ConvolutionWeightGradient(
+            shape: shape, survivors: mask, instructionSet: instructionSet)
+        let count = DenseShape.padded(convolution.survivorCount)
+        let weights = Self.values(count)
+        let gradient = Self.values(count)
+        let maps = BenchConvolutionMaps(shape, inPairs: false)
+        let flops = maps.flops(survivors: convolution.survivorCount)
+        convolution.load(weights: weights.pointer)
+        report(names[0], maps.name, density, flops: flops, limit: peak) {
+            _ = convolution.forward(
+                x: maps.x.pointer.floats, bias: nil, rectify: false, y: maps.y.pointer.floats, blocks: Self.blocks,
+                examples: 16 * Self.blocks, sums: nil)
+        }
+        report(names[1], maps.name, density, flops: flops, limit: peak) {
+            _ = convolution.inputGradient(
+                dy: maps.dy.pointer.floats, addend: nil, gate: maps.x.pointer.floats, dx: maps.dx.pointer.floats,
+                blocks: Self.blocks)
+        }
+        report(names[2], maps.name, density, flops: flops, limit: peak) {
+            _ = weightGradient.compute(
+                x: maps.x.pointer.floats, dy: maps.dy.pointer.floats, blocks: Self.blocks, gradient: gradient.pointer,
+                biasGradient: nil)
+        }
+    }
+
+    private func tileConvolution(_ shape: ConvolutionShape) {
+        let names = ["forward", "input gradient", "weight gradient"].map { "bf16 convolution \($0)" }
+        guard wantsAny(names) else { return }
+        let convolution = TileConvolution(shape: shape, survivors: nil, backend: tiles)
+        let count = DenseShape.padded(shape.weightCount)
+        let weights = Self.values(count)
+        let gradient = Self.values(count)
+        let maps = BenchConvolutionMaps(shape, inPairs: true)
+        let flops = maps.flops(survivors: shape.weightCount)
+        convolution.load(weights: weights.pointer)
+        report(names[0], maps.name, 1, flops: flops, limit: tilePeak) {
+            _ = convolution.forward(
+                x: maps.x.pointer, bias: nil, rectify: false, y: maps.y.pointer, blocks: Self.blocks,
+                examples: 16 * Self.blocks, sums: nil)
+        }
+        report(names[1], maps.name, 1, flops: flops, limit: tilePeak) {
+            _ = convolution.inputGradient(
+                dy: maps.dy.pointer, addend: nil, gate: maps.x.pointer, dx: maps.dx.pointer, blocks: Self.blocks)
+        }
+        report(names[2], maps.name, 1, flops: flops, limit: tilePeak) {
+            _ = convolution.weightGradient(
+                x: maps.x.pointer, dy: maps.dy.pointer, blocks: Self.blocks, gradient: gradient.pointer,
+                biasGradient: nil)
+        }
+    }
+
+    /// A convolution that stores the maxima of its results, and where their gradients go.
+    func pooledConvolution(channels: Int, side: Int) {
+        let names = ["pooled convolution forward", "pooled convolution's winners' gradient"]
+        guard wantsAny(names) else { return }
+        let shape = ConvolutionShape(
+            input: PlanesShape(channels: channels, height: side, width: side), outputs: channels, kernel: 3, stride: 1)
+        let maps = BenchConvolutionMaps(shape, inPairs: false)
+        let y = BenchMaps(shape.output.halved, blocks: Self.blocks, inPairs: false)
+        let dy = BenchMaps(shape.output.halved, blocks: Self.blocks, inPairs: false)
+        let winners = AlignedBuffer<UInt64>(zeroed: shape.output.halved.blockLines * Self.blocks)
+        // What is stored is half of what a copy of the larger maps would write, and the winners.
+        let bytes = Double(4 * channels * side * side * 16 * Self.blocks)
+        for density in [1, 0.1, 0.02] {
+            let convolution = Convolution(
+                shape: shape, survivors: density < 1 ? Self.survivors(shape.weightCount, density) : nil,
+                instructionSet: instructionSet)
+            let weights = Self.values(DenseShape.padded(convolution.survivorCount))
+            let bias = Self.values(channels)
+            convolution.load(weights: weights.pointer)
+            report(
+                names[0], maps.name, density, flops: maps.flops(survivors: convolution.survivorCount), limit: peak
+            ) {
+                _ = convolution.forwardPooled(
+                    x: maps.x.pointer.floats, bias: bias.pointer, rectify: true, y: y.pointer.floats,
+                    winners: winners.pointer, blocks: Self.blocks)
+            }
+        }
+        let kernels = PlanesKernels(instructionSet)
+        // The gradient is written; maxima, their gradients and half as many bytes of winners are read of each fourth.
+        report(names[1], maps.name, bytes: bytes * (1 + 2.125 / 4), near: bytes) {
+            _ = kernels.maxPoolGradient(
+                shape.output, winners: winners.pointer, y: y.pointer, dy: dy.pointer, dx: maps.dx.pointer,
+                blocks: Self.blocks)
+        }
+    }
+
+    func maps(_ shape: PlanesShape, blocks: Int, inPairs: Bool) {
+        let names = [
+            "batch-norm sums", "batch-norm apply", "batch-norm gradient sums", "batch-norm gradient", "max pooling",
+            "max pooling gradient", "average pooling", "average pooling gradient", "flattening", "flattening gradient",
+            "padded shortcut", "padded shortcut gradient", "shortcut gradient",
+        ].map { (inPairs ? "bf16 " : "") + $0 }
+        guard wantsAny(names) else { return }
+        let kernels: any MapKernels = inPairs ? PairPlanesKernels(tiles) : PlanesKernels(instructionSet)
+        let z = BenchMaps(shape, blocks: blocks, inPairs: inPairs)
+        let y = BenchMaps(shape, blocks: blocks, inPairs: inPairs)
+        let dy = BenchMaps(shape, blocks: blocks, inPairs: inPairs)
+        let half = BenchMaps(shape.halved, blocks: blocks, inPairs: inPairs)
+        let dHalf = BenchMaps(shape.halved, blocks: blocks, inPairs: inPairs)
+        let channels = shape.channels
+        let wide = shape.shortcut(outputs: 2 * channels, stride: 2)
+        let padded = BenchMaps(wide, blocks: blocks, inPairs: inPairs)
+        let features = Self.values(channels * shape.height * shape.width * 16 * blocks)
+        let scale = Self.values(channels)
+        let shift = Self.values(channels)
+        let c = Self.values(channels)
+        let sums = Self.values(2 * channels * blocks)
+        let values = Double(channels * shape.height * shape.width * 16 * blocks)
+        let bytes = (inPairs ? 2 : 4) * values
+        let name = "\(channels) × \(shape.height) × \(shape.width), \(16 * blocks) examples"
+        // The `kernel`-th of the names, which passes so often over maps of this size.
+        func report(_ kernel: Int, passes: Double, besides: Double = 0, _ body: () -> Void) {
+            self.report(names[kernel], name, bytes: passes * bytes + besides, near: bytes, body)
+        }
+        report(0, passes: 1) {
+            kernels.batchNormSums(shape, z: z.pointer, examples: 16 * blocks, sums: sums.pointer)
+        }
+        report(1, passes: 2) {
+            _ = kernels.batchNormApply(
+                shape, z: z.pointer, scale: scale.pointer, shift: shift.pointer, shortcut: nil, rectify: true,
+                live: nil, y: y.pointer, blocks: blocks)
+        }
+        report(2, passes: 2) {
+            kernels.batchNormGradientSums(
+                shape, dy: dy.pointer, z: z.pointer, mean: shift.pointer, inverseDeviation: scale.pointer,
+                sums: sums.pointer, examples: 16 * blocks)
+        }
+        report(3, passes: 3) {
+            _ = kernels.batchNormGradient(
+                shape, dy: dy.pointer, z: z.pointer, a: scale.pointer, b: shift.pointer, c: c.pointer, live: nil,
+                examples: 16 * blocks, dz: y.pointer)
+        }
+        report(4, passes: 1.25) { _ = kernels.maxPool(shape, x: z.pointer, y: half.pointer, blocks: blocks) }
+        report(5, passes: 2.25) {
+            _ = kernels.maxPoolGradient(
+                shape, x: z.pointer, dy: dHalf.pointer, addend: nil, gate: nil, dx: y.pointer, blocks: blocks)
+        }
+        report(6, passes: 1) {
+            _ = kernels.averagePool(shape, x: z.pointer, y: features.pointer, blocks: blocks)
+        }
+        report(7, passes: 2) {
+            _ = kernels.averagePoolGradient(
+                shape, dy: features.pointer, addend: nil, gate: z.pointer, dx: y.pointer, blocks: blocks)
+        }
+        // Features are f32 beside maps of either kind.
+        report(8, passes: 1, besides: 4 * values) {
+            kernels.flatten(shape, x: z.pointer, y: features.pointer, blocks: blocks)
+        }
+        report(9, passes: 2, besides: 4 * values) {
+            _ = kernels.flattenGradient(
+                shape, dy: features.pointer, addend: nil, gate: z.pointer, dx: y.pointer, blocks: blocks)
+        }
+        // A fourth of the pixels is read, and twice as many maps of as many pixels are written.
+        report(10, passes: 0.75) {
+            kernels.padShortcut(
+                input: shape, outputs: 2 * channels, stride: 2, x: z.pointer, y: padded.pointer, blocks: blocks)
+        }
+        report(11, passes: 2.25) {
+            _ = kernels.padShortcutGradient(
+                input: shape, outputs: 2 * channels, stride: 2, dy: padded.pointer, addend: nil, gate: z.pointer,
+                dx: y.pointer, blocks: blocks)
+        }
+        report(12, passes: 4) {
+            _ = kernels.accumulate(
+                shape, dy: dy.pointer, addend: y.pointer, gate: z.pointer, dx: y.pointer, blocks: blocks)
+        }
+    }
+}
