@@ -41,6 +41,13 @@ import Testing
             let result = try await Program.run(["data", "list"], in: folder, environment: ["TOMBOLA_ISA": "mmx"])
             #expect(result.status == 2)
             #expect(result.errors.contains("mmx") && result.errors.contains("portable"), "\(result.errors)")
+            // What the refusal names is taken, AMX included.
+            let names = result.errors.split(separator: "runs only ").last?.split(whereSeparator: { ", \n".contains($0) })
+            for name in names ?? [] {
+                let result = try await Program.run(
+                    ["data", "list"], in: folder, environment: ["TOMBOLA_ISA": String(name)])
+                #expect(result.status == 0, "\(name): \(result.errors)")
+            }
         }
     }
 }
