@@ -77,7 +77,7 @@ extension KernelBench {
         let y = BenchMaps(shape.output.halved, blocks: Self.blocks, inPairs: false)
         let dy = BenchMaps(shape.output.halved, blocks: Self.blocks, inPairs: false)
         let winners = AlignedBuffer<UInt64>(zeroed: shape.output.halved.blockLines * Self.blocks)
-        // What is stored is half of what a copy of the larger maps would write, and the winners.
+        // Of the maps before pooling.
         let bytes = Double(4 * channels * side * side * 16 * Self.blocks)
         for density in [1, 0.1, 0.02] {
             let convolution = Convolution(

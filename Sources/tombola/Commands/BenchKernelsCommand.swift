@@ -50,7 +50,7 @@ struct BenchKernelsCommand: ParsableCommand {
     /// One line of the table. It is printed as soon as it is known, so widths are those of the longest names.
     private static func line(_ cells: [String]) -> String {
         let columns: [(width: Int, alignment: TextGrid.Alignment)] = [
-            (38, .left), (30, .left), (7, .right), (13, .right), (13, .right), (6, .right), (8, .right),
+            (38, .left), (32, .left), (7, .right), (13, .right), (13, .right), (6, .right), (8, .right),
         ]
         return zip(cells, columns).map { $0.padded(to: $1.width, alignment: $1.alignment) }.joined(separator: "  ")
     }
