@@ -39,6 +39,7 @@ extension CoordinatorLoop {
     /// Keeps progress, rate and log up with a change that is durable.
     func note(_ change: Change) {
         for index in submissions.sweeps.indices { submissions.sweeps[index].note(change) }
+        arrivals.current?.progress.note(change)
         keepForCompaction(change)
         noteGrowth(change)
         switch change {

@@ -114,10 +114,9 @@ extension CoordinatorLoop {
             if progress.plan.isAdaptive { growth.want(progress.name, everything: true) }
         case .unplannable(let sweep, let reason):
             logger.warning("the progress of sweep \(sweep) cannot be shown: \(reason)")
-        case .planned(let submission):
+        case .planned(let arrival):
             hasPlanned = true
-            try take(on: submission)
-            finishPlanning()
+            arrivals.current = arrival
         case .refused(let error, let asker):
             refuse(asker, error)
             finishPlanning()
@@ -135,7 +134,7 @@ extension CoordinatorLoop {
             let list = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
             refuse(asker, status: 2, "there is no sweep “\(name)” in this store; \(list)")
         case .failed(let reason, let asker): refuse(asker, status: 1, reason)
-        case .grown(let growth): try take(on: growth)
+        case .grown(let growth): take(on: growth)
         case .notGrown(let sweep, let reason):
             growth.finish()
             forgetStarted()
@@ -148,7 +147,7 @@ extension CoordinatorLoop {
         reporting.isDue = true
     }
 
-    private func finishPlanning() {
+    func finishPlanning() {
         submissions.underWay -= 1
         forgetStarted()
     }
@@ -156,48 +155,6 @@ extension CoordinatorLoop {
     /// While nothing is planned, nobody asks what was given out meanwhile.
     func forgetStarted() {
         if submissions.underWay == 0, growth.underWay == nil { submissions.startedMeanwhile = [] }
-    }
-
-    private func take(on submission: Submission) throws(CoordinatorServiceError) {
-        // The desk read the store while this thread went on. A task that it took for waiting may have been given out
-        // since, without the checkpoints that the plan relies on.
-        if !submissions.startedMeanwhile.isDisjoint(with: submission.believedPending),
-            submission.tries < CoordinatorLoop.planningTries
-        {
-            return beginSubmission(submission.request, submission.asker, tries: submission.tries + 1)
-        }
-        try flush()
-        do throws(StoreError) { try makeDurable(submission) } catch {
-            refuse(submission.asker, .store(error))
-            throw .store(error)
-        }
-        try flush()
-        var progress = submission.progress
-        progress.note(coordinator.state)
-        submissions.put(progress)
-        submissions.submitted.insert(progress.name)
-        if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
-        let plan = submission.reply.plan
-        logger.info(
-            "sweep \(plan.sweep): \(plan.points) points, \(plan.tasksAsked) tasks, \(plan.tasksAsked - plan.tasksToDo) of them done already"
-        )
-        reply(submission.reply, to: submission.asker)
-    }
-
-    /// Decides about the tasks piece by piece, and makes all of it durable in one transaction.
-    private func makeDurable(_ submission: Submission) throws(StoreError) {
-        let (sweep, isNarrowed) = (SweepID(submission.record.name), submission.request.extends)
-        try store.addSweep(submission.record, replaces: isNarrowed, byteCount: submission.works.byteCount) { write in
-            func decide(_ event: Coordinator.Event) throws {
-                apply(event)
-                // A commit that fails ends the process, and with it what is noted here.
-                for change in batch.changes { note(change) }
-                try write(batch.changes)
-                batch.changes = []
-            }
-            try submission.works.forEachPiece { try decide(.tasksAdded($0, sweep: sweep)) }
-            if isNarrowed { try decide(.sweepNarrowed(sweep, to: submission.works.keys)) }
-        }
     }
 
     private func reply(bytes: [UInt8], to asker: Asker) {
@@ -218,7 +175,7 @@ extension CoordinatorLoop {
         }
     }
 
-    private func refuse(_ asker: Asker, _ error: SubmissionError) {
+    func refuse(_ asker: Asker, _ error: SubmissionError) {
         switch asker {
         case .client, .nobody: refuse(asker, status: error.exitStatus, error.description)
         case .caller(let answer):

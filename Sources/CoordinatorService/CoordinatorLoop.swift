@@ -58,6 +58,7 @@ final class CoordinatorLoop {
     /// Plans came from the desk in this turn.
     var hasPlanned = false
     var growth = GrowthWishes()
+    var arrivals = Arrivals()
     var reporting = Reporting()
 
     init(
@@ -140,12 +141,14 @@ final class CoordinatorLoop {
             apply(.wake)
             resumeStop()
             try flush()
+            try resumeSubmissions()
             while ending == nil { try turn() }
             publish(currentStatus(at: CoordinatorLoop.now))
         } catch {
             end(.failure(error))
         }
         EndpointFile.remove(from: store.directory)
+        refuseArrival()
         shared.close()
         control.take()?.close(lingerMilliseconds: CoordinatorLoop.goodbyeMilliseconds)
         blobs.stop()
@@ -161,7 +164,7 @@ final class CoordinatorLoop {
 
     private func turn() throws(CoordinatorServiceError) {
         let polledAt = CoordinatorLoop.now
-        let wait = max(0, nextDeadline.since(polledAt))
+        let wait = arrivals.isEmpty ? max(0, nextDeadline.since(polledAt)) : 0
         let shouldStop: Bool
         let shouldReload: Bool
         do throws(ZMQError) {
@@ -192,7 +195,8 @@ final class CoordinatorLoop {
         try receiveFrames()
         for event in blobs.events.takeAll() { receive(event) }
         try flush()
-        for event in desk.events.takeAll() { try receive(event) }
+        try receiveFromDesk()
+        try takeOnPiece()
         for command in shared.commands.takeAll() { try receive(command) }
         if shouldStop { beginStop() }
         // Last, so that a beat that waited in a buffer is never too late.
@@ -258,11 +262,20 @@ final class CoordinatorLoop {
     }
 
     /// Makes what was decided durable, in one transaction, and then lets it out.
-    func flush() throws(CoordinatorServiceError) {
-        while !batch.isEmpty {
+    /// - Parameter submission: what is recorded of a sweep in the same transaction.
+    func flush(_ submission: (record: SweepRecord, replaces: Bool)? = nil) throws(CoordinatorServiceError) {
+        var submission = submission
+        while submission != nil || !batch.isEmpty {
             let current = batch
             batch = Coordinator.Outcome()
-            do { try store.commit(current.changes) } catch { throw .store(error) }
+            do throws(StoreError) {
+                if let (record, replaces) = submission {
+                    try store.addSweep(record, replaces: replaces, changes: current.changes)
+                    submission = nil
+                } else {
+                    try store.commit(current.changes)
+                }
+            } catch { throw .store(error) }
             for change in current.changes { note(change) }
             for notice in current.notices { log(notice) }
             for pull in current.droppedPulls { blobs.post(.drop(pull)) }

@@ -35,7 +35,7 @@ final class Desk: Sendable {
 
     enum Event: Sendable {
         case restored(SweepProgress)
-        case planned(Submission)
+        case planned(Arrival)
         case refused(SubmissionError, Asker)
         case leaderboards([Leaderboard], Asker)
         case noSuchSweep(String, known: [String], Asker)
@@ -60,12 +60,22 @@ final class Desk: Sendable {
         /// Whose request this answers; nil for the coordinator's own.
         var asker: Asker? {
             switch self {
-            case .planned(let submission): submission.asker
+            case .planned(let arrival): arrival.asker
             case .refused(_, let asker), .leaderboards(_, let asker), .noSuchSweep(_, _, let asker),
                 .failed(_, let asker), .explained(_, let asker), .ordered(_, _, let asker), .ticket(_, let asker),
                 .blob(_, let asker), .surveyed(_, _, let asker), .unsurveyed(_, let asker), .refusedOrder(_, let asker):
                 asker
             case .restored, .grown, .notGrown, .ranked, .unranked, .unplannable: nil
+            }
+        }
+
+        /// Whether it may change what is asked for, and so waits while something is being taken on.
+        var waitsForArrival: Bool {
+            switch self {
+            case .planned, .ordered, .surveyed, .grown: true
+            case .restored, .refused, .leaderboards, .noSuchSweep, .explained, .ticket, .blob, .unsurveyed, .refusedOrder, .notGrown,
+                .ranked, .unranked, .failed, .unplannable:
+                false
             }
         }
     }
@@ -104,18 +114,12 @@ enum Asker: Sendable {
     case nobody
 }
 
-/// A planned sweep on its way to the coordinator.
+/// A sweep that was submitted and planned.
 struct Submission: Sendable {
     var record: SweepRecord
-    var works: WorkSpool
-    var progress: SweepProgress
     var reply: SubmitReply
     var request: SubmitRequest
     var asker: Asker
-    /// Tasks whose wishes were planned in the belief that they are not given out yet.
-    var believedPending: Set<TaskKey>
-    /// How often it was planned before, and the belief was wrong.
-    var tries: Int
 }
 
 final class DeskLoop {
@@ -202,7 +206,7 @@ final class DeskLoop {
         }
     }
 
-    private func prepare(_ request: SubmitRequest, _ asker: Asker, _ tries: Int) throws(SubmissionError) -> Submission {
+    private func prepare(_ request: SubmitRequest, _ asker: Asker, _ tries: Int) throws(SubmissionError) -> Arrival {
         let sweep: Sweep
         do {
             sweep = try Sweep(
@@ -224,7 +228,7 @@ final class DeskLoop {
         for (digest, name) in names.sorted(by: { $0.key < $1.key }) { try keep(dataset: name, digest) }
         let record = SweepRecord(
             name: sweep.name, file: request.file, spec: request.spec, digest: sweep.specDigest,
-            submittedAt: held?.submittedAt ?? Date().timeIntervalSince1970)
+            submittedAt: held?.submittedAt ?? Date().timeIntervalSince1970, isWhole: false)
         var known = KnownResults(plan: plan)
         let isAsked: [Bool]
         do { isAsked = try self.isAsked(&known) } catch {
@@ -234,11 +238,20 @@ final class DeskLoop {
         do { works = try WorkSpool(plan: plan, folder: store.directory) { isAsked[$0] } } catch {
             throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
+        // Refused before its first piece is taken on: a sweep that has begun is gone on with at every start. (A disk that cannot be asked
+        // will say so when it is written to.)
+        if let free = try? artifacts.freeByteCount(), free < works.storedByteCount {
+            throw .failed(
+                "its \(works.count) tasks take about \(ByteText(works.storedByteCount)) in the store, whose disk has "
+                    + "\(ByteText(free)) left: free some, or make the sweep smaller")
+        }
         remember(known, isAsked)
-        return Submission(
-            record: record, works: works, progress: SweepProgress(plan: plan, isAsked: isAsked),
-            reply: SubmitReply(sweep: sweep.name, isContinued: held != nil, plan: plan.summary(asking: isAsked)),
-            request: request, asker: asker,
+        let submission = Submission(
+            record: record,
+            reply: SubmitReply(sweep: sweep.name, isContinued: held?.isWhole == true, plan: plan.summary(asking: isAsked)),
+            request: request, asker: asker)
+        return Arrival(
+            .submission(submission), works: works, progress: SweepProgress(plan: plan, isAsked: isAsked),
             believedPending: believedPending, tries: tries)
     }
 

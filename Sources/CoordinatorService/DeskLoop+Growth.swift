@@ -8,17 +8,8 @@ import ZeroMQ
 /// What an adaptive sweep's results ask for beyond what it was given.
 struct Growth: Sendable {
     var sweep: String
-    var tries: Int
     /// Nil if the results so far ask for nothing new.
-    var found: Found?
-
-    struct Found: Sendable {
-        var works: WorkSpool
-        /// With the new tasks.
-        var progress: SweepProgress
-        /// As in `Submission`.
-        var believedPending: Set<TaskKey>
-    }
+    var found: Arrival?
 }
 
 /// Adaptive sweeps: `refine` and `stop_when`. What they ask for follows from plan and results (`Extent`), so nothing about it is stored: a
@@ -26,7 +17,7 @@ struct Growth: Sendable {
 extension DeskLoop {
     /// - Parameter everything: whether to hand over all that is asked for and not done, not what is new since the last time alone.
     func grow(_ sweep: String, everything: Bool, tries: Int) {
-        var growth = Growth(sweep: sweep, tries: tries)
+        var growth = Growth(sweep: sweep)
         guard let index = index(ofSweep: sweep), known[index].plan.isAdaptive else { return events.post(.grown(growth)) }
         do {
             // What an earlier try found is not given yet.
@@ -45,10 +36,10 @@ extension DeskLoop {
                 isAsked[$0] && !before.contains(fresh.plan.tasks[$0].key)
             }
             remember(fresh, isAsked)
-            growth.found = Growth.Found(
-                works: works, progress: SweepProgress(plan: fresh.plan, isAsked: isAsked),
+            growth.found = Arrival(
+                .growth, works: works, progress: SweepProgress(plan: fresh.plan, isAsked: isAsked),
                 // The sweep's own were asked for all they are to keep when they were given.
-                believedPending: planned.believedPending.intersection(works.keys))
+                believedPending: planned.believedPending.intersection(works.keys), tries: tries)
             events.post(.grown(growth))
         } catch {
             events.post(.notGrown(sweep: sweep, reason: String(describing: error)))
@@ -105,33 +96,14 @@ extension CoordinatorLoop {
         desk.post(.grow(sweep: sweep, everything: everything, tries: 0))
     }
 
-    /// Gives the coordinator what a sweep's results ask for.
-    func take(on growth: Growth) throws(CoordinatorServiceError) {
+    /// Begins to give the coordinator what a sweep's results ask for.
+    func take(on growth: Growth) {
         guard let found = growth.found else {
             self.growth.finish()
             return forgetStarted()
         }
-        if !submissions.startedMeanwhile.isDisjoint(with: found.believedPending),
-            growth.tries < CoordinatorLoop.planningTries
-        {
-            return desk.post(.grow(sweep: growth.sweep, everything: true, tries: growth.tries + 1))
-        }
-        self.growth.finish()
-        forgetStarted()
         hasPlanned = true
-        var pieces: [[Work]] = []
-        do { try found.works.forEachPiece { pieces.append($0) } } catch {
-            throw .blobs("the tasks that sweep \(growth.sweep) came to ask for cannot be read: \(error)")
-        }
-        for piece in pieces {
-            apply(.sweepGrew(SweepID(growth.sweep), piece))
-            try flush()
-        }
-        var progress = found.progress
-        progress.note(coordinator.state)
-        submissions.put(progress)
-        reporting.ranksWanted.insert(growth.sweep)
-        logger.info("sweep \(growth.sweep): its results ask for \(found.works.count) more tasks")
+        arrivals.current = found
     }
 
     /// Notes a change after which results may ask for more.

@@ -3,9 +3,9 @@ import Sweeps
 
 /// What the desk has read of the results of a sweep, which never change. A large sweep has a million, so that what they have in common
 /// is kept once: 4 bytes a task, and about 100 more once it is done.
-struct KnownResults {
-    let plan: Plan
-    private(set) var divergedCount = 0
+package struct KnownResults {
+    package let plan: Plan
+    package private(set) var divergedCount = 0
     /// Of each task of the plan, its place in `records`; −1 until its result is known.
     private var places: [Int32]
     private var records: [Record] = []
@@ -58,15 +58,15 @@ struct KnownResults {
         }
     }
 
-    init(plan: Plan) {
+    package init(plan: Plan) {
         self.plan = plan
         places = Array(repeating: -1, count: plan.tasks.count)
     }
 
     /// Tasks whose results are not known.
-    var unknown: [TaskKey] { places.indices.lazy.filter { places[$0] < 0 }.map { plan.tasks[$0].key } }
+    package var unknown: [TaskKey] { places.indices.lazy.filter { places[$0] < 0 }.map { plan.tasks[$0].key } }
 
-    mutating func note(_ summary: LevelSummary, of key: TaskKey) {
+    package mutating func note(_ summary: LevelSummary, of key: TaskKey) {
         guard let index = plan.index(of: key), places[index] < 0 else { return }
         let network = Network(
             layers: summary.layers.map { layer in
@@ -93,7 +93,7 @@ struct KnownResults {
     }
 
     /// Nil while its result is not known, or if the plan does not have the task.
-    subscript(key: TaskKey) -> LevelSummary? {
+    package subscript(key: TaskKey) -> LevelSummary? {
         guard let index = plan.index(of: key), places[index] >= 0 else { return nil }
         let record = records[Int(places[index])]
         let network = networks[Int(record.network)]

@@ -100,12 +100,16 @@ struct SweepProgress: Sendable {
     }
 
     /// Takes over what the coordinator knows of all tasks.
-    mutating func note(_ state: (TaskKey) -> TaskState?) {
-        for (index, task) in plan.tasks.enumerated() where states[index] != .unasked {
-            switch state(task.key) {
-            case .done: set(task.key, .done)
-            case .failed(let failure): set(task.key, failure)
-            case .pending, nil: set(task.key, .pending)
+    mutating func note(_ state: (TaskKey) -> TaskState?) { note(plan.tasks.indices, state) }
+
+    /// Takes over what the coordinator knows of some tasks of the plan.
+    mutating func note(_ range: Range<Int>, _ state: (TaskKey) -> TaskState?) {
+        for index in range where states[index] != .unasked {
+            let key = plan.tasks[index].key
+            switch state(key) {
+            case .done: set(key, .done)
+            case .failed(let failure): set(key, failure)
+            case .pending, nil: set(key, .pending)
             }
         }
     }

@@ -13,7 +13,11 @@ final class WorkSpool: Sendable {
     private let file: File
     private let tasks: [Entry]
     /// Of all payloads.
-    let byteCount: Int
+    private let byteCount: Int
+    /// About what a task takes in the store's database besides its payload.
+    private static let bytesPerTask = 1_024
+    /// About what all will take there.
+    var storedByteCount: Int { byteCount + tasks.count * WorkSpool.bytesPerTask }
 
     private struct Entry {
         /// In the plan.
@@ -54,25 +58,28 @@ final class WorkSpool: Sendable {
         try bytes.withUnsafeBytes { try file.write($0) }
     }
 
-    /// Hands over all works, parents first, in pieces of `worksPerPiece`; one that is empty if there is nothing to do.
-    func forEachPiece(_ body: ([Work]) throws -> Void) throws {
-        if tasks.isEmpty { return try body([]) }
-        var offset = 0
-        for first in stride(from: 0, to: tasks.count, by: WorkSpool.worksPerPiece) {
-            let piece = tasks[first..<min(first + WorkSpool.worksPerPiece, tasks.count)]
-            var payloads = [UInt8](repeating: 0, count: piece.reduce(0) { $0 + Int($1.byteCount) })
-            let count = try payloads.withUnsafeMutableBytes { try file.read(into: $0, offset: offset) }
-            guard count == payloads.count else {
-                throw ArtifactError(errno: EIO, operation: "read", path: file.path)
-            }
-            offset += count
-            var place = 0
-            try body(
-                piece.map { entry in
-                    let payload = payloads[place..<place + Int(entry.byteCount)]
-                    place += payload.count
-                    return Work(planned: plan.tasks[Int(entry.index)], payload: Array(payload))
-                })
+    /// How far works were read.
+    struct Place: Sendable {
+        fileprivate(set) var count = 0
+        fileprivate var offset = 0
+    }
+
+    /// The works after `place`, parents first, at most `worksPerPiece` of them, which it moves behind; none at the end.
+    func next(after place: inout Place) throws -> [Work] {
+        let piece = tasks[place.count..<min(place.count + WorkSpool.worksPerPiece, tasks.count)]
+        if piece.isEmpty { return [] }
+        var payloads = [UInt8](repeating: 0, count: piece.reduce(0) { $0 + Int($1.byteCount) })
+        let count = try payloads.withUnsafeMutableBytes { try file.read(into: $0, offset: place.offset) }
+        guard count == payloads.count else {
+            throw ArtifactError(errno: EIO, operation: "read", path: file.path)
+        }
+        place.count += piece.count
+        place.offset += count
+        var first = 0
+        return piece.map { entry in
+            let payload = payloads[first..<first + Int(entry.byteCount)]
+            first += payload.count
+            return Work(planned: plan.tasks[Int(entry.index)], payload: Array(payload))
         }
     }
 

@@ -43,6 +43,8 @@ struct Checker: Sendable {
     private var resultsUnderWay = 0
     /// Whether trainings may come to other artifacts than they should.
     var mayMiscompute = false
+    /// What the results of each sweep have ever asked for.
+    var mayWant: [SweepID: Set<TaskKey>] = [:]
 
     struct Counts: Hashable, Sendable {
         var attempts = 0
@@ -96,7 +98,11 @@ struct Checker: Sendable {
             case .workerQuarantined(let worker, let quarantine):
                 if quarantine?.milliseconds ?? 0 > 0 { quarantined.insert(worker) } else { quarantined.remove(worker) }
             case .drainChanged(let drain): isDraining = drain != nil
-            case .taskAdded, .taskRequested, .attemptLogged, .sweepChanged, .sweepWants, .sweepDrops: break
+            case .sweepWants(let sweep, let keys):
+                for key in keys {
+                    try demand(mayWant[sweep]?.contains(key) == true, "\(sweep) wants task \(key), for which no result asks")
+                }
+            case .taskAdded, .taskRequested, .attemptLogged, .sweepChanged, .sweepDrops: break
             }
         }
         resultsUnderWay = 0
@@ -174,6 +180,15 @@ struct Checker: Sendable {
                 store.blobs[output.digest].map { Digest.of($0) } == output.digest,
                 "task \(key) is done and its \(output.name) is not in the store")
         }
+    }
+
+    /// A submission is acknowledged: all of it is in the store.
+    func submitted(_ sweep: SweepID, _ keys: [TaskKey], to store: SimulatedStore) throws(Violation) {
+        for key in keys {
+            try demand(
+                store.records[key] != nil, "the submission of \(sweep) is acknowledged, and its task \(key) is not in the store")
+        }
+        try demand(!store.incomplete.contains(sweep), "the submission of \(sweep) is acknowledged, and is not whole")
     }
 
     /// Whatever is sent is true of the store at that moment.

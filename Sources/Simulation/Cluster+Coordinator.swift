@@ -25,6 +25,9 @@ struct CoordinatorHost: Sendable {
     var submissions = 0
     /// Likewise.
     var orders: [SimulatedOrder] = []
+    /// What is taken on piece by piece, one after the other.
+    var arrivals: [Arrival] = []
+    var growth = SimulatedGrowth()
 
     // The blob thread.
     var blobRoutes: [WorkerID: RouteID] = [:]
@@ -42,7 +45,7 @@ struct CoordinatorHost: Sendable {
 
 /// The shell around the coordinator value.
 extension Cluster {
-    private enum Interruption: Error {
+    enum Interruption: Error {
         case death
         case violation(Violation)
     }
@@ -68,6 +71,7 @@ extension Cluster {
             at: clock.instant(at: now))
         coordinator.value!.checkInvariants()
         coordinator.rereadsKeys = true
+        goOnWithSweeps()
         // What restoring decided goes out with the first event.
         coordinator.wakeUpAt = clock.instant(at: now)
         trace.note(now, "coordinator starts with \(store.records.count) tasks")
@@ -78,7 +82,13 @@ extension Cluster {
     mutating func killCoordinator() {
         guard coordinator.value != nil else { return }
         trace.note(now, "coordinator dies")
-        let (submissions, orders) = (coordinator.submissions, coordinator.orders)
+        var (submissions, orders) = (coordinator.submissions, coordinator.orders)
+        // Who waits for the answer to submissions that have begun may be gone with the connection.
+        if !store.incomplete.isEmpty, sweeps.allSatisfy({ store.sweeps[$0.id] != nil }),
+            scenario?.isSubmittedOnce == true || random.chance(0.5)
+        {
+            submissions = 0
+        }
         coordinator = CoordinatorHost(life: coordinator.life + 1)
         (coordinator.submissions, coordinator.orders) = (submissions, orders)
         let longest: Int64 = areFaultsOver ? 1_000 : random.element(of: [100, 10_000, 90_000])
@@ -135,23 +145,15 @@ extension Cluster {
             coordinator.blobEvents = []
             for event in events { apply(event, &batch) }
             try flush(&batch)
-            if coordinator.submissions > 0 {
-                for sweep in sweeps {
-                    // Parents come first, so that some of the first are a smaller sweep.
-                    let isSmall = scenario == .retiredOutputs && now < faultsEnd / 3
-                    let works = isSmall ? Array(sweep.works.prefix((sweep.works.count + 1) / 2)) : sweep.works
-                    apply(.tasksAdded(works, sweep: sweep.id), &batch)
-                    try flush(&batch)
-                }
-                coordinator.submissions = 0
-            }
-            while let order = coordinator.orders.first {
+            try takeOnArrivals(&batch)
+            while coordinator.arrivals.isEmpty, let order = coordinator.orders.first {
                 apply(order.event(for: store), &batch)
                 try flush(&batch)
                 coordinator.orders.removeFirst()
             }
             if bug != .neverWakes, let wakeUpAt = coordinator.wakeUpAt, wakeUpAt <= instant { apply(.wake, &batch) }
             try flush(&batch)
+            tendGrowth()
             if isDrained {
                 apply(.drainEnded, &batch)
                 try flush(&batch)
@@ -171,7 +173,7 @@ extension Cluster {
             // Never at once again: a deadline that is passed was just looked at.
             scheduleCoordinator(at: max(now + 1, coordinator.clock!.time(of: wakeUpAt, from: now)))
         }
-        if !coordinator.blobEvents.isEmpty { callCoordinator() }
+        if !(coordinator.blobEvents.isEmpty && coordinator.arrivals.isEmpty) { callCoordinator() }
     }
 
     /// Workers whose key was revoked are told, and lose what they hold.
@@ -200,7 +202,7 @@ extension Cluster {
 
     private var instant: Instant { coordinator.clock!.instant(at: now) }
 
-    private mutating func apply(_ event: Coordinator.Event, _ batch: inout Coordinator.Outcome) {
+    mutating func apply(_ event: Coordinator.Event, _ batch: inout Coordinator.Outcome) {
         let outcome = coordinator.value!.handle(event, at: instant)
         batch.changes += outcome.changes
         batch.messages += outcome.messages
@@ -215,15 +217,18 @@ extension Cluster {
         if !areFaultsOver, random.chance(faults.coordinatorDeath) { throw .death }
     }
 
-    private mutating func flush(_ batch: inout Coordinator.Outcome) throws(Interruption) {
-        while !(batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty && batch.droppedPulls.isEmpty
+    /// - Parameter mark: what is to be durable together with the changes.
+    mutating func flush(_ batch: inout Coordinator.Outcome, _ mark: SubmissionMark? = nil) throws(Interruption) {
+        var mark = mark
+        while !(mark == nil && batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty && batch.droppedPulls.isEmpty
             && batch.staleCheckpoints.isEmpty)
         {
             let current = batch
             batch = Coordinator.Outcome()
             if bug == .sendsBeforeCommit { try sendAll(current.messages, &batch) }
             try mayDie()
-            try commit(current.changes)
+            try commit(current.changes, mark)
+            mark = nil
             try mayDie()
             for pull in current.droppedPulls { drop(pull) }
             for digest in current.staleCheckpoints { store.removeCheckpoint(digest) }
@@ -232,15 +237,16 @@ extension Cluster {
         }
     }
 
-    private mutating func commit(_ changes: [Change]) throws(Interruption) {
+    private mutating func commit(_ changes: [Change], _ mark: SubmissionMark?) throws(Interruption) {
         var changes = changes
         if bug == .losesEndings {
             changes.removeAll { if case .attemptEnded = $0 { true } else { false } }
         }
         // A commit that fails sends nothing and ends the process.
         let before = store.records
-        do { try store.commit(changes) } catch { throw .death }
+        do { try store.commit(changes, mark) } catch { throw .death }
         store.removeUnnamed(after: changes, before)
+        noteGrowth(changes)
         for change in changes { trace.note(now, "committed: \(Trace.text(of: change))") }
         do { try checker.committed(changes, to: store) } catch { throw .violation(error) }
     }

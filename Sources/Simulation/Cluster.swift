@@ -25,6 +25,8 @@ struct Cluster {
         case faultsEnd
         case fault(Faults.Fault)
         case coordinatorResumes
+        /// The desk has looked at the results of an adaptive sweep.
+        case deskAnswers(life: Int, SweepID, everything: Bool)
         case workerResumes(Int)
         case connected(Int?)
         case diskHasRoom
@@ -75,7 +77,9 @@ struct Cluster {
     init(seed: UInt64, isQuiet: Bool, scenario: Scenario?, bug: PlantedBug?, keepsTrace: Bool) {
         var random = SeededRandom(seed: seed)
         let count = scenario?.hasTwoSweeps ?? isQuiet ? 2 : 1 + random.below(2)
-        sweeps = [SimulatedSweep](&random, count: count, scale: scenario?.trainingScale ?? 1)
+        let areAdaptive = scenario == .growingSweep || scenario == nil && random.chance(0.3)
+        sweeps = [SimulatedSweep](
+            &random, count: count, scale: scenario?.trainingScale ?? 1, areAdaptive: areAdaptive)
         taskCount = sweeps.keys.count
         self.bug = bug
         self.scenario = scenario
@@ -101,6 +105,7 @@ struct Cluster {
             checker.memory[workers[index].id] = memory
         }
         for work in sweeps.flatMap(\.works) { checker.needs[work.key] = work.needs.memoryBytes }
+        for sweep in sweeps { checker.mayWant[sweep.id] = sweep.asked { _ in .pending } }
         self.random = random
     }
 
@@ -145,15 +150,16 @@ struct Cluster {
     static let recovery: Int64 = 2 * 3_600_000
 
     private var isOver: Bool {
-        guard areFaultsOver, let status = coordinator.value?.status else { return false }
-        return status.counts.done == taskCount && workers.allSatisfy { $0.value?.load.outbox ?? 0 == 0 }
+        guard areFaultsOver, let counts = coordinator.value?.counts, counts.left == 0 else { return false }
+        return workers.allSatisfy { $0.value?.load.outbox ?? 0 == 0 }
+            && sweeps.allSatisfy { sweep in sweep.asked(by: store).allSatisfy(store.isDone) }
     }
 
     private func leaderboard(of sweep: SimulatedSweep) -> Leaderboard {
-        sweep.leaderboard { key in
-            guard case .done(let result) = store.records[key]?.state else { return nil }
-            return result
-        }
+        sweep.leaderboard(
+            store.records.elements.reduce(into: [:]) { results, record in
+                if case .done(let result) = record.value.state { results[record.key] = result }
+            })
     }
 
     private mutating func happen(_ happening: Happening) throws(Violation) {
@@ -182,6 +188,8 @@ struct Cluster {
         case .faultsEnd: for sweep in sweeps { tell(.sweep(sweep.id, .resume)) }
         case .fault(let fault): try begin(fault)
         case .coordinatorResumes: resumeCoordinator()
+        case .deskAnswers(let life, let sweep, let everything):
+            if life == coordinator.life { answerGrowth(of: sweep, everything: everything) }
         case .workerResumes(let index): resumeWorker(index)
         case .connected(let machine): cut.remove(machine)
         case .diskHasRoom: store.isFull = false
@@ -208,6 +216,8 @@ struct Cluster {
     private mutating func submit() {
         coordinator.submissions += 1
         callCoordinator()
+        // Else what the coordinator forgets would be brought back to it.
+        if scenario?.isSubmittedOnce == true { return }
         timetable.enter(.submission, at: now + 60_000 + random.below(Int64(60_000)))
     }
 

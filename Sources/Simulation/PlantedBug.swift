@@ -26,6 +26,10 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case forgetsQuarantines = "forgets-quarantines"
     /// A worker whose key was revoked is not expelled.
     case keepsExpelled = "keeps-expelled"
+    /// A restarted coordinator does not look at what the results that it has ask for.
+    case forgetsGrowth = "forgets-growth"
+    /// A restarted coordinator does not go on with a submission that it was amid.
+    case forgetsSubmissions = "forgets-submissions"
 
     /// Where alone it can be told from bad luck; nil: anywhere.
     public var scenario: Scenario? {
@@ -33,6 +37,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
         case .forgetsCheckpoints: .drainedWorker
         case .forgetsStop: .interruptedStop
         case .forgetsQuarantines: .quarantinedWorker
+        case .forgetsGrowth: .growingSweep
+        case .forgetsSubmissions: .interruptedSubmission
         case .sendsBeforeCommit, .forgetsAttempts, .countsBeforeBlobs, .forgetsPauses, .losesEndings, .neverWakes,
             .deletesBeforeAck, .ignoresMemory, .sendsNoPayload, .keepsExpelled:
             nil

@@ -50,6 +50,11 @@ public enum Scenario: String, CaseIterable, Sendable {
     case revokedKey = "revoked-key"
     /// Checkpoints that nobody will read are removed, and then the sweep grows and reads them: they are made again.
     case retiredOutputs = "retired-outputs"
+    /// Results ask for more replicates and end chains, and the coordinator dies between a result and what it asks for: all of that is
+    /// asked for, and nothing else.
+    case growingSweep = "growing-sweep"
+    /// The coordinator dies amid a submission: who asked has no answer, and when it is started again it takes on the rest.
+    case interruptedSubmission = "interrupted-submission"
 
     /// Whether each task must come to its result by its first attempt.
     var wastesNoAttempt: Bool {
@@ -59,7 +64,7 @@ public enum Scenario: String, CaseIterable, Sendable {
             true
         case .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism, .deadUploader, .drainingOutbox,
             .cancelledSweep, .retriedTasks, .drainedWorker, .drainedCoordinator, .preemptedMidLevel, .interruptedStop,
-            .quarantinedWorker, .revokedKey, .retiredOutputs:
+            .quarantinedWorker, .revokedKey, .retiredOutputs, .growingSweep, .interruptedSubmission:
             false
         }
     }
@@ -69,6 +74,9 @@ public enum Scenario: String, CaseIterable, Sendable {
     /// Whether there are two sweeps at all times; else there may be.
     var hasTwoSweeps: Bool { [.pausedSweep, .cancelledSweep, .fairShare].contains(self) }
 
+    /// Whether sweeps are submitted once and never again, so that all the rest is the coordinator's.
+    var isSubmittedOnce: Bool { [.growingSweep, .interruptedSubmission].contains(self) }
+
     /// By how much trainings are longer than usual, so that checkpoints are worth sending.
     var trainingScale: Int {
         switch self {
@@ -76,7 +84,8 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .drainedWorker, .drainedCoordinator: 2
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs:
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs,
+            .growingSweep, .interruptedSubmission:
             1
         }
     }
@@ -91,7 +100,8 @@ public enum Scenario: String, CaseIterable, Sendable {
             undisturbed + slotsLost * (10 + SimulatedTraining.savedEvery + 2)
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs:
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs,
+            .growingSweep, .interruptedSubmission:
             nil
         }
     }
@@ -142,6 +152,10 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .retiredOutputs:
             for at in stride(from: Int64(60_000), to: end, by: 20_000) { faults.planned.append((at: at, fault: .compact)) }
             plan(2) { _ in [.killCoordinator] }
+        case .growingSweep:
+            faults.coordinatorDeath = 0.02
+            plan(6) { _ in [.killCoordinator] }
+        case .interruptedSubmission: faults.coordinatorDeath = 0.1
         case .interruptedStop: plan(3) { [.stopCoordinator(isAtOnce: $0.chance(0.5)), .killCoordinator] }
         case .quarantinedWorker:
             plan(4) { [.crashOnTasks($0.below(workers), milliseconds: 20_000 + $0.below(Int64(40_000)))] }

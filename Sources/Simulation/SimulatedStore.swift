@@ -2,6 +2,12 @@ import Coordination
 import Lottery
 import OrderedCollections
 
+/// How far a submission is that is taken on piece by piece.
+enum SubmissionMark: Sendable {
+    case begun(SweepID)
+    case whole(SweepID)
+}
+
 /// The coordinator's disk: change sets that were committed, and blobs. What was not committed is gone after a crash.
 struct SimulatedStore: Sendable {
     struct Full: Error {}
@@ -11,6 +17,8 @@ struct SimulatedStore: Sendable {
     private(set) var sweeps: OrderedDictionary<SweepID, SweepStanding> = [:]
     private(set) var quarantines: [WorkerID: Quarantine] = [:]
     private(set) var drain: Drain?
+    /// Sweeps whose submission has begun and is not whole.
+    private(set) var incomplete: Set<SweepID> = []
     private(set) var blobs: [Digest: [UInt8]] = [:]
     /// Blobs of saved checkpoints, apart from the artifacts.
     private(set) var checkpoints: [Digest: [UInt8]] = [:]
@@ -23,12 +31,18 @@ struct SimulatedStore: Sendable {
         var sweeps: OrderedDictionary<SweepID, SweepStanding>
         var quarantines: [WorkerID: Quarantine]
         var drain: Drain?
+        var incomplete: Set<SweepID>
     }
 
-    /// One transaction: all of `changes`, or none.
-    mutating func commit(_ changes: [Change]) throws(Full) {
-        guard !changes.isEmpty else { return }
+    /// One transaction: all of `changes` and what is said of a submission, or nothing.
+    mutating func commit(_ changes: [Change], _ mark: SubmissionMark? = nil) throws(Full) {
+        guard !changes.isEmpty || mark != nil else { return }
         if isFull { throw Full() }
+        switch mark {
+        case .begun(let sweep): incomplete.insert(sweep)
+        case .whole(let sweep): incomplete.remove(sweep)
+        case nil: break
+        }
         for change in changes {
             switch change {
             case .sweepChanged(let standing): sweeps[standing.id] = standing
@@ -47,6 +61,8 @@ struct SimulatedStore: Sendable {
         case .checkpoint: checkpoints[digest] = bytes
         }
     }
+
+    func isDone(_ key: TaskKey) -> Bool { if case .done = records[key]?.state { true } else { false } }
 
     func has(_ digest: Digest, as kind: BlobPull.Kind) -> Bool {
         switch kind {
@@ -85,8 +101,9 @@ struct SimulatedStore: Sendable {
         checkpoints = checkpoints.filter { kept.contains($0.key) }
     }
 
-    mutating func backUp() { 
-        backups.append(Backup(records: records, sweeps: sweeps, quarantines: quarantines, drain: drain))
+    mutating func backUp() {
+        backups.append(
+            Backup(records: records, sweeps: sweeps, quarantines: quarantines, drain: drain, incomplete: incomplete))
     }
 
     /// Puts an earlier copy in place of the records; blobs stay, as `backup` copies them first. False if there is none.
@@ -94,7 +111,7 @@ struct SimulatedStore: Sendable {
         guard !backups.isEmpty else { return false }
         let backup = random.element(of: backups)
         (records, sweeps) = (backup.records, backup.sweeps)
-        (quarantines, drain) = (backup.quarantines, backup.drain)
+        (quarantines, drain, incomplete) = (backup.quarantines, backup.drain, backup.incomplete)
         return true
     }
 

@@ -6,13 +6,17 @@ import Sweeps
 /// What a simulated cluster is given to do.
 extension [SimulatedSweep] {
     /// One sweep, or two that have some tasks in common.
-    init(_ random: inout SeededRandom, count: Int, scale: Int) {
+    init(_ random: inout SeededRandom, count: Int, scale: Int, areAdaptive: Bool) {
         let rewind = random.element(of: ["0", "100"])
-        self = ["simulated", "second"].prefix(count).map { SimulatedSweep($0, rewind: rewind, scale: scale, &random) }
+        self = ["simulated", "second"].prefix(count).map {
+            SimulatedSweep($0, rewind: rewind, scale: scale, isAdaptive: areAdaptive, &random)
+        }
     }
 
-    /// Every task once.
-    var keys: OrderedSet<TaskKey> { OrderedSet(flatMap { $0.works.map(\.key) }) }
+    /// Every task once that is to be done if nothing goes wrong.
+    var keys: OrderedSet<TaskKey> {
+        OrderedSet(flatMap { sweep in sweep.works.map(\.key).filter { sweep.undisturbed[$0] != nil } })
+    }
 
     /// Training steps of all tasks together.
     var steps: Int {

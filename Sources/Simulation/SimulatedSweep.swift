@@ -1,5 +1,6 @@
 import Coordination
 import Lottery
+import OrderedCollections
 import Sweeps
 
 /// A small sweep, and trainings that compute nothing: what they leave is a digest of what they were given, so that a
@@ -12,17 +13,25 @@ struct SimulatedSweep: Sendable {
     private let indices: [TaskKey: Int]
     /// By how much trainings are longer than usual.
     let scale: Int
+    /// What each task comes to in a run in which nothing goes wrong; of an adaptive sweep those alone that such a run asks for.
+    private(set) var undisturbed: [TaskKey: WorkResult] = [:]
 
     static let dataset: [UInt8] = Array("the images of all simulated data sets".utf8)
 
     /// - Parameters:
     ///   - rewind: to which step weights are set back; sweeps of the same share what they have in common.
     ///   - scale: by how much trainings are longer than usual.
+    ///   - isAdaptive: whether its results decide how many replicates and levels there are.
     ///   - random: decides how many prune rates, levels and replicates there are.
-    init(_ name: String, rewind: String, scale: Int, _ random: inout SeededRandom) {
+    init(_ name: String, rewind: String, scale: Int, isAdaptive: Bool, _ random: inout SeededRandom) {
         self.scale = scale
         id = SweepID(name)
         let rates = ["0.2", "0.4", "0.2, 0.5"]
+        let rules = [
+            "refine: {looks: [2, 3, 4]}", "refine: {looks: [2, 4], budget: 3}",
+            "replicates: 2\nstop_when: {margin: 0.2, levels: 1}",
+            "refine: {looks: [2, 3]}\nstop_when: {margin: 0.1, levels: 2}",
+        ]
         let yaml = """
             name: \(name)
             dataset: simulated
@@ -30,9 +39,9 @@ struct SimulatedSweep: Sendable {
             training: {iterations: 1000}
             pruning: {levels: \(1 + random.below(4)), rewind: \(rewind)}
             branches: [\(random.element(of: ["", "random-reinit"]))]
-            replicates: \(1 + random.below(3))
             \(random.element(of: ["", "instability: {levels: [0]}", "instability: {levels: all}"]))
             grid: {prune_rate: [\(random.element(of: rates))]}
+            \(isAdaptive ? random.element(of: rules) : "replicates: \(1 + random.below(3))")
             """
         do {
             let sweep = try Sweep(yaml: yaml, file: "simulated", vocabulary: SimulatedSweep.vocabulary)
@@ -50,6 +59,28 @@ struct SimulatedSweep: Sendable {
                 payload: Array(task.key.hex.utf8))
         }
         indices = Dictionary(uniqueKeysWithValues: works.enumerated().map { ($1.key, $0) })
+        while case let asked = asked(cell(undisturbed)), asked.count > undisturbed.count {
+            for work in works where asked.contains(work.key) && undisturbed[work.key] == nil {
+                undisturbed[work.key] = undisturbedResult(of: work)
+            }
+        }
+    }
+
+    /// What results so far ask for; all of its tasks if it is not adaptive.
+    /// - Parameter results: what is known of a task.
+    func asked(_ results: (TaskKey) -> CellResult) -> Set<TaskKey> {
+        let isAsked = plan.isAsked(within: Extent(plan: plan, results: results))
+        return Set(works.indices.lazy.filter { isAsked[$0] }.map { works[$0].key })
+    }
+
+    func asked(by store: SimulatedStore) -> Set<TaskKey> {
+        asked { key in
+            switch store.records[key]?.state {
+            case .done(let result): .done(summary(of: key, result))
+            case .failed(let failure): failure.name == .cancelled ? .stopped : .failed(reason: failure.reason)
+            case .pending, nil: .pending
+            }
+        }
     }
 
     func contains(_ key: TaskKey) -> Bool { indices[key] != nil }
@@ -74,28 +105,27 @@ struct SimulatedSweep: Sendable {
     }
 
     /// The leaderboard of what is known of each task.
-    func leaderboard(_ result: (TaskKey) -> WorkResult?) -> Leaderboard {
-        Leaderboard(plan: plan) { key in
-            result(key).map { .done(summary(of: key, $0)) } ?? .pending
-        }
-    }
+    func leaderboard(_ results: [TaskKey: WorkResult]) -> Leaderboard { Leaderboard(plan: plan, results: cell(results)) }
 
     /// The leaderboard of a run in which nothing goes wrong.
-    var undisturbedLeaderboard: Leaderboard {
-        var results: [TaskKey: WorkResult] = [:]
-        for work in works {
-            let inputs = work.inputs.map { input in
-                switch input.source {
-                case .blob(let digest): ResolvedInput(name: input.name, digest: digest)
-                case .output(let parent, let name):
-                    ResolvedInput(name: input.name, digest: results[parent]!.output(name)!.digest)
-                }
+    var undisturbedLeaderboard: Leaderboard { leaderboard(undisturbed) }
+
+    private func cell(_ results: [TaskKey: WorkResult]) -> (TaskKey) -> CellResult {
+        { key in results[key].map { .done(summary(of: key, $0)) } ?? .pending }
+    }
+
+    /// - Precondition: those of its parents are known.
+    private func undisturbedResult(of work: Work) -> WorkResult {
+        let inputs = work.inputs.map { input in
+            switch input.source {
+            case .blob(let digest): ResolvedInput(name: input.name, digest: digest)
+            case .output(let parent, let name):
+                ResolvedInput(name: input.name, digest: undisturbed[parent]!.output(name)!.digest)
             }
-            var training = SimulatedTraining(work.key, inputs: inputs, scale: scale)
-            training.advance(to: training.steps)
-            results[work.key] = result(of: training).result
         }
-        return leaderboard { results[$0] }
+        var training = SimulatedTraining(work.key, inputs: inputs, scale: scale)
+        training.advance(to: training.steps)
+        return result(of: training).result
     }
 
     /// Two bytes of a result become an accuracy; densities are those of the level.

@@ -6,7 +6,7 @@ import GRDB
 /// `version`.
 enum Schema {
     /// Kept in `user_version`. A store of a higher one is refused.
-    static let version = 9
+    static let version = 10
     /// `TMBL`, in the header of the database file.
     static let applicationID = 0x544D_424C
 
@@ -56,6 +56,10 @@ enum Schema {
         migrator.registerMigration("9 where results are from") { database in
             try database.execute(sql: "ALTER TABLE results ADD COLUMN origin TEXT")
             try database.execute(sql: "PRAGMA user_version = 9")
+        }
+        migrator.registerMigration("10 submissions that are not whole") { database in
+            try database.execute(sql: "ALTER TABLE sweeps ADD COLUMN is_whole INTEGER NOT NULL DEFAULT 1")
+            try database.execute(sql: "PRAGMA user_version = 10")
         }
         return migrator
     }

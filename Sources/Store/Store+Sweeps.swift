@@ -15,35 +15,28 @@ public struct SweepRecord: Hashable, Sendable {
     public var digest: Digest
     /// Seconds since 1970.
     public var submittedAt: Double
+    /// Whether all tasks of the submission are here. One that is not goes on when a coordinator starts.
+    public var isWhole: Bool
 
-    public init(name: String, file: String, spec: String, digest: Digest, submittedAt: Double) {
+    public init(name: String, file: String, spec: String, digest: Digest, submittedAt: Double, isWhole: Bool = true) {
         self.name = name
         self.file = file
         self.spec = spec
         self.digest = digest
         self.submittedAt = submittedAt
+        self.isWhole = isWhole
     }
 }
 
 extension Store {
     /// Makes the sweep and its changes durable, all or nothing. A sweep that is there already, with the same digest,
-    /// stays as it was submitted first, and the changes are stored.
+    /// stays as it was submitted first, and the changes are stored. A large sweep comes in several pieces, the last of which is
+    /// whole.
     /// - Parameter replaces: whether one of that name but another digest takes on the new spec; its place, its standing
     ///   and the time of its submission stay.
     /// - Throws: `sweepExists` if one of that name has another digest and is not to be replaced; else as `commit`.
     public func addSweep(_ sweep: SweepRecord, replaces: Bool = false, changes: [Change]) throws(StoreError) {
-        try addSweep(sweep, replaces: replaces, byteCount: changes.byteEstimate) { write in try write(changes) }
-    }
-
-    /// As with `changes`, of which no more than `body` hands over at a time need be in memory.
-    /// - Parameters:
-    ///   - byteCount: about how many bytes all of them will take.
-    ///   - body: is to call what it is given with all changes, in order; whatever it throws, nothing is stored.
-    public func addSweep(
-        _ sweep: SweepRecord, replaces: Bool, byteCount: Int,
-        changes body: (_ write: ([Change]) throws -> Void) throws -> Void
-    ) throws(StoreError) {
-        try write(byteCount: byteCount + sweep.spec.utf8.count) { database in
+        try write(byteCount: changes.byteEstimate + sweep.spec.utf8.count) { database in
             let held = try Data.fetchOne(
                 database, sql: "SELECT digest FROM sweeps WHERE name = ?", arguments: [sweep.name])
             if let held {
@@ -53,13 +46,16 @@ extension Store {
                         sql: "UPDATE sweeps SET file = ?, spec = ?, digest = ? WHERE name = ?",
                         arguments: [sweep.file, sweep.spec, sweep.digest.data, sweep.name])
                 }
+                try database.execute(
+                    sql: "UPDATE sweeps SET is_whole = ? WHERE name = ?", arguments: [sweep.isWhole, sweep.name])
             } else {
                 try database.execute(
-                    sql: "INSERT INTO sweeps (name, file, spec, digest, submitted) VALUES (?, ?, ?, ?, ?)",
-                    arguments: [sweep.name, sweep.file, sweep.spec, sweep.digest.data, sweep.submittedAt])
+                    sql: "INSERT INTO sweeps (name, file, spec, digest, submitted, is_whole) VALUES (?, ?, ?, ?, ?, ?)",
+                    arguments: [
+                        sweep.name, sweep.file, sweep.spec, sweep.digest.data, sweep.submittedAt, sweep.isWhole,
+                    ])
             }
-            let writer = ChangeWriter(database)
-            try body { try writer.apply($0) }
+            try ChangeWriter(database).apply(changes)
         }
     }
 
@@ -77,10 +73,12 @@ extension Store {
         _ database: Database, _ condition: String, _ arguments: StatementArguments
     ) throws -> [SweepRecord] {
         try Row.fetchAll(
-            database, sql: "SELECT name, file, spec, digest, submitted FROM sweeps \(condition) ORDER BY position",
+            database, sql: "SELECT name, file, spec, digest, submitted, is_whole FROM sweeps \(condition) ORDER BY position",
             arguments: arguments
         ).map { row in
-            SweepRecord(name: row[0], file: row[1], spec: row[2], digest: try row.digest(at: 3), submittedAt: row[4])
+            SweepRecord(
+                name: row[0], file: row[1], spec: row[2], digest: try row.digest(at: 3), submittedAt: row[4],
+                isWhole: row[5])
         }
     }
 }

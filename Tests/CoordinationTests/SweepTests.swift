@@ -48,6 +48,31 @@ struct SweepTests {
         #expect(bench.status.sweeps.map(\.running) == [2, 2])
     }
 
+    @Test("Of a sweep that comes in pieces workers do what is here: results, failures and beats between them count for what follows")
+    func pieces() {
+        var bench = Bench()
+        bench.join("w", slots: 2)
+        bench.add([work(0), work(1)], sweep: a)
+        #expect(Set(bench.status.running.map(\.task)) == [key(0), key(1)])
+        bench.finish(attempt(0, 1), from: "w")
+        bench.failure(attempt(1, 1), from: "w")
+        bench.beat("w", holding: [RunningAttempt(id: attempt(1, 2), step: 1)], slots: 2)
+        // The next piece reads what is done, what is being tried again, and what comes with the piece after it.
+        bench.add([work(2, needs: [0]), work(3, needs: [1]), work(4, needs: [2])], sweep: a)
+        #expect(Set(bench.status.running.map(\.task)) == [key(1), key(2)])
+        bench.finish(attempt(2, 1), from: "w")
+        bench.finish(attempt(1, 2), from: "w")
+        bench.add([work(5, needs: [4, 3])], sweep: a)
+        #expect(Set(bench.status.running.map(\.task)) == [key(3), key(4)])
+        // Handed over again, as after a crash amid it, it is the same.
+        let again = bench.add([work(0), work(1)], sweep: a)
+        #expect(again.changes.isEmpty)
+        bench.finish(attempt(3, 1), from: "w")
+        bench.finish(attempt(4, 1), from: "w")
+        bench.finish(attempt(5, 1), from: "w")
+        #expect(bench.status.counts.done == 6)
+    }
+
     @Test("The higher priority goes first, and the rest when it has nothing ready")
     func priorities() {
         var bench = Bench()

@@ -180,4 +180,64 @@ struct SubmissionTests {
         #expect(eventually { (try? exit = runOnce()) != nil })
         #expect(exit == .done(failedTasks: 0))
     }
+
+    @Test("A submission of many pieces is taken on whole; submitted again and extended it is the same tasks and more")
+    func manyPieces() throws {
+        func spec(levels: Int) -> String {
+            let rates = (1...900).map { "0.\(1_000 + $0)" }.joined(separator: ", ")
+            return """
+                name: large
+                dataset: dots
+                model: {family: mlp, hidden: [100]}
+                training: {iterations: 20, batch: 10, evaluate_every: 10}
+                pruning: {rate: 0.5, levels: \(levels)}
+                data: {validation: 1000}
+                replicates: 2
+                grid: {lr: [\(rates)]}
+                """
+        }
+        let coordinator = try bench.startCoordinator()
+        let first = try coordinator.submit(SubmitRequest(file: "large.yaml", spec: spec(levels: 2)))
+        #expect(first.plan.tasks == 900 * 2 * 3 && !first.isContinued)
+        #expect(try coordinator.store.snapshot().tasks.count == first.plan.tasks)
+        #expect(try coordinator.store.sweeps().map(\.isWhole) == [true])
+        #expect(try coordinator.submit(SubmitRequest(file: "large.yaml", spec: spec(levels: 2))).isContinued)
+        let more = try coordinator.submit(SubmitRequest(file: "large.yaml", spec: spec(levels: 3), extends: true))
+        #expect(more.plan.tasks == 900 * 2 * 4)
+        let tasks = try coordinator.store.snapshot().tasks
+        #expect(tasks.count == more.plan.tasks && tasks.allSatisfy { $0.sweeps == [SweepID("large")] })
+        let client = try Client(endpoint: coordinator.endpoint)
+        let status = try JSONDecoder().decode(
+            ServiceStatus.self, from: Data(try client.request(ServiceVerb.status.rawValue)))
+        #expect(status.sweeps.map(\.levels) == [ServiceStatus.Tally(total: more.plan.tasks)])
+    }
+
+    @Test("A submission whose coordinator died amid it is gone on with at the next start, to the sweep's end")
+    func interrupted() throws {
+        let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)
+        let plan = try Plan(sweep: sweep, vocabulary: .fixture, dataDigest: { _ in Digest.of(DataAccess.bytes) })
+        do {
+            // As the first piece leaves it.
+            let store = try Store.open(directory: bench.path("store"), mode: .coordinator)
+            _ = try store.artifacts.write(DataAccess.bytes)
+            let first = plan.tasks[0]
+            let work = Work(
+                key: first.key, inputs: [WorkInput(name: "dataset", source: .blob(Digest.of(DataAccess.bytes)))],
+                cost: first.cost, priority: 1, needs: Work.Needs(), payload: try JSONEncoder().encode(first.request).map(\.self))
+            try store.addSweep(
+                SweepRecord(
+                    name: sweep.name, file: "small.yaml", spec: SubmissionTests.spec, digest: sweep.specDigest,
+                    submittedAt: 1, isWhole: false),
+                changes: [
+                    .sweepChanged(SweepStanding(id: SweepID(sweep.name))), .taskAdded(work),
+                    .sweepWants(SweepID(sweep.name), [first.key]),
+                ])
+            try store.close()
+        }
+        let coordinator = try bench.startCoordinator { $0.exitWhenDone = true }
+        _ = try bench.startWorker(at: coordinator.endpoint, slots: 2)
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        #expect(try coordinator.store.counts().done == plan.tasks.count)
+        #expect(try coordinator.store.sweeps().map(\.isWhole) == [true])
+    }
 }

@@ -126,7 +126,7 @@ struct OpeningTests {
         bytes.replaceSubrange(60..<64, with: [0, 0, 0, 99])
         try bytes.write(to: URL(fileURLWithPath: file))
         let refusal = failure(mode)
-        #expect(refusal == .newerSchema(directory: folder.store, found: 99, known: 9))
+        #expect(refusal == .newerSchema(directory: folder.store, found: 99, known: 10))
         #expect(refusal?.description.contains("update tombola") == true)
         #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == bytes)
     }

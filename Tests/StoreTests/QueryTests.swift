@@ -81,6 +81,24 @@ struct QueryTests {
         #expect(try store.snapshot().tasks.count == 2)
     }
 
+    @Test("A sweep that comes in pieces is not whole until the last; what was there before is whole")
+    func pieces() throws {
+        let store = try Store.open(directory: folder.store, mode: .coordinator)
+        var sweep = Sample.sweep("first", spec: "levels: 3")
+        sweep.isWhole = false
+        try store.addSweep(sweep, changes: [.taskAdded(Sample.work(0))])
+        #expect(try store.sweep(named: "first") == sweep)
+        sweep.isWhole = true
+        try store.addSweep(sweep, changes: [.taskAdded(Sample.work(1))])
+        #expect(try store.sweeps() == [sweep])
+        // Another spec takes its place, piece by piece.
+        var other = Sample.sweep("first", spec: "levels: 4")
+        (other.submittedAt, other.isWhole) = (sweep.submittedAt, false)
+        try store.addSweep(other, replaces: true, changes: [.taskAdded(Sample.work(2))])
+        #expect(try store.sweeps() == [other])
+        #expect(try store.snapshot().tasks.count == 3)
+    }
+
     @Test("Another spec under an old name is refused, and its tasks are not stored")
     func changedSpec() throws {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
