@@ -11,10 +11,15 @@ struct Recipe: Sendable {
     /// Of a dense network that no point has; nil for those of the point.
     var own: Own?
 
-    /// Model and training of a control that is a dense network.
-    struct Own: Sendable {
-        var model: ModelSettings
-        var training: TrainingSettings
+    /// Model and training of a network that no point has. Few recipes have one, so that they are apart.
+    final class Own: Sendable {
+        let model: ModelSettings
+        let training: TrainingSettings
+
+        init(model: ModelSettings, training: TrainingSettings) {
+            self.model = model
+            self.training = training
+        }
     }
 
     /// The rest of it, which few recipes differ in.
