@@ -14,13 +14,14 @@ public struct MemoryNeed: Sendable {
     }
 
     /// Training by `settings`, and saving it: then values and optimizer state are there three times more, as they are read, as
-    /// tensors, and as a file.
+    /// tensors, and as a file. Beside them are masks in their forms, a byte a weight, and the largest tensor twice, on its way from one form to another.
     public static func training(_ network: NetworkDescription, _ settings: TrainingSettings) -> MemoryNeed {
         let states = Optimizer(settings.optimizer).slots.count
         let values = 4 * network.parameters.reduce(0) { $0 + $1.count }
         let steps = steps(network, batch: settings.batch, precision: settings.precision, optimizer: settings.optimizer)
         let saving = 3 * values * (1 + states) + (settings.test == .best ? values : 0)
-        return MemoryNeed(bytes: steps.bytes + saving, work: steps.work, remedy: steps.remedy)
+        let passing = 2 * 4 * (network.parameters.map(\.count).max() ?? 0)
+        return MemoryNeed(bytes: steps.bytes + saving + values / 4 + passing, work: steps.work, remedy: steps.remedy)
     }
 
     /// Training steps alone.
