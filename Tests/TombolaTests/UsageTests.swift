@@ -35,6 +35,19 @@ import Testing
         }
     }
 
+    @Test("The cost of a large sweep is measured, of a small one here")
+    func benchSweep() async throws {
+        try await withFolder { folder in
+            let result = try await Program.run(["bench", "sweep", "--runs", "20", "--replicates", "2", "--json"], in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let figures = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+            #expect(figures["runs"] as? Int == 20 && figures["tasks"] as? Int == 40)
+            #expect(try #require(figures["seconds_of_longest_wait"] as? Double) > 0)
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder.path())
+            #expect(!left.contains { $0.hasPrefix("tombola-bench") }, "\(left)")
+        }
+    }
+
     @Test("An instruction set that does not run here is refused, not replaced in silence")
     func instructionSet() async throws {
         try await withFolder { folder in

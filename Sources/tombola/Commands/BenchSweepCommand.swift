@@ -102,7 +102,7 @@ struct BenchSweepCommand: ParsableCommand {
         """
         name: \(name)
         dataset: glyphs
-        model: lenet-300-100
+        model: {family: lenet-300-100}
         training: {iterations: 100000, batch: 60}
         pruning: {levels: \(levels), rate: 0.2}
         replicates: \(replicates)
