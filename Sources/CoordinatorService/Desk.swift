@@ -238,9 +238,9 @@ final class DeskLoop {
         do { works = try WorkSpool(plan: plan, folder: store.directory) { isAsked[$0] } } catch {
             throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
-        // Refused before its first piece is taken on: a sweep that has begun is gone on with at every start. (A disk that cannot be asked
-        // will say so when it is written to.)
-        if let free = try? artifacts.freeByteCount(), free < works.storedByteCount {
+        // Refused before its first piece is taken on: a sweep that has begun is gone on with at every start.
+        let room = try? artifacts.freeByteCount()  // A disk that cannot be asked will say so when it is written to.
+        if let free = room, free < works.storedByteCount {
             throw .failed(
                 "its \(works.count) tasks take about \(ByteText(works.storedByteCount)) in the store, whose disk has "
                     + "\(ByteText(free)) left: free some, or make the sweep smaller")
