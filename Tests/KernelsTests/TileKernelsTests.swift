@@ -296,27 +296,44 @@ struct TileKernelsTests {
         }
     }
 
-    @Test("More positions than are kept near, and weight gradients in several strips, have the bits of the reference")
-    func severalPasses() {
-        let fast = TileBackend.supported.filter { $0 > .portable }
-        // More tiles of positions than stay near.
+    private static let fastBackends = TileBackend.supported.filter { $0 > .portable }
+
+    @Test("More tiles of positions than are kept near have the bits of the reference")
+    func manyPositions() {
         checkConvolution(
-            TiledLayer(inputs: 40, outputs: 2, height: 17, width: 19, kernel: 1, blocks: 5, density: 0.1, seed: 1), fast
-        )
+            TiledLayer(inputs: 40, outputs: 2, height: 17, width: 19, kernel: 1, blocks: 5, density: 0.1, seed: 1),
+            Self.fastBackends)
         checkConvolution(
-            TiledLayer(inputs: 900, outputs: 1, height: 2, width: 2, kernel: 3, stride: 2, blocks: 5, seed: 2), fast)
-        checkConvolution(TiledLayer(inputs: 49, outputs: 2, height: 30, width: 29, kernel: 3, blocks: 2, seed: 7), fast)
-        checkConvolution(TiledLayer(inputs: 2, outputs: 50, height: 31, width: 29, kernel: 3, blocks: 1, seed: 8), fast)
-        // Several strips of a weight gradient, the last of them ragged.
-        checkConvolution(TiledLayer(inputs: 2, outputs: 2, height: 13, width: 21, kernel: 3, blocks: 3, seed: 3), fast)
+            TiledLayer(inputs: 900, outputs: 1, height: 2, width: 2, kernel: 3, stride: 2, blocks: 5, seed: 2),
+            Self.fastBackends)
+    }
+
+    @Test("More tiles of positions of one block than are kept near, forward and back, have the bits of the reference")
+    func largeMaps() {
         checkConvolution(
-            TiledLayer(inputs: 2, outputs: 2, height: 25, width: 21, kernel: 3, stride: 2, blocks: 2, seed: 4), fast)
-        // Several pairs of blocks in each piece of a weight gradient, and more inputs than stay near.
+            TiledLayer(inputs: 49, outputs: 2, height: 30, width: 29, kernel: 3, blocks: 1, seed: 7), Self.fastBackends)
+        checkConvolution(
+            TiledLayer(inputs: 2, outputs: 50, height: 31, width: 29, kernel: 3, blocks: 1, seed: 8), Self.fastBackends)
+    }
+
+    @Test("Weight gradients in several strips, the last of them ragged, have the bits of the reference")
+    func severalStrips() {
+        checkConvolution(
+            TiledLayer(inputs: 2, outputs: 2, height: 13, width: 21, kernel: 3, blocks: 3, seed: 3), Self.fastBackends)
+        checkConvolution(
+            TiledLayer(inputs: 2, outputs: 2, height: 25, width: 21, kernel: 3, stride: 2, blocks: 2, seed: 4),
+            Self.fastBackends)
+    }
+
+    @Test("Weight gradients of several pairs of blocks a piece, of more inputs than stay near, have the bits of the reference")
+    func severalPieces() {
         checkConvolution(
             TiledLayer(
-                inputs: 403, outputs: 2, height: 4, width: 4, kernel: 3, blocks: 11, density: 0.5, seed: 5), fast)
+                inputs: 403, outputs: 2, height: 4, width: 4, kernel: 3, blocks: 11, density: 0.5, seed: 5),
+            Self.fastBackends)
         checkConvolution(
-            TiledLayer(inputs: 70, outputs: 2, height: 9, width: 7, kernel: 3, blocks: 5, density: 0.5, seed: 6), fast)
+            TiledLayer(inputs: 70, outputs: 2, height: 9, width: 7, kernel: 3, blocks: 5, density: 0.5, seed: 6),
+            Self.fastBackends)
     }
 
     @Test("Maps of one and of four pixels have the bits of the reference", arguments: [1, 2])

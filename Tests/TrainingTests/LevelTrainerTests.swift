@@ -425,6 +425,7 @@ struct LevelTrainerTests {
         }
         let cases: [(isFinal: Bool, says: String, (inout TrainingTask) -> Void)] = [
             (true, "lower data.validation", { $0.data.validation = 290 }),
+            (true, "leave no batch of 241", { $0.training.batch = 241 }),
             (true, "data.train is 301", { $0.data.train = 301 }),
             (true, "lenet-300-100 has its own layers", { $0.model.family = "lenet-300-100" }),
             (false, "no model family", { $0.model.family = "transformer" }),
@@ -447,6 +448,44 @@ struct LevelTrainerTests {
         }
         try write([1, 2, 3], to: bench.dataset.path)
         #expect(refusal { _ in }?.description.contains("not a safetensors file") == true)
+    }
+
+    @Test("One class has nothing to learn: no loss, every image right, and a ticket as of any other training")
+    func oneClass() throws {
+        var shape = TinyData.shape
+        shape.classes = 1
+        let bench = try TrainingBench(shape: shape)
+        let dense = bench.dense()
+        let outcomes = [try bench.train(dense), try bench.train(bench.pruned(dense, parent: dense))]
+        for (outcome, survivors) in zip(outcomes, [36 * 12 + 12 * 9 + 9, 346 + 87 + 8]) {
+            #expect(outcome.summary.divergedAt == nil && outcome.summary.layers.map(\.surviving).reduce(0, +) == survivors)
+            for score in [outcome.summary.earlyStop, outcome.summary.final] {
+                #expect(score?.validationLoss == 0 && score?.testCorrect == shape.testCount)
+            }
+        }
+    }
+
+    @Test("One image to train on, one to validate on and one to test on make a training that repeats, interrupted or not")
+    func oneImage() throws {
+        var shape = TinyData.shape
+        shape.trainCount = 2
+        shape.testCount = 1
+        let bench = try TrainingBench(shape: shape)
+        for (family, width) in [("mlp", 0), ("conv-2", 0.25), ("resnet", 0.25)] {
+            let dense = bench.dense {
+                ($0.data.validation, $0.training.batch) = (1, 1)
+                guard family != "mlp" else { return }
+                ($0.model.family, $0.model.width, $0.model.hidden) = (family, width, nil)
+                $0.model.depth = family == "resnet" ? 8 : nil
+            }
+            let whole = try bench.train(dense)
+            let cut = try bench.train(dense, stops: [1, 17], place: "cut-\(family)")
+            #expect(cut.outputs == whole.outputs && cut.summary == whole.summary, "\(family)")
+            let end = try #require(whole.summary.final)
+            #expect(end.testCount == 1 && whole.summary.divergedAt == nil, "\(family)")
+            let ticket = try bench.train(bench.pruned(dense, parent: dense))
+            #expect(ticket.summary.divergedAt == nil && ticket.summary.final?.testCount == 1, "\(family)")
+        }
     }
 
     @Test("Outputs that cannot be written are told by name, and the task may be tried again")

@@ -6,7 +6,9 @@ enum TinyData {
     static let shape = DatasetShape(
         name: "tiny", channels: 1, height: 6, width: 6, classes: 4, trainCount: 300, testCount: 90)
 
-    static func registry(mirrors: [String] = [], sha256: [Digest]? = nil) -> Registry {
+    static func registry(
+        mirrors: [String] = [], sha256: [Digest]? = nil, shape: DatasetShape = shape
+    ) -> Registry {
         var registry = Registry.standard
         let digests = sha256 ?? Array(repeating: Digest.of([]), count: 4)
         registry.datasets = [.idx(shape, sha256: digests, mirrors: mirrors)]
@@ -14,9 +16,9 @@ enum TinyData {
     }
 
     /// The four IDX files, unpacked, by name.
-    static func files() -> [(name: String, bytes: [UInt8])] {
-        let train = part(0, shape.trainCount)
-        let test = part(1, shape.testCount)
+    static func files(shape: DatasetShape = shape) -> [(name: String, bytes: [UInt8])] {
+        let train = part(0, shape.trainCount, classes: shape.classes)
+        let test = part(1, shape.testCount, classes: shape.classes)
         return [
             ("train-images-idx3-ubyte", header(0x803, [shape.trainCount, 6, 6]) + train.images),
             ("train-labels-idx1-ubyte", header(0x801, [shape.trainCount]) + train.labels),
@@ -26,22 +28,26 @@ enum TinyData {
     }
 
     /// Writes the files into `parent`/tiny.
-    static func place(in folder: TemporaryFolder, parent: String = "data") throws -> String {
+    static func place(
+        in folder: TemporaryFolder, parent: String = "data", shape: DatasetShape = shape
+    ) throws -> String {
         let place = try folder.folder("\(parent)/tiny")
-        for file in files() { try write(file.bytes, to: "\(place)/\(file.name)") }
+        for file in files(shape: shape) { try write(file.bytes, to: "\(place)/\(file.name)") }
         return "\(folder.path)/\(parent)"
     }
 
     /// The canonical file.
-    static func dataset(in folder: TemporaryFolder) throws -> (path: String, digest: Digest) {
-        let catalog = DataCatalog(registry: registry(), folders: [try place(in: folder)])
+    static func dataset(
+        in folder: TemporaryFolder, shape: DatasetShape = shape
+    ) throws -> (path: String, digest: Digest) {
+        let catalog = DataCatalog(registry: registry(shape: shape), folders: [try place(in: folder, shape: shape)])
         let made = try catalog.materialise("tiny", into: folder.path)
         return (made.path, made.digest)
     }
 
-    private static func part(_ part: Int, _ count: Int) -> (images: [UInt8], labels: [UInt8]) {
+    private static func part(_ part: Int, _ count: Int, classes: Int) -> (images: [UInt8], labels: [UInt8]) {
         let random = CounterRandom(seed: 3, purpose: .glyphs)
-        let labels = (0..<count).map { UInt8($0 % 4) }
+        let labels = (0..<count).map { UInt8($0 % classes) }
         var images: [UInt8] = []
         for image in 0..<count {
             for pixel in 0..<36 {

@@ -9,10 +9,10 @@ final class TrainingBench {
     let dataset: (path: String, digest: Digest)
     let registry: Registry
 
-    init() throws {
+    init(shape: DatasetShape = TinyData.shape) throws {
         folder = try TemporaryFolder()
-        registry = TinyData.registry()
-        dataset = try TinyData.dataset(in: folder)
+        registry = TinyData.registry(shape: shape)
+        dataset = try TinyData.dataset(in: folder, shape: shape)
     }
 
     /// On coloured glyphs, as many for training as for the test.
