@@ -2,11 +2,9 @@ import ArgumentParser
 import Client
 import CoordinatorService
 import Dispatch
-import Foundation
 import Logging
 import Sweeps
 import Synchronization
-import Training
 import ZeroMQ
 
 /// `tombola bench sweep`.
@@ -52,13 +50,9 @@ struct BenchSweepCommand: ParsableCommand {
             throw Failure(.usage, "\(points) points are no grid of two axes; take a round number of --runs")
         }
         try log.start(default: .warning)
-        let directory = "\(folder)/tombola-bench-\(UInt64.random(in: 0 ... .max))"
-        // What is left behind by a crash is named so that it can be recognised.
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        let catalog = DataCatalog(registry: .standard, folders: [])
-        var configuration = CoordinatorServiceConfiguration(
-            storeDirectory: "\(directory)/store", vocabulary: catalog.vocabulary, data: catalog.access,
-            logger: Logger(label: "coordinator"))
+        let bench = BenchStore(in: folder)
+        defer { bench.remove() }
+        var configuration = bench.configuration
         configuration.tasksPerSubmission = Plan.tasksAtMost
         let coordinator = try CoordinatorService(configuration)
         // The data set is made before, which is no matter of the sweep.

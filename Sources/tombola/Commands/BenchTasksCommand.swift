@@ -1,11 +1,9 @@
 import ArgumentParser
 import Coordination
 import CoordinatorService
-import Foundation
 import Logging
 import Lottery
 import Store
-import Training
 import Wire
 import WorkerService
 import ZeroMQ
@@ -18,6 +16,9 @@ struct BenchTasksCommand: ParsableCommand {
         discussion: """
             Every task is given out over ZeroMQ by an attempt that is on disk before, and its result is on disk before it is \
             acknowledged. Workers are processes of their own and come to an empty result at once, without a child.
+
+            Memory is that of the coordinator's process, up to 64 MiB of the database's cache included: what it has more once all \
+            tasks are ready, and once it is started anew with all of them done.
             """)
 
     @Option(help: "Tasks.")
@@ -52,20 +53,40 @@ struct BenchTasksCommand: ParsableCommand {
             throw Failure(.usage, "--idle-workers must be in 0…1000, not \(idleWorkers)")
         }
         try log.start(default: .warning)
-        let directory = "\(folder)/tombola-bench-\(UInt64.random(in: 0 ... .max))"
-        // What is left behind by a crash is named so that it can be recognised.
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        let catalog = DataCatalog(registry: .standard, folders: [])
-        var configuration = CoordinatorServiceConfiguration(
-            storeDirectory: "\(directory)/store", vocabulary: catalog.vocabulary, data: catalog.access,
-            logger: Logger(label: "coordinator"))
+        let bench = BenchStore(in: folder)
+        defer { bench.remove() }
+        var configuration = bench.configuration
         configuration.exitWhenDone = true
+        let (course, secondsToAdd, readyBytes) = try course(configuration, in: bench.directory)
+        let peakBytes = ProcessMemory.peakBytes()
+        let before = try ProcessMemory.residentBytes()
+        let stopped = monotonicSeconds()
+        let second = try CoordinatorService(configuration)
+        let restarted = monotonicSeconds()
+        let doneBytes = max(0, try ProcessMemory.residentBytes() - before)
+        second.stop()
+        _ = try second.run()
+        let result = TasksMeasurement(
+            count: count, workers: workers, idleWorkers: idleWorkers, prefetch: prefetch, course: course,
+            secondsToAdd: secondsToAdd, secondsToRestart: restarted - stopped,
+            secondsToSync: DiskSync.median(in: bench.directory), coordinatorBytes: peakBytes,
+            bytesPerReadyTask: readyBytes / count, bytesPerDoneTask: doneBytes / count)
+        if output.json { return try Output.json(result) }
+        Output.facts(result.facts)
+    }
+
+    /// Has all tasks done by workers.
+    private func course(
+        _ configuration: CoordinatorServiceConfiguration, in directory: String
+    ) throws -> (Course, secondsToAdd: Double, readyBytes: Int) {
         let coordinator = try CoordinatorService(configuration)
+        let before = try ProcessMemory.residentBytes()
         let planned = monotonicSeconds()
         for first in stride(from: 0, to: count, by: 10_000) {
             try coordinator.add((first..<min(first + 10_000, count)).map(BenchTasksCommand.work))
         }
         let added = monotonicSeconds()
+        let readyBytes = max(0, try ProcessMemory.residentBytes() - before)
         let idle =
             idleWorkers == 0
             ? [] : [["bench", "idle-workers", "--connect", coordinator.endpoint, "--count", String(idleWorkers)]]
@@ -90,19 +111,8 @@ struct BenchTasksCommand: ParsableCommand {
             if done >= count { break }
         }
         _ = try coordinator.run()
-        let peakBytes = ProcessMemory.peakBytes()
         try coordinator.store.close()
-        let stopped = monotonicSeconds()
-        let second = try CoordinatorService(configuration)
-        let restarted = monotonicSeconds()
-        second.stop()
-        _ = try second.run()
-        let result = TasksMeasurement(
-            count: count, workers: workers, idleWorkers: idleWorkers, prefetch: prefetch, course: course,
-            secondsToAdd: added - planned, secondsToRestart: restarted - stopped,
-            secondsToSync: DiskSync.median(in: directory), coordinatorBytes: peakBytes)
-        if output.json { return try Output.json(result) }
-        Output.facts(result.facts)
+        return (course, added - planned, readyBytes)
     }
 
     private static func work(_ number: Int) -> Work {
@@ -218,10 +228,13 @@ private struct TasksMeasurement: Encodable {
     let secondsToSync: Double?
     /// The most that the coordinator's process held.
     let coordinatorBytes: Int
+    let bytesPerReadyTask: Int
+    let bytesPerDoneTask: Int
 
     init(
         count: Int, workers: Int, idleWorkers: Int, prefetch: Int, course: Course, secondsToAdd: Double,
-        secondsToRestart: Double, secondsToSync: Double?, coordinatorBytes: Int
+        secondsToRestart: Double, secondsToSync: Double?, coordinatorBytes: Int,
+        bytesPerReadyTask: Int, bytesPerDoneTask: Int
     ) {
         self.count = count
         self.workers = workers
@@ -234,6 +247,8 @@ private struct TasksMeasurement: Encodable {
         self.secondsToRestart = secondsToRestart
         self.secondsToSync = secondsToSync
         self.coordinatorBytes = coordinatorBytes
+        self.bytesPerReadyTask = bytesPerReadyTask
+        self.bytesPerDoneTask = bytesPerDoneTask
     }
 
     var facts: [(name: String, value: String)] {
@@ -244,7 +259,11 @@ private struct TasksMeasurement: Encodable {
             ("adding", "\(Format.duration(seconds: secondsToAdd)) until all tasks were durable"),
             ("restart", "\(Format.fixed(secondsToRestart, 2)) s with all of them done"),
             ("disk", secondsToSync.map { "fdatasync takes \(Format.fixed($0 * 1_000, 2)) ms" } ?? "cannot be measured"),
-            ("memory", "\(Format.bytes(coordinatorBytes)) at the most in the coordinator"),
+            (
+                "memory",
+                "\(Format.bytes(coordinatorBytes)) at the most in the coordinator; \(Format.count(bytesPerReadyTask)) bytes a ready "
+                    + "task, \(Format.count(bytesPerDoneTask)) a done one"
+            ),
         ]
     }
 }
