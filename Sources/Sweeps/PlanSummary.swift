@@ -30,6 +30,8 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     public var train: PointCoordinates?
     /// Nil where all tasks are certain.
     public var adaptive: Adaptive?
+    /// What fits into the core time that was named; nil where none was.
+    public var budget: BudgetPlan?
 
     /// The trainings that are compared with others for `instability`. Their tasks and steps are among those of the plan.
     public struct Siblings: Hashable, Sendable, Codable {
@@ -57,7 +59,7 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability, train, adaptive
+        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability, train, adaptive, budget
         case maskFrom = "mask_from"
         case tasksWithoutSharing = "tasks_without_sharing"
         case tasksDone = "tasks_done"

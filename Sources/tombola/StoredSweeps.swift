@@ -30,6 +30,18 @@ struct StoredSweeps {
         datasets = StoredSweeps.datasets(of: records, in: store)
     }
 
+    /// A sweep's plan beside what a store holds, which may not be there yet, and which of its tasks are asked for so far.
+    static func plan(of sweep: Sweep, store: String, catalog: DataCatalog) throws -> (Plan, isAsked: [Bool]) {
+        guard FileManager.default.fileExists(atPath: store) else {
+            let plan = try Plan(
+                sweep: sweep, vocabulary: catalog.vocabulary, dataDigest: { try catalog.digest(of: $0) })
+            return (plan, plan.isAsked(within: Extent(plan: plan) { _ in .pending }))
+        }
+        let stored = try StoredSweeps(directory: store, catalog: catalog)
+        let plan = try stored.plan(of: sweep)
+        return (plan, try stored.isAsked(plan))
+    }
+
     /// All sweeps in the order of submission, or the one of that name.
     func records(named name: String?) throws -> [SweepRecord] {
         let all = try store.sweeps()

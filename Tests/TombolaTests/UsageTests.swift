@@ -48,6 +48,36 @@ import Testing
         }
     }
 
+    @Test("A sweep that does not fit into its budget is not begun; plan says what of it fits")
+    func budget() async throws {
+        try await withFolder { folder in
+            let spec = """
+                name: large
+                dataset: glyphs
+                model: {family: mlp, hidden: [20]}
+                training: {iterations: 10000, batch: 60}
+                pruning: {rate: 0.5, levels: 3}
+                replicates: 4
+                """
+            try Data(spec.utf8).write(to: folder.appending(path: "large.yaml"))
+            let planned = try await Program.run(["plan", "large.yaml", "--budget", "1000", "--json"], in: folder)
+            #expect(planned.status == 0, "\(planned.errors)")
+            let summary = try #require(try JSONSerialization.jsonObject(with: Data(planned.output.utf8)) as? [String: Any])
+            let budget = try #require(summary["budget"] as? [String: Any])
+            let seconds = try #require(budget["seconds"] as? Double)
+            #expect(seconds > 0 && seconds < 3.6e6 && (budget["replicates"] as? [Any])?.count == 4)
+
+            let text = try await Program.run(["plan", "large.yaml", "--budget", "1000"], in: folder)
+            #expect(text.output.contains("time to go") && text.output.contains("all of it"), "\(text.output)")
+            let refused = try await Program.run(["run", "large.yaml", "--budget", "1e-9"], in: folder)
+            #expect(refused.status == 2 && refused.errors.contains("more than --budget"), "\(refused.errors)")
+            #expect(refused.errors.contains("not even the dense networks"), "\(refused.errors)")
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "tombola-store").path()))
+            let wrong = try await Program.run(["plan", "large.yaml", "--budget", "0"], in: folder)
+            #expect(wrong.status == 2 && wrong.errors.contains("--budget must be above 0"), "\(wrong.errors)")
+        }
+    }
+
     @Test("An instruction set that does not run here is refused, not replaced in silence")
     func instructionSet() async throws {
         try await withFolder { folder in

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Sweeps
 import Training
 
@@ -15,23 +14,17 @@ struct PlanCommand: ParsableCommand {
 
     @OptionGroup var store: StoreOption
     @OptionGroup var data: DataOption
+    @OptionGroup var budget: BudgetOption
     @OptionGroup var output: OutputOptions
 
     func run() throws {
         let catalog = data.catalog(store: store.directory)
-        let vocabulary = catalog.vocabulary
         let sweep = try Sweep(
-            yaml: SpecFile.read(spec), file: spec, vocabulary: vocabulary,
+            yaml: SpecFile.read(spec), file: spec, vocabulary: catalog.vocabulary,
             maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
-        let summary: PlanSummary
-        if FileManager.default.fileExists(atPath: store.directory) {
-            let stored = try StoredSweeps(directory: store.directory, catalog: catalog)
-            let plan = try stored.plan(of: sweep)
-            summary = plan.summary(asking: try stored.isAsked(plan))
-        } else {
-            let plan = try Plan(sweep: sweep, vocabulary: vocabulary, dataDigest: { try catalog.digest(of: $0) })
-            summary = plan.summary(asking: plan.isAsked(within: Extent(plan: plan) { _ in .pending }))
-        }
+        let (plan, isAsked) = try StoredSweeps.plan(of: sweep, store: store.directory, catalog: catalog)
+        var summary = plan.summary(asking: isAsked)
+        summary.budget = try budget.seconds().map { try BudgetOption.plan($0, of: plan) }
         if output.json { try Output.json(summary) } else { Output.facts(PlanText.facts(summary)) }
     }
 }

@@ -29,6 +29,7 @@ struct RunCommand: ParsableCommand {
     @OptionGroup var data: DataOption
     @OptionGroup var room: RoomOption
     @OptionGroup var retention: RetentionOption
+    @OptionGroup var budget: BudgetOption
     @OptionGroup var output: TableOptions
     @OptionGroup var log: LogOptions
 
@@ -37,6 +38,7 @@ struct RunCommand: ParsableCommand {
         let count = try Environment.setting(workers, "WORKERS", in: 1...1_024) ?? UsableCores.count
         let request = SubmitRequest(file: spec, spec: try SpecFile.read(spec), consents: yes)
         let catalog = data.catalog(store: store.directory)
+        try keepWithinBudget(request, catalog)
         let signals = try StopSignals()
 
         var configuration = CoordinatorServiceConfiguration(
@@ -81,6 +83,22 @@ struct RunCommand: ParsableCommand {
         if failedTasks > 0 {
             throw Failure(
                 .tasksFailed, "\(failedTasks) tasks failed; `tombola status --store \(store.directory)` says why")
+        }
+    }
+
+    /// Refuses a sweep of which there is more to do than fits, before anything of it is submitted.
+    private func keepWithinBudget(_ request: SubmitRequest, _ catalog: DataCatalog) throws {
+        guard let seconds = try budget.seconds() else { return }
+        let sweep = try Sweep(
+            yaml: request.spec, file: spec, vocabulary: catalog.vocabulary,
+            maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
+        let (plan, _) = try StoredSweeps.plan(of: sweep, store: store.directory, catalog: catalog)
+        let found = try BudgetOption.plan(seconds, of: plan)
+        guard found.fits else {
+            throw Failure(
+                .usage,
+                "\(sweep.name) takes about \(BudgetOption.hours(found.seconds)) core-hours on this machine, more than --budget "
+                    + "\(BudgetOption.hours(seconds)); what fits: \(found.whatFits)")
         }
     }
 

@@ -4,6 +4,15 @@ import Sweeps
 /// A plan's summary for people.
 enum PlanText {
     static func facts(_ summary: PlanSummary) -> [(name: String, value: String)] {
+        guard let budget = summary.budget else { return work(summary) }
+        let most = summary.adaptive == nil ? "about" : "at most about"
+        return work(summary) + [
+            ("time to go", "\(most) \(BudgetOption.hours(budget.seconds)) core-hours on this machine"),
+            ("fits", "\(budget.whatFits), in \(BudgetOption.hours(budget.budget)) core-hours"),
+        ]
+    }
+
+    private static func work(_ summary: PlanSummary) -> [(name: String, value: String)] {
         var facts = [("sweep", summary.sweep)]
         for (index, axis) in summary.axes.enumerated() {
             let values = axis.values.map(\.description).joined(separator: ", ")
