@@ -1,5 +1,26 @@
 import Lottery
 
+/// A control as a sweep has it: `random-reinit`, or `{name: random-reinit, levels: [4, 6]}`.
+public struct SweepBranch: Hashable, Sendable {
+    /// As registered.
+    public let name: String
+    /// Levels ≥ 1 beside which it stands, ascending; nil for all of a chain. A chain that is shorter lacks some.
+    public let levels: [Int]?
+
+    public init(name: String, levels: [Int]? = nil) {
+        self.name = name
+        self.levels = levels
+    }
+
+    func stands(beside level: Int) -> Bool { levels?.contains(level) ?? true }
+
+    /// Beside how many levels of a chain with so many prunings.
+    func count(to lastLevel: Int) -> Int { (1..<lastLevel + 1).count(where: stands) }
+
+    /// The last level of such a chain that has it; nil if none has.
+    func last(to lastLevel: Int) -> Int? { (1..<lastLevel + 1).last(where: stands) }
+}
+
 /// A control that starts from each level ≥ 1 of a run. A new branch is a row of the table, and its name in the vocabulary once the training
 /// core can train it.
 struct Branch: Sendable {

@@ -25,8 +25,8 @@ struct Chains: Sendable {
     /// What the level prunes, where that is another recipe's.
     private let maskColumn: Int?
     private(set) var chains: [Chain] = []
-    /// For each level of each chain, the task index of the level, then of each branch, then of its search, its sibling and what it prunes of another
-    /// recipe, in whose place is the level itself if it has none.
+    /// For each level of each chain, the task index of the level, then of each branch, −1 where that does not stand beside the level, then of its
+    /// search, its sibling and what it prunes of another recipe, in whose place is the level itself if it has none.
     private var tasks: [Int32] = []
     private(set) var forecasts: [PruningForecast] = []
     /// Index in `chains` for each point and replicate, point by point.
@@ -49,11 +49,14 @@ struct Chains: Sendable {
 
     func ofRun(_ run: Int) -> Chain { chains[Int(chainOfRun[run])] }
 
-    /// - Parameters:
-    ///   - level: from 1 on.
-    ///   - branch: nil for the chain's own task at the level.
-    func task(of chain: Chain, level: Int, branch: Int? = nil) -> Int {
-        Int(tasks[Int(chain.first) + (level - 1) * width + (branch.map { $0 + 1 } ?? 0)])
+    /// The chain's own task at a level from 1 on.
+    func task(of chain: Chain, level: Int) -> Int { Int(tasks[Int(chain.first) + (level - 1) * width]) }
+
+    /// - Parameter branch: its place among the sweep's.
+    /// - Returns: nil where it does not stand beside the level.
+    func branch(_ branch: Int, of chain: Chain, level: Int) -> Int? {
+        let task = tasks[Int(chain.first) + (level - 1) * width + 1 + branch]
+        return task < 0 ? nil : Int(task)
     }
 
     /// The task that the mask of a level is got from, if it is a search.
@@ -77,7 +80,7 @@ struct Chains: Sendable {
     /// All of its first levels, branches, siblings, the dense one and those that gave the masks included.
     func tasks(of chain: Chain, levels: Int) -> Set<Int> {
         let first = Int(chain.first)
-        var all = Set(tasks[first..<first + levels * width].map(Int.init))
+        var all = Set(tasks[first..<first + levels * width].lazy.filter { $0 >= 0 }.map(Int.init))
         all.insert(Int(chain.dense))
         if let sibling = sibling(of: chain, level: 0) { all.insert(sibling) }
         return all
@@ -110,7 +113,7 @@ struct Chains: Sendable {
         for position in 0..<Int(old.levels) * width { tasks.append(tasks[Int(old.first) + position]) }
     }
 
-    /// - Parameter level: the tasks of the next level: its own, and each branch's.
+    /// - Parameter level: the tasks of the next level: its own, and each branch's, −1 for one that does not stand beside it.
     mutating func append(_ level: [Int32], search: Int32?, sibling: Int32?, mask: Int32?, to chain: Int32) {
         precondition(level.count == 1 + branches, "\(level.count) tasks of a level with \(branches) branches")
         tasks += level

@@ -113,7 +113,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         }
 
         /// The level at `index` of `evidence.levels`.
-        init(_ index: Int, of evidence: PointEvidence, branches: [String], ticket: String) {
+        init(_ index: Int, of evidence: PointEvidence, branches: [SweepBranch], ticket: String) {
             let level = evidence.levels[index]
             let comparison = level.comparison
             self.level = index + 1
@@ -132,7 +132,8 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             winning = evidence.test.winning[index]?.decision
             winningP = evidence.test.winning[index]?.probability
             winningMoreSeeds = evidence.test.moreSeedsToWin(at: index)
-            controls = LeaderboardRow.controls(of: branches, at: level, looks: evidence.looks)
+            controls = LeaderboardRow.controls(
+                of: branches, at: level, number: index + 1, looks: evidence.looks)
             self.ticket = level.outcomes == nil ? nil : ticket
         }
     }

@@ -154,8 +154,9 @@ extension Plan {
             for replicate in 0..<extent.replicates {
                 let run = run(point: point.index, replicate: replicate)
                 isAsked[run.dense] = true
-                for chain in [run.levels] + run.branches {
-                    for index in chain.prefix(extent.levels) { isAsked[index] = true }
+                for index in run.levels.prefix(extent.levels) { isAsked[index] = true }
+                for branch in run.branches {
+                    for index in branch.prefix(extent.levels) { if let index { isAsked[index] = true } }
                 }
                 for sibling in run.siblings.prefix(extent.levels + 1) { if let sibling { isAsked[sibling] = true } }
             }

@@ -31,7 +31,7 @@ public struct Leaderboard: Hashable, Sendable, Codable {
     public init(plan: Plan, withCurves: Bool = true, results: (TaskKey) -> CellResult) {
         sweep = plan.sweep.name
         axes = plan.sweep.axes.map(\.name)
-        branches = plan.sweep.branches
+        branches = plan.sweep.branches.map(\.name)
         // Points share tasks, so each result is asked for once.
         let cells = plan.tasks.map { Cell(results($0.key), rates: $0.rates) }
         let extent = Extent(plan: plan, cells: cells)
@@ -129,7 +129,7 @@ struct PointEvidence {
         /// One per replicate; nil until all are done.
         var outcomes: [Outcome]?
         var comparison: Comparison?
-        /// Per branch.
+        /// Per branch; nil for one that does not stand beside the level, too.
         var branches: [[Outcome]?]
         /// Whether the chain was ended on purpose before this level.
         var isBeyondStop: Bool
@@ -163,8 +163,8 @@ struct PointEvidence {
         looks = plan.sweep.looks
         let runs = (0..<extent.tested).map { plan.run(point: point.index, replicate: $0) }
         let design = plan.sweep.testDesign(of: settings, densities: runs[0].densities)
-        func outcomes(_ index: (PlannedRun) -> Int) -> [Outcome]? {
-            let known = runs.compactMap { cells[index($0)].outcome(settings.report) }
+        func outcomes(_ index: (PlannedRun) -> Int?) -> [Outcome]? {
+            let known = runs.compactMap { run in index(run).flatMap { cells[$0].outcome(settings.report) } }
             return known.count == runs.count ? known : nil
         }
         let dense = outcomes(\.dense)

@@ -71,12 +71,12 @@ public struct LeaderboardRow: Hashable, Sendable {
     /// A branch at the ticket's density.
     public struct Control: Hashable, Sendable, Codable {
         public let branch: String
-        /// Nil until the branch is done.
+        /// Nil until the branch is done, and where the sweep has none beside this level.
         public let accuracy: Estimate?
         /// Ticket − control.
         public let difference: Estimate?
-        /// Whether the ticket beats the control.
-        public let beaten: Decision
+        /// Whether the ticket beats the control; nil where the sweep has none beside this level.
+        public let beaten: Decision?
         /// Replicates that would decide it.
         public let moreSeeds: MoreSeeds?
 
@@ -151,7 +151,8 @@ public struct LeaderboardRow: Hashable, Sendable {
         winningDensity = headline.sparsestWinning.map { evidence.levels[$0].density }
         lastDensity = evidence.levels.last?.density
         matchingMargin = point.settings.matchingMargin
-        controls = LeaderboardRow.controls(of: plan.sweep.branches, at: level, looks: evidence.looks)
+        controls = LeaderboardRow.controls(
+            of: plan.sweep.branches, at: level, number: self.level, looks: evidence.looks)
         beatsControls = LeaderboardRow.conjunction(of: controls)
         bestDense = best.flatMap { best in
             guard let accuracy = Estimate(best.outcomes.map(\.accuracy)) else { return nil }
@@ -180,23 +181,28 @@ public struct LeaderboardRow: Hashable, Sendable {
     }
 
     /// The branches at a level, beside its tickets.
-    static func controls(of branches: [String], at level: PointEvidence.Level?, looks: [Int]) -> [Control] {
+    /// - Parameter number: of the level; nil where there is no ticket.
+    static func controls(
+        of branches: [SweepBranch], at level: PointEvidence.Level?, number: Int?, looks: [Int]
+    ) -> [Control] {
         branches.enumerated().map { index, branch in
             guard let tickets = level?.outcomes, let control = level?.branches[index] else {
-                return Control(branch: branch, accuracy: nil, difference: nil, beaten: .undecided, moreSeeds: nil)
+                let isThere = number.map(branch.stands) ?? true
+                return Control(
+                    branch: branch.name, accuracy: nil, difference: nil, beaten: isThere ? .undecided : nil, moreSeeds: nil)
             }
             let sample = PairedSample(tickets, minus: control)
             let beaten = Finding(that: tickets, beat: control, looks: looks).decision
             let error = TestDesign.error / Double(looks.count)
             return Control(
-                branch: branch, accuracy: Estimate(control.map(\.accuracy)), difference: Estimate(sample.differences),
+                branch: branch.name, accuracy: Estimate(control.map(\.accuracy)), difference: Estimate(sample.differences),
                 beaten: beaten, moreSeeds: beaten == .undecided ? sample.moreSeeds(toDecide: 0, error: error) : nil)
         }
     }
 
     /// SCIENCE's “beats its controls”. Both must be beaten, so each is tested at the whole error.
     private static func conjunction(of controls: [Control]) -> Decision? {
-        let both = ["random-reinit", "random-mask"].map { name in controls.first { $0.branch == name }?.beaten }
+        let both = ["random-reinit", "random-mask"].map { name in controls.first { $0.branch == name }.flatMap(\.beaten) }
         guard let first = both[0], let second = both[1] else { return nil }
         if first == .no || second == .no { return .no }
         return first == .yes && second == .yes ? .yes : .undecided

@@ -46,7 +46,7 @@ public struct Plan: Sendable {
             levels: levels.map { chains.task(of: chain, level: $0) },
             searches: levels.compactMap { chains.search(of: chain, level: $0) },
             branches: sweep.branches.indices.map { branch in
-                levels.map { chains.task(of: chain, level: $0, branch: branch) }
+                levels.map { chains.branch(branch, of: chain, level: $0) }
             },
             masks: sweep.transplant == nil ? [] : levels.compactMap { chains.mask(of: chain, level: $0) },
             siblings: sweep.instability == nil ? [] : (0..<levels.upperBound).map { chains.sibling(of: chain, level: $0) },
@@ -85,8 +85,8 @@ public struct PlannedRun: Hashable, Sendable {
     public let levels: [Int]
     /// The training that level n's mask is got from is at n − 1; empty where the level before is pruned itself.
     public let searches: [Int]
-    /// For each of the sweep's branches, in its order: level n is at n − 1.
-    public let branches: [[Int]]
+    /// For each of the sweep's branches, in its order: that beside level n is at n − 1, nil if there is none.
+    public let branches: [[Int?]]
     /// The training that level n prunes is at n − 1, where all of them are of another recipe; else empty. A one-shot chain has one for all.
     public let masks: [Int]
     /// What the training of level n is compared with is at n, nil if it has no sibling; empty where the sweep has none at all.

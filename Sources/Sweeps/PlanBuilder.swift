@@ -105,9 +105,9 @@ struct PlanBuilder {
     init(sweep: Sweep, vocabulary: Vocabulary) {
         self.sweep = sweep
         self.vocabulary = vocabulary
-        branches = sweep.branches.map { name in
-            guard let branch = Branch.named(name) else {
-                preconditionFailure("branch \(name) was checked and is not in the table")
+        branches = sweep.branches.map { wanted in
+            guard let branch = Branch.named(wanted.name) else {
+                preconditionFailure("branch \(wanted.name) was checked and is not in the table")
             }
             return branch
         }
@@ -296,6 +296,10 @@ struct PlanBuilder {
                 dense: dense, giver: giver, known: known)
             var tasks = [own]
             for position in branches.indices {
+                guard sweep.branches[position].stands(beside: level) else {
+                    tasks.append(-1)
+                    continue
+                }
                 tasks.append(
                     try addBranch(
                         Int32(position), FormID(pruning: identity, level: Int32(level), branch: Int32(position)), place,
@@ -597,7 +601,7 @@ struct PlanBuilder {
             let chain = chains.ofRun(point.index * sweep.replicates)
             densities.formUnion(chains.forecast(of: chain).densities.prefix(levels + 1))
             trainings += levels + 1
-            withoutSharing += 1 + levels * (1 + sweep.branches.count)
+            withoutSharing += 1 + levels + sweep.branches.reduce(0) { $0 + $1.count(to: levels) }
             siblings += sweep.instability?.count(to: levels) ?? 0
             let givers = Set((1..<levels + 1).compactMap { chains.mask(of: chain, level: $0) })
             withoutSharing += givers.count
@@ -607,7 +611,7 @@ struct PlanBuilder {
             for level in 1..<levels + 1 {
                 stepsWithoutSharing += cost(chains.task(of: chain, level: level))
                 for branch in branches.indices {
-                    stepsWithoutSharing += cost(chains.task(of: chain, level: level, branch: branch))
+                    stepsWithoutSharing += chains.branch(branch, of: chain, level: level).map(cost) ?? 0
                 }
             }
         }
@@ -627,7 +631,7 @@ struct PlanBuilder {
             axes: sweep.axes.map {
                 PlanSummary.Axis(name: $0.name, path: $0.path, values: $0.values.map(AxisValue.init))
             },
-            branches: sweep.branches, replicates: sweep.replicates, densities: densities.sorted(by: >),
+            branches: sweep.branches.map(\.name), replicates: sweep.replicates, densities: densities.sorted(by: >),
             instability: sweep.instability.map { instability in
                 PlanSummary.Siblings(
                     instability,

@@ -204,9 +204,9 @@ private struct TrainingPlace {
         for (position, index) in run.masks.uniqued().enumerated() {
             places.append(TrainingPlace(index: index, branch: "mask_from", level: position))
         }
-        for (name, levels) in zip(plan.sweep.branches, run.branches) {
+        for (branch, levels) in zip(plan.sweep.branches, run.branches) {
             for (position, index) in levels.enumerated() {
-                places.append(TrainingPlace(index: index, branch: name, level: position + 1))
+                if let index { places.append(TrainingPlace(index: index, branch: branch.name, level: position + 1)) }
             }
         }
         for (level, index) in run.siblings.enumerated() {

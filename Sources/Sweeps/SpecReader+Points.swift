@@ -54,7 +54,8 @@ extension SpecReader {
                 "branches start from levels that are pruned, and no point has any; raise \"pruning.levels\", or leave out "
                     + "branches")
         }
-        if branches.contains("one-shot"), points.allSatisfy({ $0.settings.pruning.schedule == .oneShot }) {
+        for branch in branches { try checkLevels(of: SpecReader.levels(ofBranch: branch.name), against: points) }
+        if branches.contains(where: { $0.name == "one-shot" }), points.allSatisfy({ $0.settings.pruning.schedule == .oneShot }) {
             throw error(
                 branchesLine,
                 "with the schedule one-shot every level is what the branch \"one-shot\" would be; leave out one of them")
@@ -278,19 +279,21 @@ struct PointChecks {
     }
 
     /// The first branch that some level of a point cannot have; nil if there is none.
-    mutating func misfit(in settings: Settings, branches: [String]) -> Misfit? {
+    mutating func misfit(in settings: Settings, branches: [SweepBranch]) -> Misfit? {
         let pruning = settings.pruning
-        if branches.contains("dense-budget"), pruning.search == .earlyBird {
+        if branches.contains(where: { $0.name == "dense-budget" }), pruning.search == .earlyBird {
             return Misfit(
                 paths: ["pruning.search"],
                 message: "what a search by early-bird costs is known only after it, so there is no dense-budget beside it; leave out one")
         }
-        guard branches.contains("small-dense"), pruning.levels > 0, case .success(let layers) = layers(of: settings),
+        // The sparsest is the one that may not be there.
+        guard let level = branches.first(where: { $0.name == "small-dense" })?.last(to: pruning.levels),
+            case .success(let layers) = layers(of: settings),
             let shape = try? datasets[settings.dataset]?.resized(to: settings.data.resize)  // dataMisfit has looked.
         else { return nil }
         let forecast = PruningForecast(layers: layers, pruning: pruning)
         let control = DenseControl(
-            settings: settings, level: pruning.levels, surviving: forecast.surviving[pruning.levels], layers: layers,
+            settings: settings, level: level, surviving: forecast.surviving[level], layers: layers,
             layersOf: { [vocabulary] model in
                 // One that the family does not make is no candidate.
                 try? vocabulary.layers(model, shape)
@@ -298,7 +301,7 @@ struct PointChecks {
         guard control.withAsManyWeights == nil else { return nil }
         return Misfit(
             paths: ["pruning.levels", "pruning.rate"],
-            message: "small-dense of level \(pruning.levels) would have \(forecast.surviving[pruning.levels].grouped) weights, and the "
+            message: "small-dense of level \(level) would have \(forecast.surviving[level].grouped) weights, and the "
                 + "smallest dense network of this family has more; lower pruning.levels, or leave out small-dense")
     }
 

@@ -94,7 +94,7 @@ extension SpecReader {
                 message: "\(criterion) ranks by gradients, which depend on batch and label_smoothing, so both recipes must have the same; "
                     + "give them outside of mask_from and train")
         }
-        if branches.contains("dense-budget") {
+        if branches.contains(where: { $0.name == "dense-budget" }) {
             return Misfit(
                 paths: [],
                 message: "what a chain under two recipes costs is no budget of one of them, so there is no dense-budget beside it; leave out "

@@ -10,15 +10,15 @@ struct SpecReader {
     var base = Settings()
     var axes: [AxisSource] = []
     var replicates = 1
-    var branches: [String] = []
+    var branches: [SweepBranch] = []
     var seed: UInt64 = 0
     var excludes: [(text: String, line: Int, rule: ExcludeRule)] = []
     var refinement: Refinement?
     var stopRule: StopRule?
     var winningAt: [(density: Double, line: Int)] = []
     var instability: Instability?
-    /// The levels that it names, as they are written.
-    var instabilityLevels: [(level: Int, line: Int)] = []
+    /// Levels that sections name, as they are written.
+    var namedLevels: [NamedLevel] = []
     /// What it says of one recipe alone, by row of the table.
     var recipes: [RecipeSide: [Int: SettingWrite]] = [:]
     /// Where sections that others are checked against are written.
@@ -151,19 +151,35 @@ struct SpecReader {
             )
         }
         branchesLine = entry.line
-        for item in items {
-            guard case .scalar(let branch) = item.content else {
-                throw error(item.line, "a branch must be a single name, not \(item.written)")
+        for item in items { try readBranch(item) }
+    }
+
+    private mutating func readBranch(_ item: SpecNode) throws(SpecError) {
+        var levels: [Int]?
+        let name: SpecNode
+        switch item.content {
+        case .scalar: name = item
+        case .map(let entries):
+            guard let named = entries.first(where: { $0.key == "name" })?.value, case .scalar = named.content else {
+                throw error(item.line, "a branch needs its name, such as {name: \(knownBranches[0]), levels: [4, 6]}, not \(item.written)")
             }
-            guard knownBranches.contains(branch) else {
-                throw error(
-                    item.line, "unknown branch \"\(branch)\"" + suggestion(for: branch, among: knownBranches))
+            name = named
+            for inner in entries where inner.key != "name" {
+                guard inner.key == "levels" else {
+                    throw values.unknown(inner.key, line: inner.line, among: ["name", "levels"])
+                }
+                levels = try readLevels(inner.value, of: SpecReader.levels(ofBranch: name.written), from: 1)
             }
-            guard !branches.contains(branch) else {
-                throw error(item.line, "branch \"\(branch)\" is given twice; keep one")
-            }
-            branches.append(branch)
+        case .list, .empty: throw error(item.line, "a branch must be a single name, or {name: …, levels: […]}, not \(item.written)")
         }
+        guard case .scalar(let branch) = name.content, knownBranches.contains(branch) else {
+            throw error(
+                name.line, "unknown branch \"\(name.written)\"" + suggestion(for: name.written, among: knownBranches))
+        }
+        guard !branches.contains(where: { $0.name == branch }) else {
+            throw error(name.line, "branch \"\(branch)\" is given twice; keep one")
+        }
+        branches.append(SweepBranch(name: branch, levels: levels))
     }
 
     // MARK: Settings by path
@@ -447,7 +463,10 @@ struct SpecReader {
     var digest: Digest {
         var lines = ["tombola spec 1", "name=\(name)", "replicates=\(replicates)", "seed=\(seed)"]
         lines += [Setting.Part.training, .pruning, .report].flatMap { base.canonicalLines(of: $0) }
-        lines += branches.map { "branch=\($0)" }
+        lines += branches.map { branch in
+            let levels = branch.levels.map { " levels=" + $0.map(String.init).joined(separator: ",") }
+            return "branch=\(branch.name)\(levels ?? "")"
+        }
         for source in axes {
             let values = source.writes.map { writes in
                 let settings = source.side.map { self.settings(writing: writes, for: $0) } ?? self.settings(writing: writes)

@@ -23,8 +23,8 @@ public struct Sweep: Sendable {
     public let instability: Instability?
     /// What tells two recipes apart, where masks are found under one and trained under the other; nil for one recipe.
     public let transplant: Transplant?
-    /// Controls at each level ≥ 1, by registered name.
-    public let branches: [String]
+    /// Controls beside levels ≥ 1.
+    public let branches: [SweepBranch]
     public let seed: UInt64
     /// Digest of the spec's meaning: specs that differ in comments or layout alone have the same.
     public let specDigest: Digest

@@ -63,6 +63,24 @@ import Verdicts
         #expect(whole.rows.allSatisfy { $0.collapse == nil })
     }
 
+    @Test("A branch beside some levels alone is compared there, and is null elsewhere, not undecided")
+    func placedBranches() throws {
+        let text = yaml.replacing("[random-reinit, random-mask]", with: "[{name: random-reinit, levels: [2]}, random-mask]")
+        let board = board(try plan(text), result)
+        let curve = try #require(
+            board.curves.first { $0.point["lr"]?.description == "0.1" && $0.point["criterion"]?.description == "magnitude" })
+        let names = ["random-reinit", "random-mask"]
+        #expect(curve.levels.dropFirst().map { $0.controls.map(\.branch) } == [names, names, names])
+        #expect(curve.levels.dropFirst().map { $0.controls[0].beaten } == [nil, .yes, nil])
+        #expect(curve.levels.dropFirst().map { $0.controls[0].accuracy == nil } == [true, false, true])
+        #expect(curve.levels.dropFirst().allSatisfy { $0.controls[1].beaten != nil && $0.controls[1].accuracy != nil })
+        // Its ticket is of level 2; that of the other row of level 3.
+        #expect(board.rows[1].controls[0].beaten == .yes && board.rows[1].beatsControls == .yes)
+        #expect(board.rows[0].controls[0].beaten == nil && board.rows[0].beatsControls == nil)
+        let again = try JSONDecoder().decode(Leaderboard.self, from: JSONEncoder().encode(board))
+        #expect(again.rows.map(\.controls) == board.rows.map(\.controls))
+    }
+
     @Test("Rows are ranked, decided and compared as the verdicts say")
     func rows() throws {
         let board = board(try plan(yaml), result)

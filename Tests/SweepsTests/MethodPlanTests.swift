@@ -117,7 +117,7 @@ struct MethodPlanTests {
                        small-dense]
             """)
         let run = plan.run(point: 0, replicate: 0)
-        func task(_ branch: Int, _ level: Int) -> TrainingTask { plan.tasks[run.branches[branch][level - 1]].task }
+        func task(_ branch: Int, _ level: Int) -> TrainingTask { plan.tasks[run.branches[branch][level - 1]!].task }
         let levels = run.levels.map { plan.tasks[$0].task }
         #expect(task(0, 2).pruning?.control == .randomGlobal)
         let variants: [TrainingTask.WeightVariant] = [.permuted, .signedPermuted, .signedReinit, .constant, .signedConstant]
@@ -206,6 +206,11 @@ struct MethodPlanTests {
                 "x:3: branches start from levels that are pruned, and no point has any; raise \"pruning.levels\", or leave out branches"
             ),
             (
+                "name: a\npruning: {levels: 3}\nbranches:\n- random-mask\n- {name: one-shot, levels: [2, 5]}",
+                "x:5: \"levels of one-shot\" names level 5, but no chain goes beyond level 3; raise \"pruning.levels\" to 5, or name "
+                    + "levels up to 3"
+            ),
+            (
                 "name: a\npruning: {schedule: one-shot}\nbranches: [one-shot]",
                 "x:3: with the schedule one-shot every level is what the branch \"one-shot\" would be; leave out one of them"
             ),
@@ -227,5 +232,8 @@ struct MethodPlanTests {
     func branchesBesideDensePoints() {
         #expect(refusal("name: a\nbranches: [random-mask]\ngrid: {levels: [0, 2]}") == "accepted")
         #expect(refusal("name: a\nbranches: [one-shot]\ngrid: {schedule: [iterative, one-shot]}") == "accepted")
+        // Level 4 alone would be too small a dense network.
+        let small = "name: a\npruning: {rate: {fc: 0.9, output: 0.5}, levels: 4}\nbranches: [{name: small-dense, levels: "
+        #expect(refusal(small + "[1]}]") == "accepted" && refusal(small + "[1, 4]}]").contains("small-dense of level 4"))
     }
 }

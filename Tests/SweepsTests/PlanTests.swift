@@ -57,7 +57,7 @@ import Testing
             model: {family: lenet-300-100}
             training: {iterations: 100}
             pruning: {levels: 3, rewind: 10}
-            branches: [random-mask]
+            branches: [random-mask, {name: random-reinit, levels: [2]}]
             replicates: 3
             grid: {lr: [0.1, 0.2, 0.3, 0.4, 0.5], levels: [1, 3, 2]}
             """)
@@ -65,7 +65,7 @@ import Testing
         #expect(plan.index(of: TaskKey(Digest.of([]))) == nil)
         for run in 0..<plan.sweep.runCount {
             let planned = plan.run(point: run / 3, replicate: run % 3)
-            #expect(plan.tasks(ofRun: run) == Set([planned.dense] + planned.levels + planned.branches.joined()))
+            #expect(plan.tasks(ofRun: run) == Set([planned.dense] + planned.levels + planned.branches.joined().compactMap(\.self)))
         }
     }
 
@@ -270,7 +270,8 @@ import Testing
             "scope: [layer, global]", "validation: [100, 200]", "report: [final, early-stop]",
         ]
         let chosen = axes.enumerated().filter { index, _ in draw(2, UInt64(index)) == 1 }.map(\.element)
-        let branches = [[], ["random-reinit"], ["random-mask"], ["random-mask", "random-reinit"]][draw(4, 100)]
+        let branches = [[], ["random-reinit"], ["random-mask"], ["random-mask", "random-reinit"], ["{name: random-reinit, levels: [2]}", "random-mask"]][
+            draw(5, 100)]
         let yaml = """
             name: a
             training: {iterations: 50}
@@ -314,15 +315,20 @@ import Testing
                     #expect(plan.tasks[run.levels[level - 1]].key == parent)
                     expected[parent, default: []].formUnion([])
                     for (index, branch) in plan.sweep.branches.enumerated() {
+                        guard branch.levels?.contains(level) ?? true else {
+                            #expect(run.branches[index][level - 1] == nil)
+                            continue
+                        }
                         var control = step
-                        if branch == "random-mask" { control.control = .randomPerLayer }
-                        let isReinit = branch == "random-reinit"
+                        if branch.name == "random-mask" { control.control = .randomPerLayer }
+                        let isReinit = branch.name == "random-reinit"
                         let key = task(control, isReinit ? .reinitialised(level: level, draw: 0) : start).key
-                        #expect(plan.tasks[run.branches[index][level - 1]].key == key)
+                        #expect(run.branches[index][level - 1].map { plan.tasks[$0].key } == key)
                         expected[key, default: []].formUnion([])
+                        runKeys += 1
                     }
                 }
-                runKeys += 1 + settings.pruning.levels * (1 + plan.sweep.branches.count)
+                runKeys += 1 + settings.pruning.levels
             }
         }
         #expect(Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, Set($0.keepSteps)) }) == expected)

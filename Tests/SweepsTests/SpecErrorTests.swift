@@ -40,6 +40,22 @@ import Testing
                 "name: a\nbranches:\n- random-mask\n- random-init",
                 #"4: unknown branch "random-init"; did you mean "random-reinit"?"#
             ),
+            (
+                "name: a\nbranches: [random-reinit, {levels: [2]}]",
+                #"2: a branch needs its name, such as {name: random-reinit, levels: [4, 6]}, not {levels: [2]}"#
+            ),
+            (
+                "name: a\nbranches:\n- {name: random-mask, level: 2}",
+                #"3: unknown setting "level"; did you mean "levels"?"#
+            ),
+            (
+                "name: a\nbranches:\n- {name: random-mask, levels: 2}",
+                #"3: "levels of random-mask" must be all, or a list of levels such as [1, 5], not 2"#
+            ),
+            (
+                "name: a\nbranches:\n- {name: random-mask, levels: [0]}",
+                "3: a level is a whole number in 1…200, not 0"
+            ),
             ("name: a\nbranches: [random-mask, random-mask]", #"2: branch "random-mask" is given twice; keep one"#),
             ("name: a\ntraining:\n  iterations: many", #"3: "training.iterations" must be a whole number, not many"#),
             ("name: a\ntraining: {iterations: -5}", #"2: "training.iterations" must be in 1…100000000, not -5"#),

@@ -14,7 +14,7 @@ import Testing
             training: {iterations: 30000, batch: 128, optimizer: {name: sgd, momentum: 0.9, weight_decay: 1e-4}, evaluate_every: 100,
                        learning_rate: 0.03, warmup: 0, decay: [{at: 20000, by: 0.1}, {at: 25000, by: 0.1}]}
             pruning: {criterion: magnitude, scope: global, rate: {fc: 0.2, output: 0}, levels: 14, rewind: 0}
-            branches: [random-reinit, random-mask]
+            branches: [random-reinit, {name: random-mask, levels: [3, 1]}]
             replicates: 3
             seed: 7
             report: early-stop
@@ -28,7 +28,7 @@ import Testing
         #expect(sweep.excludedCount == 12)
         #expect(sweep.runCount == 42 * 3)
         #expect(sweep.axes.map(\.name) == ["depth", "warmup", "lr", "rewind"])
-        #expect(sweep.branches == ["random-reinit", "random-mask"])
+        #expect(sweep.branches == [SweepBranch(name: "random-reinit"), SweepBranch(name: "random-mask", levels: [1, 3])])
         #expect(sweep.seed == 7)
         let settings = sweep.baseSettings
         #expect(settings.dataset == "mnist")
@@ -116,7 +116,7 @@ import Testing
         for other in [
             "name: b\ngrid: {lr: [0.1, 0.2]}\nreplicates: 2", "name: a\ngrid: {lr: [0.2, 0.1]}\nreplicates: 2",
             base + "\nseed: 1",
-            base + "\nbranches: [random-mask]", base + "\nreport: early-stop", base + "\nexclude: ['lr == 0.3']",
+            base + "\nbranches: [random-mask]", base + "\nbranches: [{name: random-mask, levels: [2]}]", base + "\nreport: early-stop", base + "\nexclude: ['lr == 0.3']",
             base + "\npruning.levels: 3", "name: a\ngrid: {lr: [0.1, 0.2]}\nreplicates: 3",
         ] { #expect(try sweep(other).specDigest != digest) }
     }

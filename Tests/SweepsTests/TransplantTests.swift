@@ -31,7 +31,7 @@ import Verdicts
             #expect(task.pruning?.parent == plan.tasks[run.masks[index]].key)
             #expect(task.training.learningRate == 0.1 && task.training.warmup == 0 && task.start == .initialisation)
             #expect(plan.tasks[level].inputs.contains(.init(name: "parent", source: .output(task.pruning!.parent, .final))))
-            #expect(self.task(plan, run.branches[0][index]).pruning == task.pruning)
+            #expect(run.branches[0][index].map { self.task(plan, $0).pruning } == task.pruning)
             #expect(plan.tasks[level].key == task.key)
         }
         #expect(task(plan, run.masks[1]).training.learningRate == 0.01 && task(plan, run.masks[1]).training.warmup == 20)

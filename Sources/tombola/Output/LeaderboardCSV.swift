@@ -25,7 +25,7 @@ enum LeaderboardCSV {
             ]
             fields += numbers(row.earlyStop?.ratio)
             if hasBarriers { fields += numbers(row.denseBarrier) + numbers(row.ticketBarrier) }
-            for control in row.controls { fields += numbers(control.accuracy) + [control.beaten.rawValue] }
+            for control in row.controls { fields += numbers(control.accuracy) + [control.beaten?.rawValue ?? ""] }
             fields += [row.beatsControls?.rawValue ?? "", "\(row.replicates)", "\(row.replicatesAsked)"]
             fields += [row.ticket ?? "", row.reason ?? ""]
             grid.append(fields.map { .init($0) })
@@ -60,7 +60,7 @@ enum LeaderboardCSV {
                 if hasBarriers { fields += numbers(level.barrier) }
                 for index in board.branches.indices {
                     let control = level.controls.indices.contains(index) ? level.controls[index] : nil
-                    fields += numbers(control?.accuracy) + [control?.beaten.rawValue ?? ""]
+                    fields += numbers(control?.accuracy) + [control?.beaten?.rawValue ?? ""]
                 }
                 fields.append(level.ticket ?? "")
                 grid.append(fields.map { .init($0) })

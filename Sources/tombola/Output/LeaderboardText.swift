@@ -40,7 +40,7 @@ enum LeaderboardText {
             ]
             if hasBarriers { cells += [.init(barrier(row.denseBarrier)), .init(barrier(row.ticketBarrier))] }
             cells += row.controls.map { control in
-                .init(control.difference.map { "\(control.beaten.rawValue) (\(Format.points($0.mean)))" } ?? "–")
+                .init(control.difference.map { "\(control.beaten?.rawValue ?? "–") (\(Format.points($0.mean)))" } ?? "–")
             }
             cells.append(.init(row.ticket ?? "–", .bold))
             grid.append(cells)
@@ -80,7 +80,7 @@ enum LeaderboardText {
             }
             for index in branches.indices {
                 let control = level.controls.indices.contains(index) ? level.controls[index] : nil
-                cells.append(.init(control?.accuracy == nil ? "–" : control?.beaten.rawValue ?? "–"))
+                cells.append(.init(control?.accuracy == nil ? "–" : control?.beaten?.rawValue ?? "–"))
             }
             cells.append(.init(level.ticket ?? "–", .bold))
             grid.append(cells)
