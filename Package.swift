@@ -48,11 +48,11 @@ let package = Package(
         house("Kernels", ["CKernels"]),
         // Data sets are published packed by gzip.
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-        house("Training", ["Lottery", "Kernels", "CZlib"]),
+        .systemLibrary(name: "CLinux"),
+        house("Training", ["Lottery", "Kernels", "CZlib", "CLinux"]),
 
         // The outer rooms: they do.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
-        .systemLibrary(name: "CLinux"),
         house("ZeroMQ", ["CZeroMQ", "CLinux"]),
         house("Artifacts", ["Lottery"]),
         // Bundles are archives that anyone can unpack.

@@ -85,7 +85,7 @@ public struct UpdateRule: Sendable {
         let g = rule.kind == TK_ADAMW ? gradient : gradient + size(rule.decay) * present
         let second = size(rule.beta2) * present + size(rule.complement2) * g * g
         switch rule.kind {
-        case TK_SGD: return present + size(rule.rate) * g
+        case TK_SGD: return present + g + size(rule.rate) * g
         case TK_MOMENTUM, TK_NESTEROV:
             let velocity = size(rule.momentum) * present + g
             return present + velocity + size(rule.rate) * (size(rule.momentum) * velocity + g + velocity)

@@ -65,8 +65,11 @@ public struct Registry: Sendable {
                 let network = try? family.describe(settings.model, shape)
             else { return 0 }
             let training = MemoryNeed.training(network, settings.training).bytes
-            guard criteria.first(where: { $0.name == settings.pruning.criterion })?.traits.readsExamples == true else { return training }
-            let ranking = MemoryNeed.gradients(network, batch: settings.training.batch).bytes
+            guard settings.pruning.levels > 0 else { return training }
+            let byGradients = criteria.first { $0.name == settings.pruning.criterion }?.traits.readsExamples == true
+            let ranking =
+                (byGradients
+                ? MemoryNeed.rankingByGradients(network, batch: settings.training.batch) : .ranking(network)).bytes
             // A search ranks weights while their training waits.
             return settings.pruning.search == .earlyBird ? training + ranking : max(training, ranking)
         }

@@ -13,7 +13,7 @@ import Testing
         "Simulation": ["Lottery", "Sweeps", "Coordination", "Wire", "HeapModule", "OrderedCollections"],
         "CKernels": [],
         "Kernels": ["CKernels"],
-        "Training": ["Lottery", "Kernels", "CZlib"],
+        "Training": ["Lottery", "Kernels", "CZlib", "CLinux"],
         "CZeroMQ": [],
         "CLinux": [],
         "CZlib": [],

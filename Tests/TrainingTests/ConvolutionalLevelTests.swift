@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Kernels
 import Lottery
@@ -124,12 +125,15 @@ struct ConvolutionalLevelTests {
     }
 
     @Test(
-        "What is predicted bounds what a training holds, steps and saving, within a few times",
+        "What is predicted bounds what a training holds, ranking, steps and saving, within a few times",
         arguments: [
             Held(family: "conv-2", width: 4, batch: 16, optimizer: "adam", precision: .f32),
             Held(family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .bf16),
             Held(family: "resnet", width: 8, batch: 100, optimizer: "sgd", precision: .f32),
             Held(family: "resnet", width: 8, batch: 100, optimizer: "sgd", precision: .bf16),
+            Held(family: "conv-2", width: 4, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
+            Held(family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .f32, density: 0.02, criterion: "snip"),
+            Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
         ])
     func prediction(held: Held) async throws {
         // In a process of its own, whose memory is its own.
@@ -142,6 +146,22 @@ struct ConvolutionalLevelTests {
         // Code that runs for the first time takes a little, too.
         #expect(figures[1] <= figures[0] + 4 << 20, "\(figures[0]) bytes were predicted, \(figures[1]) held")
         #expect(figures[0] <= 4 * figures[1], "\(figures[0]) bytes were predicted, \(figures[1]) held")
+    }
+
+    @Test("The training of a ticket of 2 % of the weights holds a fraction of what the dense one holds")
+    func sparse() async throws {
+        var held: [Int] = []
+        for density in [1, 0.02] {
+            // Nearly all of it is weights.
+            let ticket = Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: density)
+            let process = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) { [ticket = ticket as Held] in
+                print(try ticket.steady())
+                exit(0)
+            }
+            let text = String(decoding: process?.standardOutputContent ?? [], as: UTF8.self)
+            held.append(try #require(text.split(separator: " ").compactMap { Int($0) }.first))
+        }
+        #expect(held[1] < held[0] / 4, "\(held)")
     }
 
     @Test("The machine's memory is known, and more than a megabyte")
@@ -175,24 +195,18 @@ struct Held: Codable, Sendable {
     var batch: Int
     var optimizer: String
     var precision: Precision
+    var density = 1.0
+    var criterion = "magnitude"
 
     /// The bytes that were predicted, and those that were held at the most.
     func figures() throws -> String {
         let bench = try TrainingBench()
-        let task = bench.dense {
-            $0.model = ModelSettings()
-            $0.model.family = family
-            $0.model.width = width
-            $0.model.depth = family == "resnet" ? 8 : nil
-            $0.training.iterations = 2
-            $0.training.batch = batch
-            $0.training.optimizer.name = optimizer
-            $0.training.precision = precision
-            $0.numerics = precision == .f32 ? .f32Lanes16 : .bf16Tiles16
-        }
+        let task = try self.task(bench)
         var settings = Settings()
         settings.model = task.model
         settings.training = task.training
+        settings.pruning.levels = task.pruning == nil ? 0 : 1
+        settings.pruning.criterion = criterion
         let predicted = bench.registry.vocabulary.memoryBytes(settings, bench.registry.datasets[0].shape)
         let before = ProcessMemory.presentBytes()
         ProcessMemory.forgetPeak()
@@ -203,5 +217,43 @@ struct Held: Codable, Sendable {
         let held = ProcessMemory.peakBytes() - before
         guard result?.summary.final != nil else { exit(1) }
         return " \(predicted) \(held) "
+    }
+
+    /// The bytes that are held after a step.
+    func steady() throws -> String {
+        let bench = try TrainingBench()
+        let task = try self.task(bench)
+        let before = ProcessMemory.presentBytes()
+        var held = 0
+        _ = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+            TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
+            resumeFile: nil, checkpointSeconds: .infinity
+        ) { progress in
+            if progress.step == 1 { held = ProcessMemory.presentBytes() - before }
+            return .goOn
+        }
+        return " \(held) "
+    }
+
+    /// The dense training, or one of its ticket of that density.
+    private func task(_ bench: TrainingBench) throws -> TrainingTask {
+        let dense = bench.dense {
+            $0.model = ModelSettings()
+            $0.model.family = family
+            $0.model.width = width
+            $0.model.depth = family == "resnet" ? 8 : family == "mlp" ? 2 : nil
+            $0.training.iterations = 2
+            $0.training.batch = batch
+            $0.training.optimizer.name = optimizer
+            $0.training.precision = precision
+            $0.numerics = precision == .f32 ? .f32Lanes16 : .bf16Tiles16
+        }
+        guard density < 1 else { return dense }
+        return bench.pruned(dense, parent: dense, rate: String(format: "%.2f", 1 - density)) {
+            $0.criterion = criterion
+            // θ0 is ranked, so that nothing has to be trained before.
+            $0.at = 0
+            $0.examples = criterion == "snip" ? 5 : nil
+        }
     }
 }

@@ -35,10 +35,10 @@ struct LevelTrainerTests {
         #expect(wholeTicket.outputs["final"] != whole.outputs["final"])
     }
 
-    @Test("An evaluation ends when the training is to stop, and is made whole by whoever goes on", arguments: [2, 3])
-    func interruptedEvaluation(batch: Int) throws {
+    @Test("An evaluation ends when the training is to stop, and is made whole by whoever goes on", arguments: [60, 150])
+    func interruptedEvaluation(validation: Int) throws {
         let bench = try TrainingBench()
-        let task = bench.dense()
+        let task = bench.dense { $0.data.validation = validation }
         let whole = try bench.train(task)
         for step in [0, 20, 40] {
             let outputs = try bench.folder.folder("cut-\(step)")
@@ -48,14 +48,14 @@ struct LevelTrainerTests {
                     TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
                     resumeFile: "\(outputs)/resume", checkpointSeconds: .infinity
                 ) { progress in
-                    // First before or after the step, then after each batch of the validation set and of the test set.
+                    // First before or after the step, then between batches of 64: of the 150 validation images, or else of the 90 test images.
                     guard progress.step == step else { return .goOn }
                     told += 1
-                    return told == batch ? .stop : .goOn
+                    return told == 2 ? .stop : .goOn
                 }
             }
             #expect(try run() == nil)
-            #expect(told == batch)
+            #expect(told == 2)
             let result = try #require(try run())
             for output in result.outputs {
                 #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name) cut at \(step)")
@@ -336,6 +336,56 @@ struct LevelTrainerTests {
         #expect(try bench.train(best, place: "whole").outputs == some.outputs)
     }
 
+    @Test("The test of the best weights at the end ends when the training is to stop, and is made whole by whoever goes on")
+    func interruptedTestOfBest() throws {
+        let bench = try TrainingBench()
+        var task = bench.dense {
+            $0.training.learningRate = 0.2
+            $0.training.evaluateEvery = 1
+            $0.training.test = .best
+        }
+        _ = try bench.train(task)
+        task = bench.pruned(task, parent: task)
+        let whole = try bench.train(task)
+        let tested = try Safetensors.decode(whole.outputs["metrics"]!).tensors["test.correct"]!.intValues!
+        try #require(tested.last! >= 0 && tested.dropLast().contains { $0 >= 0 }, "the last weights are the best; choose another rate")
+        let outputs = try bench.folder.folder("cut")
+        func run(stopAt call: Int) throws -> LevelResult? {
+            var told = 0
+            return try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+                TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                resumeFile: "\(outputs)/resume", checkpointSeconds: .infinity
+            ) { progress in
+                guard progress.step == 40 else { return .goOn }
+                told += 1
+                return told == call ? .stop : .goOn
+            }
+        }
+        // After the step; between batches of the last evaluation's test images; after that; between batches of the best weights' test.
+        for call in 1...4 { #expect(try run(stopAt: call == 1 ? 1 : 2) == nil, "\(call)") }
+        let result = try #require(try run(stopAt: .max))
+        for output in result.outputs {
+            #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name)")
+        }
+        #expect(result.summary == whole.summary)
+    }
+
+    @Test("Stopped at every step and continued on another path and instruction set it leaves the same bytes")
+    func continuedElsewhere() throws {
+        let bench = try TrainingBench()
+        let sets = InstructionSet.supported
+        let engines = [KernelPath.sparse, .dense, .fastest].flatMap { path in sets.map { Engine(instructionSet: $0, path: path) } }
+        try #require(engines.count >= 3)
+        let dense = bench.dense { Self.recipes(&$0, "adam") }
+        let wholeDense = try bench.train(dense, keep: [5])
+        #expect(try bench.train(dense, keep: [5], stops: Array(1...39), place: "cut", engines: engines).outputs == wholeDense.outputs)
+        var ticket = bench.pruned(dense, parent: dense, rate: "0.7")
+        ticket.start = .rewound(trajectory: dense.key, step: 5, optimizer: .restore)
+        let whole = try bench.train(ticket)
+        let cut = try bench.train(ticket, stops: Array(6...39), place: "cut-ticket", engines: engines)
+        #expect(cut.outputs == whole.outputs && cut.summary == whole.summary)
+    }
+
     @Test("Every instruction set leaves the same bytes", arguments: InstructionSet.supported)
     func instructionSets(set: InstructionSet) throws {
         let bench = try TrainingBench()
@@ -361,6 +411,12 @@ struct LevelTrainerTests {
         let outcome = try bench.train(dense, keep: [0, 1, 35])
         let step = try #require(outcome.summary.divergedAt)
         #expect((1..<35).contains(step))
+        // The step before it is trained, and that one is not.
+        for last in [step, step + 1] {
+            var replay = dense
+            replay.stopAfter = last
+            #expect(try bench.train(replay).summary.divergedAt == (last == step ? nil : step))
+        }
         #expect(outcome.summary.final == nil)
         #expect(outcome.outputs.keys.sorted() == ["final", "metrics", "step-0", "step-1", "step-35"])
         _ = try JSONEncoder().encode(outcome.summary)
@@ -450,7 +506,7 @@ struct LevelTrainerTests {
         #expect(refusal { _ in }?.description.contains("not a safetensors file") == true)
     }
 
-    @Test("One class has nothing to learn: no loss, every image right, and a ticket as of any other training")
+    @Test("One class has nothing to learn: no loss, every image right, no bias moves; its ticket is pruned and trained as any other")
     func oneClass() throws {
         var shape = TinyData.shape
         shape.classes = 1
@@ -462,6 +518,10 @@ struct LevelTrainerTests {
             for score in [outcome.summary.earlyStop, outcome.summary.final] {
                 #expect(score?.validationLoss == 0 && score?.testCorrect == shape.testCount)
             }
+            // Biases begin at 0.
+            for (bias, units) in [("fc1", 12), ("fc2", 9), ("output", 1)] {
+                #expect(try outcome.floats("final", "trained", "\(bias).bias", count: units) == Array(repeating: 0, count: units))
+            }
         }
     }
 
@@ -471,6 +531,7 @@ struct LevelTrainerTests {
         shape.trainCount = 2
         shape.testCount = 1
         let bench = try TrainingBench(shape: shape)
+        // The mlp has the bench's layers.
         for (family, width) in [("mlp", 0), ("conv-2", 0.25), ("resnet", 0.25)] {
             let dense = bench.dense {
                 ($0.data.validation, $0.training.batch) = (1, 1)

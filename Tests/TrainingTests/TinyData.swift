@@ -17,6 +17,7 @@ enum TinyData {
 
     /// The four IDX files, unpacked, by name.
     static func files(shape: DatasetShape = shape) -> [(name: String, bytes: [UInt8])] {
+        precondition(shape.height == 6 && shape.width == 6, "images here have 6×6 pixels")
         let train = part(0, shape.trainCount, classes: shape.classes)
         let test = part(1, shape.testCount, classes: shape.classes)
         return [

@@ -107,17 +107,26 @@ final class TrainingBench {
         return inputs
     }
 
+    func train(
+        _ task: TrainingTask, keep: [Int] = [], stops: [Int] = [], place: String? = nil, engine: Engine
+    ) throws -> Outcome {
+        try train(task, keep: keep, stops: stops, place: place, engines: [engine])
+    }
+
     /// Trains `task`, interrupted after each of the steps in `stops`.
-    /// - Parameter place: where outputs go; by default where other tasks find them.
+    /// - Parameters:
+    ///   - place: where outputs go; by default where other tasks find them.
+    ///   - engines: taken in turn, one until the first interruption, the next until the second.
     func train(
         _ task: TrainingTask, keep: [Int] = [], stops: [Int] = [], place: String? = nil,
-        engine: Engine = Engine()
+        engines: [Engine] = [Engine()]
     ) throws -> Outcome {
         let outputs = try folder.folder(place ?? task.key.hex)
-        let trainer = LevelTrainer(registry: registry, engine: engine, progressSeconds: 0)
         let request = TrainingRequest(task: task, keepSteps: keep)
         var rest = stops
         while true {
+            let engine = engines[(stops.count - rest.count) % engines.count]
+            let trainer = LevelTrainer(registry: registry, engine: engine, progressSeconds: 0)
             let result = try trainer.run(
                 request, inputs: inputs(of: task), outputDirectory: outputs, resumeFile: "\(outputs)/resume",
                 checkpointSeconds: .infinity

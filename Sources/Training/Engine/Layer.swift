@@ -61,6 +61,8 @@ struct LayerPlace {
     let shortcut: BatchMemory?
     /// In the order of the layer's parameters.
     let tensors: [ParameterTensor]
+    /// Of the layer's weight; nil if nothing of it is pruned.
+    let mask: Mask?
     let needsInputGradient: Bool
     let inputIsNotNegative: Bool
     /// Groups of 16 images there is room for.
@@ -83,7 +85,7 @@ struct GradientTarget {
 ///
 /// A forward pass calls `beginForward`, then `forward` for all blocks in any ranges. A backward pass takes the layers from last to first
 /// and calls `gradientArrived` as blocks of the gradient by a layer's results are complete, `beginBackward`, `backward` for all blocks, and
-/// `gradients` once; `update` follows if everything was finite. What is wanted before what is `BlockNeed`'s matter.
+/// `gradients` once; `update` follows if everything was finite. Which calls must come first, `BlockNeed` says.
 protocol Layer: AnyObject {
     var forwardNeed: BlockNeed { get }
     var backwardNeed: BlockNeed { get }

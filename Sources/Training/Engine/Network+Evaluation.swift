@@ -11,7 +11,7 @@ extension Network {
         evaluate(images: images, labels: labels, indices: indices, unless: { false })!
     }
 
-    /// As above; nil if `isInterrupted`, which is asked after each batch, said so.
+    /// As above; nil if `isInterrupted`, which is asked after each batch but the last, said so.
     func evaluate(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
         unless isInterrupted: () -> Bool
@@ -28,7 +28,8 @@ extension Network {
                     lossSum: &lossSum, correct: &correct)
             else { return (.nan, 0) }
             start = end
-            if isInterrupted() { return nil }
+            // A whole evaluation is not thrown away.
+            if start < indices.count, isInterrupted() { return nil }
         }
         return (lossSum, correct)
     }

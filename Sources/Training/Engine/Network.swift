@@ -38,12 +38,14 @@ public final class Network {
 
     /// A network whose weights and biases are zero, and batch-norm that of a new one.
     /// - Parameters:
+    ///   - masks: by weight tensor, in network order, as `setMask` would set them one by one; memory is taken for survivors alone. Nil for
+    ///     none.
     ///   - batch: the most examples of a step.
     ///   - pixelMean: per channel, subtracted from pixels in 0…1.
     ///   - pixelDeviation: per channel, divides pixels after that.
     ///   - labelSmoothing: of the training loss, in 0..<1.
     public init(
-        _ description: NetworkDescription, optimizer settings: OptimizerSettings, batch: Int, pixelMean: [Float],
+        _ description: NetworkDescription, masks: [Mask]? = nil, optimizer settings: OptimizerSettings, batch: Int, pixelMean: [Float],
         pixelDeviation: [Float], labelSmoothing: Double = 0, clipping: GradientClipping? = nil,
         engine: Engine = Engine()
     ) {
@@ -76,14 +78,16 @@ public final class Network {
         var layers: [any Layer] = []
         var tensors: [ParameterTensor] = []
         var layerOf: [Int] = []
+        var masksLeft = masks.map { $0[...] }
         for (position, node) in description.nodes.enumerated() {
             let own = node.parameters.map { ParameterTensor($0, stateCount: stateCount) }
+            let mask = own.first?.parameter.isWeight == true ? masksLeft?.removeFirst() : nil
             layers.append(
                 node.layer.makeLayer(
                     LayerPlace(
                         input: description.shape(of: node.input), x: activations[node.input],
                         y: activations[position + 1], shortcut: node.shortcut.map { activations[$0] }, tensors: own,
-                        needsInputGradient: node.input > 0, inputIsNotNegative: description.isNotNegative(node.input),
+                        mask: mask.flatMap { $0.survivors < $0.count ? $0 : nil }, needsInputGradient: node.input > 0, inputIsNotNegative: description.isNotNegative(node.input),
                         blockCapacity: blocks, engine: engine, tileScratch: tileScratch)))
             tensors += own
             layerOf += own.map { _ in position }
@@ -107,6 +111,8 @@ public final class Network {
         self.tensors = tensors
         self.layerOf = layerOf
         self.activations = activations
+        precondition(masksLeft?.isEmpty ?? true, "\(masks?.count ?? 0) masks are more than the weights of the network")
+        liveIsStale = masks != nil
         parameters = tensors.map(\.parameter)
         forwardSegments = Segment.all(
             Array(layers.indices), needs: layers.map(\.forwardNeed), description: description,
@@ -194,6 +200,15 @@ public final class Network {
             optimizer.restore(steps: newValue.steps, scalars: newValue.scalars)
         }
     }
+
+    /// One tensor of the optimizer's memory, flat in the parameter's PyTorch layout.
+    func optimizerValues(_ slot: Int, of index: Int) -> [Float] { tensors[index].state(slot) }
+
+    /// - Parameter slot: as in `optimizer.slots`.
+    func setOptimizerValues(_ values: [Float], _ slot: Int, of index: Int) { tensors[index].setState(slot, values) }
+
+    /// Sets what of the optimizer's memory is not by parameter.
+    func restoreOptimizer(steps: Int, scalars: [String: Double]) { optimizer.restore(steps: steps, scalars: scalars) }
 
     /// Forgets all that the optimizer remembers, as if no step had been taken.
     public func resetOptimizer() {

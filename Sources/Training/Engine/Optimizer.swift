@@ -41,7 +41,7 @@ package struct Optimizer {
         }
     }
 
-    /// The update of the next step, which is then taken.
+    /// Counts one step and returns its update.
     package mutating func nextRule(learningRate: Double) -> UpdateRule {
         steps += 1
         let decay = Float(settings.weightDecay)

@@ -6,7 +6,7 @@ final class ParameterTensor {
     enum Layout: Hashable {
         /// The survivors in PyTorch's order, one after the other.
         case compact
-        /// [outputs][inputs rounded up to a multiple of 16]; pruned weights and the padding are +0.
+        /// [outputs][inputs], both rounded up to a multiple of 16; pruned weights and the padding are +0.
         case rows
     }
 
@@ -17,7 +17,7 @@ final class ParameterTensor {
     /// Nil while no weight is pruned.
     private(set) var mask: Mask?
     /// Flat indices of the survivors under a mask.
-    private var survivors: [Int] = []
+    private var survivors: [Int32] = []
 
     private var buffer: AlignedBuffer<Float>
     private var state1Buffer: AlignedBuffer<Float>
@@ -34,10 +34,12 @@ final class ParameterTensor {
         init(_ buffer: consuming AlignedBuffer<UInt16>) { self.buffer = buffer }
     }
 
+    /// The tensor as a new network has it. A weight takes no memory before its layer has laid it.
     init(_ parameter: Network.Parameter, stateCount: Int) {
+        precondition(parameter.count <= Int(Int32.max), "\(parameter.name) has \(parameter.count) elements")
         self.parameter = parameter
         self.stateCount = parameter.isTrained ? stateCount : 0
-        let count = DenseShape.padded(parameter.count)
+        let count = parameter.isWeight ? 0 : DenseShape.padded(parameter.count)
         buffer = AlignedBuffer(zeroed: count)
         state1Buffer = AlignedBuffer(zeroed: self.stateCount > 0 ? count : 0)
         state2Buffer = AlignedBuffer(zeroed: self.stateCount > 1 ? count : 0)
@@ -123,10 +125,13 @@ final class ParameterTensor {
         precondition(
             parameter.isWeight && (mask.map { $0.count == parameter.count } ?? true),
             "a mask of \(mask?.count ?? 0) for \(parameter.name), \(parameter.count) weights")
-        let kept = [flat(buffer), stateCount > 0 ? flat(state1Buffer) : [], stateCount > 1 ? flat(state2Buffer) : []]
+        // Without memory there are no values to keep.
+        let hasValues = paddedCount > 0
+        let kept =
+            hasValues ? [flat(buffer), stateCount > 0 ? flat(state1Buffer) : [], stateCount > 1 ? flat(state2Buffer) : []] : []
         self.mask = mask
         self.layout = layout
-        survivors = mask?.survivingIndices ?? []
+        survivors = mask?.survivingIndices.map { Int32($0) } ?? []
         let rows = parameter.shape[0]
         let count =
             switch layout {
@@ -139,6 +144,7 @@ final class ParameterTensor {
         gradientBuffer = AlignedBuffer(zeroed: 0)
         hasGradient = false
         bits = nil
+        guard hasValues else { return }
         pack(kept[0], into: buffer)
         if stateCount > 0 { pack(kept[1], into: state1Buffer) }
         if stateCount > 1 { pack(kept[2], into: state2Buffer) }
@@ -191,7 +197,7 @@ final class ParameterTensor {
         switch layout {
         case .compact:
             guard mask != nil else { return (0..<parameter.count).forEach { body($0, $0) } }
-            for (place, flat) in survivors.enumerated() { body(place, flat) }
+            for (place, flat) in survivors.enumerated() { body(place, Int(flat)) }
         case .rows:
             let columns = parameter.count / parameter.shape[0]
             let stride = DenseShape.padded(columns)
@@ -201,7 +207,10 @@ final class ParameterTensor {
                 }
                 return
             }
-            for flat in survivors { body(flat / columns * stride + flat % columns, flat) }
+            for flat in survivors {
+                let (row, column) = Int(flat).quotientAndRemainder(dividingBy: columns)
+                body(row * stride + column, Int(flat))
+            }
         }
     }
 

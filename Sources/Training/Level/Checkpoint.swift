@@ -1,81 +1,80 @@
 import Lottery
 
-/// Weights and optimizer state after some steps: what `step-k` holds, and most of what a resume file holds.
+/// Weights and optimizer state after some steps, as a file has them: `step-k`, and most of what a resume file holds. They go from and to
+/// the network tensor by tensor, so that little more than the network is in memory.
 ///
 /// Tensors `weight.NAME` and `optimizer.SLOT.NAME` f32 in the form of `SurvivorForm`, `scalar.NAME` f64 [], `optimizer_steps` and
 /// `step` i64 []. Nothing in it names the task, so that the same state reached by two tasks is one artifact. With Adam, whose state is two
 /// numbers a weight, a survivor costs 16 bytes.
 struct Checkpoint {
-    var step: Int
-    var weights: [[Float]]
-    var optimizer: OptimizerState
-    /// By parameter; nil where nothing is pruned.
-    private let masks: [Mask?]
+    let step: Int
     /// Set if the training diverged before it came to the step this was asked for; the state is the last one it had.
-    var divergedAt: Int?
+    let divergedAt: Int?
+    private let file: TensorFile
+    /// Nil if it is left as it is.
+    private let optimizer: (steps: Int, scalars: [String: Double])?
 
-    init(of network: Network, step: Int, divergedAt: Int? = nil) {
-        self.step = step
-        weights = network.parameters.indices.map { network.values(of: $0) }
-        optimizer = network.optimizerState
-        masks = network.parameters.indices.map { network.mask(of: $0) }
-        self.divergedAt = divergedAt
-    }
-
-    /// Reads what `network` needs; its parameters and optimizer say which tensors there must be.
+    /// Finds what `network` needs; its parameters and optimizer say which tensors there must be.
     /// - Parameter weightsAlone: whether the optimizer's state is left as `network` has it; the file may then be without.
     init(_ file: TensorFile, for network: Network, weightsAlone: Bool = false) throws(TrainingError) {
-        step = try file.integers("step", shape: [])[0]
-        weights = []
-        for parameter in network.parameters {
-            weights.append(try file.values("weight", of: parameter))
-        }
-        masks = network.parameters.indices.map { network.mask(of: $0) }
-        optimizer = network.optimizerState
+        self.file = file
+        step = try Checkpoint.count("step", in: file)
         divergedAt = file.header.metadata["diverged_at"].flatMap { Int($0) }
-        guard step >= 0 else { throw .unreadable("\(file.path) is of step \(step)") }
-        if weightsAlone { return }
-        let parameters = Dictionary(uniqueKeysWithValues: network.parameters.map { ($0.name, $0) })
-        for index in optimizer.tensors.indices {
-            let tensor = optimizer.tensors[index]
-            // The network asks for the state of its own parameters only.
-            optimizer.tensors[index].values = try file.values(
-                "optimizer.\(tensor.slot)", of: parameters[tensor.parameter]!)
+        for parameter in network.parameters { try file.check("weight", of: parameter) }
+        guard !weightsAlone else {
+            optimizer = nil
+            return
         }
-        for name in optimizer.scalars.keys.sorted() {
-            optimizer.scalars[name] = try file.doubles("scalar.\(name)", shape: [])[0]
+        for parameter in network.parameters where parameter.isTrained {
+            for slot in network.optimizer.slots { try file.check("optimizer.\(slot)", of: parameter) }
         }
-        optimizer.steps = try file.integers("optimizer_steps", shape: [])[0]
-        guard optimizer.steps >= 0 else { throw .unreadable("\(file.path) is of step \(step)") }
+        var scalars = network.optimizer.scalars
+        for name in scalars.keys.sorted() { scalars[name] = try file.doubles("scalar.\(name)", shape: [])[0] }
+        optimizer = (try Checkpoint.count("optimizer_steps", in: file), scalars)
+    }
+
+    private static func count(_ name: String, in file: TensorFile) throws(TrainingError) -> Int {
+        let count = try file.integers(name, shape: [])[0]
+        guard count >= 0 else { throw .unreadable("“\(name)” in \(file.path) is \(count)") }
+        return count
     }
 
     /// Puts weights and optimizer state into `network`; what its masks prune stays zero.
-    func restore(_ network: Network) {
-        for index in weights.indices { network.setValues(weights[index], of: index) }
-        network.optimizerState = optimizer
+    func restore(_ network: Network) throws(TrainingError) {
+        for (index, parameter) in network.parameters.enumerated() {
+            network.setValues(try file.values("weight", of: parameter), of: index)
+            guard optimizer != nil, parameter.isTrained else { continue }
+            for (position, slot) in network.optimizer.slots.enumerated() {
+                network.setOptimizerValues(try file.values("optimizer.\(slot)", of: parameter), position, of: index)
+            }
+        }
+        if let optimizer { network.restoreOptimizer(steps: optimizer.steps, scalars: optimizer.scalars) }
     }
 
-    func tensors(_ parameters: [Network.Parameter]) -> [Safetensors.Tensor] {
+    /// The tensors of a file that holds the present state of `network`, after `step` steps.
+    static func tensors(of network: Network, step: Int) -> [Safetensors.Tensor] {
         var tensors: [Safetensors.Tensor] = []
-        let states = Dictionary(grouping: optimizer.tensors, by: \.parameter)
-        for (index, parameter) in parameters.enumerated() {
-            let form = SurvivorForm(parameter, mask: masks[index])
-            tensors.append(form.tensor("weight", weights[index]))
-            for state in states[parameter.name] ?? [] {
-                tensors.append(form.tensor("optimizer.\(state.slot)", state.values))
+        for (index, parameter) in network.parameters.enumerated() {
+            let form = SurvivorForm(parameter, mask: network.mask(of: index))
+            tensors.append(form.tensor("weight", network.values(of: index)))
+            if parameter.isTrained {
+                for (position, slot) in network.optimizer.slots.enumerated() {
+                    tensors.append(form.tensor("optimizer.\(slot)", network.optimizerValues(position, of: index)))
+                }
             }
             if let survivors = form.survivors { tensors.append(survivors) }
         }
-        for (name, value) in optimizer.scalars.sorted(by: { $0.key < $1.key }) {
+        for (name, value) in network.optimizer.scalars.sorted(by: { $0.key < $1.key }) {
             tensors.append(.init(name: "scalar.\(name)", shape: [], [value]))
         }
-        tensors.append(.init(name: "optimizer_steps", shape: [], [optimizer.steps]))
+        tensors.append(.init(name: "optimizer_steps", shape: [], [network.optimizer.steps]))
         tensors.append(.init(name: "step", shape: [], [step]))
         return tensors
     }
 
     /// The `step-k` artifact.
-    func file(_ parameters: [Network.Parameter]) -> [UInt8] {
-        Safetensors.encode(tensors(parameters), metadata: divergedAt.map { ["diverged_at": String($0)] } ?? [:])
+    static func file(of network: Network, step: Int, divergedAt: Int?) -> [UInt8] {
+        Safetensors.encode(
+            tensors(of: network, step: step), metadata: divergedAt.map { ["diverged_at": String($0)] } ?? [:])
     }
 }

@@ -2,18 +2,15 @@ import Lottery
 
 /// Resume files, from which a training goes on bit for bit, here or on another machine.
 ///
-/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a search's masks (`search.…`), and each
-/// checkpoint that the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s
+/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a search's masks (`search.…`), the best
+/// weights where the test set waits for them (`best.…`), and each checkpoint that the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s
 /// key, and `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
 extension LevelInTraining {
-    private static let format = "tombola resume 2"
+    private static let format = "tombola resume 3"
     private static let keptPrefix = "kept."
 
-    mutating func save(to path: String) throws(TrainingError) {
-        // A resume file holds one set of weights.
-        testBest()
-        var tensors = Checkpoint(of: network, step: step).tensors(network.parameters) + metrics.resumeTensors
-        tensors += maskHistory.tensors(network.parameters.filter(\.isWeight))
+    func save(to path: String) throws(TrainingError) {
+        var tensors = Checkpoint.tensors(of: network, step: step) + resumeTensors
         for kept in keepSteps.sorted() where kept <= step {
             let name = OutputName.step(kept)
             let file: MappedFile
@@ -40,13 +37,14 @@ extension LevelInTraining {
         // The first of equals.
         guard let furthest = found.max(by: { $0.checkpoint.step < $1.checkpoint.step }) else { return }
         for kept in furthest.kept { try write(kept.bytes, as: kept.name) }
-        goOn(from: furthest.checkpoint, furthest.metrics, furthest.history)
+        try goOn(from: furthest.checkpoint, furthest.metrics, furthest.history, furthest.best)
     }
 
     private struct ResumeFile {
         var checkpoint: Checkpoint
         var metrics: Metrics
         var history: MaskHistory
+        var best: BestWeights?
         var kept: [(name: OutputName, bytes: [UInt8])]
     }
 
@@ -61,6 +59,8 @@ extension LevelInTraining {
             let history = try? MaskHistory(resuming: file, network.parameters.filter(\.isWeight)),  // Damaged likewise.
             (task.firstStep...task.lastStep).contains(checkpoint.step)
         else { return nil }
+        let best: BestWeights?
+        do { best = try BestWeights(resuming: file, for: network, evaluations: metrics.evaluations.count) } catch { return nil }
         var kept: [(name: OutputName, bytes: [UInt8])] = []
         for step in keepSteps.sorted() where step <= checkpoint.step {
             let name = OutputName.step(step)
@@ -70,7 +70,7 @@ extension LevelInTraining {
             }
             kept.append((name, Array(bytes)))
         }
-        return ResumeFile(checkpoint: checkpoint, metrics: metrics, history: history, kept: kept)
+        return ResumeFile(checkpoint: checkpoint, metrics: metrics, history: history, best: best, kept: kept)
     }
 
     private static func digest(of file: TensorFile) -> Digest {

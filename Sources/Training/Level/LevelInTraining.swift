@@ -22,9 +22,8 @@ struct LevelInTraining {
     private let memory: MemoryBudget
     /// Path of the `final` that the level is compared with at its end.
     private let peer: String?
-    /// With `test: best`: the weights of least validation loss so far and the index of their evaluation, until the test set has
-    /// seen them.
-    private var untested: (evaluation: Int, values: [[Float]])?
+    /// With `test: best`, until the test set has seen them at the end.
+    private var untested: BestWeights?
     var network: Network { start.network }
 
     init(
@@ -56,7 +55,11 @@ struct LevelInTraining {
         }
         start = try LevelStart(
             task, data: data, registry: registry, engine: engine, memory: memory,
-            need: { .training($0, task.training) },
+            need: { description, masks in
+                let training = MemoryNeed.training(description, task.training, survivors: masks.map(\.survivors))
+                // A search ranks weights while their training waits.
+                return task.search == nil ? training : training.and(.ranking(description))
+            },
             masks: { description throws(TrainingError) in
                 try LevelPruning.masks(
                     task, description, data: data, registry: registry, engine: engine, memory: memory,
@@ -150,7 +153,7 @@ struct LevelInTraining {
         {
             // What was the best before is so no more, whether or not the test set has seen it.
             metrics.forgetTests()
-            untested = isLast ? nil : (metrics.evaluations.count, network.parameters.indices.map(network.values))
+            untested = isLast ? nil : BestWeights(of: network, evaluation: metrics.evaluations.count)
         }
         metrics.evaluated(
             Evaluation(
@@ -166,40 +169,46 @@ struct LevelInTraining {
             images: data.testImages, labels: data.testLabels, range: 0..<data.shape.testCount, unless: isInterrupted)
     }
 
-    /// Shows the test set to the weights that are kept for it.
-    mutating func testBest() {
-        guard let best = untested else { return }
-        let present = network.parameters.indices.map(network.values)
-        for (index, values) in best.values.enumerated() { network.setValues(values, of: index) }
-        // Nothing interrupts it.
-        let test = testOutcome(unless: { false })!
-        for (index, values) in present.enumerated() { network.setValues(values, of: index) }
+    /// Shows the test set to the weights that are kept for it; false if that was interrupted, and is to be done anew.
+    private mutating func testBest(unless isInterrupted: () -> Bool) -> Bool {
+        guard let best = untested else { return true }
+        guard let test = best.with(in: network, { testOutcome(unless: isInterrupted) }) else { return false }
         metrics.tested(best.evaluation, loss: test.lossSum / Double(data.shape.testCount), correct: test.correct)
         untested = nil
+        return true
+    }
+
+    /// What of the level only a resume file has, beside the checkpoint and the metrics.
+    var resumeTensors: [Safetensors.Tensor] {
+        metrics.resumeTensors + maskHistory.tensors(network.parameters.filter(\.isWeight)) + (untested?.tensors(network) ?? [])
     }
 
     /// Puts the level where a resume file left it.
-    mutating func goOn(from checkpoint: Checkpoint, _ metrics: Metrics, _ history: MaskHistory) {
-        checkpoint.restore(network)
+    mutating func goOn(
+        from checkpoint: Checkpoint, _ metrics: Metrics, _ history: MaskHistory, _ best: BestWeights?
+    ) throws(TrainingError) {
+        try checkpoint.restore(network)
         self.metrics = metrics
+        untested = best
         maskHistory = history
         hasSettled = task.search.map(isMaskSettled) ?? false
         step = checkpoint.step
     }
 
     /// Writes what is left to write and says what the level came to.
-    /// - Parameter isInterrupted: the comparison with another training, which evaluates many networks, asks it now and then.
+    /// - Parameter isInterrupted: what looks at the test set asks it now and then: the comparison with another training, which evaluates many
+    ///   networks, and the test of the best weights.
     /// - Returns: nil if that was interrupted, and is to be made anew.
     mutating func finish(unless isInterrupted: () -> Bool) throws(TrainingError) -> LevelResult? {
         precondition(isDone, "finished at step \(step) of \(task.lastStep)")
-        testBest()
+        guard testBest(unless: isInterrupted) else { return nil }
         var summary = summary
         if let connection = task.connection, divergedAt == nil {
             guard let connectivity = try connectivity(connection, peer: peer, unless: isInterrupted) else { return nil }
             summary.connectivity = connectivity
         }
         var names = keepSteps.sorted().map { OutputName.step($0) }
-        // None are missed but by a divergence; one that the rewind checkpoint brought along misses them all.
+        // Only a divergence leaves steps unreached; one inherited from the rewind checkpoint leaves all of them unreached.
         for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
         if task.stopAfter == nil {
             try write(finalFile(), as: .final)
@@ -240,7 +249,7 @@ struct LevelInTraining {
         precondition(
             network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
         try write(
-            Checkpoint(of: network, step: step, divergedAt: divergedAt).file(network.parameters), as: .step(asked))
+            Checkpoint.file(of: network, step: step, divergedAt: divergedAt), as: .step(asked))
     }
 
     func path(of output: OutputName) -> String { "\(outputDirectory)/\(output)" }

@@ -25,6 +25,7 @@ struct LevelPruning {
         guard let step = task.pruning else {
             return description.parameters.filter(\.isWeight).map { Mask(dense: $0.count) }
         }
+        try memory.require(.ranking(description))
         return try LevelPruning(
             task, step, description, data: data, registry: registry, engine: engine, memory: memory, parent: parent
         ).masks()
@@ -155,7 +156,7 @@ struct LevelPruning {
         let examples = try order.examples(
             perClass: perClass, classes: data.shape.classes, labels: data.trainLabels, seed: task.seeds.initialisation)
         let batch = min(task.training.batch, examples.count)
-        try memory.require(.gradients(description, batch: batch))
+        try memory.require(.rankingByGradients(description, batch: batch))
         var engine = engine
         engine.precision = .f32
         var plain = OptimizerSettings()

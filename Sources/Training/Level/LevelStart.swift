@@ -1,3 +1,4 @@
+import CLinux
 import Kernels
 import Lottery
 
@@ -10,22 +11,22 @@ struct LevelStart {
     let divergedAt: Int?
 
     /// - Parameters:
-    ///   - need: what of memory the caller is going to need. Before its masks are set a network is dense.
+    ///   - need: what of memory the caller is going to need for the network under these masks.
     ///   - chosen: the masks, for the description of the network.
     ///   - rewind: path of the checkpoint θk or of the parent's `final`, for a task that starts from one.
     init(
         _ task: TrainingTask, data: ImageData, registry: Registry, engine: Engine, memory: MemoryBudget,
-        need: (NetworkDescription) -> MemoryNeed,
+        need: (NetworkDescription, [Mask]) -> MemoryNeed,
         masks chosen: (NetworkDescription) throws(TrainingError) -> [Mask], rewind: String?
     ) throws(TrainingError) {
         let description = try LevelStart.description(task, data: data, registry: registry)
-        try memory.require(need(description))
-        // What criteria need beside weights is gone before the training takes its memory.
+        // What it takes to choose them is gone before the network takes its memory.
         masks = try chosen(description)
+        try memory.require(need(description, masks))
         var engine = engine
         engine.precision = task.training.precision
         network = Network(
-            description, optimizer: task.training.optimizer, batch: task.training.batch, pixelMean: data.pixelMean,
+            description, masks: masks, optimizer: task.training.optimizer, batch: task.training.batch, pixelMean: data.pixelMean,
             pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
             clipping: GradientClipping(task.training), engine: engine)
         let initialisation = try registry.initialisation(named: task.model.initialisation)
@@ -59,16 +60,15 @@ struct LevelStart {
             guard checkpoint.step == step || checkpoint.divergedAt != nil else {
                 throw .unreadable("\(rewind) is of step \(checkpoint.step), not \(step)")
             }
-            checkpoint.restore(network)
+            try checkpoint.restore(network)
             switch optimizer {
             case .restore: break
             case .fresh: network.resetOptimizer()
             }
             divergedAt = checkpoint.divergedAt
         }
-        for (index, mask) in zip(network.weightIndices, masks) where mask.survivors < mask.count {
-            network.setMask(mask, of: index)
-        }
+        // Ranking and reading have left more than a sparse network takes; the allocator would keep it.
+        linux_trim_memory()
     }
 
     private static func description(

@@ -13,39 +13,71 @@ public struct MemoryNeed: Sendable {
         self.remedy = remedy
     }
 
+    /// Of a weight, while a criterion ranks it: its value twice, a key, and, where it survives, its place and its key again.
+    private static let bytesPerRankedWeight = 4 + 4 + 8 + 8 + 8
+    /// Of a weight ranked by its gradient, besides: the gradient in f32, and the mean over groups of images in f64.
+    private static let bytesPerGradient = 4 + 8
+
     /// Training by `settings`, and saving it: then values and optimizer state are there three times more, as they are read, as
-    /// tensors, and as a file. Beside them are masks in their forms, a byte a weight, and the largest tensor twice, on its way from one form to another.
-    public static func training(_ network: NetworkDescription, _ settings: TrainingSettings) -> MemoryNeed {
+    /// tensors, and as a file. Beside them are lists of survivors, and the largest tensor twice, on its way from one form to another.
+    /// - Parameter survivors: by weight tensor, in network order; nil where all survive.
+    public static func training(
+        _ network: NetworkDescription, _ settings: TrainingSettings, survivors: [Int]? = nil
+    ) -> MemoryNeed {
         let states = Optimizer(settings.optimizer).slots.count
-        let values = 4 * network.parameters.reduce(0) { $0 + $1.count }
-        let steps = steps(network, batch: settings.batch, precision: settings.precision, optimizer: settings.optimizer)
-        let saving = 3 * values * (1 + states) + (settings.test == .best ? values : 0)
+        let weights = network.parameters.filter(\.isWeight)
+        let counts = survivors ?? weights.map(\.count)
+        let others = network.parameters.reduce(0) { $1.isWeight ? $0 : $0 + $1.count }
+        let values = 4 * (others + counts.reduce(0, +))
+        // Where nothing is pruned there is no list.
+        let listed = zip(counts, weights).reduce(0) { $1.0 < $1.1.count ? $0 + $1.0 : $0 }
+        let steps = steps(
+            network, batch: settings.batch, precision: settings.precision, optimizer: settings.optimizer, survivors: counts)
+        let best = settings.test == .best ? 1 : 0
+        let saving = 3 * values * (1 + states + best) + best * values + 4 * 4 * listed
+        let masks = weights.reduce(0) { $0 + $1.count } / 8
         let passing = 2 * 4 * (network.parameters.map(\.count).max() ?? 0)
-        return MemoryNeed(bytes: steps.bytes + saving + values / 4 + passing, work: steps.work, remedy: steps.remedy)
+        return MemoryNeed(bytes: steps.bytes + saving + masks + passing, work: steps.work, remedy: steps.remedy)
     }
 
     /// Training steps alone.
+    /// - Parameter survivors: by weight tensor, in network order; nil where all survive.
     public static func steps(
-        _ network: NetworkDescription, batch: Int, precision: Precision, optimizer: OptimizerSettings
+        _ network: NetworkDescription, batch: Int, precision: Precision, optimizer: OptimizerSettings, survivors: [Int]? = nil
     ) -> MemoryNeed {
         MemoryNeed(
-            bytes: network.memoryBytes(batch: batch, precision: precision, stateCount: Optimizer(optimizer).slots.count),
+            bytes: network.memoryBytes(
+                batch: batch, precision: precision, stateCount: Optimizer(optimizer).slots.count, survivors: survivors),
             work: "training in batches of \(batch)",
             remedy: "use a smaller batch or network, fewer slots, or a machine with more memory")
     }
 
-    /// The gradients that a criterion ranks by, in f32.
-    static func gradients(_ network: NetworkDescription, batch: Int) -> MemoryNeed {
+    /// Choosing the weights that are pruned by what they are.
+    static func ranking(_ network: NetworkDescription) -> MemoryNeed {
         MemoryNeed(
-            bytes: network.memoryBytes(batch: batch, precision: .f32, stateCount: 0),
+            bytes: bytesPerRankedWeight * network.parameters.reduce(0) { $0 + $1.count }, work: "ranking weights",
+            remedy: "use a smaller network, fewer slots, or a machine with more memory")
+    }
+
+    /// Choosing them by their gradients, which are of f32.
+    static func rankingByGradients(_ network: NetworkDescription, batch: Int) -> MemoryNeed {
+        let weights = network.parameters.reduce(0) { $0 + $1.count }
+        return MemoryNeed(
+            bytes: ranking(network).bytes + bytesPerGradient * weights
+                + network.memoryBytes(batch: batch, precision: .f32, stateCount: 0),
             work: "ranking weights by gradients in batches of \(batch)",
             remedy: "use a smaller batch or network, another criterion, fewer slots, or a machine with more memory")
     }
 
     /// Measuring a ticket on the test set, in f32.
-    static func measuring(_ network: NetworkDescription) -> MemoryNeed {
+    static func measuring(_ network: NetworkDescription, survivors: [Int]) -> MemoryNeed {
         MemoryNeed(
-            bytes: network.memoryBytes(batch: 1, precision: .f32, stateCount: 0), work: "measuring the ticket",
-            remedy: "do it on a machine with more memory")
+            bytes: network.memoryBytes(batch: 1, precision: .f32, stateCount: 0, survivors: survivors),
+            work: "measuring the ticket", remedy: "do it on a machine with more memory")
+    }
+
+    /// This and, at the same time, `other`.
+    func and(_ other: MemoryNeed) -> MemoryNeed {
+        MemoryNeed(bytes: bytes + other.bytes, work: "\(work) and \(other.work)", remedy: remedy)
     }
 }

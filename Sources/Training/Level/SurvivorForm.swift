@@ -5,24 +5,37 @@ import Lottery
 /// is no such list.
 struct SurvivorForm {
     private let parameter: Network.Parameter
-    private let indices: [Int]?
+    private let indices: [Int32]?
 
     init(_ parameter: Network.Parameter, mask: Mask?) {
         precondition(parameter.count <= Int(Int32.max), "\(parameter.name) has \(parameter.count) elements")
         self.parameter = parameter
-        indices = mask.flatMap { $0.survivors < $0.count ? $0.survivingIndices : nil }
+        indices = mask.flatMap { $0.survivors < $0.count ? $0.survivingIndices.map { Int32($0) } : nil }
     }
 
     /// The tensor `PREFIX.NAME` of values in the parameter's own layout.
     func tensor(_ prefix: String, _ values: [Float]) -> Safetensors.Tensor {
-        let name = "\(prefix).\(parameter.name)"
-        guard let indices else { return .init(name: name, shape: parameter.shape, values) }
-        return .init(name: name, indices.map { values[$0] })
+        tensor(prefix, packed: packed(values))
     }
 
-    var survivors: Safetensors.Tensor? {
-        indices.map { .init(name: SurvivorForm.listName(of: parameter), $0.map { Int32($0) }) }
+    /// - Parameter packed: as `packed` gives them.
+    func tensor(_ prefix: String, packed: [Float]) -> Safetensors.Tensor {
+        let name = "\(prefix).\(parameter.name)"
+        return indices == nil ? .init(name: name, shape: parameter.shape, packed) : .init(name: name, packed)
     }
+
+    /// The values of those that survive.
+    func packed(_ values: [Float]) -> [Float] { indices?.map { values[Int($0)] } ?? values }
+
+    /// The values in the parameter's own layout, +0 where pruned.
+    func unpacked(_ packed: [Float]) -> [Float] {
+        guard let indices else { return packed }
+        var values = [Float](repeating: 0, count: parameter.count)
+        for (value, index) in zip(packed, indices) { values[Int(index)] = value }
+        return values
+    }
+
+    var survivors: Safetensors.Tensor? { indices.map { .init(name: SurvivorForm.listName(of: parameter), $0) } }
 
     static func listName(of parameter: Network.Parameter) -> String { "survivors.\(parameter.name)" }
 }
@@ -38,6 +51,13 @@ extension TensorFile {
         var values = [Float](repeating: 0, count: parameter.count)
         for (value, index) in zip(surviving, indices) { values[index] = value }
         return values
+    }
+
+    /// Whether `values` would find what it needs.
+    func check(_ prefix: String, of parameter: Network.Parameter) throws(TrainingError) {
+        let list = SurvivorForm.listName(of: parameter)
+        let shape = header[list] == nil ? parameter.shape : [try indices(list, below: parameter.count).count]
+        _ = try bytes("\(prefix).\(parameter.name)", .f32, shape: shape)
     }
 
     /// Which elements of a parameter survive in this file.

@@ -37,7 +37,7 @@ public struct Ticket {
             measured.start = .rewound(trajectory: trajectory, step: step, optimizer: .fresh)
         }
         let start = try LevelStart(
-            measured, data: data, registry: registry, engine: Engine(), memory: .system, need: MemoryNeed.measuring,
+            measured, data: data, registry: registry, engine: Engine(), memory: .system, need: { description, masks in .measuring(description, survivors: masks.map(\.survivors)) },
             masks: { description throws(TrainingError) in
                 var masks: [Mask] = []
                 for parameter in description.parameters where parameter.isWeight {

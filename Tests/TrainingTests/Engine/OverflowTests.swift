@@ -69,6 +69,14 @@ struct OverflowTests {
         }
     }
 
+    @Test("No bound vouches for a step in which a gradient and its decay overflow together, if the rate makes the step small again")
+    func decayedGradient() {
+        // In f32 3.4028e38 + 1e-3 · 5e37 is infinite; times a rate of 0.1 in real numbers it is not.
+        let rule = UpdateRule.sgd(rate: 0.1, decay: 1e-3)
+        #expect(!rule.staysFinite(present: Magnitude(5e37), gradient: Magnitude(3.4028e38)))
+        #expect(rule.staysFinite(present: Magnitude(5), gradient: Magnitude(3e6)))
+    }
+
     @Test("A step that no bound vouches for, and that stays finite, is taken")
     func unbounded() {
         let settings = Self.optimizers[0]

@@ -242,7 +242,8 @@ final class ConvolutionLayer: SummingLayer {
         tileScratch = place.tileScratch
         update = DenseKernels(place.engine.instructionSet)
         live = Array(repeating: true, count: shape.outputs)
-        kernels = ConvolutionLayer.kernels(shape, survivors: nil, engine, tileScratch)
+        weight.lay(place.mask, .compact)
+        kernels = ConvolutionLayer.kernels(shape, survivors: place.mask?.survives, engine, tileScratch)
     }
 
     private static func kernels(

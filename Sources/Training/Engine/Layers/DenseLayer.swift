@@ -256,7 +256,7 @@ final class DenseLayer: Layer {
         updates = DenseKernels(place.engine.instructionSet)
         live = Array(repeating: true, count: outputs)
         weights = DenseLayer.weights(
-            nil, weight, bias, rectifies: rectifies, blockCapacity: blockCapacity, engine, tileScratch)
+            place.mask, weight, bias, rectifies: rectifies, blockCapacity: blockCapacity, engine, tileScratch)
     }
 
     private static func weights(
