@@ -40,8 +40,8 @@ public struct LevelResult: Hashable, Sendable {
 /// `evaluate_every` and after the last step; the early-stop step is looked for among those after the first step. A replay
 /// (`stopAfter`) is not evaluated and leaves checkpoints only.
 ///
-/// A training diverges at the step whose loss or gradient is not finite, or at the last one if its evaluation is not. It ends
-/// there: `final` holds the weights of the last step that was taken, `summary.final` is nil, and checkpoints asked for at later
+/// A training diverges at the step in which an activation, the loss, a gradient or what the update leaves is not finite, or at the last
+/// one if its evaluation is not. It ends there: `final` holds the weights of the last step that was taken, `summary.final` is nil, and checkpoints asked for at later
 /// steps hold that last state, marked, so that what starts from them has diverged too instead of waiting for ever.
 public struct LevelTrainer: Sendable {
     private let registry: Registry
@@ -69,7 +69,8 @@ public struct LevelTrainer: Sendable {
     ///   - outputDirectory: there; each output is written under its name, whole or not at all.
     ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end.
     ///   - saved: called with the step reached when `resumeFile` has been written.
-    ///   - progress: called after a step, and in an evaluation after a batch of images, once `progressSeconds` have gone by.
+    ///   - progress: called before anything, then after a step, and between batches of images of an evaluation or of a comparison with
+    ///     another training, once `progressSeconds` have gone by.
     /// - Returns: nil if it was stopped.
     public func run(
         _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
@@ -82,8 +83,7 @@ public struct LevelTrainer: Sendable {
         }
         var level = try LevelInTraining(
             request, data: ImageData(path: dataset, settings: request.task.data), registry: registry, engine: engine,
-            memory: memory,
-            inputs: inputs, outputDirectory: outputDirectory)
+            memory: memory, inputs: inputs, outputDirectory: outputDirectory)
         try level.resume(from: [resumeFile, inputs[TrainingRequest.Input.checkpoint]].compactMap { $0 })
 
         var toldAt = monotonicSeconds()

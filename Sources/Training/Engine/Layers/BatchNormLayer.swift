@@ -113,7 +113,7 @@ final class BatchNormLayer: Layer {
                 channels: shape.channels, gamma: gamma.values, beta: beta.values, runningMean: runningMean.values,
                 runningVariance: runningVariance.values, scale: scale.pointer, shift: shift.pointer)
         }
-        if !sumsAreMade { kernels.batchNormSums(shape, z: z.pointer, examples: pass.examples, sums: sums.pointer) }
+        precondition(sumsAreMade, "a batch-norm follows a convolution, which makes its sums")
         // The running statistics move once the step is known to be finite.
         BatchNorm.statistics(
             channels: shape.channels, blocks: pass.blocks, count: pixels(pass), sums: sums.pointer, gamma: gamma.values,
