@@ -38,15 +38,15 @@ public final class Network {
 
     /// A network whose weights and biases are zero, and batch-norm that of a new one.
     /// - Parameters:
-    ///   - masks: by weight tensor, in network order, as `setMask` would set them one by one; memory is taken for survivors alone. Nil for
-    ///     none.
+    ///   - masks: by weight tensor, in network order, as `setMask` would set them one by one; memory is taken for
+    ///     survivors alone. Nil for none.
     ///   - batch: the most examples of a step.
     ///   - pixelMean: per channel, subtracted from pixels in 0…1.
     ///   - pixelDeviation: per channel, divides pixels after that.
     ///   - labelSmoothing: of the training loss, in 0..<1.
     public init(
-        _ description: NetworkDescription, masks: [Mask]? = nil, optimizer settings: OptimizerSettings, batch: Int, pixelMean: [Float],
-        pixelDeviation: [Float], labelSmoothing: Double = 0, clipping: GradientClipping? = nil,
+        _ description: NetworkDescription, masks: [Mask]? = nil, optimizer settings: OptimizerSettings, batch: Int,
+        pixelMean: [Float], pixelDeviation: [Float], labelSmoothing: Double = 0, clipping: GradientClipping? = nil,
         engine: Engine = Engine()
     ) {
         precondition(FloatingPointMode.flushesDenormals, "denormals are not flushed on the training thread")
@@ -87,7 +87,8 @@ public final class Network {
                     LayerPlace(
                         input: description.shape(of: node.input), x: activations[node.input],
                         y: activations[position + 1], shortcut: node.shortcut.map { activations[$0] }, tensors: own,
-                        mask: mask.flatMap { $0.survivors < $0.count ? $0 : nil }, needsInputGradient: node.input > 0, inputIsNotNegative: description.isNotNegative(node.input),
+                        mask: mask.flatMap { $0.survivors < $0.count ? $0 : nil },
+                        needsInputGradient: node.input > 0, inputIsNotNegative: description.isNotNegative(node.input),
                         blockCapacity: blocks, engine: engine, tileScratch: tileScratch)))
             tensors += own
             layerOf += own.map { _ in position }

@@ -128,7 +128,8 @@ final class ParameterTensor {
         // Without memory there are no values to keep.
         let hasValues = paddedCount > 0
         let kept =
-            hasValues ? [flat(buffer), stateCount > 0 ? flat(state1Buffer) : [], stateCount > 1 ? flat(state2Buffer) : []] : []
+            hasValues
+            ? [flat(buffer), stateCount > 0 ? flat(state1Buffer) : [], stateCount > 1 ? flat(state2Buffer) : []] : []
         self.mask = mask
         self.layout = layout
         survivors = mask?.survivingIndices.map { Int32($0) } ?? []

@@ -46,10 +46,16 @@ public struct TrainingMeasurement {
             case .features: 1
             case .planes(let shape): shape.channels
             }
+        let masks = drawnMasks()
+        let survivors = masks.map(\.survivors)
         let trained = Network(
-            network, optimizer: optimizer, batch: batch, pixelMean: Array(repeating: 0, count: channels),
+            network, masks: masks, optimizer: optimizer, batch: batch, pixelMean: Array(repeating: 0, count: channels),
             pixelDeviation: Array(repeating: 1, count: channels), engine: engine)
-        let survivors = draw(trained)
+        for (position, index) in trained.weightIndices.enumerated() {
+            trained.setValues(
+                Initialisation.glorotNormal.weights(
+                    layer: position, shape: trained.parameters[index].shape, seed: 0, .first), of: index)
+        }
         let images = RandomImages(count: max(256, 2 * batch), of: network)
         let order = CounterRandom(seed: 0, purpose: .dataOrder).permutation(of: images.count, epoch: 0)
         let batches = images.count / batch
@@ -94,19 +100,13 @@ public struct TrainingMeasurement {
             instructionSet: engine.precision == .bf16 ? engine.tiles.rawValue : engine.instructionSet.rawValue)
     }
 
-    /// Sets random weights and masks; the survivors of each weight tensor.
-    private func draw(_ trained: Network) -> [Int] {
-        let masks = CounterRandom(seed: 0, purpose: .randomMask)
-        return trained.weightIndices.enumerated().map { position, index in
-            let count = trained.parameters[index].count
+    /// A random mask for each weight tensor.
+    private func drawnMasks() -> [Mask] {
+        let random = CounterRandom(seed: 0, purpose: .randomMask)
+        return network.parameters.filter(\.isWeight).enumerated().map { position, parameter in
             let density = densities.count == 1 ? densities[0] : densities[position]
-            trained.setValues(
-                Initialisation.glorotNormal.weights(
-                    layer: position, shape: trained.parameters[index].shape, seed: 0, .first), of: index)
-            guard density < 1 else { return count }
-            let mask = Mask((0..<count).map { masks.uniform(epoch: position, index: UInt64($0)) < density })
-            trained.setMask(mask, of: index)
-            return mask.survivors
+            guard density < 1 else { return Mask(dense: parameter.count) }
+            return Mask((0..<parameter.count).map { random.uniform(epoch: position, index: UInt64($0)) < density })
         }
     }
 }

@@ -2,9 +2,10 @@ import Lottery
 
 /// Resume files, from which a training goes on bit for bit, here or on another machine.
 ///
-/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a search's masks (`search.…`), the best
-/// weights where the test set waits for them (`best.…`), and each checkpoint that the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s
-/// key, and `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
+/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a search's masks
+/// (`search.…`), the best weights while the test set waits for them (`best.…`), and each checkpoint that the level was asked to keep
+/// and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s key, and `digest`, the SHA-256 over names, types,
+/// shapes and bytes of all tensors, so that a damaged file is known as such.
 extension LevelInTraining {
     private static let format = "tombola resume 3"
     private static let keptPrefix = "kept."
@@ -60,7 +61,9 @@ extension LevelInTraining {
             (task.firstStep...task.lastStep).contains(checkpoint.step)
         else { return nil }
         let best: BestWeights?
-        do { best = try BestWeights(resuming: file, for: network, evaluations: metrics.evaluations.count) } catch { return nil }
+        do {
+            best = try BestWeights(resuming: file, for: network, evaluations: metrics.evaluations.count)
+        } catch { return nil }
         var kept: [(name: OutputName, bytes: [UInt8])] = []
         for step in keepSteps.sorted() where step <= checkpoint.step {
             let name = OutputName.step(step)

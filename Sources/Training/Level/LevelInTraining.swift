@@ -180,7 +180,8 @@ struct LevelInTraining {
 
     /// What of the level only a resume file has, beside the checkpoint and the metrics.
     var resumeTensors: [Safetensors.Tensor] {
-        metrics.resumeTensors + maskHistory.tensors(network.parameters.filter(\.isWeight)) + (untested?.tensors(network) ?? [])
+        metrics.resumeTensors + maskHistory.tensors(network.parameters.filter(\.isWeight))
+            + (untested?.tensors(network) ?? [])
     }
 
     /// Puts the level where a resume file left it.
@@ -196,8 +197,8 @@ struct LevelInTraining {
     }
 
     /// Writes what is left to write and says what the level came to.
-    /// - Parameter isInterrupted: what looks at the test set asks it now and then: the comparison with another training, which evaluates many
-    ///   networks, and the test of the best weights.
+    /// - Parameter isInterrupted: what looks at the test set asks it now and then: the comparison with another training, which
+    ///   evaluates many networks, and the test of the best weights.
     /// - Returns: nil if that was interrupted, and is to be made anew.
     mutating func finish(unless isInterrupted: () -> Bool) throws(TrainingError) -> LevelResult? {
         precondition(isDone, "finished at step \(step) of \(task.lastStep)")

@@ -26,8 +26,8 @@ struct LevelStart {
         var engine = engine
         engine.precision = task.training.precision
         network = Network(
-            description, masks: masks, optimizer: task.training.optimizer, batch: task.training.batch, pixelMean: data.pixelMean,
-            pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
+            description, masks: masks, optimizer: task.training.optimizer, batch: task.training.batch,
+            pixelMean: data.pixelMean, pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
             clipping: GradientClipping(task.training), engine: engine)
         let initialisation = try registry.initialisation(named: task.model.initialisation)
         switch task.start {
