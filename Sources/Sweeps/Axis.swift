@@ -23,8 +23,8 @@ public struct GridPoint: Hashable, Sendable {
     public let maskSettings: Settings?
 }
 
-/// The axes while points are made: each value with the rows it writes and its place in the spec.
-struct AxisSource {
+/// An axis as points are made of it: each value with the rows it writes and its place in the spec.
+struct AxisSource: Sendable {
     var axis: Axis
     var row: Int
     var line: Int

@@ -70,7 +70,7 @@ extension Plan {
             }
         }
         var ofReplicate = Array(repeating: 0.0, count: sweep.replicates)
-        var ofLevel = Array(repeating: 0.0, count: (sweep.points.map(\.settings.pruning.levels).max() ?? 0) + 1)
+        var ofLevel = Array(repeating: 0.0, count: sweep.points.deepest + 1)
         for (need, task) in zip(needs, tasks) where need.level < .max && !task.isDone {
             let seconds = try cost(task, need.dataset, need.density)
             ofReplicate[need.replicate] += seconds

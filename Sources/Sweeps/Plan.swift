@@ -39,7 +39,7 @@ public struct Plan: Sendable {
     /// The tasks of one run.
     public func run(point: Int, replicate: Int) -> PlannedRun {
         precondition((0..<sweep.replicates).contains(replicate), "replicate \(replicate) of \(sweep.replicates)")
-        let levels = 1..<sweep.points[point].settings.pruning.levels + 1
+        let levels = 1..<sweep.points.levels(at: point) + 1
         let chain = chains.ofRun(point * sweep.replicates + replicate)
         return PlannedRun(
             point: point, replicate: replicate, dense: Int(chain.dense),
@@ -55,7 +55,7 @@ public struct Plan: Sendable {
 
     /// The indices of one run's tasks, each once, in no order.
     public func tasks(ofRun run: Int) -> Set<Int> {
-        let levels = sweep.points[run / sweep.replicates].settings.pruning.levels
+        let levels = sweep.points.levels(at: run / sweep.replicates)
         return chains.tasks(of: chains.ofRun(run), levels: levels)
     }
 

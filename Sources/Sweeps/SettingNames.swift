@@ -41,7 +41,7 @@ enum SettingNames {
 }
 
 /// One row of the table of settings to be written, and where the spec says so.
-struct SettingWrite {
+struct SettingWrite: Sendable {
     var row: Int
     var value: SettingValue
     var line: Int

@@ -34,7 +34,7 @@ extension SpecReader {
     }
 
     /// What the points must be for siblings to be of any use.
-    func checkInstability(against points: [GridPoint]) throws(SpecError) {
+    func checkInstability(against points: GridPoints) throws(SpecError) {
         guard instability != nil, let line = lines["instability"] else { return }
         try checkLevels(of: "instability.levels", against: points)
         // Where nothing is pruned nothing is rewound, and only siblings begin at that step.

@@ -42,8 +42,8 @@ extension SpecReader {
     }
 
     /// A level that no chain has is a mistake.
-    func checkLevels(of section: String, against points: [GridPoint]) throws(SpecError) {
-        let deepest = points.map(\.settings.pruning.levels).max() ?? 0
+    func checkLevels(of section: String, against points: GridPoints) throws(SpecError) {
+        let deepest = points.deepest
         guard let beyond = namedLevels.first(where: { $0.section == section && $0.level > deepest }) else { return }
         throw error(
             beyond.line,

@@ -2,14 +2,14 @@ import Lottery
 
 extension SpecReader {
     /// All points that `exclude` keeps, each checked, and the count of those left out.
-    func expand() throws(SpecError) -> (points: [GridPoint], excluded: Int) {
+    func expand() throws(SpecError) -> (points: GridPoints, excluded: Int) {
         let counts = dimensions
         var position = Array(repeating: 0, count: counts.count)
-        var points: [GridPoint] = []
-        points.reserveCapacity(counts.reduce(1, *))
+        let hasRecipes = transplants
+        let fixed = fixedSettings
+        var points = GridPoints(fixed, axes, counts: counts, hasRecipes: hasRecipes)
         var excluded = 0
         var checks = PointChecks(vocabulary: vocabulary)
-        let hasRecipes = transplants
         let conditions = axes.map { ExcludeRule.Value.all(of: $0.axis.values) }
         repeat {
             let chosen = axes.map { position[$0.dimension] }
@@ -19,24 +19,20 @@ extension SpecReader {
                 continue
             }
             let writes = zip(axes, chosen).flatMap { $0.writes[$1] }
-            let settings = hasRecipes ? settings(writing: writes, for: .train) : settings(writing: writes)
+            let settings = hasRecipes ? fixed.settings(writing: writes, for: .train) : fixed.settings(writing: writes)
             if let misfit = checks.misfit(in: settings) ?? checks.misfit(in: settings, branches: branches) {
                 throw specError(misfit, writes: writes, chosen: chosen, side: hasRecipes ? .train : nil)
             }
-            var maskSettings: Settings?
             if hasRecipes {
-                let masks = self.settings(writing: writes, for: .maskFrom)
+                let masks = fixed.settings(writing: writes, for: .maskFrom)
                 if let misfit = checks.misfit(in: masks) {
                     throw specError(misfit, writes: writes, chosen: chosen, side: .maskFrom)
                 }
                 if let misfit = self.misfit(training: settings, masks: masks) {
                     throw specError(misfit, writes: writes, chosen: chosen, side: nil)
                 }
-                maskSettings = masks
             }
-            let values = zip(axes, chosen).map { $0.axis.values[$1] }
-            points.append(
-                GridPoint(index: points.count, values: values, settings: settings, maskSettings: maskSettings))
+            points.append(position, levels: settings.pruning.levels)
         } while advance(&position, within: counts)
         guard !points.isEmpty else {
             throw error(excludes[0].line, "exclude leaves none of \(excluded) points; drop a condition")
@@ -46,9 +42,9 @@ extension SpecReader {
     }
 
     /// A branch that no point has a use for is a mistake.
-    private func checkBranches(beside points: [GridPoint]) throws(SpecError) {
+    private func checkBranches(beside points: GridPoints) throws(SpecError) {
         guard !branches.isEmpty else { return }
-        guard points.contains(where: { $0.settings.pruning.levels > 0 }) else {
+        guard points.deepest > 0 else {
             throw error(
                 branchesLine,
                 "branches start from levels that are pruned, and no point has any; raise \"pruning.levels\", or leave out "

@@ -129,8 +129,8 @@ extension SpecReader {
     }
 
     /// What the points must be for the rules to make sense.
-    func checkRules(against points: [GridPoint]) throws(SpecError) {
-        if let line = lines["refine"], !points.contains(where: { $0.settings.pruning.levels > 0 }) {
+    func checkRules(against points: GridPoints) throws(SpecError) {
+        if let line = lines["refine"], points.deepest == 0 {
             throw error(line, "\"refine\" adds replicates where a verdict is undecided, but no point prunes; leave it out")
         }
         if let stopRule, let line = lines["stop_when"],

@@ -104,10 +104,10 @@ extension SpecReader {
     }
 
     /// What the points must be for two recipes to be of any use.
-    func checkTransplant(against points: [GridPoint]) throws(SpecError) {
+    func checkTransplant(against points: GridPoints) throws(SpecError) {
         guard transplants else { return }
         let line = RecipeSide.allCases.compactMap { lines[$0.rawValue] }.first ?? axes.first { $0.side != nil }?.line ?? sweepLine
-        guard points.contains(where: { $0.settings.pruning.levels > 0 }) else {
+        guard points.deepest > 0 else {
             throw error(line, "masks are to be transplanted, but no point prunes; raise \"pruning.levels\"")
         }
         for source in axes where source.side == nil {

@@ -340,33 +340,13 @@ struct SpecReader {
         axes.append(source)
     }
 
-    /// The fixed settings with those of axes written over them. What the spec says of a part
-    /// (`pruning.rate.output: 0.1`) holds beside an axis over the whole (`prune_rate`), as it does beside a fixed
-    /// `pruning.rate`.
-    func settings(writing writes: [SettingWrite]) -> Settings { settings(writing: writes, over: base, baseWrites) }
+    /// The fixed settings, over which those of axes are written.
+    var fixedSettings: FixedSettings { FixedSettings(settings: base, writes: baseWrites, recipes: recipes) }
 
-    private func settings(
-        writing writes: [SettingWrite], over base: Settings, _ baseWrites: [Int: SettingWrite]
-    ) -> Settings {
-        let parts = writes.flatMap { SettingNames.partsOfRow[$0.row] ?? [] }.compactMap { part in
-            writes.contains { $0.row == part } ? nil : baseWrites[part]
-        }
-        var settings = base
-        settings.apply(sorted: (writes + parts).sorted { $0.row < $1.row })
-        return settings
-    }
+    func settings(writing writes: [SettingWrite]) -> Settings { fixedSettings.settings(writing: writes) }
 
-    /// The same as one of two recipes has them: what is said of that one alone takes the place of what is said of both.
     func settings(writing writes: [SettingWrite], for side: RecipeSide) -> Settings {
-        let section = recipes[side, default: [:]]
-        let own = writes.filter { $0.side == side }
-        let common = writes.filter { write in
-            write.side == nil && section[write.row] == nil && !own.contains { $0.row == write.row }
-        }
-        var base = Settings()
-        let baseWrites = baseWrites.merging(section) { $1 }
-        base.apply(sorted: baseWrites.values.sorted { $0.row < $1.row })
-        return settings(writing: common + own, over: base, baseWrites)
+        fixedSettings.settings(writing: writes, for: side)
     }
 
     /// Values that mean the same, such as 0.1 and 1e-1, would make two points of one. In a zip group the tuple counts.

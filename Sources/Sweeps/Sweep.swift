@@ -9,7 +9,7 @@ public struct Sweep: Sendable {
     /// As written: those of the grid, then those of the zip groups.
     public let axes: [Axis]
     /// All points but the excluded; the first axis moves slowest.
-    public let points: [GridPoint]
+    public let points: GridPoints
     /// Points that `exclude` left out.
     public let excludedCount: Int
     /// Replicate r has the seeds `seed + r` at every point. Where replicates are added as verdicts ask for them (`refinement`), the most
