@@ -34,7 +34,7 @@ public final class Client {
 
     /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
     ///
-    /// - Throws: `noAnswer` after that time; `notLetIn` where the key is at fault; `refused` for an answer whose
+    /// - Throws: `noAnswer` or `closed` after that time; `notLetIn` where the key is at fault; `refused` for an answer whose
     ///   status is not 0, with its body.
     public func request(
         _ verb: String, body: [UInt8] = [], timeoutMilliseconds milliseconds: Int64 = 5_000
@@ -42,14 +42,14 @@ public final class Client {
         guard body.count <= Client.maximumBodyBytes else { throw .tooLarge(byteCount: body.count) }
         lastID += 1
         let deadline = MonotonicClock.milliseconds + milliseconds
-        let silence = ClientError.noAnswer(endpoint, seconds: Double(milliseconds) / 1_000)
-        guard try send(ClientRequest(id: lastID, verb: verb, body: body)) else { throw silence }
+        let seconds = Double(milliseconds) / 1_000
+        guard try send(ClientRequest(id: lastID, verb: verb, body: body)) else { throw .noAnswer(endpoint, seconds: seconds) }
         while let frames = try receive(until: deadline) {
             guard let reply = try read(frames) else { continue }
             guard reply.status == 0 else { throw .refused(status: reply.status, body: reply.body) }
             return reply.body
         }
-        throw silence
+        throw judge.onlyCloses ? .closed(endpoint, seconds: seconds) : .noAnswer(endpoint, seconds: seconds)
     }
 
     private func send(_ request: ClientRequest) throws(ClientError) -> Bool {
@@ -107,6 +107,8 @@ public final class Client {
 public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case badEndpoint(String, reason: String)
     case noAnswer(String, seconds: Double)
+    /// Likewise, and each connection was closed before it had begun.
+    case closed(String, seconds: Double)
     /// The coordinator does not let this client's key in.
     case notLetIn(ConnectionRefusal, String)
     /// The coordinator refused to talk.
@@ -122,6 +124,10 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
             "“\(endpoint)” is no coordinator's address (\(reason)); write it as tcp://127.0.0.1:5570, as `tombola serve` prints it"
         case .noAnswer(let endpoint, let seconds):
             "no coordinator answers at \(endpoint) within \(Client.text(ofSeconds: seconds)) s: is `tombola serve` running there?"
+        case .closed(let endpoint, let seconds):
+            "what listens at \(endpoint) closed each connection within \(Client.text(ofSeconds: seconds)) s before it had begun: if the "
+                + "coordinator there lets in nobody without a key, name a key file with --key; if it is a tunnel, is `tombola serve` "
+                + "running behind it?"
         case .notLetIn(let refusal, let endpoint): refusal.sentence(about: endpoint)
         case .notServed(let endpoint, let reason): "the coordinator at \(endpoint) cannot be used: \(reason)"
         case .refused(_, let body): String(decoding: body, as: UTF8.self)

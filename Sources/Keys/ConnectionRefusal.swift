@@ -41,6 +41,10 @@ public struct ConnectionJudge: Sendable {
 
     public init(_ security: SocketSecurity) { self.security = security }
 
+    /// Whether all that came of connecting so far is that connections were closed. A coordinator that wants keys may close one before its
+    /// greeting is read, and so does a tunnel behind which nobody listens yet.
+    public var onlyCloses: Bool { closed > 0 && !hasSucceeded }
+
     /// Nil: it is worth trying on.
     public mutating func judge(_ handshake: Handshake) -> ConnectionRefusal? {
         switch (handshake, security) {
@@ -50,12 +54,13 @@ public struct ConnectionJudge: Sendable {
         case (.refused(status: 400), .curveClient(let pair, _)): return .keyNotAuthorised(pair.publicKey)
         case (.mechanismMismatch, .curveClient): return .noKeysThere
         case (.mechanismMismatch, .plain): return .keyWanted
+        case (.closed, .plain): closed += 1
         case (.closed, .curveClient):
             closed += 1
             // Where it once came in, what ends its connections now is not the key: a tunnel without a coordinator, say.
             if closed >= ConnectionJudge.closedInARow, !hasSucceeded { return .otherCoordinator }
         // The coordinator could not decide, or did not answer.
-        case (.refused, _), (.closed, _), (.unanswered, _), (.mechanismMismatch, .curveServer): break
+        case (.refused, _), (.closed, .curveServer), (.unanswered, _), (.mechanismMismatch, .curveServer): break
         }
         return nil
     }

@@ -30,6 +30,14 @@ struct ConnectionJudgeTests {
             verdicts(withKey, [.refused(status: 500), .unanswered] + Array(repeating: .closed, count: 4))
                 == Array(repeating: nil, count: 6))
         #expect(verdicts(.plain, Array(repeating: .closed, count: 100)).allSatisfy { $0 == nil })
+        for (security, handshakes, expected) in [
+            (SocketSecurity.plain, [Handshake.closed], true), (.plain, [], false), (.plain, [.unanswered], false),
+            (.plain, [.succeeded, .closed], false), (withKey, [.closed], true),
+        ] {
+            var judge = ConnectionJudge(security)
+            for handshake in handshakes { _ = judge.judge(handshake) }
+            #expect(judge.onlyCloses == expected, "\(handshakes)")
+        }
     }
 
     @Test("Handshakes that are closed again and again mean a key for another coordinator, unless it once came in")
