@@ -78,7 +78,7 @@ struct BenchTasksCommand: ParsableCommand {
     /// Has all tasks done by workers.
     private func course(
         _ configuration: CoordinatorServiceConfiguration, in directory: String
-    ) throws -> (Course, secondsToAdd: Double, readyBytes: Int) {
+    ) throws -> (TaskCourse, secondsToAdd: Double, readyBytes: Int) {
         let coordinator = try CoordinatorService(configuration)
         let before = try ProcessMemory.residentBytes()
         let planned = monotonicSeconds()
@@ -99,7 +99,7 @@ struct BenchTasksCommand: ParsableCommand {
                     ]
                 })
         defer { processes.kill() }
-        var course = Course()
+        var course = TaskCourse()
         course.note(done: 0, at: monotonicSeconds())
         while true {
             var poller = Poller()
@@ -190,80 +190,5 @@ private final class IdleWorker {
         nextBeat += interval
         let beat = Beat(worker: id, incarnation: 1, holding: [], lastSequence: 0, slots: 0)
         _ = try socket.send(Wire.encode(WorkerMessage.beat(beat)))
-    }
-}
-
-/// How many tasks were done when.
-private struct Course {
-    private var points: [(seconds: Double, done: Int)] = []
-
-    mutating func note(done: Int, at seconds: Double) {
-        if points.last?.done != done { points.append((seconds, done)) }
-    }
-
-    /// Tasks per second between two numbers of tasks done, by the nearest observations around them.
-    func rate(from first: Int, to last: Int) -> Double {
-        guard let begin = points.last(where: { $0.done <= first }), let end = points.first(where: { $0.done >= last }),
-            end.seconds > begin.seconds
-        else { return 0 }
-        return Double(end.done - begin.done) / (end.seconds - begin.seconds)
-    }
-}
-
-/// The JSON of `tombola bench tasks`.
-private struct TasksMeasurement: Encodable {
-    let count: Int
-    let workers: Int
-    let idleWorkers: Int
-    let prefetch: Int
-    /// From the workers' start to the last result, their start included.
-    let tasksPerSecond: Double
-    let tasksPerSecondOfFirstTenth: Double
-    let tasksPerSecondOfLastTenth: Double
-    /// To make all tasks durable before any was given out.
-    let secondsToAdd: Double
-    /// To start a coordinator on the store with all of them done.
-    let secondsToRestart: Double
-    /// The median of fdatasync after 4 KiB, on the same disk; nil if it could not be measured.
-    let secondsToSync: Double?
-    /// The most that the coordinator's process held.
-    let coordinatorBytes: Int
-    let bytesPerReadyTask: Int
-    let bytesPerDoneTask: Int
-
-    init(
-        count: Int, workers: Int, idleWorkers: Int, prefetch: Int, course: Course, secondsToAdd: Double,
-        secondsToRestart: Double, secondsToSync: Double?, coordinatorBytes: Int,
-        bytesPerReadyTask: Int, bytesPerDoneTask: Int
-    ) {
-        self.count = count
-        self.workers = workers
-        self.idleWorkers = idleWorkers
-        self.prefetch = prefetch
-        tasksPerSecond = course.rate(from: 0, to: count)
-        tasksPerSecondOfFirstTenth = course.rate(from: 0, to: count / 10)
-        tasksPerSecondOfLastTenth = course.rate(from: count - count / 10, to: count)
-        self.secondsToAdd = secondsToAdd
-        self.secondsToRestart = secondsToRestart
-        self.secondsToSync = secondsToSync
-        self.coordinatorBytes = coordinatorBytes
-        self.bytesPerReadyTask = bytesPerReadyTask
-        self.bytesPerDoneTask = bytesPerDoneTask
-    }
-
-    var facts: [(name: String, value: String)] {
-        [
-            ("rate", "\(Format.rate(tasksPerSecond)) tasks/s, \(Format.count(count)) tasks on \(workers) workers"),
-            ("first tenth", "\(Format.rate(tasksPerSecondOfFirstTenth)) tasks/s"),
-            ("last tenth", "\(Format.rate(tasksPerSecondOfLastTenth)) tasks/s"),
-            ("adding", "\(Format.duration(seconds: secondsToAdd)) until all tasks were durable"),
-            ("restart", "\(Format.fixed(secondsToRestart, 2)) s with all of them done"),
-            ("disk", secondsToSync.map { "fdatasync takes \(Format.fixed($0 * 1_000, 2)) ms" } ?? "cannot be measured"),
-            (
-                "memory",
-                "\(Format.bytes(coordinatorBytes)) at the most in the coordinator; \(Format.count(bytesPerReadyTask)) bytes a ready "
-                    + "task, \(Format.count(bytesPerDoneTask)) a done one"
-            ),
-        ]
     }
 }
