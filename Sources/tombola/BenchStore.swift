@@ -20,5 +20,6 @@ struct BenchStore {
             logger: Logger(label: "coordinator"))
     }
 
+    /// A folder that cannot be removed changes no measurement; it stays under the name that tells what it was.
     func remove() { try? FileManager.default.removeItem(atPath: directory) }
 }
