@@ -118,9 +118,38 @@ public enum Safetensors {
     /// The file that holds `tensors` and `metadata`.
     /// - Precondition: names are distinct and none is `__metadata__`.
     public static func encode(_ tensors: [Tensor], metadata: [String: String] = [:]) -> [UInt8] {
-        let ordered = tensors.sorted { ($1.type.byteCount, $0.name) < ($0.type.byteCount, $1.name) }
+        let layout = layout(tensors.map { Form(name: $0.name, type: $0.type, shape: $0.shape) }, metadata: metadata)
+        var file: [UInt8] = []
+        file.reserveCapacity(layout.head.count + tensors.reduce(0) { $0 + $1.bytes.count })
+        file += layout.head
+        for index in layout.order { file += tensors[index].bytes }
+        return file
+    }
+
+    /// A tensor but for its elements.
+    public struct Form: Hashable, Sendable {
+        public var name: String
+        public var type: ElementType
+        public var shape: [Int]
+
+        public init(name: String, type: ElementType, shape: [Int]) {
+            self.name = name
+            self.type = type
+            self.shape = shape
+        }
+
+        var byteCount: Int { shape.reduce(type.byteCount, *) }
+    }
+
+    /// For a file that is written piece by piece: the bytes it begins with, and the indices of `tensors` in the order in which their
+    /// elements follow.
+    /// - Precondition: names are distinct and none is `__metadata__`.
+    public static func layout(_ tensors: [Form], metadata: [String: String] = [:]) -> (head: [UInt8], order: [Int]) {
         precondition(
             Set(tensors.map(\.name)).union(["__metadata__"]).count == tensors.count + 1, "tensors share a name")
+        let order = tensors.indices.sorted {
+            (tensors[$1].type.byteCount, tensors[$0].name) < (tensors[$0].type.byteCount, tensors[$1].name)
+        }
         var members: [String] = []
         if !metadata.isEmpty {
             let pairs = metadata.sorted { $0.key < $1.key }.map {
@@ -129,22 +158,16 @@ public enum Safetensors {
             members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
         }
         var offset = 0
-        for tensor in ordered {
+        for tensor in order.map({ tensors[$0] }) {
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             members.append(
                 "\(JSONText.quote(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
-                    + "\"data_offsets\":[\(offset),\(offset + tensor.bytes.count)]}")
-            offset += tensor.bytes.count
+                    + "\"data_offsets\":[\(offset),\(offset + tensor.byteCount)]}")
+            offset += tensor.byteCount
         }
         var header = Array("{\(members.joined(separator: ","))}".utf8)
         while !header.count.isMultiple(of: 8) { header.append(UInt8(ascii: " ")) }
-
-        var file: [UInt8] = []
-        file.reserveCapacity(8 + header.count + offset)
-        file += littleEndian([UInt64(header.count)])
-        file += header
-        for tensor in ordered { file += tensor.bytes }
-        return file
+        return (littleEndian([UInt64(header.count)]) + header, order)
     }
 
     /// The header of `file`, checked: tensors lie inside the file, without gaps or overlaps, and fit their shapes.

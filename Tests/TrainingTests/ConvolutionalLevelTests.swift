@@ -134,6 +134,9 @@ struct ConvolutionalLevelTests {
             Held(family: "conv-2", width: 4, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
             Held(family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .f32, density: 0.02, criterion: "snip"),
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
+            // Dense kernels under a mask; and checkpoints, which are in each resume file, too.
+            Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.5),
+            Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, keepSteps: [0, 1, 2]),
         ])
     func prediction(held: Held) async throws {
         // In a process of its own, whose memory is its own.
@@ -197,41 +200,49 @@ struct Held: Codable, Sendable {
     var precision: Precision
     var density = 1.0
     var criterion = "magnitude"
+    var keepSteps: [Int] = []
 
     /// The bytes that were predicted, and those that were held at the most.
     func figures() throws -> String {
         let bench = try TrainingBench()
         let task = try self.task(bench)
-        var settings = Settings()
-        settings.model = task.model
-        settings.training = task.training
-        settings.pruning.levels = task.pruning == nil ? 0 : 1
-        settings.pruning.criterion = criterion
-        let predicted = bench.registry.vocabulary.memoryBytes(settings, bench.registry.datasets[0].shape)
-        let before = ProcessMemory.presentBytes()
-        ProcessMemory.forgetPeak()
+        let before = try ProcessMemory.presentBytes()
+        try ProcessMemory.forgetPeak()
         let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
-            TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
+            TrainingRequest(task: task, keepSteps: keepSteps), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
             resumeFile: "\(bench.folder.path)/resume", checkpointSeconds: 0
         ) { _ in .goOn }
-        let held = ProcessMemory.peakBytes() - before
-        guard result?.summary.final != nil else { exit(1) }
-        return " \(predicted) \(held) "
+        let held = try ProcessMemory.peakBytes() - before
+        guard let result, result.summary.final != nil else { exit(1) }
+        return " \(try predicted(task, result.summary, bench)) \(held) "
+    }
+
+    /// The most that the level may have asked the machine for.
+    private func predicted(_ task: TrainingTask, _ summary: LevelSummary, _ bench: TrainingBench) throws -> Int {
+        guard let family = bench.registry.models.first(where: { $0.name == task.model.family }) else { exit(1) }
+        let network = try family.describe(task.model, bench.registry.datasets[0].shape)
+        let training = MemoryNeed.training(network, task.training, survivors: summary.layers.map(\.surviving)).bytes
+        guard task.pruning != nil else { return training }
+        let ranking =
+            criterion == "snip"
+            ? MemoryNeed.rankingByGradients(network, batch: task.training.batch) : MemoryNeed.ranking(network)
+        return max(training, ranking.bytes)
     }
 
     /// The bytes that are held after a step.
     func steady() throws -> String {
         let bench = try TrainingBench()
         let task = try self.task(bench)
-        let before = ProcessMemory.presentBytes()
-        var held = 0
+        let before = try ProcessMemory.presentBytes()
+        var held: Int?
         _ = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
             TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
             resumeFile: nil, checkpointSeconds: .infinity
         ) { progress in
-            if progress.step == 1 { held = ProcessMemory.presentBytes() - before }
+            if progress.step == 1 { held = (try? ProcessMemory.presentBytes()).map { $0 - before } }
             return .goOn
         }
+        guard let held else { exit(1) }
         return " \(held) "
     }
 

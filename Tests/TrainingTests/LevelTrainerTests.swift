@@ -349,6 +349,32 @@ struct LevelTrainerTests {
         let whole = try bench.train(task)
         let tested = try Safetensors.decode(whole.outputs["metrics"]!).tensors["test.correct"]!.intValues!
         try #require(tested.last! >= 0 && tested.dropLast().contains { $0 >= 0 }, "the last weights are the best; choose another rate")
+        // After the last step; after one batch of the last evaluation's test images, where what the level tells when it begins is counted
+        // as well; after one of the best weights' test, twice.
+        try expectSame(task, whole, bench, stops: [(1, 39), (2, 39), (3, 40), (2, 40)])
+    }
+
+    @Test("A last evaluation that is not finite is remembered where the best weights' test was interrupted after it")
+    func interruptedAfterDivergence() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense {
+            $0.training.evaluateEvery = 1
+            $0.training.test = .best
+            // The last step leaves weights of 10²⁵ and more: finite, and no loss is.
+            $0.training.decay = [Decay(at: 39, by: 1e30)]
+        }
+        let whole = try bench.train(task)
+        try #require(whole.summary.divergedAt == 40 && whole.summary.earlyStop != nil)
+        // An evaluation ends with its first batch that is not finite, so that nothing stops it.
+        try expectSame(task, whole, bench, stops: [(1, 39), (2, 40), (2, 40)])
+    }
+
+    /// Stops a level of 40 steps with `test: best` behind its last step, again and again, and then lets it end.
+    /// - Parameter stops: which call of `progress` at that step stops it, counted anew each time, and the step of the last evaluation that the
+    ///   resume file then has.
+    private func expectSame(
+        _ task: TrainingTask, _ whole: TrainingBench.Outcome, _ bench: TrainingBench, stops: [(call: Int, evaluatedAt: Int)]
+    ) throws {
         let outputs = try bench.folder.folder("cut")
         func run(stopAt call: Int) throws -> LevelResult? {
             var told = 0
@@ -361,8 +387,11 @@ struct LevelTrainerTests {
                 return told == call ? .stop : .goOn
             }
         }
-        // After the step; between batches of the last evaluation's test images; after that; between batches of the best weights' test.
-        for call in 1...4 { #expect(try run(stopAt: call == 1 ? 1 : 2) == nil, "\(call)") }
+        for (call, evaluatedAt) in stops {
+            #expect(try run(stopAt: call) == nil)
+            let tensors = try Safetensors.decode(contents("\(outputs)/resume")).tensors
+            #expect(tensors["metrics.step"]?.intValues?.last == evaluatedAt && tensors["best.evaluation"] != nil)
+        }
         let result = try #require(try run(stopAt: .max))
         for output in result.outputs {
             #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name)")

@@ -4,7 +4,7 @@ import Lottery
 /// Scales a gradient down to a largest L2 norm, over all parameters together (Pascanu et al. 2013), as PyTorch's
 /// `clip_grad_norm_` does.
 public struct GradientClipping: Hashable, Sendable {
-    /// 2: squares are summed in 16 chains; 1 was a single one.
+    /// Of the order in which the norm is summed (`GradientNorm`), too.
     public static let semanticsVersion = 2
 
     public let largestNorm: Double

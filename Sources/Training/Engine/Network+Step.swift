@@ -47,7 +47,8 @@ extension Network {
             takeStep()
             return true
         }
-        // What was not finite before belongs to units that take no part, or the step would have ended earlier.
+        // No training leaves a value that is not finite, and none comes from a checkpoint. Whoever sets one in a unit that takes no part
+        // may go on training the others.
         let before = tensors.map { (snapshot: $0.snapshot(), wasFinite: $0.measuredMagnitude().isFinite) }
         takeStep()
         if zip(tensors, before).allSatisfy({ $0.measuredMagnitude().isFinite || !$1.wasFinite }) { return true }

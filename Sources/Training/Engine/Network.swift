@@ -19,7 +19,7 @@ public final class Network {
     let layerOf: [Int]
     let kernels: DenseKernels
     let mapKernels: any MapKernels
-    var optimizer: Optimizer
+    package internal(set) var optimizer: Optimizer
     let labelSmoothing: Float
     let clipping: GradientClipping?
     let pixelMean: AlignedBuffer<Float>
@@ -172,44 +172,14 @@ public final class Network {
         }
     }
 
-    /// The optimizer's memory. Setting it asks for exactly the tensors that getting it gives; pruned weights' state stays +0.
-    public var optimizerState: OptimizerState {
-        get {
-            var state: [OptimizerState.Tensor] = []
-            for tensor in tensors where tensor.parameter.isTrained {
-                for (position, slot) in optimizer.slots.enumerated() {
-                    state.append(
-                        OptimizerState.Tensor(
-                            parameter: tensor.parameter.name, slot: slot, values: tensor.state(position)))
-                }
-            }
-            return OptimizerState(tensors: state, scalars: optimizer.scalars, steps: optimizer.steps)
-        }
-        set {
-            let trained = parameters.filter(\.isTrained)
-            let expected = trained.flatMap { parameter in optimizer.slots.map { [parameter.name, $0] } }
-            precondition(
-                newValue.tensors.map { [$0.parameter, $0.slot] }.sorted { $0.lexicographicallyPrecedes($1) }
-                    == expected.sorted { $0.lexicographicallyPrecedes($1) },
-                "an optimizer state of \(newValue.tensors.map { "\($0.parameter) \($0.slot)" })")
-            for tensor in newValue.tensors {
-                guard let parameter = index(of: tensor.parameter),
-                    let position = optimizer.slots.firstIndex(of: tensor.slot)
-                else { preconditionFailure("no optimizer state \(tensor.parameter) \(tensor.slot)") }
-                tensors[parameter].setState(position, tensor.values)
-            }
-            optimizer.restore(steps: newValue.steps, scalars: newValue.scalars)
-        }
-    }
-
     /// One tensor of the optimizer's memory, flat in the parameter's PyTorch layout.
-    func optimizerValues(_ slot: Int, of index: Int) -> [Float] { tensors[index].state(slot) }
+    package func optimizerValues(_ slot: Int, of index: Int) -> [Float] { tensors[index].state(slot) }
 
     /// - Parameter slot: as in `optimizer.slots`.
-    func setOptimizerValues(_ values: [Float], _ slot: Int, of index: Int) { tensors[index].setState(slot, values) }
+    package func setOptimizerValues(_ values: [Float], _ slot: Int, of index: Int) { tensors[index].setState(slot, values) }
 
     /// Sets what of the optimizer's memory is not by parameter.
-    func restoreOptimizer(steps: Int, scalars: [String: Double]) { optimizer.restore(steps: steps, scalars: scalars) }
+    package func restoreOptimizer(steps: Int, scalars: [String: Double]) { optimizer.restore(steps: steps, scalars: scalars) }
 
     /// Forgets all that the optimizer remembers, as if no step had been taken.
     public func resetOptimizer() {

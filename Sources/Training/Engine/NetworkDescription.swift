@@ -18,6 +18,8 @@ protocol LayerDescription: Sendable {
     func usesPerWeight(of input: FeatureShape) -> Int
     /// Bytes that one image's training step reads and writes, each array as often as a kernel passes over it.
     func bytesMoved(of input: FeatureShape, precision: Precision, needsInputGradient: Bool) -> Int
+    /// Weights that the layer has values, gradients and optimizer state of: the survivors, or more.
+    func held(of input: FeatureShape, precision: Precision, survivors: Int) -> Int
     /// Memory beyond a value, a gradient and an optimizer's state per parameter, at most.
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes
     func makeLayer(_ place: LayerPlace) -> any Layer
@@ -34,6 +36,7 @@ extension LayerDescription {
     var passesValues: Bool { false }
     func canPool(_ input: FeatureShape, precision: Precision) -> Bool { false }
     func usesPerWeight(of input: FeatureShape) -> Int { 0 }
+    func held(of input: FeatureShape, precision: Precision, survivors: Int) -> Int { survivors }
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
         ScratchBytes(own: 0, shared: 0)
     }
@@ -180,17 +183,22 @@ extension NetworkDescription {
             $0 + $1.output.bytesPerBlock(precision) * blocks
         }
         var weight = 0
+        // Of trained numbers, where layers hold more than the survivors, and of the lists of those.
+        var unpruned = 0, listed = 0
         var scratch = ScratchBytes(own: 0, shared: 0)
         for node in nodes {
             guard let count = node.parameters.first(where: \.isWeight)?.count else { continue }
-            let of = node.layer.scratch(
-                of: shape(of: node.input), precision: precision, survivors: survivors?[weight] ?? count, blocks: blocks)
+            let surviving = survivors?[weight] ?? count
+            let input = shape(of: node.input)
+            unpruned += node.layer.held(of: input, precision: precision, survivors: surviving) - surviving
+            if surviving < count { listed += surviving }
+            let of = node.layer.scratch(of: input, precision: precision, survivors: surviving, blocks: blocks)
             scratch = ScratchBytes(own: scratch.own + of.own, shared: max(scratch.shared, of.shared))
             weight += 1
         }
         // The gradient by a tensor needs the tensor's own size, but for what a batch-norm reads, which it overwrites.
-        return activations + gradients - overwritten + scratch.own + scratch.shared + 4 * trained(survivors)
-            * (2 + stateCount)
+        return activations + gradients - overwritten + scratch.own + scratch.shared + 4 * listed
+            + 4 * (trained(survivors) + unpruned) * (2 + stateCount)
     }
 
     /// Numbers that are trained.

@@ -15,7 +15,7 @@ package struct Optimizer {
     let kind: Kind
     let settings: OptimizerSettings
     /// Steps taken.
-    private(set) var steps = 0
+    package private(set) var steps = 0
     /// β1ᵗ and β2ᵗ as running f64 products: a power would depend on how it is computed.
     private(set) var product1 = 1.0
     private(set) var product2 = 1.0
@@ -32,7 +32,7 @@ package struct Optimizer {
     }
 
     /// PyTorch's names of the tensors kept for each parameter.
-    var slots: [String] {
+    package var slots: [String] {
         switch kind {
         case .sgd: []
         case .momentum, .nesterov: ["momentum_buffer"]
@@ -73,7 +73,7 @@ package struct Optimizer {
 
     private var keepsProducts: Bool { kind == .adam || kind == .adamW }
 
-    var scalars: [String: Double] {
+    package var scalars: [String: Double] {
         keepsProducts ? [Optimizer.productNames[0]: product1, Optimizer.productNames[1]: product2] : [:]
     }
 
@@ -86,37 +86,5 @@ package struct Optimizer {
         }
         product1 = first
         product2 = second
-    }
-}
-
-/// All that an optimizer remembers between steps, in PyTorch's layouts. Restoring it and the parameters continues a training
-/// bit for bit.
-public struct OptimizerState: Sendable, Equatable {
-    /// One tensor of state of one parameter, flat in the parameter's layout.
-    public struct Tensor: Sendable, Equatable {
-        /// As in `Network.Parameter.name`.
-        public var parameter: String
-        /// PyTorch's name: `exp_avg`, `exp_avg_sq`, `momentum_buffer`, `square_avg`.
-        public var slot: String
-        public var values: [Float]
-
-        public init(parameter: String, slot: String, values: [Float]) {
-            self.parameter = parameter
-            self.slot = slot
-            self.values = values
-        }
-    }
-
-    /// Parameter by parameter, slot by slot.
-    public var tensors: [Tensor]
-    /// `beta1_product` and `beta2_product` of Adam and AdamW.
-    public var scalars: [String: Double]
-    /// Steps taken.
-    public var steps: Int
-
-    public init(tensors: [Tensor] = [], scalars: [String: Double] = [:], steps: Int = 0) {
-        self.tensors = tensors
-        self.scalars = scalars
-        self.steps = steps
     }
 }

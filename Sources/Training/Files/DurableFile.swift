@@ -1,4 +1,5 @@
 import Glibc
+import Lottery
 
 /// Why a file could not be read or written: the path, and what the system said.
 struct FileError: Error, CustomStringConvertible {
@@ -17,19 +18,76 @@ enum DurableFile {
     /// Writes `bytes` under `path`: a temporary name beside it, fsync, rename, and fsync of the folder. A crash leaves the
     /// former file or the new one.
     static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+        try write(to: path) { append throws(FileError) in try bytes.withBytes(append) }
+    }
+
+    /// Writes bytes that stay where they are while this runs.
+    static func write(_ bytes: UnsafeRawBufferPointer, to path: String) throws(FileError) {
+        try write(to: path) { append throws(FileError) in try append(bytes) }
+    }
+
+    /// A file that becomes a u8 tensor of another one, whole.
+    struct Part {
+        let name: String
+        let path: String
+        let byteCount: Int
+
+        init(name: String, path: String) throws(FileError) {
+            guard let facts = DurableFile.facts(of: path) else { throw FileError("read", path) }
+            (self.name, self.path, byteCount) = (name, path, facts.byteCount)
+        }
+
+        /// Has its bytes in memory for as long as `body` runs.
+        func withBytes(_ body: (UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) {
+            let file = try MappedFile(path: path)
+            guard file.bytes.count == byteCount else { throw FileError("read", path, code: EIO) }
+            try body(file.bytes)
+        }
+    }
+
+    /// Writes safetensors tensor by tensor, without having the file in memory.
+    static func write(
+        _ tensors: [Safetensors.Tensor], parts: [Part] = [], metadata: [String: String] = [:], to path: String
+    ) throws(FileError) {
+        let forms =
+            tensors.map { Safetensors.Form(name: $0.name, type: $0.type, shape: $0.shape) }
+            + parts.map { Safetensors.Form(name: $0.name, type: .u8, shape: [$0.byteCount]) }
+        let layout = Safetensors.layout(forms, metadata: metadata)
+        try write(to: path) { append throws(FileError) in
+            try layout.head.withBytes(append)
+            for index in layout.order {
+                if index < tensors.count {
+                    try tensors[index].bytes.withBytes(append)
+                } else {
+                    try parts[index - tensors.count].withBytes(append)
+                }
+            }
+        }
+    }
+
+    /// Writes what `body` appends, as above.
+    private static func write(
+        to path: String, _ body: ((UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
+    ) throws(FileError) {
         let temporary = "\(path).\(getpid()).part"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw FileError("write", path) }
-        var offset = 0
-        while offset < bytes.count {
-            let written = bytes.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress! + offset, bytes.count - offset)
+        do throws(FileError) {
+            try body { bytes throws(FileError) in
+                var rest = bytes
+                while !rest.isEmpty {
+                    let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
+                    if written < 0 && errno == EINTR { continue }
+                    guard written > 0 else { throw FileError("write", path) }
+                    rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+                }
             }
-            if written < 0 && errno == EINTR { continue }
-            guard written > 0 else { throw abandon(descriptor, temporary, "write", path) }
-            offset += written
+            guard fsync(descriptor) == 0 else { throw FileError("write", path) }
+        } catch {
+            close(descriptor)
+            unlink(temporary)
+            throw error
         }
-        guard fsync(descriptor) == 0 else { throw abandon(descriptor, temporary, "write", path) }
         guard close(descriptor) == 0 else {
             let error = FileError("write", path)
             unlink(temporary)
@@ -76,12 +134,11 @@ enum DurableFile {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
+}
 
-    private static func abandon(_ descriptor: Int32, _ temporary: String, _ action: String, _ path: String) -> FileError
-    {
-        let error = FileError(action, path)
-        close(descriptor)
-        unlink(temporary)
-        return error
+extension [UInt8] {
+    /// Hands the elements over, with the errors of `body` as they are.
+    fileprivate func withBytes(_ body: (UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) {
+        try withUnsafeBytes { bytes in Result { () throws(FileError) in try body(bytes) } }.get()
     }
 }

@@ -7,12 +7,11 @@ import Lottery
 struct BestWeights {
     /// Index of the evaluation that found them.
     let evaluation: Int
-    /// Of each parameter the survivors' values.
-    private let packed: [[Float]]
+    private let weights: PackedWeights
 
     init(of network: Network, evaluation: Int) {
         self.evaluation = evaluation
-        packed = network.parameters.indices.map { BestWeights.form(of: $0, in: network).packed(network.values(of: $0)) }
+        weights = PackedWeights(of: network)
     }
 
     /// Those of a resume file; nil if it has none.
@@ -24,9 +23,35 @@ struct BestWeights {
         guard (0..<evaluations).contains(evaluation) else {
             throw .unreadable("“\(name)” in \(file.path) is \(evaluation), of \(evaluations)")
         }
+        weights = try PackedWeights("best", in: file, for: network)
+    }
+
+    func tensors(_ network: Network) -> [Safetensors.Tensor] {
+        weights.tensors("best", network) + [.init(name: "best.evaluation", shape: [], [evaluation])]
+    }
+
+    /// Has `network` these weights for as long as `body` runs.
+    func with<Value>(in network: Network, _ body: () -> Value) -> Value {
+        let present = PackedWeights(of: network)
+        weights.put(into: network)
+        defer { present.put(into: network) }
+        return body()
+    }
+}
+
+/// A copy of the values of all parameters of a network, of pruned ones those of the survivors alone.
+struct PackedWeights {
+    private let packed: [[Float]]
+
+    init(of network: Network) {
+        packed = network.parameters.indices.map { PackedWeights.form(of: $0, in: network).packed(network.values(of: $0)) }
+    }
+
+    /// The tensors `PREFIX.NAME` of a file.
+    init(_ prefix: String, in file: TensorFile, for network: Network) throws(TrainingError) {
         var packed: [[Float]] = []
         for (index, parameter) in network.parameters.enumerated() {
-            packed.append(BestWeights.form(of: index, in: network).packed(try file.values("best", of: parameter)))
+            packed.append(PackedWeights.form(of: index, in: network).packed(try file.values(prefix, of: parameter)))
         }
         self.packed = packed
     }
@@ -35,23 +60,16 @@ struct BestWeights {
         SurvivorForm(network.parameters[index], mask: network.mask(of: index))
     }
 
-    func tensors(_ network: Network) -> [Safetensors.Tensor] {
-        packed.enumerated().map { BestWeights.form(of: $0, in: network).tensor("best", packed: $1) } + [
-            .init(name: "best.evaluation", shape: [], [evaluation])
-        ]
+    /// Of one parameter, in its own layout.
+    func values(of index: Int, in network: Network) -> [Float] {
+        PackedWeights.form(of: index, in: network).unpacked(packed[index])
     }
 
-    /// Has `network` these weights for as long as `body` runs.
-    func with<Value>(in network: Network, _ body: () -> Value) -> Value {
-        let present = BestWeights(of: network, evaluation: evaluation)
-        put(into: network)
-        defer { present.put(into: network) }
-        return body()
+    func put(into network: Network) {
+        for index in packed.indices { network.setValues(values(of: index, in: network), of: index) }
     }
 
-    private func put(into network: Network) {
-        for (index, values) in packed.enumerated() {
-            network.setValues(BestWeights.form(of: index, in: network).unpacked(values), of: index)
-        }
+    func tensors(_ prefix: String, _ network: Network) -> [Safetensors.Tensor] {
+        packed.enumerated().map { PackedWeights.form(of: $0, in: network).tensor(prefix, packed: $1) }
     }
 }

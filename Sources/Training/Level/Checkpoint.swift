@@ -39,16 +39,25 @@ struct Checkpoint {
         return count
     }
 
-    /// Puts weights and optimizer state into `network`; what its masks prune stays zero.
+    /// Puts weights and optimizer state into `network`; what its masks prune stays zero. Values that are not finite are refused: no
+    /// training leaves any.
     func restore(_ network: Network) throws(TrainingError) {
         for (index, parameter) in network.parameters.enumerated() {
-            network.setValues(try file.values("weight", of: parameter), of: index)
+            network.setValues(try finite("weight", of: parameter), of: index)
             guard optimizer != nil, parameter.isTrained else { continue }
             for (position, slot) in network.optimizer.slots.enumerated() {
-                network.setOptimizerValues(try file.values("optimizer.\(slot)", of: parameter), position, of: index)
+                network.setOptimizerValues(try finite("optimizer.\(slot)", of: parameter), position, of: index)
             }
         }
         if let optimizer { network.restoreOptimizer(steps: optimizer.steps, scalars: optimizer.scalars) }
+    }
+
+    private func finite(_ prefix: String, of parameter: Network.Parameter) throws(TrainingError) -> [Float] {
+        let values = try file.values(prefix, of: parameter)
+        guard values.allSatisfy(\.isFinite) else {
+            throw .unreadable("“\(prefix).\(parameter.name)” in \(file.path) holds a value that is not finite")
+        }
+        return values
     }
 
     /// The tensors of a file that holds the present state of `network`, after `step` steps.
@@ -72,9 +81,6 @@ struct Checkpoint {
         return tensors
     }
 
-    /// The `step-k` artifact.
-    static func file(of network: Network, step: Int, divergedAt: Int?) -> [UInt8] {
-        Safetensors.encode(
-            tensors(of: network, step: step), metadata: divergedAt.map { ["diverged_at": String($0)] } ?? [:])
-    }
+    /// What else is in the `step-k` artifact.
+    static func metadata(divergedAt: Int?) -> [String: String] { divergedAt.map { ["diverged_at": String($0)] } ?? [:] }
 }

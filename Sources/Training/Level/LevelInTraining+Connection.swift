@@ -11,18 +11,21 @@ extension LevelInTraining {
             throw .impossible("a line of \(connection.points) points has nothing between its ends; it needs 3 or more")
         }
         let file = try TensorFile(path: path)
-        let own = network.parameters.indices.map { network.values(of: $0) }
-        var peer: [[Float]] = []
-        for parameter in network.parameters { peer.append(try file.values("trained", of: parameter)) }
+        for parameter in network.parameters { try file.check("trained", of: parameter) }
+        // Neither end is in memory whole beside the network.
+        let own = PackedWeights(of: network)
+        defer { own.put(into: network) }
         var errors: [Double] = []
         for point in 0..<connection.points {
             let share = Double(point) / Double(connection.points - 1)
-            for index in own.indices { network.setValues(interpolated(own[index], peer[index], share), of: index) }
-            guard let error = error(connection.batchNorm, unless: isInterrupted) else { break }
+            for (index, parameter) in network.parameters.enumerated() {
+                let peer = try file.values("trained", of: parameter)
+                network.setValues(interpolated(own.values(of: index, in: network), peer, share), of: index)
+            }
+            guard let error = error(connection.batchNorm, unless: isInterrupted) else { return nil }
             errors.append(error)
         }
-        for (index, values) in own.enumerated() { network.setValues(values, of: index) }
-        return errors.count == connection.points ? Connectivity(errors: errors) : nil
+        return Connectivity(errors: errors)
     }
 
     /// (1 − share) · own + share · peer in f64, rounded once; the ends are the networks themselves, whatever the other one holds.

@@ -11,23 +11,36 @@ extension LevelInTraining {
     private static let keptPrefix = "kept."
 
     func save(to path: String) throws(TrainingError) {
-        var tensors = Checkpoint.tensors(of: network, step: step) + resumeTensors
-        for kept in keepSteps.sorted() where kept <= step {
-            let name = OutputName.step(kept)
-            let file: MappedFile
-            do { file = try MappedFile(path: self.path(of: name)) } catch { throw .unreadable(error.description) }
-            tensors.append(.init(name: LevelInTraining.keptPrefix + name.text, Array(file.bytes)))
-        }
+        let tensors = Checkpoint.tensors(of: network, step: step) + resumeTensors
+        do {
+            var kept: [DurableFile.Part] = []
+            for step in keepSteps.sorted() where step <= self.step {
+                let name = OutputName.step(step)
+                kept.append(try .init(name: LevelInTraining.keptPrefix + name.text, path: self.path(of: name)))
+            }
+            let metadata = [
+                "format": LevelInTraining.format, "task": task.key.hex,
+                "digest": try LevelInTraining.digest(of: tensors, and: kept).hex,
+            ]
+            try DurableFile.write(tensors, parts: kept, metadata: metadata, to: path)
+        } catch { throw .unwritable(error.description) }
+    }
+
+    private static func digest(
+        of tensors: [Safetensors.Tensor], and parts: [DurableFile.Part]
+    ) throws(FileError) -> Digest {
         var hasher = TensorHasher()
-        for tensor in tensors.sorted(by: { $0.name < $1.name }) {
-            tensor.bytes.withUnsafeBytes { hasher.update(tensor.name, tensor.type, tensor.shape, $0) }
+        let names = tensors.map(\.name) + parts.map(\.name)
+        for index in names.indices.sorted(by: { names[$0] < names[$1] }) {
+            if index < tensors.count {
+                let tensor = tensors[index]
+                tensor.bytes.withUnsafeBytes { hasher.update(names[index], tensor.type, tensor.shape, $0) }
+            } else {
+                let part = parts[index - tensors.count]
+                try part.withBytes { hasher.update(names[index], .u8, [part.byteCount], $0) }
+            }
         }
-        let bytes = Safetensors.encode(
-            tensors,
-            metadata: [
-                "format": LevelInTraining.format, "task": task.key.hex, "digest": hasher.digest.hex,
-            ])
-        do { try DurableFile.write(bytes, to: path) } catch { throw .unwritable(error.description) }
+        return hasher.digest
     }
 
     /// Goes on from the furthest of the files at `paths` that is whole and of this task. That none is, or that one is damaged, is
@@ -37,7 +50,11 @@ extension LevelInTraining {
         let found = paths.compactMap { resumeFile(at: $0) }
         // The first of equals.
         guard let furthest = found.max(by: { $0.checkpoint.step < $1.checkpoint.step }) else { return }
-        for kept in furthest.kept { try write(kept.bytes, as: kept.name) }
+        for kept in furthest.kept {
+            do { try DurableFile.write(kept.bytes, to: self.path(of: kept.name)) } catch {
+                throw .unwritable(error.description)
+            }
+        }
         try goOn(from: furthest.checkpoint, furthest.metrics, furthest.history, furthest.best)
     }
 
@@ -46,7 +63,9 @@ extension LevelInTraining {
         var metrics: Metrics
         var history: MaskHistory
         var best: BestWeights?
-        var kept: [(name: OutputName, bytes: [UInt8])]
+        /// Into `file`, which is in memory as long as this value.
+        var kept: [(name: OutputName, bytes: UnsafeRawBufferPointer)]
+        var file: TensorFile
     }
 
     private func resumeFile(at path: String) -> ResumeFile? {
@@ -64,16 +83,17 @@ extension LevelInTraining {
         do {
             best = try BestWeights(resuming: file, for: network, evaluations: metrics.evaluations.count)
         } catch { return nil }
-        var kept: [(name: OutputName, bytes: [UInt8])] = []
+        var kept: [(name: OutputName, bytes: UnsafeRawBufferPointer)] = []
         for step in keepSteps.sorted() where step <= checkpoint.step {
             let name = OutputName.step(step)
             // It was made for a request that did not ask for this one.
             guard let bytes = try? file.bytes(LevelInTraining.keptPrefix + name.text, .u8, shape: [nil]) else {
                 return nil
             }
-            kept.append((name, Array(bytes)))
+            kept.append((name, bytes))
         }
-        return ResumeFile(checkpoint: checkpoint, metrics: metrics, history: history, best: best, kept: kept)
+        return ResumeFile(
+            checkpoint: checkpoint, metrics: metrics, history: history, best: best, kept: kept, file: file)
     }
 
     private static func digest(of file: TensorFile) -> Digest {

@@ -160,8 +160,13 @@ struct LevelInTraining {
                 step: step, validationLoss: validationLoss, validationCorrect: validation.correct,
                 validationCount: order.validation.count, testLoss: test.lossSum / Double(data.shape.testCount),
                 testCorrect: test.correct, testCount: data.shape.testCount))
-        // Before the last step only training decides, so that a replay, which does not evaluate, comes to the same checkpoints.
-        if isLast && !(validation.lossSum.isFinite && test.lossSum.isFinite) { divergedAt = step }
+        endIfLastEvaluationDiverged()
+    }
+
+    /// Before the last step only training decides, so that a replay, which does not evaluate, comes to the same checkpoints.
+    private mutating func endIfLastEvaluationDiverged() {
+        guard isAtEnd, let last = metrics.evaluations.last, last.step == step else { return }
+        if !(last.validationLoss.isFinite && last.testLoss.isFinite) { divergedAt = step }
     }
 
     private func testOutcome(unless isInterrupted: () -> Bool) -> (lossSum: Double, correct: Int)? {
@@ -194,6 +199,7 @@ struct LevelInTraining {
         maskHistory = history
         hasSettled = task.search.map(isMaskSettled) ?? false
         step = checkpoint.step
+        endIfLastEvaluationDiverged()
     }
 
     /// Writes what is left to write and says what the level came to.
@@ -212,9 +218,11 @@ struct LevelInTraining {
         // Only a divergence leaves steps unreached; one inherited from the rewind checkpoint leaves all of them unreached.
         for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
         if task.stopAfter == nil {
-            try write(finalFile(), as: .final)
-            try write(
-                metrics.file(validationCount: order.validation.count, testCount: data.shape.testCount), as: .metrics)
+            try write(finalTensors(), as: .final)
+            let counts = [
+                "validation_count": String(order.validation.count), "test_count": String(data.shape.testCount),
+            ]
+            try write(metrics.tensors, metadata: counts, as: .metrics)
             names += [.final, .metrics]
         }
         return LevelResult(
@@ -235,14 +243,14 @@ struct LevelInTraining {
     }
 
     /// `trained.NAME` f32 of every parameter in the form of `SurvivorForm`, which holds the masks as well.
-    private func finalFile() -> [UInt8] {
+    private func finalTensors() -> [Safetensors.Tensor] {
         var tensors: [Safetensors.Tensor] = []
         for (index, parameter) in network.parameters.enumerated() {
             let form = SurvivorForm(parameter, mask: network.mask(of: index))
             tensors.append(form.tensor("trained", network.values(of: index)))
             if let survivors = form.survivors { tensors.append(survivors) }
         }
-        return Safetensors.encode(tensors)
+        return tensors
     }
 
     /// Writes the present state as the checkpoint of step `asked`.
@@ -250,12 +258,17 @@ struct LevelInTraining {
         precondition(
             network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
         try write(
-            Checkpoint.file(of: network, step: step, divergedAt: divergedAt), as: .step(asked))
+            Checkpoint.tensors(of: network, step: step), metadata: Checkpoint.metadata(divergedAt: divergedAt),
+            as: .step(asked))
     }
 
     func path(of output: OutputName) -> String { "\(outputDirectory)/\(output)" }
 
-    func write(_ bytes: [UInt8], as output: OutputName) throws(TrainingError) {
-        do { try DurableFile.write(bytes, to: path(of: output)) } catch { throw .unwritable(error.description) }
+    private func write(
+        _ tensors: [Safetensors.Tensor], metadata: [String: String] = [:], as output: OutputName
+    ) throws(TrainingError) {
+        do { try DurableFile.write(tensors, metadata: metadata, to: path(of: output)) } catch {
+            throw .unwritable(error.description)
+        }
     }
 }

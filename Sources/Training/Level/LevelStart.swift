@@ -20,8 +20,9 @@ struct LevelStart {
         masks chosen: (NetworkDescription) throws(TrainingError) -> [Mask], rewind: String?
     ) throws(TrainingError) {
         let description = try LevelStart.description(task, data: data, registry: registry)
-        // What it takes to choose them is gone before the network takes its memory.
         masks = try chosen(description)
+        // What it took to choose them is to be gone before the network takes its memory; the allocator would keep it.
+        linux_trim_memory()
         try memory.require(need(description, masks))
         var engine = engine
         engine.precision = task.training.precision
@@ -67,7 +68,7 @@ struct LevelStart {
             }
             divergedAt = checkpoint.divergedAt
         }
-        // Ranking and reading have left more than a sparse network takes; the allocator would keep it.
+        // So has reading left more than a sparse network takes.
         linux_trim_memory()
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Kernels
 import Lottery
@@ -40,9 +41,10 @@ public struct LevelResult: Hashable, Sendable {
 /// `evaluate_every` and after the last step; the early-stop step is looked for among those after the first step. A replay
 /// (`stopAfter`) is not evaluated and leaves checkpoints only.
 ///
-/// A training diverges at the step in which an activation, the loss, a gradient or what the update leaves is not finite, or at the last
-/// one if its evaluation is not. It ends there: `final` holds the weights of the last step that was taken, `summary.final` is nil, and checkpoints asked for at later
-/// steps hold that last state, marked, so that what starts from them has diverged too instead of waiting for ever.
+/// A training diverges at the step in which an activation, the loss, a gradient or what the update leaves is not finite, or at the
+/// last one if its evaluation is not. It ends there: `final` holds the weights of the last step that was taken, `summary.final` is nil,
+/// and checkpoints asked for at later steps hold that last state, marked, so that what starts from them has diverged too instead of
+/// waiting for ever.
 public struct LevelTrainer: Sendable {
     private let registry: Registry
     private let engine: Engine
@@ -52,7 +54,7 @@ public struct LevelTrainer: Sendable {
     /// - Parameters:
     ///   - engine: changes speed only; its precision is the task's.
     ///   - memory: what a network must fit in; one that does not is refused with both figures.
-    ///   - progressSeconds: progress is told after the first step that ends this much later than it was told last.
+    ///   - progressSeconds: progress is told at the first occasion (`run`) this much later than it was told last.
     public init(
         registry: Registry, engine: Engine = Engine(), memory: MemoryBudget = .system, progressSeconds: Double = 0.1
     ) {
@@ -69,14 +71,17 @@ public struct LevelTrainer: Sendable {
     ///   - outputDirectory: there; each output is written under its name, whole or not at all.
     ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end.
     ///   - saved: called with the step reached when `resumeFile` has been written.
-    ///   - progress: called before anything, then after a step, and between batches of images of an evaluation or of a comparison with
-    ///     another training, once `progressSeconds` have gone by.
+    ///   - progress: called before the first step, when data, masks and the network are there, and once `progressSeconds` have gone by
+    ///     after a step and between batches of images of an evaluation or of a comparison with another training. Ranking weights, before
+    ///     the first step and after an epoch of a search, tells nothing and is not interrupted.
     /// - Returns: nil if it was stopped.
     public func run(
         _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
         checkpointSeconds: Double, saved: (_ step: Int) -> Void = { _ in }, progress: (TrainingProgress) -> ProgressAnswer
     ) throws(TrainingError) -> LevelResult? {
         FloatingPointMode.flushDenormals()
+        // Ranking and reading take more than a sparse network does, and are over soon.
+        linux_return_large_blocks()
         try check(request.task)
         guard let dataset = inputs[TrainingRequest.Input.dataset] else {
             throw .unreadable("the data set is not among the inputs")

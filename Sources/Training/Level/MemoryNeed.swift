@@ -13,13 +13,18 @@ public struct MemoryNeed: Sendable {
         self.remedy = remedy
     }
 
-    /// Of a weight, while a criterion ranks it: its value twice, a key, and, where it survives, its place and its key again.
-    private static let bytesPerRankedWeight = 4 + 4 + 8 + 8 + 8
+    /// Of a weight, while a criterion ranks it: its value twice, a key; where it survived so far its place and its key again; and, where it
+    /// goes, its place once more.
+    private static let bytesPerRankedWeight = 4 + 4 + 8 + 8 + 8 + 8
     /// Of a weight ranked by its gradient, besides: the gradient in f32, and the mean over groups of images in f64.
     private static let bytesPerGradient = 4 + 8
 
-    /// Training by `settings`, and saving it: then values and optimizer state are there three times more, as they are read, as
-    /// tensors, and as a file. Beside them are lists of survivors, and the largest tensor twice, on its way from one form to another.
+    /// Of a weight of a ticket, pruned or not: where it began and what it became, as values and as tensors of an exported file, and its
+    /// place in the mask.
+    private static let bytesPerTicketWeight = 2 * (4 + 4) + 1
+
+    /// Training by `settings`, and saving it: then values and optimizer state are there once more, as tensors. Beside them are lists of
+    /// survivors, and the largest tensor three times, on its way from one form to another.
     /// - Parameter survivors: by weight tensor, in network order; nil where all survive.
     public static func training(
         _ network: NetworkDescription, _ settings: TrainingSettings, survivors: [Int]? = nil
@@ -34,9 +39,9 @@ public struct MemoryNeed: Sendable {
         let steps = steps(
             network, batch: settings.batch, precision: settings.precision, optimizer: settings.optimizer, survivors: counts)
         let best = settings.test == .best ? 1 : 0
-        let saving = 3 * values * (1 + states + best) + best * values + 4 * 4 * listed
+        let saving = values * (1 + states + best) + best * values + 4 * 4 * listed
         let masks = weights.reduce(0) { $0 + $1.count } / 8
-        let passing = 2 * 4 * (network.parameters.map(\.count).max() ?? 0)
+        let passing = 3 * 4 * (network.parameters.map(\.count).max() ?? 0)
         return MemoryNeed(bytes: steps.bytes + saving + masks + passing, work: steps.work, remedy: steps.remedy)
     }
 
@@ -53,14 +58,14 @@ public struct MemoryNeed: Sendable {
     }
 
     /// Choosing the weights that are pruned by what they are.
-    static func ranking(_ network: NetworkDescription) -> MemoryNeed {
+    package static func ranking(_ network: NetworkDescription) -> MemoryNeed {
         MemoryNeed(
             bytes: bytesPerRankedWeight * network.parameters.reduce(0) { $0 + $1.count }, work: "ranking weights",
             remedy: "use a smaller network, fewer slots, or a machine with more memory")
     }
 
     /// Choosing them by their gradients, which are of f32.
-    static func rankingByGradients(_ network: NetworkDescription, batch: Int) -> MemoryNeed {
+    package static func rankingByGradients(_ network: NetworkDescription, batch: Int) -> MemoryNeed {
         let weights = network.parameters.reduce(0) { $0 + $1.count }
         return MemoryNeed(
             bytes: ranking(network).bytes + bytesPerGradient * weights
@@ -69,10 +74,11 @@ public struct MemoryNeed: Sendable {
             remedy: "use a smaller batch or network, another criterion, fewer slots, or a machine with more memory")
     }
 
-    /// Measuring a ticket on the test set, in f32.
+    /// Measuring a ticket on the test set, in f32, and exporting it.
     static func measuring(_ network: NetworkDescription, survivors: [Int]) -> MemoryNeed {
         MemoryNeed(
-            bytes: network.memoryBytes(batch: 1, precision: .f32, stateCount: 0, survivors: survivors),
+            bytes: network.memoryBytes(batch: 1, precision: .f32, stateCount: 0, survivors: survivors)
+                + bytesPerTicketWeight * network.parameters.reduce(0) { $0 + $1.count },
             work: "measuring the ticket", remedy: "do it on a machine with more memory")
     }
 

@@ -65,11 +65,8 @@ struct Metrics {
         ]
     }
 
-    func file(validationCount: Int, testCount: Int) -> [UInt8] {
-        Safetensors.encode(
-            tensors(prefix: ""),
-            metadata: ["validation_count": String(validationCount), "test_count": String(testCount)])
-    }
+    /// Those of the artifact `metrics`.
+    var tensors: [Safetensors.Tensor] { tensors(prefix: "") }
 
     var resumeTensors: [Safetensors.Tensor] {
         tensors(prefix: "metrics.") + [

@@ -29,6 +29,9 @@ package enum PruneSelection {
         var equals = rank + 1
         return groups.map { keys in
             var positions: [Int] = []
+            // Not grown: they may be nearly as many as the keys.
+            let below = keys.count { $0 < prefix }
+            positions.reserveCapacity(below + min(equals, keys.count - below))
             for (position, key) in keys.enumerated() {
                 if key < prefix {
                     positions.append(position)

@@ -37,7 +37,8 @@ public struct Ticket {
             measured.start = .rewound(trajectory: trajectory, step: step, optimizer: .fresh)
         }
         let start = try LevelStart(
-            measured, data: data, registry: registry, engine: Engine(), memory: .system, need: { description, masks in .measuring(description, survivors: masks.map(\.survivors)) },
+            measured, data: data, registry: registry, engine: Engine(), memory: .system,
+            need: { description, masks in .measuring(description, survivors: masks.map(\.survivors)) },
             masks: { description throws(TrainingError) in
                 var masks: [Mask] = []
                 for parameter in description.parameters where parameter.isWeight {
@@ -94,10 +95,19 @@ public struct Ticket {
             .testImagesRight
     }
 
+    /// Writes the ticket to `path`, whole or not at all.
+    public func export(to path: String, spec: String?) throws(TrainingError) {
+        do { try DurableFile.write(tensors, metadata: metadata(spec: spec), to: path) } catch {
+            throw .unwritable(error.description)
+        }
+    }
+
     /// The ticket as safetensors under PyTorch's names and layouts: `rewind.NAME` and `trained.NAME` f32 of every parameter,
     /// `mask.NAME` u8 of every weight. Pruned weights are zero in both.
     /// - Parameter spec: the text of the sweep, kept in the metadata.
-    public func safetensors(spec: String?) -> [UInt8] {
+    public func safetensors(spec: String?) -> [UInt8] { Safetensors.encode(tensors, metadata: metadata(spec: spec)) }
+
+    private var tensors: [Safetensors.Tensor] {
         var tensors: [Safetensors.Tensor] = []
         var maskIndex = 0
         for (index, parameter) in parameters.enumerated() {
@@ -107,6 +117,10 @@ public struct Ticket {
             tensors.append(.init(name: "mask.\(parameter.name)", shape: parameter.shape, masks[maskIndex].bytes))
             maskIndex += 1
         }
+        return tensors
+    }
+
+    private func metadata(spec: String?) -> [String: String] {
         var metadata = facts.metadata
         metadata["depth"] = model.depth.map { String($0) }
         metadata["width"] = model.width.map { String($0) }
@@ -116,12 +130,7 @@ public struct Ticket {
         metadata["input_std"] = pixelDeviation.map { String($0) }.joined(separator: " ")
         metadata["input_resize"] = resize.map(String.init)
         metadata["spec"] = spec
-        return Safetensors.encode(tensors, metadata: metadata)
-    }
-
-    /// Writes the ticket to `path`, whole or not at all.
-    public func export(to path: String, spec: String?) throws(TrainingError) {
-        do { try DurableFile.write(safetensors(spec: spec), to: path) } catch { throw .unwritable(error.description) }
+        return metadata
     }
 }
 

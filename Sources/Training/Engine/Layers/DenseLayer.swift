@@ -24,6 +24,12 @@ struct DenseDescription: LayerDescription {
         4 * (2 * (input.values + outputs) + (needsInputGradient ? outputs + 2 * input.values : 0))
     }
 
+    func held(of input: FeatureShape, precision: Precision, survivors: Int) -> Int {
+        let count = outputs * input.values
+        guard precision == .f32, Double(survivors) >= SparseDense.paysBelow * Double(count) else { return survivors }
+        return DenseShape.padded(outputs) * DenseShape.padded(input.values)
+    }
+
     func scratch(of input: FeatureShape, precision: Precision, survivors: Int, blocks: Int) -> ScratchBytes {
         switch precision {
         // The transposed input of dense kernels, or the lists of sparse ones.
