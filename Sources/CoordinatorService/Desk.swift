@@ -224,8 +224,9 @@ final class DeskLoop {
             guard count < Limits.sweeps else { throw .tooManySweeps }
         }
 
-        let (plan, believedPending, names) = try plan(sweep)
-        for (digest, name) in names.sorted(by: { $0.key < $1.key }) { try keep(dataset: name, digest) }
+        let planned = try plan(sweep)
+        let plan = planned.plan
+        for (digest, name) in planned.datasets.sorted(by: { $0.key < $1.key }) { try keep(dataset: name, digest) }
         let record = SweepRecord(
             name: sweep.name, file: request.file, spec: request.spec, digest: sweep.specDigest,
             submittedAt: held?.submittedAt ?? Date().timeIntervalSince1970, isWhole: false)
@@ -235,14 +236,16 @@ final class DeskLoop {
             throw .failed("the results of the sweep could not be read: \(error)")
         }
         let works: WorkSpool
-        do { works = try WorkSpool(plan: plan, folder: store.directory) { isAsked[$0] } } catch {
+        do {
+            works = try WorkSpool(plan: plan, folder: store.directory, isStored: planned.isStored) { isAsked[$0] }
+        } catch {
             throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
         // Refused before its first piece is taken on: a sweep that has begun is gone on with at every start.
         let room = try? artifacts.freeByteCount()  // A disk that cannot be asked will say so when it is written to.
-        if let free = room, free < works.storedByteCount {
+        if let free = room, free < works.newByteCount {
             throw .failed(
-                "its \(works.count) tasks take about \(ByteText(works.storedByteCount)) in the store, whose disk has "
+                "its \(works.newCount) new tasks take about \(ByteText(works.newByteCount)) in the store, whose disk has "
                     + "\(ByteText(free)) left: free some, or make the sweep smaller")
         }
         remember(known, isAsked)
@@ -252,15 +255,35 @@ final class DeskLoop {
             request: request, asker: asker)
         return Arrival(
             .submission(submission), works: works, progress: SweepProgress(plan: plan, isAsked: isAsked),
-            believedPending: believedPending, tries: tries)
+            believedPending: planned.believedPending, tries: tries)
     }
 
-    /// Plans against what the store holds now, and says which tasks the plan takes for not given out, and which data
-    /// sets it names.
-    func plan(
-        _ sweep: Sweep
-    ) throws(SubmissionError) -> (plan: Plan, believedPending: Set<TaskKey>, datasets: [Digest: String]) {
-        var believedPending: Set<TaskKey> = []
+    /// A plan, and what it relies on.
+    struct Planned {
+        var plan: Plan
+        /// Names of its data sets.
+        var datasets: [Digest: String]
+        /// Tasks that the store holds and that are not done: the checkpoints that one is asked for that was not given out, nil for the
+        /// others.
+        fileprivate var stored: [TaskKey: [Int]?]
+
+        func isStored(_ key: TaskKey) -> Bool { stored[key] != nil }
+
+        /// Those that the plan wants to leave more checkpoints than the store asks of them, in the belief that they are not given out yet.
+        var believedPending: Set<TaskKey> {
+            var keys: Set<TaskKey> = []
+            guard stored.values.contains(where: { $0 != nil }) else { return keys }
+            for task in plan.tasks {
+                guard let asked = stored[task.key] ?? nil else { continue }
+                if !Set(task.keepSteps).isSubset(of: asked) { keys.insert(task.key) }
+            }
+            return keys
+        }
+    }
+
+    /// Plans against what the store holds now.
+    func plan(_ sweep: Sweep) throws(SubmissionError) -> Planned {
+        var stored: [TaskKey: [Int]?] = [:]
         var datasets: [Digest: String] = [:]
         var failure: SubmissionError?
         do {
@@ -277,7 +300,11 @@ final class DeskLoop {
                     guard failure == nil else { return nil }
                     do throws(StoreError) {
                         let known = try store.task(key).map(KnownTask.init(stored:))
-                        if case .pending = known { believedPending.insert(key) }
+                        switch known {
+                        case .pending(let asked): stored[key] = .some(Array(asked))
+                        case .running, .failed: stored[key] = .some(nil)
+                        case .done, nil: break
+                        }
                         return known
                     } catch {
                         failure = .store(error)
@@ -285,7 +312,7 @@ final class DeskLoop {
                     }
                 })
             if let failure { throw failure }
-            return (plan, believedPending, datasets)
+            return Planned(plan: plan, datasets: datasets, stored: stored)
         } catch let error as SubmissionError {
             throw error
         } catch let error as SpecError {

@@ -32,7 +32,7 @@ extension DeskLoop {
             let planned = try self.plan(plan.sweep)
             var fresh = KnownResults(plan: planned.plan)
             let isAsked = try isAsked(&fresh)
-            let works = try WorkSpool(plan: fresh.plan, folder: store.directory) {
+            let works = try WorkSpool(plan: fresh.plan, folder: store.directory, isStored: planned.isStored) {
                 isAsked[$0] && !before.contains(fresh.plan.tasks[$0].key)
             }
             remember(fresh, isAsked)

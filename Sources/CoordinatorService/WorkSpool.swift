@@ -12,12 +12,12 @@ final class WorkSpool: Sendable {
     private let plan: Plan
     private let file: File
     private let tasks: [Entry]
-    /// Of all payloads.
-    private let byteCount: Int
-    /// About what a task takes in the store's database besides its payload.
+    /// Tasks that the store has not got yet.
+    let newCount: Int
+    /// About what those will take in its database.
+    let newByteCount: Int
+    /// About what a task takes there besides its payload.
     private static let bytesPerTask = 1_024
-    /// About what all will take there.
-    var storedByteCount: Int { byteCount + tasks.count * WorkSpool.bytesPerTask }
 
     private struct Entry {
         /// In the plan.
@@ -28,9 +28,12 @@ final class WorkSpool: Sendable {
 
     /// - Parameters:
     ///   - folder: on a disk that has room for a kilobyte or two a task.
+    ///   - isStored: whether the store has a task already.
     ///   - isWanted: whether the plan's task at an index is one of them.
     /// - Throws: `ArtifactError`, or what the encoder says of a task that cannot be written as JSON.
-    init(plan: Plan, folder: String, isWanted: (Int) -> Bool) throws {
+    init(
+        plan: Plan, folder: String, isStored: (TaskKey) -> Bool, isWanted: (Int) -> Bool
+    ) throws {
         self.plan = plan
         file = try File(temporaryIn: folder)
         try Folder.removeFile(file.path)
@@ -38,11 +41,14 @@ final class WorkSpool: Sendable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var tasks: [Entry] = []
         var pending = Data()
-        var byteCount = 0
+        var new = (count: 0, byteCount: 0)
         for (index, task) in plan.tasks.enumerated() where !task.isDone && isWanted(index) {
             let payload = try encoder.encode(task.request)
             tasks.append(Entry(index: Int32(index), byteCount: Int32(payload.count)))
-            byteCount += payload.count
+            if !isStored(task.key) {
+                new.count += 1
+                new.byteCount += payload.count + WorkSpool.bytesPerTask
+            }
             pending += payload
             if pending.count >= File.bufferBytes {
                 try WorkSpool.write(pending, to: file)
@@ -51,7 +57,7 @@ final class WorkSpool: Sendable {
         }
         try WorkSpool.write(pending, to: file)
         self.tasks = tasks
-        self.byteCount = byteCount
+        (newCount, newByteCount) = new
     }
 
     private static func write(_ bytes: Data, to file: borrowing File) throws {

@@ -70,6 +70,10 @@ extension Cluster {
         case .submission, .rest:
             let isWhole = end == arrival.all.count
             apply(.tasksAdded(piece, sweep: arrival.sweep), &batch)
+            // Whether the submission replaced another spec is not known any more.
+            if isWhole, case .rest = arrival.source {
+                apply(.sweepNarrowed(arrival.sweep, to: arrival.all.map(\.key)), &batch)
+            }
             try flush(&batch, isWhole ? .whole(arrival.sweep) : .begun(arrival.sweep))
         }
         coordinator.arrivals[0].taken = end

@@ -49,6 +49,14 @@ public final class Store: Sendable {
         }
     }
 
+    /// Whether there is a store in `directory`. A folder that is not there, or holds no more than what a store's folder may hold before
+    /// it has one, such as data sets, has none.
+    /// - Throws: `StoreError.notAStore` for a folder that holds something else.
+    public static func exists(in directory: String) throws(StoreError) -> Bool {
+        do { try checkFolder(directory) } catch { throw StoreError(error, directory: directory, byteCount: 0) }
+        return Folder.exists("\(directory)/\(databaseName)")
+    }
+
     private init(directory: String, mode: Mode) throws {
         let path = "\(directory)/\(Store.databaseName)"
         let database: DatabaseQueue

@@ -39,6 +39,8 @@ public struct Atlas: Hashable, Sendable, Encodable {
         public let dense: Estimate?
         /// Replicate 0's ticket of the headline.
         public let ticket: String?
+        /// Whether all trainings that are asked for are done. Not in JSON, where `verdict` is enough.
+        public let isDone: Bool
 
         private enum CodingKeys: String, CodingKey {
             case row, column, verdict, decided, dense, ticket
@@ -71,6 +73,12 @@ public struct Atlas: Hashable, Sendable, Encodable {
             decided = entry.decided
             dense = entry.dense
             ticket = entry.ticket
+            isDone = entry.trainingsDone == entry.trainings
+        }
+
+        /// Whether `decided` is about the sparsest winning ticket, rather than the sparsest matching one.
+        public var isDecidedOfWinning: Bool {
+            winningDensity != nil && (!isCensored || winningDensity == matchingDensity)
         }
 
         /// Whether the chain ended before its tickets failed, so that the limit is `lastDensity` or lies below it.
@@ -91,7 +99,7 @@ public struct Atlas: Hashable, Sendable, Encodable {
         let rowAxis = try Atlas.axis(rows)
         let columnAxis = try Atlas.axis(columns)
         guard rowAxis != columnAxis else { throw AtlasError(message: "rows and columns are both \"\(rowAxis)\"; give two settings") }
-        guard board.axes.contains(rowAxis) || board.axes.contains(columnAxis) else {
+        guard try Atlas.varies(board, rows, columns) else {
             let axes = board.axes.isEmpty ? "it has no axes" : "its axes are \(board.axes.joined(separator: ", "))"
             throw AtlasError(
                 message: "the sweep \"\(board.sweep)\" varies neither \(rowAxis) nor \(columnAxis); \(axes): say which with --rows and --columns")
@@ -125,12 +133,21 @@ public struct Atlas: Hashable, Sendable, Encodable {
         }
     }
 
-    /// An axis' name in a leaderboard: the short name of a setting, or its path.
+    /// Whether either setting is an axis of the sweep.
+    /// - Throws: `AtlasError` for a setting that does not exist.
+    public static func varies(_ board: Leaderboard, _ rows: String, _ columns: String) throws(AtlasError) -> Bool {
+        let axes = [try axis(rows), try axis(columns)]
+        return axes.contains { board.axes.contains($0) }
+    }
+
+    /// An axis' name in a leaderboard: the short name of a setting, or its path, behind the recipe it is of if it is of one.
     private static func axis(_ name: String) throws(AtlasError) -> String {
-        guard let row = SettingNames.rowOfAxisName[name] else {
+        let (side, setting) = RecipeSide.split(name)
+        guard let row = SettingNames.rowOfAxisName[setting] else {
             throw AtlasError(message: "unknown setting \"\(name)\"" + suggestion(for: name, among: SettingNames.axisNames))
         }
-        return SettingNames.table[row].shortName ?? SettingNames.table[row].path
+        let short = SettingNames.table[row].shortName ?? SettingNames.table[row].path
+        return side.map { "\($0.rawValue).\(short)" } ?? short
     }
 
     private static func values(of axis: String, in points: [LeaderboardRow]) -> [AxisValue?] {

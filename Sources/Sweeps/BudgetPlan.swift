@@ -12,7 +12,8 @@ public struct BudgetPlan: Hashable, Sendable, Codable {
 
     /// Core-seconds that there are.
     public let budget: Double
-    /// Core-seconds of the whole sweep; of an adaptive one the most that it may come to.
+    /// Core-seconds of the whole sweep; of an adaptive one a bound, which takes all chains to go to their end and `refine` to use its
+    /// budget.
     public let seconds: Double
     /// The sweep with fewer replicates of each point, from one up to all.
     public let replicates: [Choice]
@@ -71,10 +72,23 @@ extension Plan {
         }
         var ofReplicate = Array(repeating: 0.0, count: sweep.replicates)
         var ofLevel = Array(repeating: 0.0, count: sweep.points.deepest + 1)
-        for (need, task) in zip(needs, tasks) where need.level < .max && !task.isDone {
+        var ofTask = Array(repeating: 0.0, count: tasks.count)
+        for (index, (need, task)) in zip(needs, tasks).enumerated() where need.level < .max && !task.isDone {
             let seconds = try cost(task, need.dataset, need.density)
+            ofTask[index] = seconds
             ofReplicate[need.replicate] += seconds
             ofLevel[need.level] += seconds
+        }
+        // Of the runs beyond the first look `refine` may have a number that it does not exceed.
+        var all = ofReplicate.reduce(0, +)
+        if let most = sweep.refinement?.budget {
+            let first = ofReplicate.prefix(sweep.looks[0]).reduce(0, +)
+            let dearest = sweep.points.indices.flatMap { point in
+                (sweep.looks[0]..<sweep.replicates).map { replicate in
+                    tasks(ofRun: point * sweep.replicates + replicate).reduce(0) { $0 + ofTask[$1] }
+                }
+            }.max() ?? 0
+            all = min(all, first + Double(most) * dearest)
         }
         func sums(_ parts: [Double], first: Int) -> [BudgetPlan.Choice] {
             var sum = 0.0
@@ -84,7 +98,7 @@ extension Plan {
             }
         }
         return BudgetPlan(
-            budget: budget, seconds: ofReplicate.reduce(0, +), replicates: sums(ofReplicate, first: 1),
+            budget: budget, seconds: all, replicates: sums(ofReplicate, first: 1),
             levels: sums(ofLevel, first: 0))
     }
 }

@@ -145,12 +145,13 @@ struct PointEvidence {
     let test: ChainTest
     var progress = ChainProgress.complete
     var failure: String?
-    var denseDiverged = false
+    /// Why no level can be compared with the dense network, if none can.
+    var incomparable: String?
     /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are
     /// done.
     var denseValidation: [Double]?
-    /// Trainings of the chain that are asked for (dense included, branches not), and how many are done and how many of
-    /// those diverged.
+    /// Trainings of the chain that are asked for (dense included, and the chain that gives the masks; branches not), and how many are
+    /// done and how many of those diverged.
     var trainings = 0
     var trainingsDone = 0
     var diverged = 0
@@ -169,7 +170,7 @@ struct PointEvidence {
         }
         let dense = outcomes(\.dense)
         self.dense = dense
-        denseDiverged = runs.contains { cells[$0.dense].divergedAt != nil }
+        incomparable = PointEvidence.incomparable(runs, cells, settings.pruning)
         let validation = runs.compactMap {
             cells[$0.dense].divergedAt == nil ? cells[$0.dense].final?.validationAccuracy : nil
         }
@@ -179,7 +180,9 @@ struct PointEvidence {
             let isBeyondStop = extent.isStopped && level >= extent.levels
             let tickets = isBeyondStop ? nil : outcomes { $0.levels[level] }
             let measured = tickets == nil ? nil : Estimate(runs.map { cells[$0.levels[level]].density })?.mean
-            let comparison = zipped(tickets, dense).map { Comparison(tickets: $0, dense: $1, design: design) }
+            let comparison =
+                incomparable == nil
+                ? zipped(tickets, dense).map { Comparison(tickets: $0, dense: $1, design: design) } : nil
             levels.append(
                 Level(
                     density: measured ?? runs[0].densities[level + 1], outcomes: tickets, comparison: comparison,
@@ -200,7 +203,7 @@ struct PointEvidence {
         var wasCancelled = false
         for replicate in 0..<extent.replicates {
             let run = plan.run(point: point.index, replicate: replicate)
-            for index in [run.dense] + run.levels.prefix(length) {
+            for index in [run.dense] + run.levels.prefix(length) + run.masks.prefix(length).uniqued() {
                 trainings += 1
                 switch cells[index].state {
                 case .done:
@@ -230,7 +233,19 @@ struct PointEvidence {
     var headline: Headline {
         Headline(
             levels: levels.map { level in level.comparison.map { (level.density, $0) } }, test: test, progress: progress,
-            denseDiverged: denseDiverged)
+            isComparable: incomparable == nil)
+    }
+
+    private static func incomparable(_ runs: [PlannedRun], _ cells: [Cell], _ pruning: PruningSettings) -> String? {
+        if runs.contains(where: { cells[$0.dense].divergedAt != nil }) {
+            return "the dense network diverged, so there is nothing to compare with"
+        }
+        // What masks were taken from a step before that is as it would be.
+        let lastStep = if case .step(let step) = pruning.at { step } else { Int.max }
+        let giverDiverged = runs.contains { run in
+            run.masks.first.flatMap { cells[$0].divergedAt }.map { $0 < lastStep } ?? false
+        }
+        return giverDiverged ? "the network whose weights gave the first masks diverged, so these say nothing" : nil
     }
 }
 

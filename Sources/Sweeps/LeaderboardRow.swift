@@ -174,9 +174,7 @@ public struct LeaderboardRow: Hashable, Sendable {
         trainings = evidence.trainings
         diverged = evidence.diverged
         collapse = evidence.collapse
-        reason =
-            evidence.failure
-            ?? (evidence.denseDiverged ? "the dense network diverged, so there is nothing to compare with" : nil)
+        reason = evidence.failure ?? evidence.incomparable
         pointIndex = point.index
     }
 

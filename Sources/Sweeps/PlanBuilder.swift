@@ -270,12 +270,13 @@ struct PlanBuilder {
         let first = Int(chains.chains[Int(chain)].levels) + 1
         guard first <= pruning.levels else { return chain }
         var parent = giver.dense
-        if first > 1 {
-            parent =
-                other.map { giver in
-                    // Each is there already.
-                    (1..<first).reduce(giver.dense) { addLevel($1, of: giver, parent: $0, known: known) }
-                } ?? pruned(after: first - 1, of: chain)
+        if first > 1, pruning.schedule == .iterative, pruning.at == .end {
+            if let other, pruning.search == .full {
+                // The last of them gave no mask to anyone so far.
+                parent = (1..<first).reduce(other.dense) { addLevel($1, of: other, parent: $0, known: known) }
+            } else {
+                parent = pruned(after: first - 1, of: chain)
+            }
         }
         chains.open(chain)
         for level in first...pruning.levels {

@@ -243,7 +243,8 @@ private enum RunRow {
     static func values(of run: PlannedRun, at point: GridPoint, _ records: Records) -> [RecordValue] {
         let plan = records.plan
         let dense = plan.tasks[run.dense].task
-        let trainings = TrainingPlace.all(of: run, in: plan).map { plan.tasks[$0.index] }
+        // A training may stand in several places.
+        let trainings = TrainingPlace.all(of: run, in: plan).map(\.index).uniqued().map { plan.tasks[$0] }
         let done = trainings.compactMap { records.results($0.key).summary }
         let cost = trainings.compactMap { records.cost(of: $0, dataset: point.settings.dataset) }
             .reduce(TrainingCost()) { $0 + $1 }

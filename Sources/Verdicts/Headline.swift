@@ -44,12 +44,12 @@ public struct Headline: Hashable, Sendable {
     /// - Parameters:
     ///   - levels: the sparse levels in order, each with its density, and nil where not all replicates are done.
     ///   - test: of the same levels.
-    ///   - denseDiverged: then there is nothing to compare with.
+    ///   - isComparable: false where the dense network diverged, or that which gave the masks.
     public init(
         levels: [(density: Double, comparison: Comparison)?], test: ChainTest, progress: ChainProgress,
-        denseDiverged: Bool
+        isComparable: Bool
     ) {
-        guard !denseDiverged else {
+        guard isComparable else {
             verdict = .failed
             decided = .undecided
             moreSeeds = nil

@@ -74,8 +74,7 @@ extension StoreStatus.SweepStatus {
         levels.cancelled = cancelled.count
         for point in plan.sweep.points.indices {
             for replicate in 0..<plan.sweep.replicates {
-                let run = plan.run(point: point, replicate: replicate)
-                let tasks = ([run.dense] + run.levels + run.branches.joined().compactMap(\.self)).filter { isAsked[$0] }
+                let tasks = plan.tasks(ofRun: point * plan.sweep.replicates + replicate).filter { isAsked[$0] }
                 guard !tasks.isEmpty else { continue }
                 runs.total += 1
                 if !failed.isDisjoint(with: tasks) {

@@ -32,7 +32,8 @@ struct StoredSweeps {
 
     /// A sweep's plan beside what a store holds, which may not be there yet, and which of its tasks are asked for so far.
     static func plan(of sweep: Sweep, store: String, catalog: DataCatalog) throws -> (Plan, isAsked: [Bool]) {
-        guard FileManager.default.fileExists(atPath: store) else {
+        // A folder may hold data sets for a store that is still to come.
+        guard try Store.exists(in: store) else {
             let plan = try Plan(
                 sweep: sweep, vocabulary: catalog.vocabulary, dataDigest: { try catalog.digest(of: $0) })
             return (plan, plan.isAsked(within: Extent(plan: plan) { _ in .pending }))

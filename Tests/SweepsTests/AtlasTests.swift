@@ -94,6 +94,21 @@ import Verdicts
         #expect(cells.map(\.isCensored) == [true, false])
         #expect(cells.map(\.verdict) == [.censored, .pending])
         #expect(cells.map(\.matchingDensity) == [0.25, 0.5])
+        #expect(cells.map(\.isDone) == [true, false])
+    }
+
+    @Test("Axes of one of two recipes make rows and columns, too")
+    func recipes() throws {
+        let board = try board(
+            "name: a\npruning: {levels: 2, rate: 0.5}\nreplicates: 2\ngrid: {mask_from.lr: [0.1, 0.2], train.lr: [0.1, 0.2]}"
+        ) { task, level in level == 0 || task.training.learningRate > 0.15 ? 9_800 : 9_000 }
+        #expect(try Atlas.varies(board, "mask_from.training.learning_rate", "width"))
+        #expect(try Atlas.varies(board, "lr", "warmup") == false)
+        let atlas = try Atlas(board, rows: "mask_from.training.learning_rate", columns: "train.lr")
+        #expect(atlas.rows.axis == "mask_from.lr" && atlas.columns.axis == "train.lr" && atlas.panels.count == 1)
+        #expect(atlas.panels[0].cells.map(\.matchingDensity) == [nil, 0.25, nil, 0.25])
+        #expect(atlas.panels[0].cells.map(\.isDone) == [true, true, true, true])
+        #expect(throws: AtlasError.self) { try Atlas(board, rows: "giver.lr", columns: "train.lr") }
     }
 
     @Test("What cannot be drawn is refused with the remedy", arguments: [

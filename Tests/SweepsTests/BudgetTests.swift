@@ -34,6 +34,23 @@ import Testing
         #expect(none.mostLevels == nil && none.mostReplicates == nil)
     }
 
+    @Test("An adaptive sweep costs its first look and what its budget of runs may come to, or all, if that is less")
+    func refined() throws {
+        let spec = """
+            name: a
+            training: {iterations: 100}
+            pruning: {rate: 0.5, levels: 2}
+            grid: {lr: [0.1, 0.2, 0.3]}
+
+            """
+        func seconds(_ rest: String) throws -> Double {
+            try plan(spec + rest).budget(of: 1) { task, _, _ in Double(task.cost) }.seconds
+        }
+        #expect(try seconds("refine: {looks: [2, 5], budget: 4}") == Double((3 * 2 + 4) * 300))
+        #expect(try seconds("refine: {looks: [2, 5], budget: 40}") == Double(3 * 5 * 300))
+        #expect(try seconds("refine: {looks: [2, 5]}") == Double(3 * 5 * 300))
+    }
+
     @Test("What is done costs nothing, and each training is asked for once, with its own density and data set")
     func remainder() throws {
         let first = try plan(yaml(replicates: 2, levels: 2))

@@ -98,6 +98,19 @@ import Verdicts
         #expect(searched.levels.allSatisfy { search.tasks[$0].task.training.learningRate == 0.1 })
     }
 
+    @Test(
+        "A chain that becomes longer has the tasks that one of its length has, and its giver's, however masks are found",
+        arguments: ["", ", schedule: one-shot", ", rank_at: 30", ", search: early-bird", ", search: early-bird, schedule: one-shot"])
+    func lengthened(method: String) throws {
+        let spec = Self.common.replacing("rate: 0.5", with: "rate: 0.5\(method)").replacing("levels: 3, ", with: "")
+        let grown = try plan(spec + "mask_from: {lr: 0.01}\ngrid: {levels: [1, 3]}")
+        let whole = try plan(spec + "mask_from: {lr: 0.01}\ngrid: {levels: [3]}")
+        #expect(Set(grown.tasks.map(\.key)) == Set(whole.tasks.map(\.key)))
+        let (long, alone) = (grown.run(point: 1, replicate: 0), whole.run(point: 0, replicate: 0))
+        #expect(long.levels.map { grown.tasks[$0].key } == alone.levels.map { whole.tasks[$0].key })
+        #expect(long.masks.map { grown.tasks[$0].key } == alone.masks.map { whole.tasks[$0].key })
+    }
+
     @Test("What is said of one recipe takes the place of what is said of both, section or axis; zip and exclude know its axes")
     func precedence() throws {
         func recipes(_ rest: String) throws -> [[Double]] {
@@ -207,6 +220,44 @@ import Verdicts
                 results: { if case .done(let summary) = result(byKey[$0]!) { .done(summary, seconds: 1) } else { .pending } },
                 stepCost: { _, _, _ in nil }, curve: { _ in nil }))
         #expect(ledger.rows.map(\.search.steps) == [3 * 200] && ledger.rows[0].dense.steps == 100)
+    }
+
+    @Test("Masks of a network that diverged say nothing: the point fails with the reason; a level that diverged is counted")
+    func diverged() throws {
+        let plan = try plan(Self.common + "grid: {mask_from.lr: [0.01, 0.1], train.lr: [0.1]}")
+        let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
+        func board(divergesAt level: Int) -> Leaderboard {
+            Leaderboard(plan: plan) { key in
+                let task = tasks[key]!
+                guard task.task.training.learningRate == 0.01, task.task.pruning?.level ?? 0 == level else { return result(task) }
+                return .done(
+                    LevelSummary(
+                        layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1 << 10, surviving: 1 << (10 - level))],
+                        otherWeights: 0, final: nil, earlyStop: nil, divergedAt: 40))
+            }
+        }
+        let row = try #require(board(divergesAt: 0).rows.first { $0.point["mask_from.lr"]?.description == "0.01" })
+        #expect(row.verdict == .failed && row.reason?.contains("gave the first masks diverged") == true && row.diverged == 1)
+        let cells = try #require(TransplantMatrix(board(divergesAt: 0))).cells
+        #expect(cells.filter { $0.maskFrom["lr"]?.description == "0.01" }.allSatisfy { $0.accuracy != nil && $0.verdict == nil })
+        #expect(cells.filter { $0.maskFrom["lr"]?.description == "0.1" }.allSatisfy { $0.verdict != nil })
+        let level = try #require(board(divergesAt: 1).rows.first { $0.point["mask_from.lr"]?.description == "0.01" })
+        #expect(level.verdict != .failed && level.diverged == 1 && level.trainings == 4 + 3)
+        // Of masks from a step before that nothing is lost.
+        let early = try SweepsTests.plan(
+            Self.common.replacing("rate: 0.5", with: "rate: 0.5, rank_at: 30") + "mask_from: {lr: 0.01}")
+        let byKey = Dictionary(uniqueKeysWithValues: early.tasks.map { ($0.key, $0) })
+        for (step, isFailed) in [(20, true), (40, false)] {
+            let board = Leaderboard(plan: early) { key in
+                let task = byKey[key]!
+                guard task.role == .dense, task.task.training.learningRate == 0.01 else { return result(task) }
+                return .done(
+                    LevelSummary(
+                        layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1 << 10, surviving: 1 << 10)], otherWeights: 0,
+                        final: nil, earlyStop: nil, divergedAt: step))
+            }
+            #expect((board.rows[0].verdict == .failed) == isFailed, "diverged at \(step)")
+        }
     }
 
     // MARK: Specs

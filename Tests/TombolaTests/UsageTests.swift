@@ -73,6 +73,11 @@ import Testing
             #expect(refused.status == 2 && refused.errors.contains("more than --budget"), "\(refused.errors)")
             #expect(refused.errors.contains("not even the dense networks"), "\(refused.errors)")
             #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "tombola-store").path()))
+            // A folder that has data sets alone so far is no store yet.
+            try FileManager.default.createDirectory(
+                at: folder.appending(path: "tombola-store/data"), withIntermediateDirectories: true)
+            let again = try await Program.run(["run", "large.yaml", "--budget", "1e-9"], in: folder)
+            #expect(again.status == 2 && again.errors.contains("more than --budget"), "\(again.errors)")
             let wrong = try await Program.run(["plan", "large.yaml", "--budget", "0"], in: folder)
             #expect(wrong.status == 2 && wrong.errors.contains("--budget must be above 0"), "\(wrong.errors)")
         }
@@ -85,8 +90,10 @@ import Testing
             #expect(result.status == 2)
             #expect(result.errors.contains("mmx") && result.errors.contains("portable"), "\(result.errors)")
             // What the refusal names is taken, AMX included.
-            let names = result.errors.split(separator: "runs only ").last?.split(whereSeparator: { ", \n".contains($0) })
-            for name in names ?? [] {
+            let said = try #require(result.errors.ranges(of: "runs only ").first, "\(result.errors)")
+            let names = result.errors[said.upperBound...].split(whereSeparator: { ", \n".contains($0) })
+            try #require(!names.isEmpty, "\(result.errors)")
+            for name in names {
                 let result = try await Program.run(
                     ["data", "list"], in: folder, environment: ["TOMBOLA_ISA": String(name)])
                 #expect(result.status == 0, "\(name): \(result.errors)")

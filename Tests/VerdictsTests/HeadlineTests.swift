@@ -19,9 +19,9 @@ import Verdicts
 
     private func headline(
         _ levels: [(density: Double, comparison: Comparison)?], _ progress: ChainProgress = .complete,
-        denseDiverged: Bool = false
+        isComparable: Bool = true
     ) -> Headline {
-        Headline(levels: levels, test: ChainTest(levels: levels), progress: progress, denseDiverged: denseDiverged)
+        Headline(levels: levels, test: ChainTest(levels: levels), progress: progress, isComparable: isComparable)
     }
 
     @Test("The sparsest winning level is the headline, even with a matching one below and a gap above")
@@ -82,7 +82,7 @@ import Verdicts
             #expect(result.moreSeeds == nil)
         }
         #expect(headline([nil, nil], .pending).level == nil)
-        let diverged = headline([level(0.8, 0.003)], denseDiverged: true)
+        let diverged = headline([level(0.8, 0.003)], isComparable: false)
         #expect(diverged.verdict == .failed)
         #expect(diverged.level == nil)
     }

@@ -9,7 +9,7 @@ struct AtlasCommand: ParsableCommand {
             which tickets win, and the sparsest at which they match the dense network; `tombola leaderboard` has the numbers behind it.
             """)
 
-    @Argument(help: "The sweep's name; all sweeps of the store if left out.")
+    @Argument(help: "The sweep's name; all sweeps of the store that vary either setting if left out.")
     var sweep: String?
 
     @Option(help: "The setting that differs from row to row.")
@@ -26,7 +26,9 @@ struct AtlasCommand: ParsableCommand {
 
     func run() throws {
         let boards = try LeaderboardCommand.boards(of: sweep, store: store, connect: connect, peer: peer, data: data)
-        let atlases = try boards.map { try Atlas($0, rows: rows, columns: columns) }
+        let varied = try boards.filter { try Atlas.varies($0, rows, columns) }
+        let isChoice = sweep == nil && !varied.isEmpty
+        let atlases = try (isChoice ? varied : boards).map { try Atlas($0, rows: rows, columns: columns) }
         if output.json { return try Output.json(atlases) }
         if output.csv { return atlases.forEach { Output.csv(AtlasText.csv($0)) } }
         let ink = Terminal.output.ink

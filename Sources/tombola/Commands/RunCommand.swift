@@ -1,6 +1,7 @@
 import ArgumentParser
 import CoordinatorService
 import Logging
+import Store
 import Sweeps
 import Training
 import WorkerService
@@ -38,7 +39,12 @@ struct RunCommand: ParsableCommand {
         let count = try Environment.setting(workers, "WORKERS", in: 1...1_024) ?? UsableCores.count
         let request = SubmitRequest(file: spec, spec: try SpecFile.read(spec), consents: yes)
         let catalog = data.catalog(store: store.directory)
-        try keepWithinBudget(request, catalog)
+        // Before anything is made, but for a store of an older version, which is brought up to date first.
+        var isChecked = false
+        do {
+            try keepWithinBudget(request, catalog)
+            isChecked = true
+        } catch StoreError.olderSchema {}
         let signals = try StopSignals()
 
         var configuration = CoordinatorServiceConfiguration(
@@ -49,6 +55,7 @@ struct RunCommand: ParsableCommand {
         configuration.minimumFreeBytes = try room.bytes()
         configuration.retainsTicketsOnly = try retention.keepsTicketsOnly()
         let coordinator = try CoordinatorService(configuration)
+        if !isChecked { try keepWithinBudget(request, catalog) }
         let submitted = try coordinator.submit(request)
         let exit = try LocalRun(coordinator: coordinator, signals: signals, sweep: submitted.sweep).carryOut(
             workers: (0..<workersNeeded(for: submitted.plan, of: count)).map { number in
@@ -97,7 +104,7 @@ struct RunCommand: ParsableCommand {
         guard found.fits else {
             throw Failure(
                 .usage,
-                "\(sweep.name) takes about \(BudgetOption.hours(found.seconds)) core-hours on this machine, more than --budget "
+                "\(sweep.name) takes \(plan.isAdaptive ? "at most about" : "about") \(BudgetOption.hours(found.seconds)) core-hours on this machine, more than --budget "
                     + "\(BudgetOption.hours(seconds)); what fits: \(found.whatFits)")
         }
     }

@@ -32,9 +32,11 @@ enum AtlasText {
             guard let density else { return "–" }
             return (cell.isCensored && density == cell.lastDensity ? "≤ " : "") + Format.density(density)
         }
-        var text = "\(words(cell.winningDensity)) / \(words(cell.matchingDensity))"
-        if cell.verdict == .pending { text += " …" }
-        if cell.decided != .undecided { text += " *" }
+        let isBorneOut = cell.decided == (cell.matchingDensity == nil ? .no : .yes)
+        func star(ofWinning: Bool) -> String { isBorneOut && cell.isDecidedOfWinning == ofWinning ? " *" : "" }
+        var text =
+            words(cell.winningDensity) + star(ofWinning: true) + " / " + words(cell.matchingDensity) + star(ofWinning: false)
+        if !cell.isDone { text += " …" }
         return .init(text, cell.winningDensity != nil ? .green : cell.matchingDensity != nil ? .cyan : .dim)
     }
 
