@@ -10,6 +10,9 @@
 
 size_t NAME(conv_group)(void) { return GROUP; }
 
+// At the first of three links the first position, at the third the last one.
+enum { FIRST_MEETS_HALO = 1, LAST_MEETS_HALO = 2 };
+
 // Positions of some blocks that are computed together, and how far their chains are.
 typedef struct {
     const tk_conv_plan *plan;
@@ -20,6 +23,10 @@ typedef struct {
     // Positions go in rounds of about equal length: round k are round[k] ..< round[k + 1]. group_round: of groups of channels.
     size_t rounds, group_rounds;
     size_t round[TK_CONV_PANEL + 1], group_round[TK_CONV_PANEL + 1];
+    // Of a round of groups: the kind of its rows, 0 if they are of several; and whether its first and last position meet halo, as bits
+    // of MEETS_HALO.
+    size_t row_kind[TK_CONV_PANEL];
+    int meets_halo[TK_CONV_PANEL];
     // Rows of 8 neighbouring positions that the panel consists of, at most WIDE_ROWS; 0 if it is not made of such.
     size_t wide_rows;
     // Where the positions lie, in floats from the first halo corner of channel 0 of block 0.
@@ -78,11 +85,24 @@ static INLINE void pool_results(const Panel *panel, size_t n, size_t channels) {
     }
 }
 
+// Goes on with the chains at the positions `first` ..< `last`.
+static INLINE void take_link(
+    const int channels, const int columns, const int step, const int first, const int last, const float *source,
+    const size_t at[8], tk_conv_link link, const float *weights, V sum[GROUP][16]) {
+    const float *line = source + (uint32_t)link, *weight = weights + (link >> 32);
+    V w[GROUP];
+    UNROLL for (int r = 0; r < channels; r++) w[r] = v_set1(weight[r]);
+    UNROLL for (int c = first; c < last; c++) {
+        V value = v_load(line + at[c / columns] + c % columns * step);
+        UNROLL for (int r = 0; r < channels; r++) sum[r][c] = v_fma(w[r], value, sum[r][c]);
+    }
+}
+
 // A piece of the chains of `channels` channels from the n-th on, at `rows` · `columns` positions from the p-th on. `step`: floats
-// of the source between the columns of a row.
+// of the source between the columns of a row. `halo`: where positions meet it, if links come in threes, else 0.
 static INLINE void gather(
-    const int channels, const int rows, const int columns, const int step, Panel *panel, size_t n, size_t p,
-    const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
+    const int channels, const int rows, const int columns, const int step, const int halo, Panel *panel, size_t n,
+    size_t p, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
     const int positions = rows * columns;
     V sum[GROUP][16];
     float *waiting = panel->waiting + TK_LANES * (n * panel->count + p);
@@ -107,13 +127,17 @@ static INLINE void gather(
     }
     size_t at[8];
     UNROLL for (int row = 0; row < rows; row++) at[row] = panel->source_at[p + row * columns];
-    for (const float *source = panel->source; link < end; link++) {
-        const float *line = source + (uint32_t)*link, *weight = weights + (*link >> 32);
-        V w[GROUP];
-        UNROLL for (int r = 0; r < channels; r++) w[r] = v_set1(weight[r]);
-        UNROLL for (int c = 0; c < positions; c++) {
-            V value = v_load(line + at[c / columns] + c % columns * step);
-            UNROLL for (int r = 0; r < channels; r++) sum[r][c] = v_fma(w[r], value, sum[r][c]);
+    const float *source = panel->source;
+    if (halo) {
+        const int first = halo & FIRST_MEETS_HALO ? 1 : 0, last = halo & LAST_MEETS_HALO ? positions - 1 : positions;
+        for (; link < end; link += 3) {
+            take_link(channels, columns, step, first, positions, source, at, link[0], weights, sum);
+            take_link(channels, columns, step, 0, positions, source, at, link[1], weights, sum);
+            take_link(channels, columns, step, 0, last, source, at, link[2], weights, sum);
+        }
+    } else {
+        for (; link < end; link++) {
+            take_link(channels, columns, step, 0, positions, source, at, *link, weights, sum);
         }
     }
     if (!panel->ends) {
@@ -147,11 +171,11 @@ static void gather_one(
     if (panel->wide_rows) {
         int two_rows = panel->wide_rows == 2;
         if (panel->plan->source_column == 1) {
-            if (two_rows) gather(1, 2, 8, TK_LANES, panel, n, 0, link, end, weights);
-            else gather(1, 1, 8, TK_LANES, panel, n, 0, link, end, weights);
+            if (two_rows) gather(1, 2, 8, TK_LANES, 0, panel, n, 0, link, end, weights);
+            else gather(1, 1, 8, TK_LANES, 0, panel, n, 0, link, end, weights);
         } else {
-            if (two_rows) gather(1, 2, 8, 2 * TK_LANES, panel, n, 0, link, end, weights);
-            else gather(1, 1, 8, 2 * TK_LANES, panel, n, 0, link, end, weights);
+            if (two_rows) gather(1, 2, 8, 2 * TK_LANES, 0, panel, n, 0, link, end, weights);
+            else gather(1, 1, 8, 2 * TK_LANES, 0, panel, n, 0, link, end, weights);
         }
         return;
     }
@@ -160,21 +184,37 @@ static void gather_one(
         size_t p = panel->round[k];
         switch (panel->round[k + 1] - p) {
 #define CASE(c) \
-    case c: gather(1, c < POSITIONS ? c : POSITIONS, 1, 0, panel, n, p, link, end, weights); break;
+    case c: gather(1, c < POSITIONS ? c : POSITIONS, 1, 0, 0, panel, n, p, link, end, weights); break;
             CASES
 #undef CASE
         }
     }
 }
 
+// Chains at full rounds leave out what meets only halo; at others it is added, as zeros.
 static INLINE void gather_some(
-    const int channels, Panel *panel, size_t n, const tk_conv_link *link, const tk_conv_link *end,
-    const float *weights) {
+    const int channels, Panel *panel, size_t n, const tk_conv_class *class, size_t chunk, const float *weights) {
     for (size_t k = 0; k < panel->group_rounds; k++) {
         size_t p = panel->group_round[k];
-        switch (panel->group_round[k + 1] - p) {
+        const uint32_t *segment = class->segments + panel->row_kind[k] * (class->chunks + 1) + chunk;
+        const tk_conv_link *link = class->links + segment[0], *end = class->links + segment[1];
+        size_t positions = panel->group_round[k + 1] - p;
+        if (positions == GROUP_POSITIONS) {
+#define FULL(halo) gather(channels, GROUP_POSITIONS, 1, 0, halo, panel, n, p, link, end, weights)
+            switch (panel->meets_halo[k]) {
+            case 0: FULL(0); break;
+            case FIRST_MEETS_HALO: FULL(FIRST_MEETS_HALO); break;
+            case LAST_MEETS_HALO: FULL(LAST_MEETS_HALO); break;
+            default: FULL(FIRST_MEETS_HALO | LAST_MEETS_HALO);
+            }
+#undef FULL
+            continue;
+        }
+        switch (positions) {
 #define CASE(c) \
-    case c: gather(channels, c < GROUP_POSITIONS ? c : GROUP_POSITIONS, 1, 0, panel, n, p, link, end, weights); break;
+    case c: \
+        if (c < GROUP_POSITIONS) gather(channels, c < GROUP_POSITIONS ? c : 1, 1, 0, 0, panel, n, p, link, end, weights); \
+        break;
             CASES
 #undef CASE
         }
@@ -182,11 +222,12 @@ static INLINE void gather_some(
 }
 
 static void gather_group(
-    Panel *panel, size_t n, size_t channels, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
+    Panel *panel, size_t n, size_t channels, const tk_conv_class *class, size_t chunk, const float *weights) {
+    const tk_conv_link *links = class->links;
     switch (channels) {
-    case 1: gather_one(panel, n, link, end, weights); break;
+    case 1: gather_one(panel, n, links + class->segments[chunk], links + class->segments[chunk + 1], weights); break;
 #define CASE(r) \
-    case r: gather_some(r < GROUP ? r : GROUP, panel, n, link, end, weights); break;
+    case r: gather_some(r < GROUP ? r : GROUP, panel, n, class, chunk, weights); break;
     CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #undef CASE
     }
@@ -234,10 +275,9 @@ static void gather_panel(Panel *panel, const tk_conv_class *class, const float *
         panel->ends = k + 1 == class->chunks;
         Fetch fetch = fetch_of(plan, class, next, k, plan->dense ? groups : plan->channels);
         if (plan->dense) {
-            const tk_conv_link *link = class->links + class->segments[k], *end = class->links + class->segments[k + 1];
             for (size_t g = 0; g < groups; g++) {
                 size_t first = plan->channels * g / groups, last = plan->channels * (g + 1) / groups;
-                gather_group(panel, first, last - first, link, end, weights + g * plan->group_weights);
+                gather_group(panel, first, last - first, class, k, weights + g * plan->group_weights);
                 if (panel->ends && panel->finish->pool) pool_results(panel, first, last - first);
                 fetch_part(&fetch, plan, class);
             }
@@ -306,10 +346,28 @@ static INLINE size_t cut(size_t count, size_t most, size_t round[TK_CONV_PANEL +
     return rounds;
 }
 
+// The rounds of groups of a panel whose positions stand in these rows and columns.
+static void place_groups(
+    Panel *panel, const tk_conv_class *class, const size_t rows[TK_CONV_PANEL], const size_t columns[TK_CONV_PANEL]) {
+    panel->group_rounds = cut(panel->count, GROUP_POSITIONS, panel->group_round);
+    for (size_t k = 0; k < panel->group_rounds; k++) {
+        size_t first = panel->group_round[k], last = panel->group_round[k + 1] - 1;
+        size_t kind = rows[first] == 0 ? 1 : rows[first] + 1 == class->rows ? 2 : 0;
+        for (size_t p = first; p <= last; p++) {
+            if (rows[p] != rows[first]) kind = 0;
+        }
+        panel->row_kind[k] = kind;
+        panel->meets_halo[k] = 0;
+        if (!class->in_threes) continue;
+        if (class->first_meets_halo && columns[first] == 0) panel->meets_halo[k] |= FIRST_MEETS_HALO;
+        if (class->last_meets_halo && columns[last] + 1 == class->columns) panel->meets_halo[k] |= LAST_MEETS_HALO;
+    }
+}
+
 static void place_panel(
     Panel *panel, const tk_conv_class *class, size_t block, size_t last_block, size_t row, size_t column) {
     const tk_conv_plan *plan = panel->plan;
-    size_t count = panel->count;
+    size_t rows[TK_CONV_PANEL], columns[TK_CONV_PANEL];
     size_t last_row = least(row + class->panel_rows, class->rows);
     size_t last_column = least(column + class->panel_columns, class->columns);
     const tk_conv_pool *pool = panel->finish->pool;
@@ -318,6 +376,8 @@ static void place_panel(
     for (size_t b = block; b < last_block; b++) {
         for (size_t r = row; r < last_row; r++) {
             for (size_t c = column; c < last_column; c++) {
+                rows[panel->count] = r;
+                columns[panel->count] = c;
                 panel->source_at[panel->count] = TK_LANES
                     * (class->source + b * plan->source_block + r * plan->source_row + c * plan->source_column);
                 if (pool && (r - row) % 2 == 0 && (c - column) % 2 == 0) {
@@ -331,13 +391,12 @@ static void place_panel(
             }
         }
     }
+    if (plan->dense) place_groups(panel, class, rows, columns);
     panel->wide_rows = 0;
     if (WIDE_ROWS && last_block - block == 1 && last_column - column == 8 && last_row - row <= WIDE_ROWS) {
         panel->wide_rows = last_row - row;
     }
-    if (panel->count == count) return;
     panel->rounds = cut(panel->count, POSITIONS, panel->round);
-    panel->group_rounds = cut(panel->count, GROUP_POSITIONS, panel->group_round);
 }
 
 static Next next_panel(

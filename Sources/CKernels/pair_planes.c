@@ -60,11 +60,6 @@ tk_magnitude tk_pairs_accumulate(
     DISPATCH_TILES(backend, pairs_accumulate, shape, dy, addend, gate, dx, blocks);
 }
 
-void tk_pairs_batch_norm_sums(
-    tk_tile_backend backend, const tk_planes_shape *shape, const uint32_t *z, size_t examples, float *sums) {
-    DISPATCH_TILES(backend, pairs_batch_norm_sums, shape, z, examples, sums);
-}
-
 tk_magnitude tk_pairs_batch_norm_apply(
     tk_tile_backend backend, const tk_planes_shape *shape, const uint32_t *z, const float *scale, const float *shift,
     const uint32_t *shortcut, int rectify, const uint8_t *live, uint32_t *y, size_t blocks) {

@@ -12,7 +12,7 @@ static INLINE Coefficient coefficient(const float *of_channel, size_t p, const i
     return (Coefficient){v_set1(of_channel[2 * p]), has_odd ? v_set1(of_channel[2 * p + 1]) : v_zero()};
 }
 
-// What sums are made of: z alone, or dy and x̂ = (z - mean) · inverse_deviation.
+// What sums are made of: dy and x̂ = (z - mean) · inverse_deviation.
 typedef struct {
     const tk_planes_shape *shape;
     Steps steps;
@@ -28,13 +28,12 @@ typedef struct {
 // Adds the pixels of the rows top ..< bottom to the sums of `count` pairs from `p` on, tile by tile. `has_odd`: whether
 // the last of them has an odd channel.
 static INLINE void sum_band(
-    const int count, const int has_odd, const int with_dy, const Summed *s, size_t block, size_t p, size_t top,
+    const int count, const int has_odd, const Summed *s, size_t block, size_t p, size_t top,
     size_t bottom, size_t tile_columns, PairSums *kept) {
     PairSums sums[SUMMED_PAIRS];
     Coefficient mean[SUMMED_PAIRS], inverse[SUMMED_PAIRS];
     UNROLL for (int k = 0; k < count; k++) {
         sums[k] = kept[k];
-        if (!with_dy) continue;
         mean[k] = coefficient(s->mean, p + (size_t)k, k + 1 < count || has_odd);
         inverse[k] = coefficient(s->inverse_deviation, p + (size_t)k, k + 1 < count || has_odd);
     }
@@ -46,18 +45,14 @@ static INLINE void sum_band(
             for (size_t c = 0; c < columns; c++, at += s->steps.pixel) {
                 UNROLL for (int k = 0; k < count; k++) {
                     W z = w_load(s->z + at + TK_LANES * (size_t)k);
-                    V even = w_even(z), odd = w_odd(z), even_factor = even, odd_factor = odd;
-                    if (with_dy) {
-                        W dy = w_load(s->dy + at + TK_LANES * (size_t)k);
-                        even_factor = v_mul(v_sub(even, mean[k].even), inverse[k].even);
-                        odd_factor = v_mul(v_sub(odd, mean[k].odd), inverse[k].odd);
-                        even = w_even(dy);
-                        odd = w_odd(dy);
-                    }
+                    W dy = w_load(s->dy + at + TK_LANES * (size_t)k);
+                    V even = w_even(dy), odd = w_odd(dy);
+                    V even_x = v_mul(v_sub(w_even(z), mean[k].even), inverse[k].even);
+                    V odd_x = v_mul(v_sub(w_odd(z), mean[k].odd), inverse[k].odd);
                     sums[k].even[0] = v_add(sums[k].even[0], even);
                     sums[k].odd[0] = v_add(sums[k].odd[0], odd);
-                    sums[k].even[1] = v_fma(even, even_factor, sums[k].even[1]);
-                    sums[k].odd[1] = v_fma(odd, odd_factor, sums[k].odd[1]);
+                    sums[k].even[1] = v_fma(even, even_x, sums[k].even[1]);
+                    sums[k].odd[1] = v_fma(odd, odd_x, sums[k].odd[1]);
                 }
             }
         }
@@ -65,8 +60,11 @@ static INLINE void sum_band(
     UNROLL for (int k = 0; k < count; k++) kept[k] = sums[k];
 }
 
-static INLINE void sum_blocks(const int with_dy, const Summed *s, size_t examples, float *sums) {
-    const tk_planes_shape *shape = s->shape;
+void NAME(batch_norm_gradient_sums)(
+    const tk_planes_shape *shape, const uint32_t *dy, const uint32_t *z, const float *mean,
+    const float *inverse_deviation, float *sums, size_t examples) {
+    const Summed summed = {shape, steps_of(shape), z, dy, mean, inverse_deviation};
+    const Summed *s = &summed;
     size_t tile_rows = shape->width > 2 && shape->width <= 4 ? 4 : 2;
     size_t tile_columns = shape->width > 4 ? 8 : shape->width > 2 ? 4 : 2;
     for (size_t block = 0; block * TK_LANES < examples; block++) {
@@ -78,7 +76,7 @@ static INLINE void sum_blocks(const int with_dy, const Summed *s, size_t example
                 size_t bottom = top + tile_rows < shape->height ? top + tile_rows : shape->height;
                 size_t p = first;
 #define SUM(count, has_odd) \
-    sum_band(count, has_odd, with_dy, s, block, p, top, bottom, tile_columns, kept + (p - first))
+    sum_band(count, has_odd, s, block, p, top, bottom, tile_columns, kept + (p - first))
                 for (; p + SUMMED_PAIRS <= last && 2 * (p + SUMMED_PAIRS) <= shape->channels; p += SUMMED_PAIRS) {
                     SUM(SUMMED_PAIRS, 1);
                 }
@@ -98,18 +96,6 @@ static INLINE void sum_blocks(const int with_dy, const Summed *s, size_t example
             }
         }
     }
-}
-
-void NAME(batch_norm_sums)(const tk_planes_shape *shape, const uint32_t *z, size_t examples, float *sums) {
-    Summed summed = {shape, steps_of(shape), z, NULL, NULL, NULL};
-    sum_blocks(0, &summed, examples, sums);
-}
-
-void NAME(batch_norm_gradient_sums)(
-    const tk_planes_shape *shape, const uint32_t *dy, const uint32_t *z, const float *mean,
-    const float *inverse_deviation, float *sums, size_t examples) {
-    Summed summed = {shape, steps_of(shape), z, dy, mean, inverse_deviation};
-    sum_blocks(1, &summed, examples, sums);
 }
 
 // The halves of pair `p` whose channels are live, or all.

@@ -26,7 +26,6 @@
         size_t);                                                                                                   \
     tk_magnitude tk_##isa##_pairs_accumulate(                                                                      \
         const tk_planes_shape *, const uint32_t *, const uint32_t *, const uint32_t *, uint32_t *, size_t);        \
-    void tk_##isa##_pairs_batch_norm_sums(const tk_planes_shape *, const uint32_t *, size_t, float *);             \
     tk_magnitude tk_##isa##_pairs_batch_norm_apply(                                                                \
         const tk_planes_shape *, const uint32_t *, const float *, const float *, const uint32_t *, int,            \
         const uint8_t *, uint32_t *, size_t);                                                                      \

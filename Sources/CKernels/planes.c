@@ -61,10 +61,6 @@ tk_magnitude tk_accumulate(
     DISPATCH(isa, accumulate, shape, dy, addend, gate, dx, blocks);
 }
 
-void tk_batch_norm_sums(tk_isa isa, const tk_planes_shape *shape, const float *z, size_t examples, float *sums) {
-    DISPATCH(isa, batch_norm_sums, shape, z, examples, sums);
-}
-
 tk_magnitude tk_batch_norm_apply(
     tk_isa isa, const tk_planes_shape *shape, const float *z, const float *scale, const float *shift,
     const float *shortcut, int rectify, const uint8_t *live, float *y, size_t blocks) {

@@ -3,13 +3,13 @@
 // Channels whose sums run side by side, so that an fma need not wait for the one before it.
 enum { SUMMED_CHANNELS = 2 };
 
-// What the sums of one channel are made of: z alone, or dy and x̂ = (z - mean) · inverse_deviation.
+// What makes x̂ = (z - mean) · inverse_deviation of a channel.
 typedef struct {
     V mean, inverse_deviation;
 } Standard;
 
-// The two sums of `count` channels that follow each other, in one block. Without dy: of z and z². `ahead`: asks for the next rows of
-// tiles, line by line in the order of memory.
+// The sums of dy and dy · x̂ of `count` channels that follow each other, in one block. `ahead`: asks for the next rows of tiles, line by
+// line in the order of memory.
 static INLINE void sum_channels(
     const int count, const int ahead, const tk_planes_shape *shape, const Strides *strides, const float *z,
     const float *dy, const Standard standard[SUMMED_CHANNELS], uint16_t lanes, float *sums) {
@@ -27,15 +27,14 @@ static INLINE void sum_channels(
                 for (; at < end; at += TK_LANES, next += TK_LANES) {
                     UNROLL for (int k = 0; k < count; k++) {
                         size_t place = at + (size_t)k * strides->plane;
-                        if (ahead) ask_for_lines(z + next + (size_t)k * strides->plane, 1);
-                        V term = v_load(z + place), factor = term;
-                        if (dy) {
-                            if (ahead) ask_for_lines(dy + next + (size_t)k * strides->plane, 1);
-                            factor = v_mul(v_sub(term, standard[k].mean), standard[k].inverse_deviation);
-                            term = v_load(dy + place);
+                        if (ahead) {
+                            ask_for_lines(z + next + (size_t)k * strides->plane, 1);
+                            ask_for_lines(dy + next + (size_t)k * strides->plane, 1);
                         }
+                        V x = v_mul(v_sub(v_load(z + place), standard[k].mean), standard[k].inverse_deviation);
+                        V term = v_load(dy + place);
                         first[k] = v_add(first[k], term);
-                        second[k] = v_fma(term, factor, second[k]);
+                        second[k] = v_fma(term, x, second[k]);
                         v_pin(&first[k]);
                         v_pin(&second[k]);
                     }
@@ -49,9 +48,9 @@ static INLINE void sum_channels(
     }
 }
 
-static INLINE void sum_blocks(
-    const tk_planes_shape *shape, const float *z, const float *dy, const float *mean, const float *inverse_deviation,
-    size_t examples, float *sums) {
+void NAME(batch_norm_gradient_sums)(
+    const tk_planes_shape *shape, const float *dy, const float *z, const float *mean, const float *inverse_deviation,
+    float *sums, size_t examples) {
     Strides strides = strides_of(shape);
     // In smaller maps the rows of a tile lie close together, and asking costs more than it brings.
     int wide = shape->width > 8;
@@ -62,11 +61,10 @@ static INLINE void sum_blocks(
             int pair = channel + SUMMED_CHANNELS <= shape->channels;
             size_t count = pair ? SUMMED_CHANNELS : 1;
             Standard standard[SUMMED_CHANNELS];
-            for (size_t k = 0; k < count && dy; k++) {
+            for (size_t k = 0; k < count; k++) {
                 standard[k] = (Standard){v_set1(mean[channel + k]), v_set1(inverse_deviation[channel + k])};
             }
-#define SUM(count, ahead) \
-    sum_channels(count, ahead, shape, &strides, z + at, dy ? dy + at : NULL, standard, lanes, sums)
+#define SUM(count, ahead) sum_channels(count, ahead, shape, &strides, z + at, dy + at, standard, lanes, sums)
             if (pair && wide) SUM(SUMMED_CHANNELS, 1);
             else if (pair) SUM(SUMMED_CHANNELS, 0);
             else SUM(1, 0);
@@ -75,16 +73,6 @@ static INLINE void sum_blocks(
             channel += count;
         }
     }
-}
-
-void NAME(batch_norm_sums)(const tk_planes_shape *shape, const float *z, size_t examples, float *sums) {
-    sum_blocks(shape, z, NULL, NULL, NULL, examples, sums);
-}
-
-void NAME(batch_norm_gradient_sums)(
-    const tk_planes_shape *shape, const float *dy, const float *z, const float *mean, const float *inverse_deviation,
-    float *sums, size_t examples) {
-    sum_blocks(shape, z, dy, mean, inverse_deviation, examples, sums);
 }
 
 static INLINE void clear_map(const tk_planes_shape *shape, const Strides *strides, float *map) {

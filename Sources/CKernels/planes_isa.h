@@ -25,7 +25,6 @@
         const tk_planes_shape *, size_t, size_t, const float *, const float *, const float *, float *, size_t);       \
     tk_magnitude tk_##isa##_accumulate(                                                                               \
         const tk_planes_shape *, const float *, const float *, const float *, float *, size_t);                       \
-    void tk_##isa##_batch_norm_sums(const tk_planes_shape *, const float *, size_t, float *);                         \
     tk_magnitude tk_##isa##_batch_norm_apply(                                                                         \
         const tk_planes_shape *, const float *, const float *, const float *, const float *, int, const uint8_t *,    \
         float *, size_t);                                                                                             \

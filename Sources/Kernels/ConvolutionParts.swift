@@ -12,13 +12,17 @@ enum ConvolutionDirection {
 /// grid and taps of its own. Grids of at most four columns are split further where their edges meet fewer taps.
 struct ConvolutionPart {
     /// A tap as its place in a kernel, and the source line that it meets from position (0, 0) of the part.
-    struct Tap {
+    struct Tap: Hashable {
         let index: Int
         let line: Int
     }
 
     /// Ascending.
     let taps: [Tap]
+    /// Those of them that do not meet halo all along a row: in rows between, in the first row, and in the last.
+    let rowTaps: [[Tap]]
+    /// Links of a dense chain per source, in all lists that differ.
+    var denseTapCount: Int { Set(rowTaps).reduce(0) { $0 + $1.count } }
     /// Source lines of one channel that a panel reads.
     var panelLines: Int { positions.panel_blocks * positions.meets_rows * positions.meets_columns }
     /// All but the chains.
@@ -92,18 +96,31 @@ struct ConvolutionPart {
                 positions.panel_blocks = panelBlocks
                 positions.panel_rows = panelRows
                 positions.panel_columns = panelColumns
-                let taps = rowTaps.flatMap { row in
-                    columnTaps.map { column in
-                        Tap(
-                            index: row.tap * kernel + column.tap,
-                            line: row.offset * source.rowLines + column.offset)
+                func taps(_ rowTaps: Axis.Taps) -> [Tap] {
+                    rowTaps.flatMap { row in
+                        columnTaps.map { column in
+                            Tap(
+                                index: row.tap * kernel + column.tap,
+                                line: row.offset * source.rowLines + column.offset)
+                        }
                     }
                 }
-                positions.meets = taps.map(\.line).min() ?? 0
+                let ofRows = [
+                    taps(rowTaps), taps(rows.taps(at: rowRange.lowerBound)), taps(rows.taps(at: rowRange.upperBound - 1)),
+                ]
+                if columnTaps.count == 3 {
+                    let columnOf = { columns.taps(at: $0).map(\.tap) }
+                    positions.in_threes = 1
+                    positions.first_meets_halo =
+                        columnOf(columnRange.lowerBound) == columnTaps.dropFirst().map(\.tap) ? 1 : 0
+                    positions.last_meets_halo =
+                        columnOf(columnRange.upperBound - 1) == columnTaps.dropLast().map(\.tap) ? 1 : 0
+                }
+                positions.meets = ofRows[0].map(\.line).min() ?? 0
                 positions.meets_rows = rows.sourceLines(positions: min(panelRows, rowRange.count), rowTaps)
                 positions.meets_columns = columns.sourceLines(
                     positions: min(panelColumns, columnRange.count), columnTaps)
-                return ConvolutionPart(taps: taps, positions: positions)
+                return ConvolutionPart(taps: ofRows[0], rowTaps: ofRows, positions: positions)
             }
         }
     }
@@ -122,7 +139,7 @@ private struct Axis {
     typealias Taps = [(tap: Int, offset: Int)]
 
     /// The taps that do not meet the halo at a position.
-    private func taps(at position: Int) -> Taps {
+    func taps(at position: Int) -> Taps {
         offsets.filter { 1...sourceCount ~= position * sourceStep + $0.offset }
     }
 

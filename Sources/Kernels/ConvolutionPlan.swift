@@ -61,7 +61,7 @@ final class ConvolutionPlan {
 
         let parts = ConvolutionPlan.parts(direction, shape: shape, density: mask.density, dense: dense)
         let linkCount = parts.reduce(0) { sum, part in
-            guard !dense else { return sum + roles.sources.count * part.taps.count }
+            guard !dense else { return sum + roles.sources.count * part.denseTapCount }
             return sum
                 + roles.targets.reduce(0) { sum, target in
                     sum
@@ -88,17 +88,29 @@ final class ConvolutionPlan {
             let pieces = ConvolutionPlan.pieces(
                 of: part, sources: sources.count, density: mask.density, dense: dense, instructionSet: instructionSet)
             first.append((segments.count, order.count))
-            for piece in 0..<pieces {
-                let range = sources.count * piece / pieces..<sources.count * (piece + 1) / pieces
-                if dense {
-                    segments.append(UInt32(next))
-                    for n in range {
-                        for tap in part.taps {
-                            let place = n * shape.kernel * shape.kernel + tap.index
-                            add(source: sources[n], tap, weight: place * group)
+            if dense {
+                // A kind of rows that meets what the rows between meet shares their links.
+                var starts: [[ConvolutionPart.Tap]: Int] = [:]
+                for taps in part.rowTaps {
+                    if let start = starts[taps] {
+                        segments += segments[start...start + pieces]
+                        continue
+                    }
+                    starts[taps] = segments.count
+                    for piece in 0..<pieces {
+                        segments.append(UInt32(next))
+                        for n in sources.count * piece / pieces..<sources.count * (piece + 1) / pieces {
+                            for tap in taps {
+                                let place = n * shape.kernel * shape.kernel + tap.index
+                                add(source: sources[n], tap, weight: place * group)
+                            }
                         }
                     }
-                } else {
+                    segments.append(UInt32(next))
+                }
+            } else {
+                for piece in 0..<pieces {
+                    let range = sources.count * piece / pieces..<sources.count * (piece + 1) / pieces
                     let lengths = roles.targets.map { target in
                         sources[range].reduce(0) { $0 + mask.count(kernel: roles.kernel($1, target), among: part.taps) }
                     }
@@ -116,8 +128,8 @@ final class ConvolutionPlan {
                         }
                     }
                 }
+                segments.append(UInt32(next))
             }
-            segments.append(UInt32(next))
             var positions = part.positions
             positions.chunks = pieces
             let links = Double(sources.count * part.taps.count) * (dense ? 1 : mask.density)
@@ -228,8 +240,8 @@ final class ConvolutionPlan {
         for part in parts(direction, shape: shape, density: density, dense: dense) {
             let pieces = pieces(
                 of: part, sources: sources, density: density, dense: dense, instructionSet: instructionSet)
-            let segments = dense ? pieces : pieces * targets
-            let links = sources * part.taps.count * (dense ? 1 : targets)
+            let segments = dense ? Int(TK_CONV_ROW_KINDS) * (pieces + 1) : pieces * targets
+            let links = dense ? sources * part.denseTapCount : sources * part.taps.count * targets
             bytes += 4 * (2 * segments + 1) + 8 * (dense ? links : min(links, survivorCount))
             bytes += MemoryLayout<tk_conv_class>.stride
         }

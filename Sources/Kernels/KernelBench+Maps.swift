@@ -105,7 +105,7 @@ extension KernelBench {
 
     func maps(_ shape: PlanesShape, blocks: Int, inPairs: Bool) {
         let names = [
-            "batch-norm sums", "batch-norm apply", "batch-norm gradient sums", "batch-norm gradient", "max pooling",
+            "batch-norm apply", "batch-norm gradient sums", "batch-norm gradient", "max pooling",
             "max pooling gradient", "average pooling", "average pooling gradient", "flattening", "flattening gradient",
             "padded shortcut", "padded shortcut gradient", "shortcut gradient",
         ].map { (inPairs ? "bf16 " : "") + $0 }
@@ -131,55 +131,52 @@ extension KernelBench {
         func report(_ kernel: Int, passes: Double, besides: Double = 0, _ body: () -> Void) {
             self.report(names[kernel], name, bytes: passes * bytes + besides, near: bytes, body)
         }
-        report(0, passes: 1) {
-            kernels.batchNormSums(shape, z: z.pointer, examples: 16 * blocks, sums: sums.pointer)
-        }
-        report(1, passes: 2) {
+        report(0, passes: 2) {
             _ = kernels.batchNormApply(
                 shape, z: z.pointer, scale: scale.pointer, shift: shift.pointer, shortcut: nil, rectify: true,
                 live: nil, y: y.pointer, blocks: blocks)
         }
-        report(2, passes: 2) {
+        report(1, passes: 2) {
             kernels.batchNormGradientSums(
                 shape, dy: dy.pointer, z: z.pointer, mean: shift.pointer, inverseDeviation: scale.pointer,
                 sums: sums.pointer, examples: 16 * blocks)
         }
-        report(3, passes: 3) {
+        report(2, passes: 3) {
             _ = kernels.batchNormGradient(
                 shape, dy: dy.pointer, z: z.pointer, a: scale.pointer, b: shift.pointer, c: c.pointer, live: nil,
                 examples: 16 * blocks, dz: y.pointer)
         }
-        report(4, passes: 1.25) { _ = kernels.maxPool(shape, x: z.pointer, y: half.pointer, blocks: blocks) }
-        report(5, passes: 2.25) {
+        report(3, passes: 1.25) { _ = kernels.maxPool(shape, x: z.pointer, y: half.pointer, blocks: blocks) }
+        report(4, passes: 2.25) {
             _ = kernels.maxPoolGradient(
                 shape, x: z.pointer, dy: dHalf.pointer, addend: nil, gate: nil, dx: y.pointer, blocks: blocks)
         }
-        report(6, passes: 1) {
+        report(5, passes: 1) {
             _ = kernels.averagePool(shape, x: z.pointer, y: features.pointer, blocks: blocks)
         }
-        report(7, passes: 2) {
+        report(6, passes: 2) {
             _ = kernels.averagePoolGradient(
                 shape, dy: features.pointer, addend: nil, gate: z.pointer, dx: y.pointer, blocks: blocks)
         }
         // Features are f32 beside maps of either kind.
-        report(8, passes: 1, besides: 4 * values) {
+        report(7, passes: 1, besides: 4 * values) {
             kernels.flatten(shape, x: z.pointer, y: features.pointer, blocks: blocks)
         }
-        report(9, passes: 2, besides: 4 * values) {
+        report(8, passes: 2, besides: 4 * values) {
             _ = kernels.flattenGradient(
                 shape, dy: features.pointer, addend: nil, gate: z.pointer, dx: y.pointer, blocks: blocks)
         }
         // A fourth of the pixels is read, and twice as many maps of as many pixels are written.
-        report(10, passes: 0.75) {
+        report(9, passes: 0.75) {
             kernels.padShortcut(
                 input: shape, outputs: 2 * channels, stride: 2, x: z.pointer, y: padded.pointer, blocks: blocks)
         }
-        report(11, passes: 2.25) {
+        report(10, passes: 2.25) {
             _ = kernels.padShortcutGradient(
                 input: shape, outputs: 2 * channels, stride: 2, dy: padded.pointer, addend: nil, gate: z.pointer,
                 dx: y.pointer, blocks: blocks)
         }
-        report(12, passes: 4) {
+        report(11, passes: 4) {
             _ = kernels.accumulate(
                 shape, dy: dy.pointer, addend: y.pointer, gate: z.pointer, dx: y.pointer, blocks: blocks)
         }

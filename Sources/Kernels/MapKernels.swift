@@ -126,21 +126,12 @@ public protocol MapKernels: Sendable {
     // batch, then γ and β. Padding examples are left out of all sums; N is the number of real examples times height ·
     // width.
     //
-    // Forward: `batchNormSums`, `BatchNorm.statistics`, `batchNormApply`; for evaluation `BatchNorm.running`,
-    // `batchNormApply`. Backward: `batchNormGradientSums`, `BatchNorm.gradientCoefficients`, `batchNormGradient`. A
-    // convolution can make the sums of `batchNormSums` as it stores its results, which saves a third of what the
-    // forward kernels move. Were Σdy and Σdy·x̂ made where dy is stored, that would save a fifth of the backward ones.
-
-    /// Σz and Σz² of each block and channel: in each lane a chain of adds and a chain of fma(z, z, ·) in tile order,
-    /// then the tree.
-    ///
-    /// Sums of a map are f32, so the variance of a channel loses digits where its mean is large beside its deviation:
-    /// its relative error grows like (mean / deviation)² · 1e-6.
-    /// - Parameters:
-    ///   - z: maps of `shape`.
-    ///   - examples: real ones; there are examples / 16 blocks, rounded up.
-    ///   - sums: [block][channel][2].
-    func batchNormSums(_ shape: PlanesShape, z: UnsafeRawPointer, examples: Int, sums: UnsafeMutablePointer<Float>)
+    // Forward: `BatchNorm.statistics`, `batchNormApply`; for evaluation `BatchNorm.running`, `batchNormApply`. Backward:
+    // `batchNormGradientSums`, `BatchNorm.gradientCoefficients`, `batchNormGradient`. What the statistics are made of, Σz and Σz² of each
+    // block and channel, [block][channel][2], the convolution before leaves as it stores z: in each lane a chain of adds and a chain of
+    // fma(z, z, ·) in tile order, then the tree. Sums of a map are f32, so the variance of a channel loses digits where its mean is large
+    // beside its deviation: its relative error grows like (mean / deviation)² · 1e-6. Were Σdy and Σdy·x̂ made where dy is stored,
+    // that would save a fifth of what the backward kernels move.
 
     /// y = fma(z, scale, shift), + shortcut if there is one, + 0.0; `rectify` applies ReLU to that.
     /// - Parameters:

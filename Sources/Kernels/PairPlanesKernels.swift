@@ -95,13 +95,6 @@ public struct PairPlanesKernels: MapKernels {
             bits: tk_pairs_accumulate(code, &shape, dy.words, addend?.words, gate?.words, dx.words, blocks))
     }
 
-    public func batchNormSums(
-        _ shape: PlanesShape, z: UnsafeRawPointer, examples: Int, sums: UnsafeMutablePointer<Float>
-    ) {
-        var shape = shape.code
-        tk_pairs_batch_norm_sums(code, &shape, z.words, examples, sums)
-    }
-
     public func batchNormApply(
         _ shape: PlanesShape, z: UnsafeRawPointer, scale: UnsafePointer<Float>, shift: UnsafePointer<Float>,
         shortcut: UnsafeRawPointer?, rectify: Bool, live: UnsafePointer<UInt8>?, y: UnsafeMutableRawPointer,

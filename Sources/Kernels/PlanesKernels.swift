@@ -111,13 +111,6 @@ public struct PlanesKernels: MapKernels {
             bits: tk_accumulate(code, &shape, dy.floats, addend?.floats, gate?.floats, dx.floats, blocks))
     }
 
-    public func batchNormSums(
-        _ shape: PlanesShape, z: UnsafeRawPointer, examples: Int, sums: UnsafeMutablePointer<Float>
-    ) {
-        var shape = shape.code
-        tk_batch_norm_sums(code, &shape, z.floats, examples, sums)
-    }
-
     public func batchNormApply(
         _ shape: PlanesShape, z: UnsafeRawPointer, scale: UnsafePointer<Float>, shift: UnsafePointer<Float>,
         shortcut: UnsafeRawPointer?, rectify: Bool, live: UnsafePointer<UInt8>?, y: UnsafeMutableRawPointer,

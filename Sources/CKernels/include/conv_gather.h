@@ -30,13 +30,19 @@ typedef struct {
     // Whether to ask for them early.
     int fetches;
     // A chain is computed in `chunks` pieces; in piece k it meets sources sources * k / chunks ..< sources * (k + 1) / chunks.
-    // Dense: piece k of every channel is links[segments[k]] ..< links[segments[k + 1]]. Sparse: piece k of the order[m]-th
-    // channel likewise for segments[m], m = k * channels + 0, 1, …: in the order of length, so that the processor foresees
+    // Dense: piece k of every channel is links[segments[m]] ..< links[segments[m + 1]], m = e * (chunks + 1) + k, where e tells rows by
+    // what of the halo they meet: 1 for the first, 2 for the last if it is not the first, 0 for those between. Sparse: piece k of the
+    // order[m]-th channel likewise for segments[m], m = k * channels + 0, 1, …: in the order of length, so that the processor foresees
     // where a chain ends.
     size_t chunks;
     const uint32_t *segments, *order;
     const tk_conv_link *links;
+    // Whether dense links come in threes, of neighbouring columns; then whether the first column meets only halo at the first of
+    // three, and the last column at the third.
+    int in_threes, first_meets_halo, last_meets_halo;
 } tk_conv_class;
+
+enum { TK_CONV_ROW_KINDS = 3 };
 
 enum { TK_CONV_PANEL = 16 };
 

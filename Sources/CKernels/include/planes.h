@@ -81,8 +81,7 @@ static const double tk_batch_norm_epsilon = 1e-5;
 // The share of the new batch in running statistics: PyTorch's default.
 static const double tk_batch_norm_momentum = 0.1;
 
-// Sums of z (adds) and of z² (fma(z, z, sum)).
-void tk_batch_norm_sums(tk_isa isa, const tk_planes_shape *shape, const float *z, size_t examples, float *sums);
+// The forward pass has sums of z (adds) and of z² (fma(z, z, sum)), which convolutions make as they store z.
 
 // With S and Q the sums over blocks and `count` = N pixels in all, in f64, each operation rounded:
 //   mean = S / N; variance = Q / N - mean · mean, 0 if below; deviation⁻¹ = 1 / sqrt(variance + epsilon)

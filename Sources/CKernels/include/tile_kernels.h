@@ -34,7 +34,7 @@
 //   the lane of block b, then that of b + 1 (if there is one); then the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1). Then
 //   + 0.0. +0 in outputs that are not live.
 //
-// Batch-norm sums of the forward pass: those of tk_batch_norm_sums over the stored y; [block][output][2].
+// Batch-norm sums of the forward pass: those of tk_reference_batch_norm_sums over the stored y; [block][output][2].
 // Magnitudes are those of results as they are stored and of these sums.
 #ifndef TOMBOLA_TILE_KERNELS_H
 #define TOMBOLA_TILE_KERNELS_H
