@@ -4,11 +4,15 @@
 A step takes a batch from a u8 data set and normalises it; then forward, cross-entropy, backward, fused optimizer, and
 with a density below 1 a mask multiplied onto the weights. Convolution nets are measured in both memory formats and the
 faster counts. --chain measures the wall time of LeNet-300-100's chain of prunings instead. Needs `pip install torch`.
+
+With --ask a round is run for each line of standard input, in the format that was the faster one in --rounds rounds before, and its
+steps per second are a line of the answer, so that who measures something else in turn need not start PyTorch anew each time.
 """
 import argparse
 import copy
 import json
 import statistics
+import sys
 import time
 
 import torch
@@ -96,14 +100,23 @@ def bench(options):
                              for name, value in trainer.weights.items()}
             trainer.apply_masks()
         trainer.step()
+
+    def one_round(trainer):
+        steps, start = 0, time.perf_counter()
+        while steps == 0 or time.perf_counter() - start < options.seconds:
+            trainer.step()
+            steps += 1
+        return steps / (time.perf_counter() - start)
+
     for _ in range(options.rounds):
         for name, trainer in trainers.items():
-            steps, start = 0, time.perf_counter()
-            while steps == 0 or time.perf_counter() - start < options.seconds:
-                trainer.step()
-                steps += 1
-            rates[name].append(steps / (time.perf_counter() - start))
+            rates[name].append(one_round(trainer))
     best = max(rates, key=lambda name: statistics.median(rates[name]))
+    if options.ask:
+        rates[best] = []
+        for _ in sys.stdin:
+            rates[best].append(one_round(trainers[best]))
+            print(rates[best][-1], flush=True)
     return {"network": options.network, "batch": options.batch, "optimizer": options.optimizer,
             "density": options.density, "precision": options.precision, "layout": best,
             "steps_per_second": statistics.median(rates[best]), "slowest": min(rates[best]),
@@ -165,6 +178,7 @@ def main():
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="the least length of a round")
+    parser.add_argument("--ask", action="store_true", help="a round for each line of standard input")
     parser.add_argument("--chain", action="store_true", help="LeNet-300-100's chain of prunings")
     parser.add_argument("--prunings", type=int, default=15)
     parser.add_argument("--iterations", type=int, default=50_000, help="steps of each level of the chain")

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Training speed of tombola beside PyTorch's, one thread each, in turn: the table of README.
 
-    compare.py TOMBOLA [--rounds 5] [--only conv-6] [--json]
+    compare.py TOMBOLA [--rounds 11] [--only conv-6] [--json]
     compare.py TOMBOLA --chain [--iterations 5000] [--rounds 3] [--data DIR]
     compare.py TOMBOLA --two
 
-TOMBOLA is the program. Each round runs both for a few seconds, one after the other; a ratio is the median over rounds of
-each round's ratio. --chain times LeNet-300-100's chain of 15 prunings at the published rates instead, every level of
---iterations steps, on MNIST in DIR; --two what two slots on two cores do beside one. Needs `pip install torch`.
+TOMBOLA is the program. Each round runs both for a second or two, one after the other, since who shares the machine changes
+from moment to moment; a ratio is the median over rounds of each round's ratio. --chain times LeNet-300-100's chain of 15
+prunings at the published rates instead, every level of --iterations steps, on MNIST in DIR; --two what two slots on two
+cores do beside one. Needs `pip install torch`.
 """
 import argparse
 import json
@@ -33,32 +34,53 @@ def output(command):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-# Of those whose steps take the better part of a second a round takes longer.
-SLOW = ("conv-6", "vgg-19")
+# Seconds of a round. VGG-19 takes longer to begin than to be measured.
+SECONDS = {"vgg-19": 4}
+WINDOW = 0.5
+
+
+def seconds(network):
+    return SECONDS.get(network, 1.5)
+
+
+class PyTorch:
+    """PyTorch in a process of its own, ready for another round. Always in f32, masks multiplied onto the weights after each step."""
+
+    def __init__(self, network, batch, optimizer, density):
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "bench_train.py"), "--ask", "--network", network, "--batch", str(batch),
+             "--optimizer", optimizer, "--density", str(density), "--rounds", "3", "--seconds", str(seconds(network)),
+             "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def rate(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def end(self):
+        return json.loads(self.process.communicate()[0])
 
 
 def tombola_command(options, network, batch, optimizer, density, precision, windows=None):
-    windows = windows or (7 if network in SLOW else 3)
+    windows = windows or round(seconds(network) / WINDOW)
     return [options.tombola, "bench", "train", "--model", network, "--batch", str(batch), "--optimizer", optimizer,
             "--density", str(density), "--precision", precision, "--windows", str(windows), "--json"]
 
 
 def row(options, network, batch, optimizer, density, precision):
     ours, theirs, shares = [], [], []
+    other = PyTorch(network, batch, optimizer, density)
+    other.rate()
     for _ in range(options.rounds):
         result = output(tombola_command(options, network, batch, optimizer, density, precision))
         ours.append(result["steps_per_second"])
         shares.append(result["share_of_peak"])
-        # PyTorch always in f32, masks multiplied onto the weights after each step.
-        other = output([sys.executable, str(HERE / "bench_train.py"), "--network", network, "--batch", str(batch),
-                              "--optimizer", optimizer, "--density", str(density), "--rounds", "1", "--seconds",
-                              "4" if network in SLOW else "1.5", "--json"])
-        theirs.append(other["steps_per_second"])
+        theirs.append(other.rate())
     ratios = [a / b for a, b in zip(ours, theirs)]
     return {"network": network, "batch": batch, "optimizer": optimizer, "density": density, "precision": precision,
             "tombola": ours, "pytorch": theirs, "ratio": statistics.median(ratios), "ratios": ratios,
             "share_of_peak": statistics.median(shares), "bytes_per_step": result["bytes_per_step"],
-            "instruction_set": result["instruction_set"], "torch": other["torch"]}
+            "instruction_set": result["instruction_set"], "torch": other.end()["torch"]}
 
 
 def number(value):
@@ -130,7 +152,7 @@ def two(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tombola")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--only")
     parser.add_argument("--json", action="store_true", help="each row's figures on standard error")
     parser.add_argument("--chain", action="store_true")
