@@ -10,8 +10,8 @@
 
 size_t NAME(conv_group)(void) { return GROUP; }
 
-// At the first of three links the first position, at the third the last one.
-enum { FIRST_MEETS_HALO = 1, LAST_MEETS_HALO = 2 };
+// At the first of three links the first position, at the third the last one; with BACKWARDS the other way round.
+enum { FIRST_MEETS_HALO = 1, LAST_MEETS_HALO = 2, BACKWARDS = 4 };
 
 // Positions of some blocks that are computed together, and how far their chains are.
 typedef struct {
@@ -130,10 +130,15 @@ static INLINE void gather(
     const float *source = panel->source;
     if (halo) {
         const int first = halo & FIRST_MEETS_HALO ? 1 : 0, last = halo & LAST_MEETS_HALO ? positions - 1 : positions;
+        const int backwards = halo & BACKWARDS;
         for (; link < end; link += 3) {
-            take_link(channels, columns, step, first, positions, source, at, link[0], weights, sum);
+            take_link(
+                channels, columns, step, backwards ? 0 : first, backwards ? last : positions, source, at, link[0], weights,
+                sum);
             take_link(channels, columns, step, 0, positions, source, at, link[1], weights, sum);
-            take_link(channels, columns, step, 0, last, source, at, link[2], weights, sum);
+            take_link(
+                channels, columns, step, backwards ? first : 0, backwards ? positions : last, source, at, link[2], weights,
+                sum);
         }
     } else {
         for (; link < end; link++) {
@@ -205,7 +210,10 @@ static INLINE void gather_some(
             case 0: FULL(0); break;
             case FIRST_MEETS_HALO: FULL(FIRST_MEETS_HALO); break;
             case LAST_MEETS_HALO: FULL(LAST_MEETS_HALO); break;
-            default: FULL(FIRST_MEETS_HALO | LAST_MEETS_HALO);
+            case FIRST_MEETS_HALO | LAST_MEETS_HALO: FULL(FIRST_MEETS_HALO | LAST_MEETS_HALO); break;
+            case FIRST_MEETS_HALO | BACKWARDS: FULL(FIRST_MEETS_HALO | BACKWARDS); break;
+            case LAST_MEETS_HALO | BACKWARDS: FULL(LAST_MEETS_HALO | BACKWARDS); break;
+            default: FULL(FIRST_MEETS_HALO | LAST_MEETS_HALO | BACKWARDS);
             }
 #undef FULL
             continue;
@@ -361,6 +369,7 @@ static void place_groups(
         if (!class->in_threes) continue;
         if (class->first_meets_halo && columns[first] == 0) panel->meets_halo[k] |= FIRST_MEETS_HALO;
         if (class->last_meets_halo && columns[last] + 1 == class->columns) panel->meets_halo[k] |= LAST_MEETS_HALO;
+        if (panel->meets_halo[k] && class->backwards) panel->meets_halo[k] |= BACKWARDS;
     }
 }
 

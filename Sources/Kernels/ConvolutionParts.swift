@@ -109,12 +109,16 @@ struct ConvolutionPart {
                     taps(rowTaps), taps(rows.taps(at: rowRange.lowerBound)), taps(rows.taps(at: rowRange.upperBound - 1)),
                 ]
                 if columnTaps.count == 3 {
+                    // Taps go from left to right forward, and from right to left in an input gradient.
+                    let isBackwards = columnTaps[0].offset > columnTaps[2].offset
+                    let (withoutFirst, withoutThird) = (columnTaps.dropFirst().map(\.tap), columnTaps.dropLast().map(\.tap))
                     let columnOf = { columns.taps(at: $0).map(\.tap) }
                     positions.in_threes = 1
+                    positions.backwards = isBackwards ? 1 : 0
                     positions.first_meets_halo =
-                        columnOf(columnRange.lowerBound) == columnTaps.dropFirst().map(\.tap) ? 1 : 0
+                        columnOf(columnRange.lowerBound) == (isBackwards ? withoutThird : withoutFirst) ? 1 : 0
                     positions.last_meets_halo =
-                        columnOf(columnRange.upperBound - 1) == columnTaps.dropLast().map(\.tap) ? 1 : 0
+                        columnOf(columnRange.upperBound - 1) == (isBackwards ? withoutFirst : withoutThird) ? 1 : 0
                 }
                 positions.meets = ofRows[0].map(\.line).min() ?? 0
                 positions.meets_rows = rows.sourceLines(positions: min(panelRows, rowRange.count), rowTaps)

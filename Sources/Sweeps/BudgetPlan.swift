@@ -85,7 +85,7 @@ extension Plan {
             let first = ofReplicate.prefix(sweep.looks[0]).reduce(0, +)
             let dearest = sweep.points.indices.flatMap { point in
                 (sweep.looks[0]..<sweep.replicates).map { replicate in
-                    tasks(ofRun: point * sweep.replicates + replicate).reduce(0) { $0 + ofTask[$1] }
+                    withInputs(tasks(ofRun: point * sweep.replicates + replicate)).reduce(0) { $0 + ofTask[$1] }
                 }
             }.max() ?? 0
             all = min(all, first + Double(most) * dearest)
@@ -100,5 +100,18 @@ extension Plan {
         return BudgetPlan(
             budget: budget, seconds: all, replicates: sums(ofReplicate, first: 1),
             levels: sums(ofLevel, first: 0))
+    }
+
+    /// Some tasks, and all that they start from.
+    private func withInputs(_ some: Set<Int>) -> Set<Int> {
+        var found = some
+        var left = Array(some)
+        while let index = left.popLast() {
+            for input in tasks[index].inputs {
+                guard case .output(let key, _) = input.source, let source = self.index(of: key) else { continue }
+                if found.insert(source).inserted { left.append(source) }
+            }
+        }
+        return found
     }
 }

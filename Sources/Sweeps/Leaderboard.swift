@@ -203,7 +203,7 @@ struct PointEvidence {
         var wasCancelled = false
         for replicate in 0..<extent.replicates {
             let run = plan.run(point: point.index, replicate: replicate)
-            for index in [run.dense] + run.levels.prefix(length) + run.masks.prefix(length).uniqued() {
+            for index in ([run.dense] + run.levels.prefix(length) + run.masks.prefix(length)).uniqued() {
                 trainings += 1
                 switch cells[index].state {
                 case .done:

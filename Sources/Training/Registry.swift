@@ -64,8 +64,11 @@ public struct Registry: Sendable {
                 let shape = try? shape.resized(to: settings.data.resize),
                 let network = try? family.describe(settings.model, shape)
             else { return 0 }
-            let training = MemoryNeed.training(network, settings.training).bytes
-            guard settings.pruning.levels > 0 else { return training }
+            let dense = MemoryNeed.training(network, settings.training).bytes
+            guard settings.pruning.levels > 0 else { return dense }
+            // The first level may take more: nearly as many weights, and lists of them.
+            let survivors = network.parameters.filter(\.isWeight).map { max(0, $0.count - 1) }
+            let training = max(dense, MemoryNeed.training(network, settings.training, survivors: survivors).bytes)
             let byGradients = criteria.first { $0.name == settings.pruning.criterion }?.traits.readsExamples == true
             let ranking =
                 (byGradients

@@ -8,7 +8,7 @@ public enum Verdict: String, Hashable, Sendable, Codable, CaseIterable {
     case none
     /// The chain ended while still matching: the limit is this density or a lower one.
     case censored
-    /// A task failed for good, or the dense network diverged.
+    /// A task failed for good, or the dense network diverged, or the one that gave transplanted masks.
     case failed
     /// The chain was ended early on purpose.
     case stopped

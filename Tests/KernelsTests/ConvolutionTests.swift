@@ -51,6 +51,21 @@ private struct Case: ~Copyable {
         return Case.filled(shape, blocks: blocks, &random)
     }
 
+    /// - Parameter spoiled: whether the halo is NaN.
+    func copy(_ planes: borrowing PlanesBuffer, spoiled: Bool) -> PlanesBuffer {
+        let copy = PlanesBuffer(zeroed: planes.shape, blocks: blocks)
+        if spoiled { for place in 0..<planes.shape.floats(blocks: blocks) { copy.pointer[place] = .nan } }
+        for block in 0..<blocks {
+            for channel in 0..<planes.shape.channels {
+                for row in 0..<planes.shape.height {
+                    let first = planes.shape.index(example: block * 16, channel: channel, row: row, column: 0)
+                    for n in first..<first + planes.shape.width * 16 { copy.pointer[n] = planes.pointer[n] }
+                }
+            }
+        }
+        return copy
+    }
+
     func bits(_ planes: borrowing PlanesBuffer) -> [UInt32] {
         (0..<planes.shape.floats(blocks: blocks)).map { canonicalBits(planes.pointer[$0]) }
     }
@@ -162,6 +177,28 @@ struct ConvolutionTests {
                 work.expectSameInputGradient(
                     InstructionSet.supported, addend: Case.Addend.allCases[variant / 2 % 3], gate: variant % 4 == 1)
             }
+        }
+    }
+
+    @Test("Dense chains read no halo where rounds of positions are full: along rows and columns, forward and backward", arguments: [8, 16])
+    func halo(side: Int) {
+        let map = PlanesShape(channels: 5, height: side, width: side)
+        let shape = ConvolutionShape(input: map, outputs: 5, kernel: 3, stride: 1)
+        let work = Case(shape, blocks: 2, density: 1, someDead: false, seed: UInt64(side))
+        for instructionSet in InstructionSet.supported where instructionSet > .portable {
+            let kernels = work.kernels(.dense, instructionSet)
+            var results: [[[UInt32]]] = []
+            for spoiled in [false, true] {
+                let y = work.target(map)
+                let dx = work.target(map)
+                let x = work.copy(work.x, spoiled: spoiled)
+                let dy = work.copy(work.dy, spoiled: spoiled)
+                _ = kernels.forward(
+                    x: x.pointer, bias: nil, rectify: false, y: y.pointer, blocks: 2, examples: work.examples, sums: nil)
+                _ = kernels.inputGradient(dy: dy.pointer, addend: nil, gate: nil, dx: dx.pointer, blocks: 2)
+                results.append([work.bits(y), work.bits(dx)])
+            }
+            #expect(results[0] == results[1], "\(work.note) \(instructionSet)")
         }
     }
 

@@ -38,8 +38,8 @@ typedef struct {
     const uint32_t *segments, *order;
     const tk_conv_link *links;
     // Whether dense links come in threes, of neighbouring columns; then whether the first column meets only halo at the first of
-    // three, and the last column at the third.
-    int in_threes, first_meets_halo, last_meets_halo;
+    // three, and the last column at the third. `backwards`: the other way round, the first at the third and the last at the first.
+    int in_threes, first_meets_halo, last_meets_halo, backwards;
 } tk_conv_class;
 
 enum { TK_CONV_ROW_KINDS = 3 };

@@ -12,7 +12,7 @@ extension LevelInTraining {
         }
         let file = try TensorFile(path: path)
         for parameter in network.parameters { try file.check("trained", of: parameter) }
-        // Neither end is in memory whole beside the network.
+        // Beside the network are the survivors of this end, and one tensor of the other.
         let own = PackedWeights(of: network)
         defer { own.put(into: network) }
         var errors: [Double] = []
