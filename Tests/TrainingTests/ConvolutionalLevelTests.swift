@@ -239,6 +239,7 @@ struct Held: Codable, Sendable {
             TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
             resumeFile: nil, checkpointSeconds: .infinity
         ) { progress in
+            // That it cannot be read ends the process below.
             if progress.step == 1 { held = (try? ProcessMemory.presentBytes()).map { $0 - before } }
             return .goOn
         }
