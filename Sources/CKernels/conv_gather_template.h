@@ -23,8 +23,8 @@ typedef struct {
     // Positions go in rounds of about equal length: round k are round[k] ..< round[k + 1]. group_round: of groups of channels.
     size_t rounds, group_rounds;
     size_t round[TK_CONV_PANEL + 1], group_round[TK_CONV_PANEL + 1];
-    // Of a round of groups: the kind of its rows, 0 if they are of several; and whether its first and last position meet halo, as bits
-    // of MEETS_HALO.
+    // Of a round of groups: the kind of its rows, 0 if they are of several; and whether its first or last position meets halo, and
+    // whether links go backwards there, as bits.
     size_t row_kind[TK_CONV_PANEL];
     int meets_halo[TK_CONV_PANEL];
     // Rows of 8 neighbouring positions that the panel consists of, at most WIDE_ROWS; 0 if it is not made of such.
@@ -99,7 +99,7 @@ static INLINE void take_link(
 }
 
 // A piece of the chains of `channels` channels from the n-th on, at `rows` · `columns` positions from the p-th on. `step`: floats
-// of the source between the columns of a row. `halo`: where positions meet it, if links come in threes, else 0.
+// of the source between the columns of a row. `halo`: where positions meet it, if links come in threes, and whether these go backwards, else 0.
 static INLINE void gather(
     const int channels, const int rows, const int columns, const int step, const int halo, Panel *panel, size_t n,
     size_t p, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
@@ -196,7 +196,8 @@ static void gather_one(
     }
 }
 
-// Chains at full rounds leave out what meets only halo; at others it is added, as zeros.
+// Chains at full rounds leave out the columns that meet only halo; at others these are added, as zeros. Maps so narrow that a round
+// meets halo on both sides have lists of links without it.
 static INLINE void gather_some(
     const int channels, Panel *panel, size_t n, const tk_conv_class *class, size_t chunk, const float *weights) {
     for (size_t k = 0; k < panel->group_rounds; k++) {
@@ -207,13 +208,11 @@ static INLINE void gather_some(
         if (positions == GROUP_POSITIONS) {
 #define FULL(halo) gather(channels, GROUP_POSITIONS, 1, 0, halo, panel, n, p, link, end, weights)
             switch (panel->meets_halo[k]) {
-            case 0: FULL(0); break;
             case FIRST_MEETS_HALO: FULL(FIRST_MEETS_HALO); break;
             case LAST_MEETS_HALO: FULL(LAST_MEETS_HALO); break;
-            case FIRST_MEETS_HALO | LAST_MEETS_HALO: FULL(FIRST_MEETS_HALO | LAST_MEETS_HALO); break;
             case FIRST_MEETS_HALO | BACKWARDS: FULL(FIRST_MEETS_HALO | BACKWARDS); break;
             case LAST_MEETS_HALO | BACKWARDS: FULL(LAST_MEETS_HALO | BACKWARDS); break;
-            default: FULL(FIRST_MEETS_HALO | LAST_MEETS_HALO | BACKWARDS);
+            default: FULL(0);
             }
 #undef FULL
             continue;

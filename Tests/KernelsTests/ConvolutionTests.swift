@@ -51,7 +51,8 @@ private struct Case: ~Copyable {
         return Case.filled(shape, blocks: blocks, &random)
     }
 
-    /// - Parameter spoiled: whether the halo is NaN.
+    /// Planes of the same interior, with a halo of +0.
+    /// - Parameter spoiled: whether the halo is NaN instead.
     func copy(_ planes: borrowing PlanesBuffer, spoiled: Bool) -> PlanesBuffer {
         let copy = PlanesBuffer(zeroed: planes.shape, blocks: blocks)
         if spoiled { for place in 0..<planes.shape.floats(blocks: blocks) { copy.pointer[place] = .nan } }
@@ -180,7 +181,9 @@ struct ConvolutionTests {
         }
     }
 
-    @Test("Dense chains read no halo where rounds of positions are full: along rows and columns, forward and backward", arguments: [8, 16])
+    @Test(
+        "dense chains read no halo where rounds of positions are full: along rows and columns, forward and backward",
+        .enabled(if: InstructionSet.supported.contains { $0 > .portable }, "needs AVX2"), arguments: [8, 16])
     func halo(side: Int) {
         let map = PlanesShape(channels: 5, height: side, width: side)
         let shape = ConvolutionShape(input: map, outputs: 5, kernel: 3, stride: 1)

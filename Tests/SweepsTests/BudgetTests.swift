@@ -49,6 +49,19 @@ import Testing
         #expect(try seconds("refine: {looks: [2, 5], budget: 4}") == Double((3 * 2 + 4) * 300))
         #expect(try seconds("refine: {looks: [2, 5], budget: 40}") == Double(3 * 5 * 300))
         #expect(try seconds("refine: {looks: [2, 5]}") == Double(3 * 5 * 300))
+        // Searches under one recipe start from its dense network, which is no level of the other's.
+        let searched = """
+            name: a
+            training: {iterations: 100}
+            pruning: {rate: 0.5, levels: 2, search: early-bird, rewind: 20}
+            mask_from: {lr: 0.1}
+            train: {lr: 0.2}
+
+            """
+        let refined = try plan(searched + "refine: {looks: [2, 5], budget: 1}").budget(of: 1) { task, _, _ in
+            Double(task.cost)
+        }
+        #expect(refined.seconds == steps(try plan(searched + "replicates: 3")))
     }
 
     @Test("What is done costs nothing, and each training is asked for once, with its own density and data set")

@@ -222,6 +222,13 @@ import Verdicts
         #expect(ledger.rows.map(\.search.steps) == [3 * 200] && ledger.rows[0].dense.steps == 100)
     }
 
+    @Test("A dense network that both recipes share is one training")
+    func sharedTrainings() throws {
+        let plan = try plan(Self.common + "mask_from: {rewind: 0}\ntrain: {rewind: 50}")
+        let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
+        #expect(Leaderboard(plan: plan) { result(tasks[$0]!) }.rows[0].trainings == 1 + 3 + 2)
+    }
+
     @Test("Masks of a network that diverged say nothing: the point fails with the reason; a level that diverged is counted")
     func diverged() throws {
         let plan = try plan(Self.common + "grid: {mask_from.lr: [0.01, 0.1], train.lr: [0.1]}")
@@ -243,10 +250,6 @@ import Verdicts
         #expect(cells.filter { $0.maskFrom["lr"]?.description == "0.1" }.allSatisfy { $0.verdict != nil })
         let level = try #require(board(divergesAt: 1).rows.first { $0.point["mask_from.lr"]?.description == "0.01" })
         #expect(level.verdict != .failed && level.diverged == 1 && level.trainings == 4 + 3)
-        // A dense network that both recipes share is one training.
-        let shared = try SweepsTests.plan(Self.common + "mask_from: {rewind: 0}\ntrain: {rewind: 50}")
-        let sharedTasks = Dictionary(uniqueKeysWithValues: shared.tasks.map { ($0.key, $0) })
-        #expect(Leaderboard(plan: shared) { result(sharedTasks[$0]!) }.rows[0].trainings == 1 + 3 + 2)
         // Of masks from a step before that nothing is lost.
         let early = try SweepsTests.plan(
             Self.common.replacing("rate: 0.5", with: "rate: 0.5, rank_at: 30") + "mask_from: {lr: 0.01}")

@@ -5,8 +5,10 @@ A step takes a batch from a u8 data set and normalises it; then forward, cross-e
 with a density below 1 a mask multiplied onto the weights. Convolution nets are measured in both memory formats and the
 faster counts. --chain measures the wall time of LeNet-300-100's chain of prunings instead. Needs `pip install torch`.
 
-With --ask a round is run for each line of standard input, in the format that was the faster one in --rounds rounds before, and its
-steps per second are a line of the answer, so that who measures something else in turn need not start PyTorch anew each time.
+A rate is the median of --windows windows of half a second after a quarter of one, like that of `tombola bench train`.
+
+With --ask it is measured once more for each line of standard input, in the format that was the faster one in --rounds rounds
+before, and is a line of the answer, so that who measures something else in turn need not start PyTorch anew each time.
 """
 import argparse
 import copy
@@ -19,6 +21,8 @@ import torch
 import torch.nn.functional as F
 
 import models
+
+WINDOW = 0.5  # seconds
 
 
 class Trainer:
@@ -101,22 +105,24 @@ def bench(options):
             trainer.apply_masks()
         trainer.step()
 
-    def one_round(trainer):
+    def window(trainer, seconds):
         steps, start = 0, time.perf_counter()
-        while steps == 0 or time.perf_counter() - start < options.seconds:
+        while steps == 0 or time.perf_counter() - start < seconds:
             trainer.step()
             steps += 1
         return steps / (time.perf_counter() - start)
 
+    def rate(trainer):
+        window(trainer, WINDOW / 2)
+        return statistics.median(window(trainer, WINDOW) for _ in range(options.windows))
+
     for _ in range(options.rounds):
         for name, trainer in trainers.items():
-            rates[name].append(one_round(trainer))
+            rates[name].append(rate(trainer))
     best = max(rates, key=lambda name: statistics.median(rates[name]))
     if options.ask:
-        rates[best] = []
         for _ in sys.stdin:
-            rates[best].append(one_round(trainers[best]))
-            print(rates[best][-1], flush=True)
+            print(rate(trainers[best]), flush=True)
     return {"network": options.network, "batch": options.batch, "optimizer": options.optimizer,
             "density": options.density, "precision": options.precision, "layout": best,
             "steps_per_second": statistics.median(rates[best]), "slowest": min(rates[best]),
@@ -177,8 +183,8 @@ def main():
     parser.add_argument("--density", type=float, default=1.0)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="the least length of a round")
-    parser.add_argument("--ask", action="store_true", help="a round for each line of standard input")
+    parser.add_argument("--windows", type=int, default=3, help="windows of half a second that a round has at least")
+    parser.add_argument("--ask", action="store_true", help="one more round for each line of standard input")
     parser.add_argument("--chain", action="store_true", help="LeNet-300-100's chain of prunings")
     parser.add_argument("--prunings", type=int, default=15)
     parser.add_argument("--iterations", type=int, default=50_000, help="steps of each level of the chain")

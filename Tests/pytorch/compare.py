@@ -3,10 +3,11 @@
 
     compare.py TOMBOLA [--rounds 11] [--only conv-6] [--json]
     compare.py TOMBOLA --chain [--iterations 5000] [--rounds 3] [--data DIR]
-    compare.py TOMBOLA --two
+    compare.py TOMBOLA --two [--rounds 5]
 
-TOMBOLA is the program. Each round runs both for a second or two, one after the other, since who shares the machine changes
-from moment to moment; a ratio is the median over rounds of each round's ratio. --chain times LeNet-300-100's chain of 15
+TOMBOLA is the program. Each round runs both for a few seconds, one after the other, since who shares the machine changes from
+moment to moment: the median of as many windows of half a second of each. A ratio is the median over rounds of each round's
+ratio. --chain times LeNet-300-100's chain of 15
 prunings at the published rates instead, every level of --iterations steps, on MNIST in DIR; --two what two slots on two
 cores do beside one. Needs `pip install torch`.
 """
@@ -34,13 +35,9 @@ def output(command):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-# Seconds of a round. VGG-19 takes longer to begin than to be measured.
-SECONDS = {"vgg-19": 4}
-WINDOW = 0.5
-
-
-def seconds(network):
-    return SECONDS.get(network, 1.5)
+def windows(network):
+    """Windows of a round, each of half a second or one step. VGG-19 takes longer to begin than to be measured."""
+    return 4 if network == "vgg-19" else 3
 
 
 class PyTorch:
@@ -49,38 +46,46 @@ class PyTorch:
     def __init__(self, network, batch, optimizer, density):
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "bench_train.py"), "--ask", "--network", network, "--batch", str(batch),
-             "--optimizer", optimizer, "--density", str(density), "--rounds", "3", "--seconds", str(seconds(network)),
+             "--optimizer", optimizer, "--density", str(density), "--rounds", "3", "--windows", str(windows(network)),
              "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
 
     def rate(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return float(self.process.stdout.readline() or sys.exit("compare.py: PyTorch's side ended, for the reason above"))
 
     def end(self):
         return json.loads(self.process.communicate()[0])
 
 
-def tombola_command(options, network, batch, optimizer, density, precision, windows=None):
-    windows = windows or round(seconds(network) / WINDOW)
+def tombola_command(options, network, batch, optimizer, density, precision, windows):
     return [options.tombola, "bench", "train", "--model", network, "--batch", str(batch), "--optimizer", optimizer,
             "--density", str(density), "--precision", precision, "--windows", str(windows), "--json"]
 
 
 def row(options, network, batch, optimizer, density, precision):
     ours, theirs, shares = [], [], []
-    other = PyTorch(network, batch, optimizer, density)
-    other.rate()
-    for _ in range(options.rounds):
-        result = output(tombola_command(options, network, batch, optimizer, density, precision))
-        ours.append(result["steps_per_second"])
-        shares.append(result["share_of_peak"])
-        theirs.append(other.rate())
+    command = tombola_command(options, network, batch, optimizer, density, precision, windows(network))
+    with PyTorch(network, batch, optimizer, density) as other:
+        other.rate()
+        for _ in range(options.rounds):
+            result = output(command)
+            ours.append(result["steps_per_second"])
+            shares.append(result["share_of_peak"])
+            theirs.append(other.rate())
+        torch = other.end()["torch"]
     ratios = [a / b for a, b in zip(ours, theirs)]
     return {"network": network, "batch": batch, "optimizer": optimizer, "density": density, "precision": precision,
             "tombola": ours, "pytorch": theirs, "ratio": statistics.median(ratios), "ratios": ratios,
             "share_of_peak": statistics.median(shares), "bytes_per_step": result["bytes_per_step"],
-            "instruction_set": result["instruction_set"], "torch": other.end()["torch"]}
+            "instruction_set": result["instruction_set"], "torch": torch}
 
 
 def number(value):
@@ -152,7 +157,7 @@ def two(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tombola")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--only")
     parser.add_argument("--json", action="store_true", help="each row's figures on standard error")
     parser.add_argument("--chain", action="store_true")
@@ -160,7 +165,9 @@ def main():
     parser.add_argument("--data", default=os.environ.get("TOMBOLA_DATA", "."))
     parser.add_argument("--two", action="store_true")
     options = parser.parse_args()
-    (chain if options.chain else two if options.two else table)(options)
+    measure, rounds = (chain, 3) if options.chain else (two, 5) if options.two else (table, 11)
+    options.rounds = options.rounds or rounds
+    measure(options)
 
 
 if __name__ == "__main__":
