@@ -63,7 +63,10 @@ let package = Package(
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),
         house(
             "CoordinatorService",
-            ["Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", logging]),
+            [
+                "Lottery", "Coordination", "Wire", "Sweeps", "Store", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux",
+                logging,
+            ]),
         house(
             "WorkerService",
             ["Lottery", "Coordination", "Wire", "Artifacts", "Blobs", "Keys", "ZeroMQ", "CLinux", logging]),
@@ -72,7 +75,8 @@ let package = Package(
             name: "tombola",
             dependencies: [
                 "Lottery", "Verdicts", "Sweeps", "Coordination", "Training", "Kernels", "Artifacts", "Store",
-                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "Wire", "ZeroMQ", "Archives", "CLinux",
+                "CoordinatorService", "WorkerService", "Client", "Keys", "Simulation", "Wire", "ZeroMQ", "Archives",
+                "CLinux",
                 logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -94,12 +98,14 @@ let package = Package(
         tests("StoreTests", ["Store", "Artifacts", "Coordination", "Lottery", grdb]),
         // A worker and its slots' children for tests: it sleeps, copies and dies on command.
         .executableTarget(
-            name: "SlotFixture", dependencies: ["WorkerService", "Coordination", "Lottery", logging], path: "Tests/SlotFixture",
+            name: "SlotFixture", dependencies: ["WorkerService", "Coordination", "Lottery", logging],
+            path: "Tests/SlotFixture",
             swiftSettings: strict),
         tests(
             "ServiceTests",
             [
-                "CoordinatorService", "WorkerService", "Client", "Sweeps", "Store", "Blobs", "Artifacts", "Coordination", "Wire",
+                "CoordinatorService", "WorkerService", "Client", "Sweeps", "Store", "Blobs", "Artifacts",
+                "Coordination", "Wire",
                 "Keys", "ZeroMQ", "Lottery", "SlotFixture", logging,
             ]),
         tests("TombolaTests", ["tombola", "Store", "Coordination", "Wire", "ZeroMQ", "Lottery"]),

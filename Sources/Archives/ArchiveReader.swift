@@ -2,7 +2,8 @@ import CArchive
 
 /// Reads the regular files of an archive: tar of any kind, packed by gzip or not.
 public enum ArchiveReader {
-    /// Hands every regular file to `body`, in the archive's order. Names are what the archive says, and never to be taken for paths.
+    /// Hands every regular file to `body`, in the archive's order. Names are what the archive says, and never to be
+    /// taken for paths.
     /// - Parameters:
     ///   - maximumByteCount: of one file; an archive with a larger one is refused before it is unpacked.
     ///   - body: false to read no further.
@@ -20,7 +21,9 @@ public enum ArchiveReader {
             let code = archive_read_next_header(archive, &entry)
             if code == ARCHIVE_EOF { return }
             guard code == ARCHIVE_OK, let entry else { throw ArchiveError("read", path, archive) }
-            guard archive_entry_filetype(entry) == regularFile, let name = archive_entry_pathname(entry) else { continue }
+            guard archive_entry_filetype(entry) == regularFile, let name = archive_entry_pathname(entry) else {
+                continue
+            }
             let file = String(cString: name)
             let size = Int(archive_entry_size(entry))
             guard size <= maximumByteCount else {
@@ -30,7 +33,9 @@ public enum ArchiveReader {
         }
     }
 
-    private static func bytes(of archive: OpaquePointer, count size: Int, _ path: String) throws(ArchiveError) -> [UInt8] {
+    private static func bytes(of archive: OpaquePointer, count size: Int, _ path: String) throws(ArchiveError)
+        -> [UInt8]
+    {
         var isWhole = true
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < size {

@@ -1,8 +1,8 @@
 import CArchive
 import Glibc
 
-/// Writes a `.tar.gz` (POSIX pax interchange format, RFC 1952) that is there whole or not at all. Equal files under equal names make equal
-/// archives: no entry has a time or an owner.
+/// Writes a `.tar.gz` (POSIX pax interchange format, RFC 1952) that is there whole or not at all. Equal files under
+/// equal names make equal archives: no entry has a time or an owner.
 public final class ArchiveWriter {
     private let path: String
     private let temporary: String

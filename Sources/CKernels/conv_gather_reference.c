@@ -52,8 +52,8 @@ static void sums_of(
     *squares = second[0] + 0.0f;
 }
 
-// Adds to the 16 lanes of `sum` the weights of an output times what they meet of x. `flat` and `next`: its first weight, and its
-// first survivor.
+// Adds to the 16 lanes of `sum` the weights of an output times what they meet of x. `flat` and `next`: its first
+// weight, and its first survivor.
 static void chain_over_inputs(
     const tk_conv_gradient_shape *shape, const uint8_t *survives, size_t flat, const float *weights, size_t next,
     const float *x, size_t block, size_t row, size_t column, float sum[TK_LANES]) {

@@ -20,19 +20,20 @@ typedef struct {
     const float *source;
     float *target;
     size_t count;
-    // Positions go in rounds of about equal length: round k are round[k] ..< round[k + 1]. group_round: of groups of channels.
+    // Positions go in rounds of about equal length: round k are round[k] ..< round[k + 1]. group_round: of groups of
+    // channels.
     size_t rounds, group_rounds;
     size_t round[TK_CONV_PANEL + 1], group_round[TK_CONV_PANEL + 1];
-    // Of a round of groups: the kind of its rows, 0 if they are of several; and whether its first or last position meets halo, and
-    // whether links go backwards there, as bits.
+    // Of a round of groups: the kind of its rows, 0 if they are of several; and whether its first or last position
+    // meets halo, and whether links go backwards there, as bits.
     size_t row_kind[TK_CONV_PANEL];
     int meets_halo[TK_CONV_PANEL];
     // Rows of 8 neighbouring positions that the panel consists of, at most WIDE_ROWS; 0 if it is not made of such.
     size_t wide_rows;
     // Where the positions lie, in floats from the first halo corner of channel 0 of block 0.
     size_t source_at[TK_CONV_PANEL], target_at[TK_CONV_PANEL];
-    // Pooling: results go to `target` line by line, [channel of a group][position], and of each four among them, whose first two
-    // are quad[q], the largest goes to line pooled_at[q] of channel 0 of the pooled planes.
+    // Pooling: results go to `target` line by line, [channel of a group][position], and of each four among them, whose
+    // first two are quad[q], the largest goes to line pooled_at[q] of channel 0 of the pooled planes.
     size_t quads, below;  // the latter from a position to the one below it
     size_t quad[TK_CONV_PANEL / 4], pooled_at[TK_CONV_PANEL / 4];
     int begins, ends;
@@ -40,8 +41,8 @@ typedef struct {
     U magnitude;
 } Panel;
 
-// The end of a chain whose result is at float `at` of the target, before and after ReLU or gate. Magnitudes are those before, so that
-// no infinity is lost.
+// The end of a chain whose result is at float `at` of the target, before and after ReLU or gate. Magnitudes are those
+// before, so that no infinity is lost.
 static INLINE V completed(const tk_conv_finish *finish, size_t at, V sum) {
     if (finish->addend) sum = v_add(sum, v_load(finish->addend + at));
     return v_add(sum, v_zero());
@@ -52,8 +53,8 @@ static INLINE V finished(const tk_conv_finish *finish, size_t at, V sum) {
     return sum;
 }
 
-// Asks for the lines that `finished` is going to read: a chain takes as long as they take to come. Asking for the result's line
-// in the same way gained nothing, and cost where chains are short.
+// Asks for the lines that `finished` is going to read: a chain takes as long as they take to come. Asking for the
+// result's line in the same way gained nothing, and cost where chains are short.
 static INLINE void expect_finish(const Panel *panel, size_t plane, size_t p) {
     const tk_conv_finish *finish = panel->finish;
     size_t at = panel->target_at[p] + plane;
@@ -98,8 +99,9 @@ static INLINE void take_link(
     }
 }
 
-// A piece of the chains of `channels` channels from the n-th on, at `rows` · `columns` positions from the p-th on. `step`: floats
-// of the source between the columns of a row. `halo`: where positions meet it, if links come in threes, and whether these go backwards, else 0.
+// A piece of the chains of `channels` channels from the n-th on, at `rows` · `columns` positions from the p-th on.
+// `step`: floats of the source between the columns of a row. `halo`: where positions meet it, if links come in threes,
+// and whether these go backwards, else 0.
 static INLINE void gather(
     const int channels, const int rows, const int columns, const int step, const int halo, Panel *panel, size_t n,
     size_t p, const tk_conv_link *link, const tk_conv_link *end, const float *weights) {
@@ -151,8 +153,8 @@ static INLINE void gather(
         }
         return;
     }
-    // Copies, because a store of lanes may change anything in memory as far as the compiler knows: each magnitude would wait for
-    // the one before to come back from there.
+    // Copies, because a store of lanes may change anything in memory as far as the compiler knows: each magnitude would
+    // wait for the one before to come back from there.
     const tk_conv_finish finish = *panel->finish;
     float *target = panel->target;
     U magnitude = panel->magnitude;
@@ -196,8 +198,8 @@ static void gather_one(
     }
 }
 
-// Chains at full rounds leave out the columns that meet only halo; at others these are added, as zeros. Maps so narrow that a round
-// meets halo on both sides have lists of links without it.
+// Chains at full rounds leave out the columns that meet only halo; at others these are added, as zeros. Maps so narrow
+// that a round meets halo on both sides have lists of links without it.
 static INLINE void gather_some(
     const int channels, Panel *panel, size_t n, const tk_conv_class *class, size_t chunk, const float *weights) {
     for (size_t k = 0; k < panel->group_rounds; k++) {
@@ -240,15 +242,15 @@ static void gather_group(
     }
 }
 
-// The panel that comes after one: what of the source it meets that the panels before have not met, in rows from `row` on of
-// the lines from `first` on, in channel 0. `first` is NULL where there is none.
+// The panel that comes after one: what of the source it meets that the panels before have not met, in rows from `row`
+// on of the lines from `first` on, in channel 0. `first` is NULL where there is none.
 typedef struct {
     const float *first;
     size_t row;
 } Next;
 
-// The next panel's source lines for a piece of its chains, asked for a few at a time while the same piece of this panel is
-// computed: they lie in too many places for the processor to ask for them by itself.
+// The next panel's source lines for a piece of its chains, asked for a few at a time while the same piece of this panel
+// is computed: they lie in too many places for the processor to ask for them by itself.
 typedef struct {
     Next next;
     size_t source, block, row;

@@ -8,8 +8,8 @@
 
 #include "vectors_avx2.h"
 
-// Half a line: with 12 sums, 3 of x and 1 of dy all 16 registers are used, and 7 loads serve 12 fma. Whole lines would take
-// 10 loads for as many.
+// Half a line: with 12 sums, 3 of x and 1 of dy all 16 registers are used, and 7 loads serve 12 fma. Whole lines would
+// take 10 loads for as many.
 typedef __m256 Slice;
 static INLINE Slice slice_zero(void) { return _mm256_setzero_ps(); }
 static INLINE Slice slice_load(const float *p) { return _mm256_load_ps(p); }

@@ -6,8 +6,8 @@
 
 // One operation at a time, in the order that the rules give. fmaf is correctly rounded by definition.
 
-// The sum over all positions of dy[o] times the input that tap (row, column) of input channel `i` meets; of dy[o] alone where
-// `x` is NULL.
+// The sum over all positions of dy[o] times the input that tap (row, column) of input channel `i` meets; of dy[o] alone
+// where `x` is NULL.
 static float sum_over_positions(
     const tk_conv_gradient_shape *shape, size_t o, size_t i, size_t tap_row, size_t tap_column, const float *x,
     const float *dy, size_t blocks) {

@@ -1,4 +1,5 @@
-// The weight gradient of a dense layer, stored or used up by the update; included by dense_template.h, which says what it needs.
+// The weight gradient of a dense layer, stored or used up by the update; included by dense_template.h, which says what
+// it needs.
 
 // Lane `lane` of the weight gradient: one chain over the examples lane, lane + 16, … for each of BLOCK_ROWS outputs by
 // `columns` vectors of 16 inputs. `xt` is the transposed batch, [input / 16][example][16]: a vector holds the lane's
@@ -85,8 +86,8 @@ static INLINE void use_gradient(const int kind, gradient_use *use, const waiting
 }
 
 // The weight gradient of BLOCK_ROWS outputs by `columns` vectors of 16 inputs, into `block`: the lanes' sums added as
-// the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1), depth first. The block before is dealt with in between: the square
-// roots and divisions of its update are slow, and run beside the multiplications.
+// the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1), depth first. The block before is dealt with in between: the
+// square roots and divisions of its update are slow, and run beside the multiplications.
 static INLINE void gradient_block(
     const int kind, const int columns, const size_t batch, const float *const dy[BLOCK_ROWS], const float *xt,
     waiting *block, gradient_use *use, const waiting *before) {

@@ -1,5 +1,5 @@
-// Pixels of images as lanes, for the layouts that images are loaded into. A file that includes this one has defined the vectors of
-// one instruction set.
+// Pixels of images as lanes, for the layouts that images are loaded into. A file that includes this one has defined the
+// vectors of one instruction set.
 
 #include "transpose_template.h"
 

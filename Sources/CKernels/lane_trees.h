@@ -1,5 +1,5 @@
-// Sums over the 16 lanes of each of eight vectors, as the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1): v_folded makes an H of
-// a vector; h_eight's result has the eight sums in the order of its arguments.
+// Sums over the 16 lanes of each of eight vectors, as the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1): v_folded
+// makes an H of a vector; h_eight's result has the eight sums in the order of its arguments.
 #pragma once
 
 typedef float floats8 __attribute__((ext_vector_type(8)));

@@ -1,4 +1,5 @@
-// What kernels over planes and over pair planes share. Included after the vectors of an instruction set, as in dense_template.h.
+// What kernels over planes and over pair planes share. Included after the vectors of an instruction set, as in
+// dense_template.h.
 #pragma once
 
 #include "pooling.h"

@@ -25,8 +25,8 @@ static INLINE tk_planes_shape halved_shape(const tk_planes_shape *shape) {
     return (tk_planes_shape){shape->channels, shape->height / 2, shape->width / 2};
 }
 
-// Stores one line of the gradient of a tensor, `at` words from where its buffers start. Its magnitude is that before the gate, so that no
-// infinity is lost.
+// Stores one line of the gradient of a tensor, `at` words from where its buffers start. Its magnitude is that before
+// the gate, so that no infinity is lost.
 static INLINE P store_gradient(
     V even, V odd, const uint32_t *addend, const uint32_t *gate, uint32_t *dx, size_t at, P magnitude) {
     if (addend) {

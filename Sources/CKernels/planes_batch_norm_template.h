@@ -8,8 +8,8 @@ typedef struct {
     V mean, inverse_deviation;
 } Standard;
 
-// The sums of dy and dy · x̂ of `count` channels that follow each other, in one block. `ahead`: asks for the next rows of tiles, line by
-// line in the order of memory.
+// The sums of dy and dy · x̂ of `count` channels that follow each other, in one block. `ahead`: asks for the next rows
+// of tiles, line by line in the order of memory.
 static INLINE void sum_channels(
     const int count, const int ahead, const tk_planes_shape *shape, const Strides *strides, const float *z,
     const float *dy, const Standard standard[SUMMED_CHANNELS], uint16_t lanes, float *sums) {

@@ -22,8 +22,8 @@ static INLINE Strides strides_of(const tk_planes_shape *shape) {
 // Where pixel (0, row) of a map is, from the first halo corner of the map.
 static INLINE size_t row_start(const Strides *strides, size_t row) { return (row + 1) * strides->row + TK_LANES; }
 
-// Stores one line of the gradient of a tensor, `at` floats from where its buffers start. Its magnitude is that before the gate, so that
-// no infinity is lost.
+// Stores one line of the gradient of a tensor, `at` floats from where its buffers start. Its magnitude is that before
+// the gate, so that no infinity is lost.
 static INLINE U store_gradient(V value, const float *addend, const float *gate, float *dx, size_t at, U magnitude) {
     if (addend) value = v_add(value, v_load(addend + at));
     value = v_add(value, v_zero());
@@ -33,8 +33,8 @@ static INLINE U store_gradient(V value, const float *addend, const float *gate, 
     return magnitude;
 }
 
-// Asks for `count` lines that are needed soon. A processor foresees lines that follow each other, but not where a kernel works in two
-// rows at a time; asked for one row after the other, they come before they are needed.
+// Asks for `count` lines that are needed soon. A processor foresees lines that follow each other, but not where a
+// kernel works in two rows at a time; asked for one row after the other, they come before they are needed.
 static INLINE void ask_for_lines(const float *line, const int count) {
     UNROLL for (int n = 0; n < count; n++) __builtin_prefetch(line + TK_LANES * n);
 }

@@ -67,8 +67,8 @@ static Grid output_grid(const tk_tile_layer *layer, size_t blocks) {
     return grid_of(layer->features, layer->outputs, height, width, blocks);
 }
 
-// Taps of one direction that meet the pixels of dx at `parity`, 0 ..< stride: `last`, last - stride, … in the order of the pixels of dy.
-// The first of these is `offset` after the pixel of dx divided by the stride.
+// Taps of one direction that meet the pixels of dx at `parity`, 0 ..< stride: `last`, last - stride, … in the order of
+// the pixels of dy. The first of these is `offset` after the pixel of dx divided by the stride.
 typedef struct {
     size_t count, last;
     ptrdiff_t offset;

@@ -46,8 +46,8 @@ static uint64_t next_word(uint64_t *state) {
     return z ^ z >> 31;
 }
 
-// Whether steps of random tiles come out with the emulation's bits: operands of like size, of very unlike sizes, and so small that
-// products and sums become denormal.
+// Whether steps of random tiles come out with the emulation's bits: operands of like size, of very unlike sizes, and so
+// small that products and sums become denormal.
 static int agrees_with_emulation(void) {
     uint16_t a[TILE_ELEMENTS] __attribute__((aligned(64))), b[TILE_ELEMENTS] __attribute__((aligned(64)));
     float got[TILE_SUMS] __attribute__((aligned(64))), expected[TILE_SUMS] __attribute__((aligned(64)));

@@ -1,8 +1,8 @@
-// Compact weights into tiles, and sums of tiles into compact gradients; included by tile_template.h. Masks are read one word of 16
-// weights after the other, which costs the same at every density.
+// Compact weights into tiles, and sums of tiles into compact gradients; included by tile_template.h. Masks are read one
+// word of 16 weights after the other, which costs the same at every density.
 
-// Where the weights of one tap are among those of 16 inputs by nine taps, and where the sums [tap][16][16] of a row of outputs
-// are whose order is by input, then tap.
+// Where the weights of one tap are among those of 16 inputs by nine taps, and where the sums [tap][16][16] of a row of
+// outputs are whose order is by input, then tap.
 static const int32_t every_ninth[TK_LANES] __attribute__((aligned(64))) = {
     0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99, 108, 117, 126, 135,
 };
@@ -39,8 +39,8 @@ static INLINE size_t words_from(const tk_tile_mask *mask, size_t i) {
     return smaller(mask->taps, tk_mask_words(mask) - i / TILE_ROWS * mask->taps);
 }
 
-// The weights of `output` at inputs i ..< i + 16, one tap after the other, `step` floats apart; pruned ones and those that are not there
-// are +0. Returns where the next survivor is.
+// The weights of `output` at inputs i ..< i + 16, one tap after the other, `step` floats apart; pruned ones and those
+// that are not there are +0. Returns where the next survivor is.
 static INLINE const float *spread_row(
     const int taps, const tk_tile_mask *mask, size_t output, size_t i, const float *from, float *spread, size_t step) {
     float flat[TK_LANES * TILE_TAPS] __attribute__((aligned(64)));
@@ -57,7 +57,8 @@ static INLINE const float *spread_row(
     return from;
 }
 
-// `count` elements of a row of weights, from number `element` on; `row` is the row's first element in the first tile of its run.
+// `count` elements of a row of weights, from number `element` on; `row` is the row's first element in the first tile of
+// its run.
 static INLINE void put_elements(const uint16_t *from, size_t count, uint16_t *row, size_t element) {
     size_t here = 32 - element % 32;
     uint16_t *to = row + element / 32 * TILE_ELEMENTS + element % 32;

@@ -1,6 +1,7 @@
 // Plain C over the compiler's vector types: any processor. Without an fma instruction one is made from f64, where the
-// product of two f32 is exact: the sum is rounded to odd there, so that the rounding to f32 after it is the only
-// one that shows (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). libm's fmaf would be a call a lane.
+// product of two f32 is exact: the sum is rounded to odd there, so that the rounding to f32 after it is the only one
+// that shows (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). libm's fmaf would be a call a
+// lane.
 #pragma once
 
 #include "lane_trees.h"

@@ -9,7 +9,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-// Declared here because the headers show them only under _GNU_SOURCE, with which they would differ from those of Swift's Glibc.
+// Declared here because the headers show them only under _GNU_SOURCE, with which they would differ from those of
+// Swift's Glibc.
 extern int pipe2(int ends[2], int flags);
 extern int sched_getaffinity(int process, size_t byte_count, void *set);
 
@@ -25,8 +26,9 @@ static inline int linux_die_with_parent(int signal) { return prctl(PR_SET_PDEATH
 /// Hands memory that was freed, and that the allocator keeps, back to the system.
 static inline void linux_trim_memory(void) { (void)malloc_trim(0); }
 
-/// Has blocks of 4 MiB and more go back to the system when they are freed, from now on. By itself glibc raises that limit to 32 MiB as it
-/// goes, and on a thread other than the main one it keeps up to twice as much, which malloc_trim does not give back either.
+/// Has blocks of 4 MiB and more go back to the system when they are freed, from now on. By itself glibc raises that
+/// limit to 32 MiB as it goes, and on a thread other than the main one it keeps up to twice as much, which malloc_trim
+/// does not give back either.
 static inline void linux_return_large_blocks(void) { (void)mallopt(M_MMAP_THRESHOLD, 4 << 20); }
 
 /// The number of CPUs this process may run on; -1 and errno on failure.

@@ -34,8 +34,8 @@ public final class Client {
 
     /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
     ///
-    /// - Throws: `noAnswer` or `closed` after that time; `notLetIn` where the key is at fault; `refused` for an answer whose
-    ///   status is not 0, with its body.
+    /// - Throws: `noAnswer` or `closed` after that time; `notLetIn` where the key is at fault; `refused` for an answer
+    ///   whose status is not 0, with its body.
     public func request(
         _ verb: String, body: [UInt8] = [], timeoutMilliseconds milliseconds: Int64 = 5_000
     ) throws(ClientError) -> [UInt8] {
@@ -43,7 +43,9 @@ public final class Client {
         lastID += 1
         let deadline = MonotonicClock.milliseconds + milliseconds
         let seconds = Double(milliseconds) / 1_000
-        guard try send(ClientRequest(id: lastID, verb: verb, body: body)) else { throw .noAnswer(endpoint, seconds: seconds) }
+        guard try send(ClientRequest(id: lastID, verb: verb, body: body)) else {
+            throw .noAnswer(endpoint, seconds: seconds)
+        }
         while let frames = try receive(until: deadline) {
             guard let reply = try read(frames) else { continue }
             guard reply.status == 0 else { throw .refused(status: reply.status, body: reply.body) }

@@ -12,8 +12,8 @@ public enum Change: Hashable, Sendable {
     case attemptEnded(AttemptID, AttemptEnd)
     /// The end of what the child of an attempt that ended as `stalled` had written to standard error.
     case attemptLogged(AttemptID, log: String)
-    /// The task can be gone on with from here by any worker. It takes the place of an earlier checkpoint; a task that is
-    /// done or failed has none.
+    /// The task can be gone on with from here by any worker. It takes the place of an earlier checkpoint; a task that
+    /// is done or failed has none.
     case checkpointKept(TaskKey, SavedCheckpoint)
     /// The task has its result; whatever attempt was running is over. It may follow `taskFailed`: late results count.
     case taskDone(TaskKey, attempt: AttemptID?, WorkResult)

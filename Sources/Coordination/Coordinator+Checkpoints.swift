@@ -4,9 +4,9 @@ import OrderedCollections
 /// Checkpoints of trainings that are not done: kept one a task, the furthest, and handed out with the next attempt.
 ///
 /// Workers say when they have one that is worth sending (`Worker+Checkpoints.swift`). Which attempt it is from does not
-/// matter: the same task comes to the same bits at the same step, so any that is further than the kept one is welcome while
-/// the task is pending. Nothing rests on a checkpoint. If its blob is lost, or the child finds it damaged or another's, the
-/// training starts from the beginning.
+/// matter: the same task comes to the same bits at the same step, so any that is further than the kept one is welcome
+/// while the task is pending. Nothing rests on a checkpoint. If its blob is lost, or the child finds it damaged or
+/// another's, the training starts from the beginning.
 extension Coordinator {
     struct Upload: Sendable {
         var report: CheckpointReport
@@ -21,7 +21,8 @@ extension Coordinator {
         guard routes[route] == report.worker else { return }
         let key = report.id.task
         // Where room is short, only what would be lost otherwise is taken in.
-        guard let checkpoint = report.checkpoint, wants(checkpoint, of: key), !isShortOfRoom || report.endsAttempt else {
+        guard let checkpoint = report.checkpoint, wants(checkpoint, of: key), !isShortOfRoom || report.endsAttempt
+        else {
             return endUpload(report, to: route, &outcome)
         }
         if let upload = uploads[key] {
@@ -67,8 +68,12 @@ extension Coordinator {
     }
 
     mutating func keepUpload(of digest: Digest, _ outcome: inout Outcome) {
-        guard let key = uploading.removeValue(forKey: digest), let upload = uploads.removeValue(forKey: key) else { return }
-        if let old = checkpoints.updateValue(upload.checkpoint, forKey: key) { outcome.staleCheckpoints.append(old.digest) }
+        guard let key = uploading.removeValue(forKey: digest), let upload = uploads.removeValue(forKey: key) else {
+            return
+        }
+        if let old = checkpoints.updateValue(upload.checkpoint, forKey: key) {
+            outcome.staleCheckpoints.append(old.digest)
+        }
         outcome.changes.append(.checkpointKept(key, upload.checkpoint))
         endUpload(upload.report, to: upload.route, &outcome)
     }

@@ -9,16 +9,17 @@ extension Coordinator {
         case unreachable(RouteID)
         /// Whoever is at the end of the route may not take part any more, and was told so.
         case expelled(RouteID)
-        /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`. The sweep, if
-        /// there is one, wants them.
+        /// Parents first. Keys that are known already are requests to merge: see `Coordinator+Tasks.swift`. The sweep,
+        /// if there is one, wants them.
         case tasksAdded([Work], sweep: SweepID? = nil)
         /// The sweep, which is known, wants nothing that is not done but these tasks.
         case sweepNarrowed(SweepID, to: [TaskKey])
         /// The sweep, which is known, wants those of these tasks that are known: what a store did not yet say that was
         /// made when nobody asked.
         case sweepPlanned(SweepID, [TaskKey])
-        /// The sweep, which is known, wants these as well, since its results ask for them. Parents first. Unlike a submission this is
-        /// nobody's order: a cancelled sweep stays cancelled and gets none, and what was given up is not tried again.
+        /// The sweep, which is known, wants these as well, since its results ask for them. Parents first. Unlike a
+        /// submission this is nobody's order: a cancelled sweep stays cancelled and gets none, and what was given up is
+        /// not tried again.
         case sweepGrew(SweepID, [Work])
         case sweepOrdered(SweepID, SweepOrder)
         case taskOrdered(TaskKey, TaskOrder)

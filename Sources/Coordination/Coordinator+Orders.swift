@@ -1,7 +1,8 @@
 import Lottery
 import OrderedCollections
 
-/// The wish that a coordinator give out nothing more and end once nothing runs. It outlives a process that died before it came to that.
+/// The wish that a coordinator give out nothing more and end once nothing runs. It outlives a process that died before
+/// it came to that.
 public struct Drain: Hashable, Sendable, Codable {
     /// Workers save what they train, hand it back and end.
     public var isAtOnce: Bool
@@ -41,11 +42,13 @@ extension Coordinator {
         }
     }
 
-    /// A worker that the message does not reach is told again with its next beat, until its beats say that it takes no more.
+    /// A worker that the message does not reach is told again with its next beat, until its beats say that it takes no
+    /// more.
     mutating func onDrain(_ wish: Drain, _ outcome: inout Outcome) {
         let old = drain
         let merged = Drain(
-            isAtOnce: wish.isAtOnce || old?.isAtOnce ?? false, endsWorkers: wish.endsWorkers || old?.endsWorkers ?? false)
+            isAtOnce: wish.isAtOnce || old?.isAtOnce ?? false,
+            endsWorkers: wish.endsWorkers || old?.endsWorkers ?? false)
         guard merged != old else { return }
         drain = merged
         outcome.changes.append(.drainChanged(merged))
@@ -77,8 +80,8 @@ extension Coordinator {
         }
     }
 
-    /// Ends the running attempt and tells its worker at once. (The next ack would, too; but its slot would do useless work
-    /// until then.)
+    /// Ends the running attempt and tells its worker at once. (The next ack would, too; but its slot would do useless
+    /// work until then.)
     mutating func revoke(_ key: TaskKey, _ running: Running, _ outcome: inout Outcome) {
         endAttempt(key, .revoked, &outcome)
         guard let route = sessions[running.worker]?.route else { return }

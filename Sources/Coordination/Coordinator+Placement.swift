@@ -3,15 +3,16 @@ import OrderedCollections
 
 /// Which task goes to which worker.
 ///
-/// Of the sweep whose turn it is (`Coordinator+Sweeps.swift`) the ready task of the highest priority goes first, to a worker
-/// with a free slot that can compute it and has the memory left: to the one that held it last and may have its resume file;
-/// else to one that has the most of the artifacts which it reads; else to the one with the most free slots (of equals the
-/// lowest id). Where that worker has the inputs of another task of the same group and priority, it gets that one instead, and
-/// the first goes next: so levels follow their parents, though slots become free one at a time, and no slot waits for it. A
-/// worker on which the task's child failed gets it again only if there is no other: a task waits rather than fail three times
-/// on the one machine that is always free because everything fails there. Data sets are not considered: each worker pulls one
-/// once and keeps it. Nothing is sent ahead of a free slot: a queued task would wait behind a long training while another
-/// worker stands idle, and a training takes far longer than the round trip that is saved.
+/// Of the sweep whose turn it is (`Coordinator+Sweeps.swift`) the ready task of the highest priority goes first, to a
+/// worker with a free slot that can compute it and has the memory left: to the one that held it last and may have its
+/// resume file; else to one that has the most of the artifacts which it reads; else to the one with the most free slots
+/// (of equals the lowest id). Where that worker has the inputs of another task of the same group and priority, it gets
+/// that one instead, and the first goes next: so levels follow their parents, though slots become free one at a time,
+/// and no slot waits for it. A worker on which the task's child failed gets it again only if there is no other: a task
+/// waits rather than fail three times on the one machine that is always free because everything fails there. Data sets
+/// are not considered: each worker pulls one once and keeps it. Nothing is sent ahead of a free slot: a queued task
+/// would wait behind a long training while another worker stands idle, and a training takes far longer than the round
+/// trip that is saved.
 extension Coordinator {
     private enum Choice {
         case worker(WorkerID)

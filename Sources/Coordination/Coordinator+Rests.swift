@@ -18,10 +18,11 @@ public struct Quarantine: Hashable, Sendable, Codable {
 
 /// Workers that fail what they are given, which are quarantined: they rest.
 ///
-/// A machine on which every child dies at once (a broken disk, a missing library, no memory) is always free, and without
-/// this would draw all ready tasks and fail them. So after a few different tasks have failed in a row a worker gets
-/// nothing for a while, ever longer, until one of its tasks comes to a result. The last worker left never rests: then it is the tasks that fail.
-/// A coordinator that is started again knows of it, and takes nobody for the last one until the others have had time to come back.
+/// A machine on which every child dies at once (a broken disk, a missing library, no memory) is always free, and
+/// without this would draw all ready tasks and fail them. So after a few different tasks have failed in a row a worker
+/// gets nothing for a while, ever longer, until one of its tasks comes to a result. The last worker left never rests:
+/// then it is the tasks that fail. A coordinator that is started again knows of it, and takes nobody for the last one
+/// until the others have had time to come back.
 extension Coordinator {
     mutating func noteFailure(of key: TaskKey, on worker: WorkerID, _ outcome: inout Outcome) {
         guard sessions[worker] != nil else { return }

@@ -15,8 +15,9 @@ public struct Retirement: Hashable, Sendable {
     }
 }
 
-/// Outputs that go once nobody will read them. Which kinds of output may is for others to know; whether somebody will is known here. Should a
-/// task come later that reads one after all, the task that left it is done again: its key says that it comes to the same.
+/// Outputs that go once nobody will read them. Which kinds of output may is for others to know; whether somebody will
+/// is known here. Should a task come later that reads one after all, the task that left it is done again: its key says
+/// that it comes to the same.
 extension Coordinator {
     /// Whether an output may go now. A task that was given up may be retried, so what it reads stays.
     public func mayRetire(_ task: TaskKey, _ name: OutputName) -> Bool {

@@ -107,7 +107,8 @@ extension Coordinator {
         var losses = 0
 
         var isEmpty: Bool {
-            running == nil && claims.isEmpty && lastHolder == nil && avoided.isEmpty && childFailures == 0 && losses == 0
+            running == nil && claims.isEmpty && lastHolder == nil && avoided.isEmpty && childFailures == 0
+                && losses == 0
         }
     }
 
@@ -182,10 +183,11 @@ extension Coordinator {
         var lastSequence: UInt64 = 0
         /// A beat after its HELLO proved that this process lives.
         var hasBeaten = false
-        /// Tasks whose children have failed here since the last result, of which there may be more than the few that are
-        /// kept.
+        /// Tasks whose children have failed here since the last result, of which there may be more than the few that
+        /// are kept.
         var failedTasks: Set<TaskKey> = []
-        /// Attempts that were ended because their step stood still, and of which it has not been heard that they are gone.
+        /// Attempts that were ended because their step stood still, and of which it has not been heard that they are
+        /// gone.
         var stalled: Set<AttemptID> = []
 
         var free: Int { route == nil ? 0 : max(0, slots - assigned.count) }

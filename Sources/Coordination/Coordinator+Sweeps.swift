@@ -3,10 +3,10 @@ import OrderedCollections
 
 /// Sweeps: who wants which tasks, and whose turn it is.
 ///
-/// A task may be wanted by several sweeps. Tasks that the same sweeps want and that need the same of a worker form a group,
-/// so that a task says in a number what it belongs to, and a group has a queue of its own. Which group's turn it is: the highest priority among the sweeps
-/// that want its tasks and are not paused; of equal priorities the sweep for which the fewest tasks run, where a shared
-/// task counts for each that wants it; then the longest chain.
+/// A task may be wanted by several sweeps. Tasks that the same sweeps want and that need the same of a worker form a
+/// group, so that a task says in a number what it belongs to, and a group has a queue of its own. Which group's turn it
+/// is: the highest priority among the sweeps that want its tasks and are not paused; of equal priorities the sweep for
+/// which the fewest tasks run, where a shared task counts for each that wants it; then the longest chain.
 extension Coordinator {
     struct SweepState: Sendable {
         var standing: SweepStanding

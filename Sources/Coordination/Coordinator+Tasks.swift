@@ -15,7 +15,11 @@ extension Coordinator {
         // Parents may come after their children, and nobody's place is to go before its turn.
         var unlinked: [Work] = []
         func link(_ work: Work) {
-            if tasks.hasParents(of: work) { tasks.setInputs(of: work.key, to: work.inputs) } else { unlinked.append(work) }
+            if tasks.hasParents(of: work) {
+                tasks.setInputs(of: work.key, to: work.inputs)
+            } else {
+                unlinked.append(work)
+            }
         }
         for work in works {
             let key = work.key
@@ -61,7 +65,8 @@ extension Coordinator {
         onTasksAdded(works.filter { tasks[$0.key]?.phase.hasFailed != true }, sweep: sweep, &outcome)
     }
 
-    /// Replaces what is asked of a pending task, but for what it reads, which is the caller's. False if that is what it asks already.
+    /// Replaces what is asked of a pending task, but for what it reads, which is the caller's. False if that is what it
+    /// asks already.
     private mutating func request(_ work: Work, _ outcome: inout Outcome) -> Bool {
         let key = work.key
         let old = tasks[key]!

@@ -222,7 +222,8 @@ public struct Coordinator: Sendable {
         count(task.phase, by: 1)
         if task.phase == .running { countRunning(task.group, by: 1) }
         if case .done = record.state { return }
-        // Only once its parents have their places does it get to know them, so that those places are in the snapshot's order.
+        // Only once its parents have their places does it get to know them, so that those places are in the snapshot's
+        // order.
         if tasks.hasParents(of: record.work) {
             tasks.setInputs(of: key, to: record.work.inputs)
         } else {

@@ -1,10 +1,11 @@
 import Lottery
 import OrderedCollections
 
-/// Which artifacts each worker has, as far as is known: it announced them, made them, or was given a task that reads them. A
-/// worker may have deleted one since, which costs a transfer and nothing else.
+/// Which artifacts each worker has, as far as is known: it announced them, made them, or was given a task that reads
+/// them. A worker may have deleted one since, which costs a transfer and nothing else.
 ///
-/// At most `Limits.holdingsPerWorker` of each worker are remembered, the latest; of a worker without a session nothing is.
+/// At most `Limits.holdingsPerWorker` of each worker are remembered, the latest; of a worker without a session nothing
+/// is.
 struct Holdings: Sendable {
     private var digests: [WorkerID: OrderedSet<Digest>] = [:]
     private var workers: [Digest: Set<WorkerID>] = [:]

@@ -20,8 +20,9 @@ struct KeptResult: Sendable {
         self.attempt = attempt?.attempt.number ?? 0
     }
 
-    /// Whether it is this attempt's result. (Of two attempts of a task under the same number, which only an older copy of a store
-    /// can bring about, one in 2³² is taken for the other. It is then told that its result counts, as an equal one does.)
+    /// Whether it is this attempt's result. (Of two attempts of a task under the same number, which only an older copy
+    /// of a store can bring about, one in 2³² is taken for the other. It is then told that its result counts, as an
+    /// equal one does.)
     func isResult(of id: AttemptID) -> Bool {
         attempt == id.attempt.number && attempt > 0 && generation == UInt32(truncatingIfNeeded: id.generation.nonce)
     }
@@ -73,7 +74,8 @@ struct KeptOutputs: Sendable {
         indices(result).first { distinctNames[Int(names[$0])] == name }.map { digests[$0] }
     }
 
-    /// Outputs that only one of them has are not compared: which checkpoints to keep is a wish that may differ between attempts.
+    /// Outputs that only one of them has are not compared: which checkpoints to keep is a wish that may differ between
+    /// attempts.
     func agrees(_ other: WorkResult, with result: KeptResult) -> Bool {
         let kept = list(result)
         return result.summaryHead == Digest.of(other.summary).head

@@ -1,6 +1,7 @@
 /// Which tasks wait for which, by their places in a table: 12 bytes a task and 16 for each parent that it has.
 ///
-/// Chains are long and there are many, so that a list of its own for each task would take more room than all else about it.
+/// Chains are long and there are many, so that a list of its own for each task would take more room than all else about
+/// it.
 struct Kinship: Sendable {
     /// One task that waits for another, linked to the next of either.
     private struct Tie: Sendable {

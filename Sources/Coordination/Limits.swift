@@ -38,9 +38,9 @@ public enum Limits {
     /// Requests of clients that wait for an answer that takes long; more are refused, to be made again later.
     public static let requestsWaiting = 64
     public static let slotsPerWorker = 1024
-    /// Messages of a control socket that wait to be sent to a peer; more are dropped, and resent after a beat at the earliest. A turn
-    /// has an ack and a task for each slot at most. ZeroMQ counts down only once half of a queue was read, so twice that may be taken up,
-    /// and the rest is for beats.
+    /// Messages of a control socket that wait to be sent to a peer; more are dropped, and resent after a beat at the
+    /// earliest. A turn has an ack and a task for each slot at most. ZeroMQ counts down only once half of a queue was
+    /// read, so twice that may be taken up, and the rest is for beats.
     public static let messagesQueuedPerPeer = 2 * 2 * slotsPerWorker + 1_000
     /// Sweeps of one store.
     public static let sweeps = 1_000

@@ -111,7 +111,8 @@ public struct Assignment: Hashable, Sendable {
     /// Sequence number of this TASK in the session, from 1; beats say the last one received.
     public var sequence: UInt64
     public var inputs: [ResolvedInput]
-    /// What the slot is to do. Empty in a coordinator's outcome: whoever sends it puts in what the store has (`Payload`).
+    /// What the slot is to do. Empty in a coordinator's outcome: whoever sends it puts in what the store has
+    /// (`Payload`).
     public var payload: [UInt8]
 
     public init(id: AttemptID, sequence: UInt64, inputs: [ResolvedInput], payload: [UInt8] = []) {

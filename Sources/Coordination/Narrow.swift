@@ -1,4 +1,5 @@
-/// A number that takes the room of `Stored` in a table of millions. One that does not fit becomes the nearest that does.
+/// A number that takes the room of `Stored` in a table of millions. One that does not fit becomes the nearest that
+/// does.
 @propertyWrapper
 struct Narrow<Stored: FixedWidthInteger & Sendable>: Sendable {
     private var stored: Stored

@@ -17,8 +17,8 @@ extension Change {
 }
 
 extension Snapshot.TaskRecord {
-    /// The record of one of the tasks of `change` after it, given the one before (nil if there was none): what a store must do, in one
-    /// place.
+    /// The record of one of the tasks of `change` after it, given the one before (nil if there was none): what a store
+    /// must do, in one place.
     /// - Precondition: the change is `taskAdded` exactly if there was no record.
     public static func applying(_ change: Change, to record: Snapshot.TaskRecord?) -> Snapshot.TaskRecord {
         if case .taskAdded(let work) = change {

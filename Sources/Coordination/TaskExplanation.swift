@@ -24,8 +24,8 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
     /// Why nobody has it, if it could be given out.
     public var readiness: Readiness?
 
-    /// `waiting`: for parents; `ready`: could be given out; `delivering`: finished, its outputs on their way. The last four
-    /// are a `FailureName`.
+    /// `waiting`: for parents; `ready`: could be given out; `delivering`: finished, its outputs on their way. The last
+    /// four are a `FailureName`.
     public enum State: String, Hashable, Sendable, Codable {
         case waiting, ready, running, delivering, done, failed, quarantined, lost, cancelled
 
@@ -60,8 +60,8 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
         public var isShortOfRoom: Bool
         /// Ready tasks of sweeps of a higher priority.
         public var aheadByPriority: Int
-        /// Ready tasks of sweeps of the same priority on which longer chains wait, or as long ones that were there first.
-        /// Sweeps take turns, so that not all of them go before it.
+        /// Ready tasks of sweeps of the same priority on which longer chains wait, or as long ones that were there
+        /// first. Sweeps take turns, so that not all of them go before it.
         public var aheadByChain: Int
         /// Workers that may get tasks, and slots of theirs that are free.
         public var workers: Int

@@ -4,8 +4,8 @@ import OrderedCollections
 /// Every task, in the order in which they were added, and what they have in common once.
 ///
 /// Sweeps have millions of tasks that wait or are done. So a task's slot is small, what few tasks have is on the heap
-/// (`Coordinator.Task`), and inputs, which are alike but for the parents, and outputs lie in tables of their own. A parent that
-/// nobody submitted has a place among the keys, too, so that those who wait for it are found once it comes.
+/// (`Coordinator.Task`), and inputs, which are alike but for the parents, and outputs lie in tables of their own. A
+/// parent that nobody submitted has a place among the keys, too, so that those who wait for it are found once it comes.
 struct TaskTable: Sendable {
     private(set) var keys: OrderedSet<TaskKey> = []
     /// Nil for a parent that nobody submitted.
@@ -74,7 +74,8 @@ struct TaskTable: Sendable {
         return forms[task.form].inputs.map { input in
             switch input.source {
             case .blob(let digest): WorkInput(name: input.name, source: .blob(digest))
-            case .output(let parent, let name): WorkInput(name: input.name, source: .output(keys[parents[parent]], name))
+            case .output(let parent, let name):
+                WorkInput(name: input.name, source: .output(keys[parents[parent]], name))
             }
         }
     }
@@ -110,7 +111,9 @@ struct TaskTable: Sendable {
     func outputs(of key: TaskKey) -> [TaskOutput]? { result(of: key).map(outputs.list) }
 
     /// The content of one output of a done task.
-    func output(_ name: OutputName, of key: TaskKey) -> Digest? { result(of: key).flatMap { outputs.digest(of: name, $0) } }
+    func output(_ name: OutputName, of key: TaskKey) -> Digest? {
+        result(of: key).flatMap { outputs.digest(of: name, $0) }
+    }
 
     /// A done task does not have the output any more.
     mutating func retire(_ name: OutputName, of key: TaskKey) {

@@ -1,7 +1,7 @@
 import Lottery
 
-/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and a payload that it never
-/// reads.
+/// A task as coordination sees it: a name, what must be there before it can start, what it costs, and a payload that it
+/// never reads.
 public struct Work: Hashable, Sendable {
     public var key: TaskKey
     public var inputs: [WorkInput]

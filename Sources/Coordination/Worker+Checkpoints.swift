@@ -3,12 +3,13 @@ import OrderedCollections
 
 /// Checkpoints that leave the worker, so that its tasks can be gone on with elsewhere.
 ///
-/// A child saves its training to a resume file every so often, for a later try on this machine. A saved checkpoint goes to
-/// the coordinator, too, once doing again what nobody else has would cost more than sending it. Both are counted in time of
-/// training: what is at stake is the time since the attempt began here or since its last checkpoint that was sent; sending
-/// costs `WorkerSettings.checkpointMilliseconds`, and a second for each `checkpointBytesPerSecond` bytes. (By default a
-/// training of 4 MB sends every four minutes, one of 200 MB every eight: well under a megabyte a second from each slot.)
-/// A draining worker sends the last checkpoint of each of its tasks, whatever is at stake, and gives the task back with it.
+/// A child saves its training to a resume file every so often, for a later try on this machine. A saved checkpoint goes
+/// to the coordinator, too, once doing again what nobody else has would cost more than sending it. Both are counted in
+/// time of training: what is at stake is the time since the attempt began here or since its last checkpoint that was
+/// sent; sending costs `WorkerSettings.checkpointMilliseconds`, and a second for each `checkpointBytesPerSecond` bytes.
+/// (By default a training of 4 MB sends every four minutes, one of 200 MB every eight: well under a megabyte a second
+/// from each slot.) A draining worker sends the last checkpoint of each of its tasks, whatever is at stake, and gives
+/// the task back with it.
 extension Worker {
     struct Upload: Sendable {
         /// Resume files that are being taken into the folder.

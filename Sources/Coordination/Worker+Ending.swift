@@ -3,8 +3,8 @@ import OrderedCollections
 
 /// How a worker ends.
 extension Worker {
-    /// Children write their resume files and stop; nothing new is started; checkpoints and results have until the deadline
-    /// to be acknowledged.
+    /// Children write their resume files and stop; nothing new is started; checkpoints and results have until the
+    /// deadline to be acknowledged.
     mutating func drain(until deadline: Instant, _ outcome: inout Outcome) {
         if let earlier = drainDeadline { return drainDeadline = min(earlier, deadline) }
         drainDeadline = deadline
@@ -37,7 +37,8 @@ extension Worker {
     }
 
     mutating func noticeIdleness() {
-        let isIdle = slots.allSatisfy { $0.task == nil } && waiting.isEmpty && outbox.isEmpty && uploads.isEmpty
+        let isIdle =
+            slots.allSatisfy { $0.task == nil } && waiting.isEmpty && outbox.isEmpty && uploads.isEmpty
             && unsaidFailures.isEmpty
         idleSince = isIdle ? idleSince ?? latest : nil
     }

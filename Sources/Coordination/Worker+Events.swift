@@ -11,13 +11,13 @@ extension Worker {
         case progress(slot: Int, step: Int)
         /// The child has written its resume file, of this many bytes.
         case saved(slot: Int, step: Int, byteCount: Int)
-        /// Answers `takeCheckpoint`: the checkpoint is in the worker's artifact folder; nil if it could not be taken, say
-        /// because the training has ended meanwhile.
+        /// Answers `takeCheckpoint`: the checkpoint is in the worker's artifact folder; nil if it could not be taken,
+        /// say because the training has ended meanwhile.
         case checkpointTaken(AttemptID, SavedCheckpoint?)
         /// The outputs are in the worker's artifact folder and the result in its outbox, both durable.
         case finished(slot: Int, WorkResult)
-        /// The child died or reported an error. `log` is the end of what it wrote to standard error; `isFinal`: the task
-        /// itself is at fault.
+        /// The child died or reported an error. `log` is the end of what it wrote to standard error; `isFinal`: the
+        /// task itself is at fault.
         case failed(slot: Int, reason: String, log: String, isFinal: Bool)
         /// The child ended its task because of `kill` or `stop`, with nothing to report but the end of what it wrote to
         /// standard error.
@@ -26,9 +26,9 @@ extension Worker {
         case inputReady(Digest)
         case inputFailed(Digest, reason: String)
         case wake
-        /// The machine will be taken away then. From `WorkerSettings.marginMilliseconds` before, the worker drains: it takes no
-        /// more tasks, children write their resume files, checkpoints go up, tasks are given back, results are delivered; then
-        /// it says goodbye. It ends at that time at the latest. The earliest of several counts.
+        /// The machine will be taken away then. From `WorkerSettings.marginMilliseconds` before, the worker drains: it
+        /// takes no more tasks, children write their resume files, checkpoints go up, tasks are given back, results are
+        /// delivered; then it says goodbye. It ends at that time at the latest. The earliest of several counts.
         case deadline(Instant)
         /// SIGTERM or SIGINT: drains now, for at most `WorkerSettings.graceMilliseconds`.
         case stop
@@ -58,12 +58,13 @@ extension Worker {
         case kill(slot: Int)
         /// End the slot's task after it wrote its resume file.
         case stop(slot: Int)
-        /// Take the resume file of the slot's task, as it is now, into the artifact folder, and answer `checkpointTaken`.
+        /// Take the resume file of the slot's task, as it is now, into the artifact folder, and answer
+        /// `checkpointTaken`.
         case takeCheckpoint(slot: Int, AttemptID, step: Int)
         /// The checkpoint need not be kept for the coordinator any more.
         case dropCheckpoint(Digest)
-        /// The result was acknowledged, or is not wanted: it leaves the outbox, and its outputs need not be kept for the
-        /// coordinator.
+        /// The result was acknowledged, or is not wanted: it leaves the outbox, and its outputs need not be kept for
+        /// the coordinator.
         case dropOutputs(AttemptID, [TaskOutput])
         /// Send what `messages` holds, then end the process. No further event is handled.
         case exit(ExitReason)

@@ -120,7 +120,8 @@ extension Worker {
             return "its summary of \(result.summary.count) bytes is above the limit of \(Limits.summaryBytes)"
         }
         if result.origin.utf8.count > Limits.originBytes {
-            return "what it says of its origin, \(result.origin.utf8.count) bytes, is above the limit of \(Limits.originBytes)"
+            return
+                "what it says of its origin, \(result.origin.utf8.count) bytes, is above the limit of \(Limits.originBytes)"
         }
         if Set(result.outputs.map(\.name)).count < result.outputs.count { return "two of its outputs have one name" }
         if let output = result.outputs.first(where: { $0.name.text.utf8.count > Limits.nameBytes }) {
@@ -147,7 +148,8 @@ extension Worker {
         _ outcome: inout Outcome
     ) {
         let report = FailureReport(
-            worker: identity.worker, id: assignment.id, reason: reason, log: log, isFinal: isFinal, isStalled: isStalled)
+            worker: identity.worker, id: assignment.id, reason: reason, log: log, isFinal: isFinal, isStalled: isStalled
+        )
         if connection == .joined {
             outcome.messages.append(.failure(report))
         } else if unsaidFailures.count < Limits.attemptsPerMessage {

@@ -172,8 +172,8 @@ private final class Loop {
         var index = 0
         while active.count < Limits.pulls, index < waiting.count {
             let pull = waiting[index]
-            // The same blob from another worker: if that pull succeeds, this one is answered at once. And a slow worker with
-            // much to deliver must not keep the others waiting.
+            // The same blob from another worker: if that pull succeeds, this one is answered at once. And a slow worker
+            // with much to deliver must not keep the others waiting.
             if active[pull.digest] != nil
                 || active.values.count(where: { $0.pull.worker == pull.worker }) >= Limits.pullsPerWorker
             {

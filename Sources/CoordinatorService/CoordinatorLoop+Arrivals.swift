@@ -5,7 +5,8 @@ import Store
 import Sweeps
 import ZeroMQ
 
-/// What the coordinator takes on piece by piece, a turn of its loop each: a large sweep takes a minute, in which workers are to be heard.
+/// What the coordinator takes on piece by piece, a turn of its loop each: a large sweep takes a minute, in which
+/// workers are to be heard.
 struct Arrivals {
     var current: Arrival?
     /// What the desk has found since and what may change what is asked for: it waits.
@@ -65,9 +66,9 @@ struct Arrival: Sendable {
     }
 }
 
-/// A submission is recorded with its first piece as one that is not whole, and with its last as whole, after which it is acknowledged. A
-/// coordinator that dies in between goes on with it when it starts: it plans what the store says of the spec, and tasks that are
-/// there already are not added again.
+/// A submission is recorded with its first piece as one that is not whole, and with its last as whole, after which it
+/// is acknowledged. A coordinator that dies in between goes on with it when it starts: it plans what the store says of
+/// the spec, and tasks that are there already are not added again.
 ///
 /// What arrives is changed where it is, since a copy of a million tasks' states takes long.
 extension CoordinatorLoop {

@@ -84,6 +84,7 @@ extension CoordinatorLoop {
 
     /// Whether nothing runs any more after a wish to drain.
     var isDrained: Bool {
-        coordinator.drain != nil && !isKeptStop && arrivals.isEmpty && coordinator.counts.running + coordinator.counts.delivering == 0
+        coordinator.drain != nil && !isKeptStop && arrivals.isEmpty
+            && coordinator.counts.running + coordinator.counts.delivering == 0
     }
 }

@@ -135,7 +135,8 @@ extension CoordinatorLoop {
         let workers = status.workers.map { line in
             ServiceStatus.WorkerStatus(
                 id: line.worker, host: line.host, processID: line.processID, slots: line.slots,
-                isReachable: line.isReachable, memoryBytes: line.memoryBytes, quarantinedMilliseconds: line.quarantinedMilliseconds,
+                isReachable: line.isReachable, memoryBytes: line.memoryBytes,
+                quarantinedMilliseconds: line.quarantinedMilliseconds,
                 silentMilliseconds: line.silentMilliseconds, running: (running[line.worker] ?? []).map(describe))
         }
         let done = sweeps.reduce(0) { $0 + $1.stepsDone }

@@ -290,8 +290,8 @@ final class CoordinatorLoop {
         }
     }
 
-    /// Puts into each TASK what its slot is to do, which only the store keeps: read in one go, after the commit, so that a request
-    /// of the same turn is in it.
+    /// Puts into each TASK what its slot is to do, which only the store keeps: read in one go, after the commit, so
+    /// that a request of the same turn is in it.
     private func withPayloads(_ messages: [Envelope]) throws(CoordinatorServiceError) -> [Envelope] {
         let keys = messages.compactMap { if case .task(let task) = $0.message { task.id.task } else { nil } }
         if keys.isEmpty { return messages }

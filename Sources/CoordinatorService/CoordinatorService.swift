@@ -37,8 +37,8 @@ public final class CoordinatorService: Sendable {
             throw .store(error)
         }
         do { shared = try SharedState() } catch { throw .socket(error.description) }
-        // Each worker has two connections and each part file needs a descriptor, so the usual soft limit of 1,024 is soon
-        // reached. If it cannot be raised, fewer workers can connect, and they say so.
+        // Each worker has two connections and each part file needs a descriptor, so the usual soft limit of 1,024 is
+        // soon reached. If it cannot be raised, fewer workers can connect, and they say so.
         FileLimit.raise()
         // Sockets and decisions belong to the thread of the loop; whether it could begin must be known here.
         let begun = Outcome<String, CoordinatorServiceError>()

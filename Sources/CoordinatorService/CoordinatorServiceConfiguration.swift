@@ -18,7 +18,8 @@ public struct CoordinatorServiceConfiguration: Sendable {
     public var minimumFreeBytes: Int?
     /// Tasks that one sweep may have.
     public var tasksPerSubmission = Plan.tasksAtMost
-    /// How old an artifact must be before it counts as one that no record will name: a result's blobs come before its record.
+    /// How old an artifact must be before it counts as one that no record will name: a result's blobs come before its
+    /// record.
     public var unnamedSeconds = 3_600
     /// Whether, when a sweep has come to its end, the store is compacted, checkpoints to rewind to included.
     public var retainsTicketsOnly = false

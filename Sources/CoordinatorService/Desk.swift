@@ -73,7 +73,8 @@ final class Desk: Sendable {
         var waitsForArrival: Bool {
             switch self {
             case .planned, .ordered, .surveyed, .grown: true
-            case .restored, .refused, .leaderboards, .noSuchSweep, .explained, .ticket, .blob, .unsurveyed, .refusedOrder, .notGrown,
+            case .restored, .refused, .leaderboards, .noSuchSweep, .explained, .ticket, .blob, .unsurveyed,
+                .refusedOrder, .notGrown,
                 .ranked, .unranked, .failed, .unplannable:
                 false
             }
@@ -251,7 +252,8 @@ final class DeskLoop {
         remember(known, isAsked)
         let submission = Submission(
             record: record,
-            reply: SubmitReply(sweep: sweep.name, isContinued: held?.isWhole == true, plan: plan.summary(asking: isAsked)),
+            reply: SubmitReply(
+                sweep: sweep.name, isContinued: held?.isWhole == true, plan: plan.summary(asking: isAsked)),
             request: request, asker: asker)
         return Arrival(
             .submission(submission), works: works, progress: SweepProgress(plan: plan, isAsked: isAsked),
@@ -263,13 +265,14 @@ final class DeskLoop {
         var plan: Plan
         /// Names of its data sets.
         var datasets: [Digest: String]
-        /// Tasks that the store holds and that are not done: the checkpoints that one is asked for that was not given out, nil for the
-        /// others.
+        /// Tasks that the store holds and that are not done: the checkpoints that one is asked for that was not given
+        /// out, nil for the others.
         fileprivate var stored: [TaskKey: [Int]?]
 
         func isStored(_ key: TaskKey) -> Bool { stored[key] != nil }
 
-        /// Those that the plan wants to leave more checkpoints than the store asks of them, in the belief that they are not given out yet.
+        /// Those that the plan wants to leave more checkpoints than the store asks of them, in the belief that they are
+        /// not given out yet.
         var believedPending: Set<TaskKey> {
             var keys: Set<TaskKey> = []
             guard stored.values.contains(where: { $0 != nil }) else { return keys }

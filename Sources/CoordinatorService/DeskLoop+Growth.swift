@@ -12,13 +12,17 @@ struct Growth: Sendable {
     var found: Arrival?
 }
 
-/// Adaptive sweeps: `refine` and `stop_when`. What they ask for follows from plan and results (`Extent`), so nothing about it is stored: a
-/// coordinator that was killed in between asks for the same as soon as it has planned the sweep again.
+/// Adaptive sweeps: `refine` and `stop_when`. What they ask for follows from plan and results (`Extent`), so nothing
+/// about it is stored: a coordinator that was killed in between asks for the same as soon as it has planned the sweep
+/// again.
 extension DeskLoop {
-    /// - Parameter everything: whether to hand over all that is asked for and not done, not what is new since the last time alone.
+    /// - Parameter everything: whether to hand over all that is asked for and not done, not what is new since the last
+    ///   time alone.
     func grow(_ sweep: String, everything: Bool, tries: Int) {
         var growth = Growth(sweep: sweep)
-        guard let index = index(ofSweep: sweep), known[index].plan.isAdaptive else { return events.post(.grown(growth)) }
+        guard let index = index(ofSweep: sweep), known[index].plan.isAdaptive else {
+            return events.post(.grown(growth))
+        }
         do {
             // What an earlier try found is not given yet.
             let before = everything || tries > 0 ? [] : asked[sweep] ?? []
@@ -110,13 +114,17 @@ extension CoordinatorLoop {
     func noteGrowth(_ change: Change) {
         switch change {
         case .taskDone(let key, _, _), .taskFailed(let key, _), .taskRevived(let key):
-            for sweep in submissions.sweeps where sweep.plan.isAdaptive && sweep.contains(key) { growth.want(sweep.name) }
+            for sweep in submissions.sweeps where sweep.plan.isAdaptive && sweep.contains(key) {
+                growth.want(sweep.name)
+            }
         case .sweepChanged(let standing):
             // A sweep that was cancelled got nothing meanwhile.
-            guard !standing.isCancelled, submissions.sweeps.contains(where: { $0.name == standing.id.text && $0.plan.isAdaptive })
+            guard !standing.isCancelled,
+                submissions.sweeps.contains(where: { $0.name == standing.id.text && $0.plan.isAdaptive })
             else { return }
             growth.want(standing.id.text, everything: true)
-        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .outputRetired,
+        case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept,
+            .outputRetired,
             .taskReopened, .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged, .nondeterminism:
             break
         }

@@ -1,8 +1,9 @@
 import Coordination
 import ZeroMQ
 
-/// Closes a listening socket to newcomers while the process is short of file descriptors, so that those who knock cannot keep
-/// the coordinator from its own files. What is connected stays; what does not finish its handshake is gone after seconds.
+/// Closes a listening socket to newcomers while the process is short of file descriptors, so that those who knock
+/// cannot keep the coordinator from its own files. What is connected stays; what does not finish its handshake is gone
+/// after seconds.
 struct Door {
     static let lookMilliseconds: Int64 = 1_000
 

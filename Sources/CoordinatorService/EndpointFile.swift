@@ -1,8 +1,8 @@
 import Foundation
 import Store
 
-/// Where the coordinator of a store listens, for commands on this machine that are told of the store alone: a line in a file,
-/// there while the coordinator runs (and after it was killed, when nobody answers).
+/// Where the coordinator of a store listens, for commands on this machine that are told of the store alone: a line in a
+/// file, there while the coordinator runs (and after it was killed, when nobody answers).
 public enum EndpointFile {
     public static let name = "endpoint"
 

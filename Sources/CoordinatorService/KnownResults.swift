@@ -1,8 +1,8 @@
 import Lottery
 import Sweeps
 
-/// What the desk has read of the results of a sweep, which never change. A large sweep has a million, so that what they have in common
-/// is kept once: 4 bytes a task, and about 100 more once it is done.
+/// What the desk has read of the results of a sweep, which never change. A large sweep has a million, so that what they
+/// have in common is kept once: 4 bytes a task, and about 100 more once it is done.
 package struct KnownResults {
     package let plan: Plan
     package private(set) var divergedCount = 0

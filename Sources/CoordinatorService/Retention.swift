@@ -27,8 +27,9 @@ struct Survey: Sendable {
     }
 }
 
-/// θk is kept for the levels that rewind to it, with the state of the optimizer. A ticket needs the weights alone: so once all that read
-/// it are done, those take its place. A level that comes later, by `extend`, has the first steps replayed.
+/// θk is kept for the levels that rewind to it, with the state of the optimizer. A ticket needs the weights alone: so
+/// once all that read it are done, those take its place. A level that comes later, by `extend`, has the first steps
+/// replayed.
 extension DeskLoop {
     func survey(_ request: CompactRequest) throws -> Survey {
         var survey = Survey(unnamed: try unnamedArtifacts())

@@ -44,8 +44,8 @@ package struct StepRate {
         while samples.count > 2, now.since(samples[1].at) >= StepRate.windowMilliseconds { samples.removeFirst() }
     }
 
-    /// A task has its result; what of its `cost` was not seen while it ran counts now. Short tasks begin and end between
-    /// two beats, so most of their steps are counted here.
+    /// A task has its result; what of its `cost` was not seen while it ran counts now. Short tasks begin and end
+    /// between two beats, so most of their steps are counted here.
     package mutating func noteDone(_ task: TaskKey, cost: Int) {
         trained += max(0, cost - (reports.removeValue(forKey: task)?.trained ?? 0))
     }

@@ -93,7 +93,8 @@ struct SweepProgress: Sendable {
         case .taskFailed(let key, let failure): set(key, failure)
         case .taskRevived(let key): set(key, .pending)
         case .taskReopened(let work): set(work.key, .pending)
-        case .taskAdded, .taskRequested, .outputRetired, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .nondeterminism, .sweepChanged,
+        case .taskAdded, .taskRequested, .outputRetired, .attemptStarted, .attemptEnded, .attemptLogged,
+            .checkpointKept, .nondeterminism, .sweepChanged,
             .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged:
             break
         }

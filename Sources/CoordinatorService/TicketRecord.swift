@@ -39,8 +39,8 @@ public struct TicketRecord: Hashable, Sendable, Codable {
     public var places: [String]
     /// The first sweep's spec that has it.
     public var spec: String?
-    /// Done trainings that differ from it in nothing but their noise, and were compared with it. A coordinator of an earlier version does not
-    /// say this.
+    /// Done trainings that differ from it in nothing but their noise, and were compared with it. A coordinator of an
+    /// earlier version does not say this.
     public var siblings: [Sibling]?
 
     public struct Sibling: Hashable, Sendable, Codable {
@@ -79,7 +79,8 @@ public struct TicketRecord: Hashable, Sendable, Codable {
         if case .output(let parent, let name)? = inputs.first(where: { $0.name == TrainingRequest.Input.rewind })?
             .source
         {
-            let checkpoint = try store.outputs(of: parent).first { $0.name == name } ?? store.remainder(of: parent, name)
+            let checkpoint =
+                try store.outputs(of: parent).first { $0.name == name } ?? store.remainder(of: parent, name)
             guard let checkpoint else {
                 throw QuestionRefusal(description: "the checkpoint that \(key) was rewound to is not in the store")
             }
@@ -93,7 +94,9 @@ public struct TicketRecord: Hashable, Sendable, Codable {
         spec = plans.first { $0.index(of: key) != nil }.flatMap { specs[$0.sweep.name] }
         var siblings: [Sibling] = []
         for (sibling, connection) in plans.flatMap({ $0.siblings(of: key) }) {
-            guard !siblings.contains(where: { $0.key == sibling }), let result = try store.result(of: sibling) else { continue }
+            guard !siblings.contains(where: { $0.key == sibling }), let result = try store.result(of: sibling) else {
+                continue
+            }
             let summary = try JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
             siblings.append(
                 Sibling(key: sibling, batchNorm: connection.batchNorm, connectivity: summary.connectivity))

@@ -4,8 +4,8 @@ import Foundation
 import Lottery
 import Sweeps
 
-/// The tasks of a plan that are not done, as coordination takes them on, piece by piece. Their payloads, a gigabyte for a million
-/// tasks, wait in a file without a name, so that neither the desk nor the coordinator ever holds them all.
+/// The tasks of a plan that are not done, as coordination takes them on, piece by piece. Their payloads, a gigabyte for
+/// a million tasks, wait in a file without a name, so that neither the desk nor the coordinator ever holds them all.
 final class WorkSpool: Sendable {
     static let worksPerPiece = 4_096
 

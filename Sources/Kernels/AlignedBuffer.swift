@@ -12,8 +12,8 @@ public struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable {
         precondition(count >= 0, "a buffer of \(count) elements")
         self.count = count
         let byteCount = max(count * MemoryLayout<Element>.stride, 64)
-        // Batches are read a few lines here and there: with pages of 4 KiB the processor's list of pages runs over, and what it
-        // fetches ahead ends at each page. Where there are no huge pages the advice is ignored.
+        // Batches are read a few lines here and there: with pages of 4 KiB the processor's list of pages runs over, and
+        // what it fetches ahead ends at each page. Where there are no huge pages the advice is ignored.
         let isLarge = byteCount >= 2 * Self.hugePage
         let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: isLarge ? Self.hugePage : 64)
         if isLarge { madvise(memory, byteCount, MADV_HUGEPAGE) }

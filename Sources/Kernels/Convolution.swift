@@ -1,7 +1,7 @@
 import CKernels
 
-/// Forward and input gradient of one convolution under one mask. The order of every sum stands in `conv_gather.h`; neither path
-/// nor instruction set changes a bit.
+/// Forward and input gradient of one convolution under one mask. The order of every sum stands in `conv_gather.h`;
+/// neither path nor instruction set changes a bit.
 ///
 /// An object holds scratch memory: one thread at a time may use it.
 public final class Convolution {
@@ -24,7 +24,8 @@ public final class Convolution {
 
     /// Share of surviving weights from which gathering all is faster.
     private static let denseFrom = 0.7
-    /// The same for maps of at most four columns, whose sparse lists take several times the memory for little more speed.
+    /// The same for maps of at most four columns, whose sparse lists take several times the memory for little more
+    /// speed.
     private static let denseFromWhereNarrow = 0.5
 
     /// - Parameter survivors: [output][input][row][column]; nil where all survive.
@@ -52,7 +53,8 @@ public final class Convolution {
         }
     }
 
-    /// What the object keeps in memory: weights and, once they were wanted, packed copies of them and lists of what they meet.
+    /// What the object keeps in memory: weights and, once they were wanted, packed copies of them and lists of what
+    /// they meet.
     public var byteCount: Int {
         4 * weights.count + mask.byteCount + live.count + (forwardPlan?.plan.byteCount ?? 0)
             + (gradientPlan?.plan.byteCount ?? 0)
@@ -71,7 +73,8 @@ public final class Convolution {
         return plans[0] + plans[1] + 4 * (survivorCount + 1) + ConvolutionMask.byteCount(shape: shape) + shape.outputs
     }
 
-    /// Chooses the outputs that take part: the others become +0, and their gradients are not read. At first all take part.
+    /// Chooses the outputs that take part: the others become +0, and their gradients are not read. At first all take
+    /// part.
     /// - Complexity: that of a new object; not for every step.
     public func setLive(outputs: [Bool]) {
         precondition(outputs.count == shape.outputs, "\(outputs.count) of \(shape.outputs) outputs")
@@ -111,11 +114,12 @@ public final class Convolution {
             compact: weights.pointer, source: x, blocks: blocks, finish: finish, target: y)
     }
 
-    /// The largest of each 2 × 2 of the results of `forward`, bit for bit as `PlanesKernels.maxPool` finds it. The results themselves are not
-    /// stored, which spares the memory more than anything else at low densities.
+    /// The largest of each 2 × 2 of the results of `forward`, bit for bit as `PlanesKernels.maxPool` finds it. The
+    /// results themselves are not stored, which spares the memory more than anything else at low densities.
     /// - Parameters:
     ///   - y: planes of `shape.output.halved`, halo left as it is.
-    ///   - winners: one for each line of y: which of the four pixels won, as `PlanesKernels.maxPoolGradient` reads them.
+    ///   - winners: one for each line of y: which of the four pixels won, as `PlanesKernels.maxPoolGradient` reads
+    ///     them.
     /// - Returns: the largest magnitude among the results.
     /// - Precondition: `shape.canPool`.
     public func forwardPooled(

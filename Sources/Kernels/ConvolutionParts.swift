@@ -8,8 +8,8 @@ enum ConvolutionDirection {
 
 /// Positions of a target map that meet the same taps of every kernel, and how many of them are computed together.
 ///
-/// Forward, and backward with stride 1, the target is one grid. Backward with stride 2 each parity of row and column has a
-/// grid and taps of its own. Grids of at most four columns are split further where their edges meet fewer taps.
+/// Forward, and backward with stride 1, the target is one grid. Backward with stride 2 each parity of row and column
+/// has a grid and taps of its own. Grids of at most four columns are split further where their edges meet fewer taps.
 struct ConvolutionPart {
     /// A tap as its place in a kernel, and the source line that it meets from position (0, 0) of the part.
     struct Tap: Hashable {
@@ -28,8 +28,8 @@ struct ConvolutionPart {
     /// All but the chains.
     let positions: tk_conv_class
 
-    /// - Parameter byColumns: whether grids of three or four columns are split by columns, too. Sparse chains have links of their
-    ///   own at each part: a 4 × 4 map then has 5.4 per weight instead of 2.3.
+    /// - Parameter byColumns: whether grids of three or four columns are split by columns, too. Sparse chains have
+    ///   links of their own at each part: a 4 × 4 map then has 5.4 per weight instead of 2.3.
     static func all(
         _ direction: ConvolutionDirection, _ shape: ConvolutionShape, byColumns: Bool
     ) -> [ConvolutionPart] {
@@ -106,12 +106,15 @@ struct ConvolutionPart {
                     }
                 }
                 let ofRows = [
-                    taps(rowTaps), taps(rows.taps(at: rowRange.lowerBound)), taps(rows.taps(at: rowRange.upperBound - 1)),
+                    taps(rowTaps), taps(rows.taps(at: rowRange.lowerBound)),
+                    taps(rows.taps(at: rowRange.upperBound - 1)),
                 ]
                 if columnTaps.count == 3 {
                     // Taps go from left to right forward, and from right to left in an input gradient.
                     let isBackwards = columnTaps[0].offset > columnTaps[2].offset
-                    let (withoutFirst, withoutThird) = (columnTaps.dropFirst().map(\.tap), columnTaps.dropLast().map(\.tap))
+                    let (withoutFirst, withoutThird) = (
+                        columnTaps.dropFirst().map(\.tap), columnTaps.dropLast().map(\.tap)
+                    )
                     let columnOf = { columns.taps(at: $0).map(\.tap) }
                     positions.in_threes = 1
                     positions.backwards = isBackwards ? 1 : 0
@@ -130,8 +133,8 @@ struct ConvolutionPart {
     }
 }
 
-/// Rows or columns of a grid: position p stands at first + p · targetStep of the target map, and its tap at `offset` meets
-/// p · sourceStep + offset of the source map, counted from the halo.
+/// Rows or columns of a grid: position p stands at first + p · targetStep of the target map, and its tap at `offset`
+/// meets p · sourceStep + offset of the source map, counted from the halo.
 private struct Axis {
     let count: Int
     let first: Int

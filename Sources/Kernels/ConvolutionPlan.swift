@@ -29,16 +29,16 @@ final class ConvolutionPlan {
         /// Links of a sparse chain that outweigh the start and end of a piece of it.
         let links: Double
 
-        /// Dense pieces read their lines from the second-level cache of 1 or 2 MiB as fast as they need them; sparse ones from the
-        /// first-level cache of 32 or 48 KiB, as long as chains are not cut too short.
+        /// Dense pieces read their lines from the second-level cache of 1 or 2 MiB as fast as they need them; sparse
+        /// ones from the first-level cache of 32 or 48 KiB, as long as chains are not cut too short.
         private static let avx512 = PieceSize(denseLines: 1000, nearLines: 500, farLines: 4096, links: 16)
         /// Three quarters of a first-level cache of 32 KiB, half of a second-level cache of 512 KiB.
         private static let others = PieceSize(denseLines: 384, nearLines: 384, farLines: 4096, links: 32)
 
         static func of(_ instructionSet: InstructionSet) -> PieceSize { instructionSet == .avx512 ? avx512 : others }
     }
-    /// Links of a chain that outweigh asking early for the lines that the next panel meets, where the map is so wide that a panel
-    /// meets short pieces of rows. Of narrower maps the processor asks for them by itself.
+    /// Links of a chain that outweigh asking early for the lines that the next panel meets, where the map is so wide
+    /// that a panel meets short pieces of rows. Of narrower maps the processor asks for them by itself.
     private static let fetchedLinks = 8.0
     private static let fetchedWidth = 17
     /// Share of surviving weights up to which lists of links are short enough to have one for each part of a row.

@@ -88,7 +88,8 @@ extension ConvolutionShape {
         output.width > 4 ? (1, 2, 8) : output.width > 2 ? (1, 4, 4) : (4, 2, 2)
     }
 
-    /// Blocks after which the lists of strips repeat: small maps of several blocks make one strip, and the last may be shorter.
+    /// Blocks after which the lists of strips repeat: small maps of several blocks make one strip, and the last may be
+    /// shorter.
     fileprivate func period(length: Int) -> Int {
         let together = tile.blocks
         return max(1, (length / (output.height * output.width)) / together) * together

@@ -34,8 +34,8 @@ extension ConvolutionWeightGradient {
         private static let sparseLength = 32
         /// Channels of x that a sparse block uses.
         private static let sparseInputs = 64
-        /// Lines of x that rows use before the next channels' turn comes: half of the first-level cache, more where few weights
-        /// survive and rows would be short.
+        /// Lines of x that rows use before the next channels' turn comes: half of the first-level cache, more where few
+        /// weights survive and rows would be short.
         private static let nearLines = 256...2048
 
         init(
@@ -226,8 +226,8 @@ private struct DenseForm {
         }
     }
 
-    /// One tap of three channels at a time. Positions at which it meets the halo are left out: more than half of them on maps
-    /// of 2 × 2.
+    /// One tap of three channels at a time. Positions at which it meets the halo are left out: more than half of them
+    /// on maps of 2 × 2.
     private static func channels(of shape: ConvolutionShape) -> [Panel] {
         let inputs = shape.input.channels
         let kernel = shape.kernel

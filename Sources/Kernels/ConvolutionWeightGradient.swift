@@ -40,10 +40,12 @@ public final class ConvolutionWeightGradient {
         }
     }
 
-    /// What the object keeps in memory: the order of the weights, sums that wait, and the positions of the blocks it last had.
+    /// What the object keeps in memory: the order of the weights, sums that wait, and the positions of the blocks it
+    /// last had.
     public var byteCount: Int { mask.byteCount + plan.byteCount + strips.byteCount }
 
-    /// An upper bound of an object's bytes for batches of `blocks` blocks, whatever the mask and the outputs that are live.
+    /// An upper bound of an object's bytes for batches of `blocks` blocks, whatever the mask and the outputs that are
+    /// live.
     public static func byteCount(
         shape: ConvolutionShape, survivorCount: Int, blocks: Int, path: KernelPath = .fastest,
         instructionSet: InstructionSet = .current
@@ -54,8 +56,8 @@ public final class ConvolutionWeightGradient {
             + ConvolutionMask.byteCount(shape: shape)
     }
 
-    /// Has the gradients of all weights and biases of the other outputs be +0, without computing them. All outputs are live
-    /// at first.
+    /// Has the gradients of all weights and biases of the other outputs be +0, without computing them. All outputs are
+    /// live at first.
     /// - Parameter outputs: one for each output.
     public func setLive(outputs: [Bool]) {
         precondition(outputs.count == shape.outputs, "\(outputs.count) outputs of \(shape.outputs)")

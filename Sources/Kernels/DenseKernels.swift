@@ -3,7 +3,8 @@ import CKernels
 /// The sizes of a dense layer and of the batch that passes through it.
 ///
 /// A batch is stored [feature][example] with examples padded to a multiple of 16, weights [output][input] with inputs
-/// padded to a multiple of 16. Buffers over features have room for `paddedInputs` or `paddedOutputs` rows; the padding is 0.
+/// padded to a multiple of 16. Buffers over features have room for `paddedInputs` or `paddedOutputs` rows; the padding
+/// is 0.
 public struct DenseShape: Sendable, Hashable {
     public let inputs: Int
     public let outputs: Int
@@ -33,8 +34,8 @@ public struct DenseShape: Sendable, Hashable {
     }
 }
 
-/// The outputs of a layer that take part, ascending. A dead one, from which no surviving weight leads on, is left out of the
-/// forward pass and of the input gradient, so that nothing it holds can reach a result.
+/// The outputs of a layer that take part, ascending. A dead one, from which no surviving weight leads on, is left out
+/// of the forward pass and of the input gradient, so that nothing it holds can reach a result.
 public struct LiveOutputs: ~Copyable {
     let indices: AlignedBuffer<UInt32>
     public let count: Int
@@ -48,7 +49,8 @@ public struct LiveOutputs: ~Copyable {
     public subscript(position: Int) -> Int { Int(indices[position]) }
 }
 
-/// What an optimizer changes in one step: values and up to two tensors of state. A rule that keeps less state is given nil.
+/// What an optimizer changes in one step: values and up to two tensors of state. A rule that keeps less state is given
+/// nil.
 public struct UpdatedTensor {
     let values: UnsafeMutablePointer<Float>
     let state1: UnsafeMutablePointer<Float>?
@@ -149,8 +151,10 @@ public struct DenseKernels: Sendable {
             bits: tk_update(code, &parameters, count, gradient, tensor.values, tensor.state1, tensor.state2))
     }
 
-    /// Adds the cross-entropy of the first `count` examples to `lossSum`, in order; `gradient`, if any, becomes that of the mean.
-    /// - Parameter smoothing: the share of each label that is spread evenly over all classes (PyTorch's `label_smoothing`).
+    /// Adds the cross-entropy of the first `count` examples to `lossSum`, in order; `gradient`, if any, becomes that of
+    /// the mean.
+    /// - Parameter smoothing: the share of each label that is spread evenly over all classes (PyTorch's
+    ///   `label_smoothing`).
     /// - Precondition: the logits are finite, every label is below `classes`, and `smoothing` is in 0..<1.
     public func softmaxCrossEntropy(
         classes: Int, batch: Int, count: Int, labels: UnsafePointer<UInt8>, logits: UnsafePointer<Float>,
@@ -161,15 +165,16 @@ public struct DenseKernels: Sendable {
                 code, classes, batch, count, labels, logits, smoothing, gradient, &lossSum))
     }
 
-    /// How many of the first `count` examples are right: their label's logit is the first of the largest, and none is NaN.
+    /// How many of the first `count` examples are right: their label's logit is the first of the largest, and none is
+    /// NaN.
     public func countCorrect(
         classes: Int, batch: Int, count: Int, labels: UnsafePointer<UInt8>, logits: UnsafePointer<Float>
     ) -> Int {
         tk_count_correct(classes, batch, count, labels, logits)
     }
 
-    /// x = (pixel / 255 − mean) / deviation of images[indices], transposed to [feature][example]; padding examples repeat the
-    /// last image.
+    /// x = (pixel / 255 − mean) / deviation of images[indices], transposed to [feature][example]; padding examples
+    /// repeat the last image.
     /// - Parameter transposed: becomes the transpose of x, if it is given.
     public func loadImages(
         _ images: UnsafePointer<UInt8>, indices: UnsafePointer<Int32>, count: Int, batch: Int, channels: Int,

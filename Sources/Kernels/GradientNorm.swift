@@ -10,8 +10,9 @@ public struct GradientNorm: Sendable {
     }
 
     /// Σ v² in f64 of compact values, padded with +0 to a multiple of 16: 16 chains, then their tree.
-    /// - Complexity: O(count). The 266,610 values of LeNet-300-100 take 33 µs with AVX-512; a single chain takes 195. With clipping a step of
-    ///   60 images by Adam takes 1.08…1.18 ms instead of 0.94…1.0, most of which is that gradients are stored before they are used.
+    /// - Complexity: O(count). The 266,610 values of LeNet-300-100 take 33 µs with AVX-512; a single chain takes 195.
+    ///   With clipping a step of 60 images by Adam takes 1.08…1.18 ms instead of 0.94…1.0, most of which is that
+    ///   gradients are stored before they are used.
     public func sumOfSquares(count: Int, _ values: UnsafePointer<Float>) -> Double {
         precondition(count.isMultiple(of: 16), "the norm of \(count) values")
         return tk_sum_of_squares(code, count, values)

@@ -104,9 +104,12 @@ extension KernelBench {
         }
     }
 
-    /// Updates from stored gradients, and what clipping needs, of as many parameters as LeNet-300-100 has, and of a million.
+    /// Updates from stored gradients, and what clipping needs, of as many parameters as LeNet-300-100 has, and of a
+    /// million.
     func parameters() {
-        let names = ["update, sgd", "update, momentum", "update, adam", "norm for clipping", "norm under a mask", "scaling"]
+        let names = [
+            "update, sgd", "update, momentum", "update, adam", "norm for clipping", "norm under a mask", "scaling",
+        ]
         guard wantsAny(names) else { return }
         let kernels = DenseKernels(instructionSet)
         let norm = GradientNorm(instructionSet)
@@ -145,7 +148,9 @@ extension KernelBench {
 
     /// Images on their way in, and logits on their way out.
     func examples() {
-        let names = ["image loading", "image loading to planes", "bf16 image loading to planes", "transposing", "softmax"]
+        let names = [
+            "image loading", "image loading to planes", "bf16 image loading to planes", "transposing", "softmax",
+        ]
         guard wantsAny(names) else { return }
         let kernels = DenseKernels(instructionSet)
         let indices = AlignedBuffer<Int32>(copying: (0..<Self.batch).map { Int32($0 * 7 % 256) })

@@ -95,7 +95,8 @@ extension KernelBench {
             }
         }
         let kernels = PlanesKernels(instructionSet)
-        // The gradient is written; maxima, their gradients and an eighth as many bytes of winners are read of each fourth.
+        // The gradient is written; maxima, their gradients and an eighth as many bytes of winners are read of each
+        // fourth.
         report(names[1], maps.name, bytes: bytes * (1 + 2.125 / 4), near: bytes) {
             _ = kernels.maxPoolGradient(
                 shape.output, winners: winners.pointer, y: y.pointer, dy: dy.pointer, dx: maps.dx.pointer,

@@ -126,12 +126,13 @@ public protocol MapKernels: Sendable {
     // batch, then γ and β. Padding examples are left out of all sums; N is the number of real examples times height ·
     // width.
     //
-    // Forward: `BatchNorm.statistics`, `batchNormApply`; for evaluation `BatchNorm.running`, `batchNormApply`. Backward:
-    // `batchNormGradientSums`, `BatchNorm.gradientCoefficients`, `batchNormGradient`. What the statistics are made of, Σz and Σz² of each
-    // block and channel, [block][channel][2], the convolution before leaves as it stores z: in each lane a chain of adds and a chain of
-    // fma(z, z, ·) in tile order, then the tree. Sums of a map are f32, so the variance of a channel loses digits where its mean is large
-    // beside its deviation: its relative error grows like (mean / deviation)² · 1e-6. Were Σdy and Σdy·x̂ made where dy is stored,
-    // that would save a fifth of what the backward kernels move.
+    // Forward: `BatchNorm.statistics`, `batchNormApply`; for evaluation `BatchNorm.running`, `batchNormApply`.
+    // Backward: `batchNormGradientSums`, `BatchNorm.gradientCoefficients`, `batchNormGradient`. What the statistics are
+    // made of, Σz and Σz² of each block and channel, [block][channel][2], the convolution before leaves as it stores z:
+    // in each lane a chain of adds and a chain of fma(z, z, ·) in tile order, then the tree. Sums of a map are f32, so
+    // the variance of a channel loses digits where its mean is large beside its deviation: its relative error grows
+    // like (mean / deviation)² · 1e-6. Were Σdy and Σdy·x̂ made where dy is stored, that would save a fifth of what the
+    // backward kernels move.
 
     /// y = fma(z, scale, shift), + shortcut if there is one, + 0.0; `rectify` applies ReLU to that.
     /// - Parameters:

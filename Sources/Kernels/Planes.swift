@@ -1,7 +1,7 @@
 /// The sizes of a batch of images or feature maps, and where each value lies.
 ///
-/// A batch is stored [batch / 16][channel][height + 2][width + 2][16]: a line of 64 bytes holds one value of 16 examples (lane =
-/// example mod 16), and every map has a halo of one line all around that is always +0.
+/// A batch is stored [batch / 16][channel][height + 2][width + 2][16]: a line of 64 bytes holds one value of 16
+/// examples (lane = example mod 16), and every map has a halo of one line all around that is always +0.
 public struct PlanesShape: Sendable, Hashable {
     public let channels: Int
     public let height: Int
@@ -31,8 +31,8 @@ public struct PlanesShape: Sendable, Hashable {
     public func floats(blocks: Int) -> Int { blocks * blockLines * 16 }
 }
 
-/// Memory for a batch in planes: zeroed, with 64 lines of zeros before the first halo corner and after the last, so that
-/// kernels may read over the edge.
+/// Memory for a batch in planes: zeroed, with 64 lines of zeros before the first halo corner and after the last, so
+/// that kernels may read over the edge.
 public struct PlanesBuffer: ~Copyable {
     /// Room on either side, in lines.
     public static let slackLines = 64

@@ -37,8 +37,8 @@ public struct PlanesKernels: MapKernels {
                 code, &shape, x.floats, dy.floats, addend?.floats, gate?.floats, dx.floats, blocks))
     }
 
-    /// The gradient of a `maxPool` whose x came out of a ReLU and was never stored, gate applied: dy where the element of x won and is
-    /// positive, else +0.
+    /// The gradient of a `maxPool` whose x came out of a ReLU and was never stored, gate applied: dy where the element
+    /// of x won and is positive, else +0.
     /// - Parameters:
     ///   - shape: that of x and dx, with even height and width.
     ///   - winners: one for each line of y; see `Convolution.forwardPooled`.

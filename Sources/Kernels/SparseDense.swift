@@ -1,14 +1,16 @@
 import CKernels
 
-/// A dense layer under one mask, at the cost of its surviving weights: the results of `DenseKernels` under that mask, bit for bit
-/// where all values are finite.
+/// A dense layer under one mask, at the cost of its surviving weights: the results of `DenseKernels` under that mask,
+/// bit for bit where all values are finite.
 ///
-/// Weights, their gradient and their optimizer's state are compact: the survivors in PyTorch's order, [output][input] flat,
-/// padded with +0 to a multiple of 16. Batches are stored [feature][example], with room for `DenseShape.padded` rows.
+/// Weights, their gradient and their optimizer's state are compact: the survivors in PyTorch's order, [output][input]
+/// flat, padded with +0 to a multiple of 16. Batches are stored [feature][example], with room for `DenseShape.padded`
+/// rows.
 ///
 /// An object holds scratch memory: one thread at a time may use it.
 public final class SparseDense {
-    /// The density from which `DenseKernels` are as fast: LeNet-300-100's step of 64 examples with AVX2 takes as long either way.
+    /// The density from which `DenseKernels` are as fast: LeNet-300-100's step of 64 examples with AVX2 takes as long
+    /// either way.
     public static let paysBelow = 0.4
 
     public let inputs: Int
@@ -54,8 +56,8 @@ public final class SparseDense {
     /// Floats in compact arrays.
     public var paddedCount: Int { DenseShape.padded(survivorCount) }
 
-    /// Chooses which outputs take part in the forward pass and in the input gradient; all do at first. The weights of the others are
-    /// still updated: decay and momentum move them.
+    /// Chooses which outputs take part in the forward pass and in the input gradient; all do at first. The weights of
+    /// the others are still updated: decay and momentum move them.
     public func setLive(outputs live: [Bool]) {
         precondition(live.count == outputs, "\(live.count) of \(outputs) outputs live or dead")
         deadOutputs = (0..<outputs).filter { !live[$0] }

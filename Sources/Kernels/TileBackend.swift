@@ -15,7 +15,8 @@ public enum TileBackend: String, Sendable, CaseIterable, Comparable {
     /// TDPBF16PS of Intel AMX, which takes 16 × 16 × 32 products at once.
     case amx
 
-    /// The fastest that runs here: AMX only where the system grants it and random tiles come out with the emulation's bits.
+    /// The fastest that runs here: AMX only where the system grants it and random tiles come out with the emulation's
+    /// bits.
     public static let best: TileBackend = {
         switch tk_best_tile_backend() {
         case TK_TILES_AMX: .amx

@@ -32,8 +32,8 @@ public final class TileConvolution {
             kernel: shape.kernel, stride: shape.stride, features: 0)
     }
 
-    /// Chooses the outputs that take part: the others become +0, and their gradients do not reach the input. At first all take part.
-    /// Weights are to be loaded after it.
+    /// Chooses the outputs that take part: the others become +0, and their gradients do not reach the input. At first
+    /// all take part. Weights are to be loaded after it.
     public func setLive(outputs: [Bool]) { layer.setLive(outputs: outputs) }
 
     /// Takes over compact weights; to be called after each change of theirs.

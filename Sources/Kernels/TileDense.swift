@@ -1,11 +1,11 @@
 import CKernels
 
-/// A dense layer under one mask whose products are those of bf16 tiles: weights and activations are rounded to bf16, sums and all
-/// that is stored are f32. The order of every sum stands in `tile_kernels.h`; the backend changes no bit. Pruned weights cost
-/// as much as others.
+/// A dense layer under one mask whose products are those of bf16 tiles: weights and activations are rounded to bf16,
+/// sums and all that is stored are f32. The order of every sum stands in `tile_kernels.h`; the backend changes no bit.
+/// Pruned weights cost as much as others.
 ///
-/// Weights and their gradient are compact: the survivors in PyTorch's order, [output][input] flat, padded with +0 to a multiple
-/// of 16. Batches are stored [feature][example], with room for `DenseShape.padded` rows.
+/// Weights and their gradient are compact: the survivors in PyTorch's order, [output][input] flat, padded with +0 to a
+/// multiple of 16. Batches are stored [feature][example], with room for `DenseShape.padded` rows.
 ///
 /// One thread at a time may use an object and its scratch memory.
 public final class TileDense {

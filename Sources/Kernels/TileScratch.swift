@@ -1,5 +1,5 @@
-/// Memory that kernels over bf16 tiles use while they run. The layers of a network share one, which then stays in the cache from layer to layer;
-/// one thread at a time may use it.
+/// Memory that kernels over bf16 tiles use while they run. The layers of a network share one, which then stays in the
+/// cache from layer to layer; one thread at a time may use it.
 public final class TileScratch {
     private var memory = AlignedBuffer<UInt8>(zeroed: 0)
 

@@ -61,8 +61,8 @@ public struct UpdateRule: Sendable {
         return rule
     }
 
-    /// g += decay · w; v = α v + (1 − α) g²; step = g / (√v + ε), or with momentum b = momentum · b + step and step = b;
-    /// w −= rate · step. State 1 is v, state 2 is b.
+    /// g += decay · w; v = α v + (1 − α) g²; step = g / (√v + ε), or with momentum b = momentum · b + step and step =
+    /// b; w −= rate · step. State 1 is v, state 2 is b.
     public static func rmsProp(
         rate: Float, alpha: Double, epsilon: Double, momentum: Float, decay: Float
     ) -> UpdateRule {
@@ -103,9 +103,10 @@ public struct UpdateRule: Sendable {
 
     /// Whether a step is certain to leave numbers, none of them infinite.
     ///
-    /// True of every step of a training that goes well: parameters near 1 and a gradient near 10 may become 10¹⁰ in a bound, far
-    /// below 10³⁸. That leaves room for what roundings add to the bound. That updates measure what they leave costs a
-    /// dense step of LeNet-300-100 by Adam 2 to 5 %, and one of 2 % of its weights nothing that could be measured.
+    /// True of every step of a training that goes well: parameters near 1 and a gradient near 10 may become 10¹⁰ in a
+    /// bound, far below 10³⁸. That leaves room for what roundings add to the bound. That updates measure what they
+    /// leave costs a dense step of LeNet-300-100 by Adam 2 to 5 %, and one of 2 % of its weights nothing that could be
+    /// measured.
     public func staysFinite(present: Magnitude, gradient: Magnitude) -> Bool {
         present.isFinite && gradient.isFinite
             && bound(present: Double(present.value), gradient: Double(gradient.value)) < 1e38

@@ -41,8 +41,8 @@ public struct ConnectionJudge: Sendable {
 
     public init(_ security: SocketSecurity) { self.security = security }
 
-    /// Whether all that came of connecting so far is that connections were closed. A coordinator that wants keys may close one before its
-    /// greeting is read, and so does a tunnel behind which nobody listens yet.
+    /// Whether all that came of connecting so far is that connections were closed. A coordinator that wants keys may
+    /// close one before its greeting is read, and so does a tunnel behind which nobody listens yet.
     public var onlyCloses: Bool { closed > 0 && !hasSucceeded }
 
     /// Nil: it is worth trying on.

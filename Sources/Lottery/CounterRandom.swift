@@ -14,10 +14,11 @@ public enum RandomPurpose: UInt32, Sendable, CaseIterable {
     case bootstrap = 64
 }
 
-/// Random numbers by address instead of by sequence: Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-/// 1, 2, 3", SC 2011), keyed by seed and purpose, counted by (epoch, index).
+/// Random numbers by address instead of by sequence: Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy
+/// as 1, 2, 3", SC 2011), keyed by seed and purpose, counted by (epoch, index).
 ///
-/// A number depends on its address only, so a training that was interrupted, moved or rewound draws what it would have drawn.
+/// A number depends on its address only, so a training that was interrupted, moved or rewound draws what it would have
+/// drawn.
 public struct CounterRandom: Sendable {
     private let key: (UInt32, UInt32)
     private let stream: UInt32

@@ -1,7 +1,7 @@
 /// An exact decimal in 0…1 with at most 15 decimals: a prune rate or a density.
 ///
-/// Binary floating point cannot hold 0.29, and `floor(0.29 * 100)` is 28 there. Counts of weights must be exact, so rates
-/// are kept as `numerator / 10^decimals`, in lowest terms of ten.
+/// Binary floating point cannot hold 0.29, and `floor(0.29 * 100)` is 28 there. Counts of weights must be exact, so
+/// rates are kept as `numerator / 10^decimals`, in lowest terms of ten.
 public struct Ratio: Hashable, Sendable, Comparable {
     private let numerator: UInt64
     private let decimals: Int
@@ -21,7 +21,8 @@ public struct Ratio: Hashable, Sendable, Comparable {
         self.decimals = decimals
     }
 
-    /// The ratio written in `text` (`0.2`, `.2`, `1`, `1e-3`), or nil if that is no decimal in 0…1 of at most 15 decimals.
+    /// The ratio written in `text` (`0.2`, `.2`, `1`, `1e-3`), or nil if that is no decimal in 0…1 of at most 15
+    /// decimals.
     public init?(_ text: some StringProtocol) {
         guard let decimal = ExactDecimal(text), !decimal.isNegative, decimal.decimals <= Ratio.maximumDecimals else {
             return nil

@@ -33,20 +33,22 @@ public struct RecipeText: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// The canonical text of a task: one fact a line; settings at their defaults are left out, so that a new one with a no-op default
-    /// changes no key.
+    /// The canonical text of a task: one fact a line; settings at their defaults are left out, so that a new one with a
+    /// no-op default changes no key.
     static func text(of task: TrainingTask) -> String {
         let shared = RecipeText(
             numerics: task.numerics, dataset: task.dataset, data: task.data, model: task.model, training: task.training,
             semantics: task.semantics)
         return head(
             numerics: task.numerics, dataset: task.dataset, data: task.data, model: task.model, training: task.training)
-            + shared.own(task.seeds, task.pruning, task.start, task.search, task.connection, task.stopAfter) + shared.tail
+            + shared.own(task.seeds, task.pruning, task.start, task.search, task.connection, task.stopAfter)
+            + shared.tail
     }
 
     /// The digest of a task's canonical text. Golden digests in tests hold it still.
     public func key(
-        seeds: Seeds, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start, search: TrainingTask.EarlyBird? = nil,
+        seeds: Seeds, pruning: TrainingTask.PruningStep?, start: TrainingTask.Start,
+        search: TrainingTask.EarlyBird? = nil,
         connection: TrainingTask.Connection? = nil, stopAfter: Int?
     ) -> TaskKey {
         var hasher = hasher
@@ -56,7 +58,8 @@ public struct RecipeText: Sendable {
     }
 
     private func own(
-        _ seeds: Seeds, _ pruning: TrainingTask.PruningStep?, _ start: TrainingTask.Start, _ search: TrainingTask.EarlyBird?,
+        _ seeds: Seeds, _ pruning: TrainingTask.PruningStep?, _ start: TrainingTask.Start,
+        _ search: TrainingTask.EarlyBird?,
         _ connection: TrainingTask.Connection?, _ stopAfter: Int?
     ) -> String {
         var text = "\nseeds=\(seeds.initialisation),\(seeds.dataOrder),\(seeds.augmentation)"

@@ -1,5 +1,5 @@
-/// By which program, where and how a result was computed: for people who read a table years later. It is part of no key, and results are
-/// not compared by it, because numbers do not depend on it.
+/// By which program, where and how a result was computed: for people who read a table years later. It is part of no
+/// key, and results are not compared by it, because numbers do not depend on it.
 public struct ResultOrigin: Hashable, Sendable, Codable {
     /// Version of the program that trained.
     public var program: String
@@ -15,7 +15,9 @@ public struct ResultOrigin: Hashable, Sendable, Codable {
     }
 
     /// The fields behind each other, a line each: the form in which it travels and is stored.
-    public var text: String { [program, machine, processor].map { $0.replacing("\n", with: " ") }.joined(separator: "\n") }
+    public var text: String {
+        [program, machine, processor].map { $0.replacing("\n", with: " ") }.joined(separator: "\n")
+    }
 
     /// Nil for what is no such text: results of earlier versions do not say where they are from.
     public init?(text: String) {

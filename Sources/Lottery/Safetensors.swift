@@ -141,8 +141,8 @@ public enum Safetensors {
         var byteCount: Int { shape.reduce(type.byteCount, *) }
     }
 
-    /// For a file that is written piece by piece: the bytes it begins with, and the indices of `tensors` in the order in which their
-    /// elements follow.
+    /// For a file that is written piece by piece: the bytes it begins with, and the indices of `tensors` in the order
+    /// in which their elements follow.
     /// - Precondition: names are distinct and none is `__metadata__`.
     public static func layout(_ tensors: [Form], metadata: [String: String] = [:]) -> (head: [UInt8], order: [Int]) {
         precondition(

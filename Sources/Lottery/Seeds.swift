@@ -1,5 +1,5 @@
-/// The seeds of one replicate. Initialisation, data order and augmentation have seeds of their own, so that two trainings can
-/// differ in one of them only (Frankle et al. 2020, instability analysis).
+/// The seeds of one replicate. Initialisation, data order and augmentation have seeds of their own, so that two
+/// trainings can differ in one of them only (Frankle et al. 2020, instability analysis).
 public struct Seeds: Hashable, Sendable, Codable {
     public var initialisation: UInt64
     public var dataOrder: UInt64

@@ -33,7 +33,8 @@ public struct SettingError: Error, Hashable, Sendable, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
-/// One row of the table of settings: its place in a spec, its meaning, and how it is written into and read from `Settings`.
+/// One row of the table of settings: its place in a spec, its meaning, and how it is written into and read from
+/// `Settings`.
 public struct Setting: Sendable {
     /// The part of an experiment that a setting decides; tasks are keyed by the parts that decide them.
     public enum Part: Sendable {

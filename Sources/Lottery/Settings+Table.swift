@@ -1,5 +1,6 @@
 extension Settings {
-    /// Every setting, in the order in which people meet them. A new axis is one property in `Settings` and one row here.
+    /// Every setting, in the order in which people meet them. A new axis is one property in `Settings` and one row
+    /// here.
     public static let table: [Setting] = [
         .name("dataset", nil, \.dataset, .training, "a registered data set"),
         .integer(
@@ -148,7 +149,8 @@ extension Settings {
         },
         read: { $0.training.decay.map { "\($0.at)x\($0.by)" }.joined(separator: "-") })
 
-    /// A scalar covers every kind of layer; in a map, a kind that is not named keeps its weights, but `output` follows `fc`.
+    /// A scalar covers every kind of layer; in a map, a kind that is not named keeps its weights, but `output` follows
+    /// `fc`.
     private static let rate = Setting(
         path: "pruning.rate", shortName: "prune_rate", meaning: "share of surviving weights pruned per level",
         part: .pruning,
@@ -175,7 +177,8 @@ extension Settings {
 
     private static let at = Setting(
         path: "pruning.rank_at", shortName: "rank_at",
-        meaning: "end, or a step: whose weights the criterion ranks, those after training or those of the dense network at that step",
+        meaning:
+            "end, or a step: whose weights the criterion ranks, those after training or those of the dense network at that step",
         part: .pruning,
         write: { (settings, value) throws(SettingError) in
             if case .scalar("end") = value {

@@ -1,5 +1,5 @@
-/// Every setting of one grid point. A value equal to its default leaves a task's key unchanged, so that a new setting with a
-/// no-op default keeps old results valid.
+/// Every setting of one grid point. A value equal to its default leaves a task's key unchanged, so that a new setting
+/// with a no-op default keeps old results valid.
 public struct Settings: Hashable, Sendable {
     /// Registered name of the data set: `glyphs`, `mnist`, `cifar10`.
     public var dataset = "glyphs"
@@ -50,7 +50,8 @@ public struct ModelSettings: Hashable, Sendable, Codable {
     public var family = "lenet-300-100"
     /// Number of hidden layers of an `mlp`; for other families what their name says.
     public var depth: Int?
-    /// Units of each hidden layer of an `mlp`; for convolutional families a factor on the size of every hidden layer, nil for 1.
+    /// Units of each hidden layer of an `mlp`; for convolutional families a factor on the size of every hidden layer,
+    /// nil for 1.
     public var width: Double?
     /// Units of every hidden layer, first to last; instead of `depth` and `width`.
     public var hidden: [Int]?
@@ -61,7 +62,8 @@ public struct ModelSettings: Hashable, Sendable, Codable {
 
     public init() {}
 
-    /// The channels or units of a layer that has `published` of them at width 1: the nearest count, halves to even, at least one.
+    /// The channels or units of a layer that has `published` of them at width 1: the nearest count, halves to even, at
+    /// least one.
     public func scaled(_ published: Int) -> Int {
         max(1, Int((Double(published) * (width ?? 1)).rounded(.toNearestOrEven)))
     }
@@ -85,7 +87,8 @@ public struct TrainingSettings: Hashable, Sendable, Codable {
     /// s: the loss of training is (1 − s) · cross-entropy + s · the mean over the classes of −log p (PyTorch's
     /// `label_smoothing`). Evaluations are always of plain cross-entropy.
     public var labelSmoothing = 0.0
-    /// The largest L2 norm of the gradient of all parameters together; a longer one is scaled down to it. 0 for no limit.
+    /// The largest L2 norm of the gradient of all parameters together; a longer one is scaled down to it. 0 for no
+    /// limit.
     public var clip = 0.0
     public var learningRate = 1.2e-3
     /// Steps over which the learning rate rises linearly: step t < warmup trains at learningRate · (t + 1) / warmup.
@@ -109,11 +112,12 @@ public enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
     case bf16
 }
 
-/// Which evaluations of a level are of the test set as well. Both give the same early-stop step and the same accuracies there and at the end.
+/// Which evaluations of a level are of the test set as well. Both give the same early-stop step and the same accuracies
+/// there and at the end.
 public enum TestEvaluations: String, Hashable, Sendable, Codable, CaseIterable {
     case always
-    /// That of least validation loss, whose weights are kept for it, and the one after the last step: the others' test losses are
-    /// not known.
+    /// That of least validation loss, whose weights are kept for it, and the one after the last step: the others' test
+    /// losses are not known.
     case best
 }
 
@@ -167,9 +171,11 @@ public struct PruningSettings: Hashable, Sendable {
     public var levels = 10
     /// Iterative: level n prunes level n − 1. One-shot: every level prunes level 0, to the same counts.
     public var schedule = PruningSchedule.iterative
-    /// Rankings, each followed by a pruning, in which a level comes to its count; nil for as many as the criterion was published with.
+    /// Rankings, each followed by a pruning, in which a level comes to its count; nil for as many as the criterion was
+    /// published with.
     public var rounds: Int?
-    /// Training images per class from which criteria of gradients take theirs: 10 in Wang et al. 2020 and Frankle et al. 2021.
+    /// Training images per class from which criteria of gradients take theirs: 10 in Wang et al. 2020 and Frankle et
+    /// al. 2021.
     public var examples = 10
     /// How long the weights are trained that a level's mask is got from.
     public var search = MaskSearch.full
@@ -186,7 +192,8 @@ public struct PruningSettings: Hashable, Sendable {
 
 /// Whose weights a criterion ranks.
 public enum PruningMoment: Hashable, Sendable {
-    /// Those that the criterion was published for: SNIP, GraSP and SynFlow rank those of the initialisation, others trained ones.
+    /// Those that the criterion was published for: SNIP, GraSP and SynFlow rank those of the initialisation, others
+    /// trained ones.
     case published
     /// The parent level's at the end of its training.
     case end
@@ -195,8 +202,8 @@ public enum PruningMoment: Hashable, Sendable {
 }
 
 extension PruningSettings {
-    /// With what a criterion was published with in the place of what was left to it, and without what it does not look at, so that
-    /// settings which mean the same are the same.
+    /// With what a criterion was published with in the place of what was left to it, and without what it does not look
+    /// at, so that settings which mean the same are the same.
     public func resolved(for traits: CriterionTraits) -> PruningSettings {
         var settings = self
         if at == .published { settings.at = traits.at }
@@ -242,7 +249,8 @@ public enum PruningSchedule: String, Hashable, Sendable, Codable, CaseIterable {
 public enum MaskSearch: String, Hashable, Sendable, Codable, CaseIterable {
     /// To the end: the parent level itself is pruned.
     case full
-    /// Until the mask that they would give has settled (You et al. 2020): a training of its own, beside the parent level.
+    /// Until the mask that they would give has settled (You et al. 2020): a training of its own, beside the parent
+    /// level.
     case earlyBird = "early-bird"
 }
 
@@ -254,7 +262,8 @@ public enum RewindOptimizer: String, Hashable, Sendable, Codable, CaseIterable {
     case fresh
 }
 
-/// What survivors of a pruning go on with (Renda et al. 2020). All three train from step k to step T, on the same batches.
+/// What survivors of a pruning go on with (Renda et al. 2020). All three train from step k to step T, on the same
+/// batches.
 public enum Retraining: String, Hashable, Sendable, Codable, CaseIterable {
     /// The weights and the learning rates of step k.
     case weightRewinding = "weight-rewinding"
@@ -269,13 +278,14 @@ extension PruningSettings {
     public var rewindsToStart: Bool { rewind == 0 && retrain == .weightRewinding }
 }
 
-/// What the weights that a sparse level draws are multiplied by: θ0 of a ticket rewound to step 0, and fresh weights of a
-/// control. Those rewound to a later step were trained and stay as they were.
+/// What the weights that a sparse level draws are multiplied by: θ0 of a ticket rewound to step 0, and fresh weights of
+/// a control. Those rewound to a later step were trained and stay as they were.
 public enum InitialisationScale: String, Hashable, Sendable, Codable, CaseIterable {
     /// By 1: a unit that lost inputs starts with smaller sums than it had.
     case none
-    /// By 1 / √density of each layer's mask. A unit then has on average the inputs' variance that the initialisation means it to
-    /// have, as Evci et al. 2022, “Gradient flow in sparse neural networks and how lottery tickets win”, have by each unit's own fan-in.
+    /// By 1 / √density of each layer's mask. A unit then has on average the inputs' variance that the initialisation
+    /// means it to have, as Evci et al. 2022, “Gradient flow in sparse neural networks and how lottery tickets win”,
+    /// have by each unit's own fan-in.
     case density
 }
 

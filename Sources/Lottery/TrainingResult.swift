@@ -45,7 +45,8 @@ public struct LayerCount: Hashable, Sendable, Codable {
 }
 
 extension Sequence<LayerCount> {
-    /// Surviving over prunable weights: those of layers that `rates` prunes, or of all layers if nil. 1 if there are none.
+    /// Surviving over prunable weights: those of layers that `rates` prunes, or of all layers if nil. 1 if there are
+    /// none.
     public func density(prunedAt rates: PruneRates?) -> Double {
         let prunable = filter { layer in rates.map { $0[layer.kind] > .zero } ?? true }
         let weights = prunable.reduce(0) { $0 + $1.weights }

@@ -1,4 +1,5 @@
-/// All that decides the result of one training, and nothing else: one level of one run, or the replay of its first steps.
+/// All that decides the result of one training, and nothing else: one level of one run, or the replay of its first
+/// steps.
 public struct TrainingTask: Hashable, Sendable, Codable {
     public var numerics: NumericsID
     /// Content of the decoded data set.
@@ -61,8 +62,9 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         case last
     }
 
-    /// What takes the place of θ0 in a control, layer by layer (Zhou et al. 2019, section 4). “The same signs” are θ0's, weight by weight; α is the
-    /// root mean square of all of the layer's θ0, which is the deviation of its distribution.
+    /// What takes the place of θ0 in a control, layer by layer (Zhou et al. 2019, section 4). “The same signs” are
+    /// θ0's, weight by weight; α is the root mean square of all of the layer's θ0, which is the deviation of its
+    /// distribution.
     public enum WeightVariant: String, Hashable, Sendable, Codable, CaseIterable {
         /// Fresh weights with the same signs.
         case signedReinit = "signed-reinit"
@@ -78,8 +80,8 @@ public struct TrainingTask: Hashable, Sendable, Codable {
 
     /// The pruning that gives this level its mask.
     public struct PruningStep: Hashable, Sendable, Codable {
-        /// Whose weights and mask are pruned, read from the input `parent`: its output `final`, or `step-k` with `at`. At step 0 nothing
-        /// is read of it and it is not in the key, since θ0 is drawn again.
+        /// Whose weights and mask are pruned, read from the input `parent`: its output `final`, or `step-k` with `at`.
+        /// At step 0 nothing is read of it and it is not in the key, since θ0 is drawn again.
         public var parent: TaskKey
         /// The step of the dense training `parent` whose weights are ranked; nil for the parent's trained ones.
         public var at: Int?
@@ -88,8 +90,8 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         public var rates: PruneRates
         /// How many times the rates apply: 1, or n for the one-shot counts of level n.
         public var repetitions: Int
-        /// Prunings one after the other, each by the rates and repetitions: n for level n of a chain whose levels all rank the weights of
-        /// one step, else 1. Each goes on from the mask of the one before.
+        /// Prunings one after the other, each by the rates and repetitions: n for level n of a chain whose levels all
+        /// rank the weights of one step, else 1. Each goes on from the mask of the one before.
         public var stages: Int
         /// Rankings in which each stage comes to its count.
         public var rounds: Int
@@ -121,9 +123,10 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         }
     }
 
-    /// The search for a mask that ends early (You et al. 2020, algorithm 1). After each epoch the training's weights are pruned as the level
-    /// that waits for them will prune them. It ends once the Hamming distance of that mask to those after each of the four epochs before
-    /// is below 0.1, as a share of the weights that the pruning chooses from; else at step T.
+    /// The search for a mask that ends early (You et al. 2020, algorithm 1). After each epoch the training's weights
+    /// are pruned as the level that waits for them will prune them. It ends once the Hamming distance of that mask to
+    /// those after each of the four epochs before is below 0.1, as a share of the weights that the pruning chooses
+    /// from; else at step T.
     public struct EarlyBird: Hashable, Sendable, Codable {
         public var criterion: String
         public var scope: PruningScope
@@ -151,7 +154,8 @@ public struct TrainingTask: Hashable, Sendable, Codable {
         /// The pruning of `task`'s weights.
         public func pruning(of task: TaskKey) -> PruningStep {
             PruningStep(
-                parent: task, criterion: criterion, scope: scope, rates: rates, repetitions: repetitions, rounds: rounds,
+                parent: task, criterion: criterion, scope: scope, rates: rates, repetitions: repetitions,
+                rounds: rounds,
                 level: level)
         }
     }
@@ -230,7 +234,8 @@ public struct TrainingRequest: Hashable, Sendable, Codable {
         public static let dataset = "dataset"
         /// What is pruned: the parent level's `final`, or a checkpoint of the dense training.
         public static let parent = "parent"
-        /// What the survivors go back to: the checkpoint θk, or the parent level's `final` where they keep their trained weights.
+        /// What the survivors go back to: the checkpoint θk, or the parent level's `final` where they keep their
+        /// trained weights.
         public static let rewind = "rewind"
         /// The `final` of the training that it is compared with.
         public static let peer = "peer"

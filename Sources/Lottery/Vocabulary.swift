@@ -1,7 +1,9 @@
-/// What this build can train, as `Sweeps` needs to know it: names, shapes and counts. The training core's registry makes it.
+/// What this build can train, as `Sweeps` needs to know it: names, shapes and counts. The training core's registry
+/// makes it.
 public struct Vocabulary: Sendable {
     public var datasets: [DatasetShape]
-    /// Images of the training set that are at hand. They are fewer than the shape says where only a part of a data set is.
+    /// Images of the training set that are at hand. They are fewer than the shape says where only a part of a data set
+    /// is.
     public var trainCount: @Sendable (DatasetShape) -> Int = { $0.trainCount }
     public var models: [String]
     public var initialisations: [String]
@@ -14,7 +16,8 @@ public struct Vocabulary: Sendable {
     public var numerics: [Precision: NumericsID]
     /// The layers of a model on images of a shape, in network order; says which setting does not fit the family.
     public var layers: @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> [LayerShape]
-    /// Bytes that a training with these settings takes at most, without the images of its data set; 0 if nothing is known.
+    /// Bytes that a training with these settings takes at most, without the images of its data set; 0 if nothing is
+    /// known.
     public var memoryBytes: @Sendable (Settings, DatasetShape) -> Int = { _, _ in 0 }
     /// Semantics versions, other than 1, of the components that these settings run (criterion nil for a dense level).
     public var semantics: @Sendable (Settings, _ pruned: Bool) -> [String: Int]

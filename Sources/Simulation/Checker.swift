@@ -4,8 +4,8 @@ import OrderedCollections
 
 /// What must never happen, seen from outside: from what was committed, and from what was sent after that.
 ///
-/// It knows nothing of the coordinator's or the workers' state. Of a store that was put back to an earlier copy it forgets
-/// what came after the copy, but for the results: the same task must come to the same artifacts again.
+/// It knows nothing of the coordinator's or the workers' state. Of a store that was put back to an earlier copy it
+/// forgets what came after the copy, but for the results: the same task must come to the same artifacts again.
 struct Checker: Sendable {
     struct Violation: Error, CustomStringConvertible {
         var description: String
@@ -100,7 +100,8 @@ struct Checker: Sendable {
             case .drainChanged(let drain): isDraining = drain != nil
             case .sweepWants(let sweep, let keys):
                 for key in keys {
-                    try demand(mayWant[sweep]?.contains(key) == true, "\(sweep) wants task \(key), for which no result asks")
+                    try demand(
+                        mayWant[sweep]?.contains(key) == true, "\(sweep) wants task \(key), for which no result asks")
                 }
             case .taskAdded, .taskRequested, .attemptLogged, .sweepChanged, .sweepDrops: break
             }
@@ -172,7 +173,8 @@ struct Checker: Sendable {
         if let first = results[key] {
             // Done again it leaves what was retired since, too.
             try demand(
-                first.outputs.allSatisfy(result.outputs.contains), "the artifacts of task \(key) are others than before")
+                first.outputs.allSatisfy(result.outputs.contains), "the artifacts of task \(key) are others than before"
+            )
         }
         results[key] = result
         for output in result.outputs {
@@ -186,7 +188,8 @@ struct Checker: Sendable {
     func submitted(_ sweep: SweepID, _ keys: [TaskKey], to store: SimulatedStore) throws(Violation) {
         for key in keys {
             try demand(
-                store.records[key] != nil, "the submission of \(sweep) is acknowledged, and its task \(key) is not in the store")
+                store.records[key] != nil,
+                "the submission of \(sweep) is acknowledged, and its task \(key) is not in the store")
         }
         try demand(!store.incomplete.contains(sweep), "the submission of \(sweep) is acknowledged, and is not whole")
     }

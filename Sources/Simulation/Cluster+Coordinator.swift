@@ -190,7 +190,8 @@ extension Cluster {
     private mutating func refuse(_ route: RouteID, _ batch: inout Coordinator.Outcome) {
         let host = WorkerHost.index(of: route)
         send(
-            { .toWorker(host, route, $0) }, Wire.encodeRefusal(reason: "its key is not authorised any more"), machine: host)
+            { .toWorker(host, route, $0) }, Wire.encodeRefusal(reason: "its key is not authorised any more"),
+            machine: host)
         apply(.expelled(route), &batch)
     }
 
@@ -220,7 +221,8 @@ extension Cluster {
     /// - Parameter mark: what is to be durable together with the changes.
     mutating func flush(_ batch: inout Coordinator.Outcome, _ mark: SubmissionMark? = nil) throws(Interruption) {
         var mark = mark
-        while !(mark == nil && batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty && batch.droppedPulls.isEmpty
+        while !(mark == nil && batch.changes.isEmpty && batch.messages.isEmpty && batch.pulls.isEmpty
+            && batch.droppedPulls.isEmpty
             && batch.staleCheckpoints.isEmpty)
         {
             let current = batch

@@ -3,7 +3,8 @@ import Lottery
 import OrderedCollections
 import Sweeps
 
-/// Tasks that the coordinator takes on piece by piece, a turn of its loop each: a sweep that was submitted, or what the results of one ask for.
+/// Tasks that the coordinator takes on piece by piece, a turn of its loop each: a sweep that was submitted, or what the
+/// results of one ask for.
 struct Arrival: Sendable {
     enum Source: Sendable {
         /// Somebody waits for an answer.
@@ -95,7 +96,8 @@ extension Cluster {
                 case .sweepChanged(let standing):
                     // One that was cancelled got nothing meanwhile.
                     if standing.id == sweep.id, !standing.isCancelled { coordinator.growth.due[sweep.id] = true }
-                case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .outputRetired,
+                case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept,
+                    .outputRetired,
                     .taskReopened, .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged, .nondeterminism:
                     break
                 }

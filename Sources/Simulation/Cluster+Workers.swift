@@ -258,7 +258,9 @@ extension Cluster {
             guard let number = workers[index].children.first(where: { $0.value.slot == slot })?.key else { return }
             timetable.enter(.child(index, number: number, .stopped), at: now + 20)
         case .takeCheckpoint(_, let id, let step):
-            guard let bytes = workers[index].resumeFiles[id.task] else { return try tell(index, .checkpointTaken(id, nil)) }
+            guard let bytes = workers[index].resumeFiles[id.task] else {
+                return try tell(index, .checkpointTaken(id, nil))
+            }
             let digest = Digest.of(bytes)
             workers[index].blobs[digest] = bytes
             let checkpoint = SavedCheckpoint(step: step, digest: digest, byteCount: bytes.count)
@@ -297,7 +299,8 @@ extension Cluster {
         }
         let end: ChildEvent = isFaulty && random.chance(faults.childDeath) ? .died : .finished
         timetable.enter(
-            .child(index, number: number, end), at: now + 1000 * Int64(training.steps - first) + random.below(Int64(900)))
+            .child(index, number: number, end),
+            at: now + 1000 * Int64(training.steps - first) + random.below(Int64(900)))
     }
 
     mutating func child(_ number: Int, of index: Int, _ event: ChildEvent) throws(Violation) {

@@ -5,8 +5,8 @@ import Sweeps
 import Wire
 
 /// A coordinator, its disk, workers on machines of their own, and the network between them: all that runs in a
-/// simulation. `Cluster+Coordinator.swift` and `Cluster+Workers.swift` are the shells around the two values, and do what
-/// `CoordinatorService` and `WorkerService` do.
+/// simulation. `Cluster+Coordinator.swift` and `Cluster+Workers.swift` are the shells around the two values, and do
+/// what `CoordinatorService` and `WorkerService` do.
 struct Cluster {
     typealias Violation = Checker.Violation
 
@@ -211,8 +211,8 @@ struct Cluster {
         }
     }
 
-    /// A person who submits the sweeps, and again now and then until they are done: after a restored backup, and to have
-    /// tasks tried again that were given up.
+    /// A person who submits the sweeps, and again now and then until they are done: after a restored backup, and to
+    /// have tasks tried again that were given up.
     private mutating func submit() {
         coordinator.submissions += 1
         callCoordinator()

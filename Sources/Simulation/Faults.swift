@@ -1,5 +1,5 @@
-/// Which faults a simulation has and how often: drawn from its seed, so that some seeds are almost quiet and others have
-/// everything at once.
+/// Which faults a simulation has and how often: drawn from its seed, so that some seeds are almost quiet and others
+/// have everything at once.
 struct Faults: Sendable {
     /// Of each message.
     var drop = 0.0

@@ -1,6 +1,7 @@
 import Coordination
 
-/// The monotonic clock of one process: it starts anywhere, runs a little fast or slow, and may jump ahead, but never back.
+/// The monotonic clock of one process: it starts anywhere, runs a little fast or slow, and may jump ahead, but never
+/// back.
 struct ProcessClock: Sendable {
     private let startedAt: Int64
     private var shown: Int64

@@ -1,4 +1,5 @@
-/// One rule of the wire put to the test again and again, where nothing else goes wrong. Each is named after what happens.
+/// One rule of the wire put to the test again and again, where nothing else goes wrong. Each is named after what
+/// happens.
 public enum Scenario: String, CaseIterable, Sendable {
     /// TCP's connection breaks and is made anew under another routing id, which neither side is told.
     case silentReconnect = "silent-reconnect"
@@ -32,28 +33,31 @@ public enum Scenario: String, CaseIterable, Sendable {
     case retriedTasks = "retried-tasks"
     /// Two sweeps share the workers, with priorities that change.
     case fairShare = "fair-share"
-    /// Workers are told to end, say because their time on the machine is over: each sends up what it has trained, and no step
-    /// is trained again.
+    /// Workers are told to end, say because their time on the machine is over: each sends up what it has trained, and
+    /// no step is trained again.
     case drainedWorker = "drained-worker"
-    /// The coordinator is told to stop, at once or when nothing runs: it gives out nothing more, workers hand back what they
-    /// train, and when it is started again no step is trained again.
+    /// The coordinator is told to stop, at once or when nothing runs: it gives out nothing more, workers hand back what
+    /// they train, and when it is started again no step is trained again.
     case drainedCoordinator = "drained-coordinator"
     /// Machines are gone amid a training, with their disks: others go on from the checkpoint that was sent last.
     case preemptedMidLevel = "preempted-mid-level"
     /// Workers have unequal memory, and tasks need more or less of it: none is sent where it does not fit.
     case unequalMemory = "unequal-memory"
-    /// The coordinator is told to stop and dies before it has: started again it gives out nothing, until it has ended in order.
+    /// The coordinator is told to stop and dies before it has: started again it gives out nothing, until it has ended
+    /// in order.
     case interruptedStop = "interrupted-stop"
     /// On a worker every training dies, and the coordinator with it now and then: what is quarantined stays so.
     case quarantinedWorker = "quarantined-worker"
-    /// Keys of workers are revoked while they hold tasks: those go to others at once, and nothing goes to who has no key.
+    /// Keys of workers are revoked while they hold tasks: those go to others at once, and nothing goes to who has no
+    /// key.
     case revokedKey = "revoked-key"
     /// Checkpoints that nobody will read are removed, and then the sweep grows and reads them: they are made again.
     case retiredOutputs = "retired-outputs"
-    /// Results ask for more replicates and end chains, and the coordinator dies between a result and what it asks for: all of that is
-    /// asked for, and nothing else.
+    /// Results ask for more replicates and end chains, and the coordinator dies between a result and what it asks for:
+    /// all of that is asked for, and nothing else.
     case growingSweep = "growing-sweep"
-    /// The coordinator dies amid a submission: who asked has no answer, and when it is started again it takes on the rest.
+    /// The coordinator dies amid a submission: who asked has no answer, and when it is started again it takes on the
+    /// rest.
     case interruptedSubmission = "interrupted-submission"
 
     /// Whether each task must come to its result by its first attempt.
@@ -84,7 +88,8 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .drainedWorker, .drainedCoordinator: 2
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs,
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker,
+            .revokedKey, .retiredOutputs,
             .growingSweep, .interruptedSubmission:
             1
         }
@@ -96,11 +101,13 @@ public enum Scenario: String, CaseIterable, Sendable {
         switch self {
         case .drainedWorker, .drainedCoordinator: undisturbed
         case .preemptedMidLevel:
-            // A checkpoint goes up once ten seconds are at stake, which is looked at with each save; then it takes a moment.
+            // A checkpoint goes up once ten seconds are at stake, which is looked at with each save; then it takes a
+            // moment.
             undisturbed + slotsLost * (10 + SimulatedTraining.savedEvery + 2)
         case .silentReconnect, .duplicateHello, .restoredBackup, .restartRace, .lostTask, .lateResults, .nondeterminism,
             .deadUploader, .drainingOutbox, .absoluteCapacity, .stoppedCoordinator, .failedCommit, .pausedSweep,
-            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker, .revokedKey, .retiredOutputs,
+            .cancelledSweep, .retriedTasks, .fairShare, .unequalMemory, .interruptedStop, .quarantinedWorker,
+            .revokedKey, .retiredOutputs,
             .growingSweep, .interruptedSubmission:
             nil
         }
@@ -150,7 +157,9 @@ public enum Scenario: String, CaseIterable, Sendable {
         case .drainedCoordinator: plan(3) { [.stopCoordinator(isAtOnce: $0.chance(0.7))] }
         case .revokedKey: plan(6) { [.revokeKey($0.below(workers), milliseconds: 5_000 + $0.below(Int64(60_000)))] }
         case .retiredOutputs:
-            for at in stride(from: Int64(60_000), to: end, by: 20_000) { faults.planned.append((at: at, fault: .compact)) }
+            for at in stride(from: Int64(60_000), to: end, by: 20_000) {
+                faults.planned.append((at: at, fault: .compact))
+            }
             plan(2) { _ in [.killCoordinator] }
         case .growingSweep:
             faults.coordinatorDeath = 0.02

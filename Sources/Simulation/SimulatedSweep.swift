@@ -13,7 +13,8 @@ struct SimulatedSweep: Sendable {
     private let indices: [TaskKey: Int]
     /// By how much trainings are longer than usual.
     let scale: Int
-    /// What each task comes to in a run in which nothing goes wrong; of an adaptive sweep those alone that such a run asks for.
+    /// What each task comes to in a run in which nothing goes wrong; of an adaptive sweep those alone that such a run
+    /// asks for.
     private(set) var undisturbed: [TaskKey: WorkResult] = [:]
 
     static let dataset: [UInt8] = Array("the images of all simulated data sets".utf8)
@@ -105,7 +106,9 @@ struct SimulatedSweep: Sendable {
     }
 
     /// The leaderboard of what is known of each task.
-    func leaderboard(_ results: [TaskKey: WorkResult]) -> Leaderboard { Leaderboard(plan: plan, results: cell(results)) }
+    func leaderboard(_ results: [TaskKey: WorkResult]) -> Leaderboard {
+        Leaderboard(plan: plan, results: cell(results))
+    }
 
     /// The leaderboard of a run in which nothing goes wrong.
     var undisturbedLeaderboard: Leaderboard { leaderboard(undisturbed) }

@@ -1,8 +1,8 @@
-import Lottery
 import Coordination
+import Lottery
 
-/// A training that computes nothing but a chain of numbers, one a step, so that a result shows whether every step was trained
-/// once and from the right inputs.
+/// A training that computes nothing but a chain of numbers, one a step, so that a result shows whether every step was
+/// trained once and from the right inputs.
 struct SimulatedTraining: Sendable {
     let key: TaskKey
     /// The contents of its inputs.

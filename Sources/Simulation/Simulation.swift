@@ -1,11 +1,12 @@
-/// One whole course of a sweep or two on a small cluster, in one thread and in no time, with everything going wrong that can: the
-/// network drops, duplicates, delays, reorders, puts junk in place and cuts off; the coordinator dies between any two steps of its
-/// loop, is paused, or comes back with an older store; its disk fills; workers die, pause, lose their disks, and come back
-/// under the same name; trainings die and hang; clocks drift and jump; people pause, cancel, retry and
-/// reprioritise. Then faults stop, and each sweep must end with the leaderboard of a run in which nothing went wrong.
+/// One whole course of a sweep or two on a small cluster, in one thread and in no time, with everything going wrong
+/// that can: the network drops, duplicates, delays, reorders, puts junk in place and cuts off; the coordinator dies
+/// between any two steps of its loop, is paused, or comes back with an older store; its disk fills; workers die, pause,
+/// lose their disks, and come back under the same name; trainings die and hang; clocks drift and jump; people pause,
+/// cancel, retry and reprioritise. Then faults stop, and each sweep must end with the leaderboard of a run in which
+/// nothing went wrong.
 ///
-/// Coordinator, worker and transfer are the values that ship, and every message goes through `Wire`. All follows from the
-/// seed: a failure is replayed by its seed alone.
+/// Coordinator, worker and transfer are the values that ship, and every message goes through `Wire`. All follows from
+/// the seed: a failure is replayed by its seed alone.
 public struct Simulation: Sendable {
     public let seed: UInt64
     /// The one thing that goes wrong; nil if everything may.

@@ -29,7 +29,8 @@ struct Standing: Sendable {
         case .sweepChanged(let sweep): sweeps[sweep.id] = sweep
         case .sweepWants(let sweep, let keys): for key in keys { wants[key, default: []].insert(sweep) }
         case .sweepDrops(let sweep, let keys): for key in keys { wants[key]?.remove(sweep) }
-        case .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .taskDone, .taskFailed, .taskRevived, .outputRetired,
+        case .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept, .taskDone, .taskFailed, .taskRevived,
+            .outputRetired,
             .workerQuarantined, .drainChanged, .nondeterminism:
             break
         }

@@ -217,7 +217,10 @@ struct ChangeWriter {
             INSERT INTO results (task, attempt, seconds, summary, origin) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (task) DO NOTHING
             """,
-            [task, attempt?.attempt.number, result.seconds, Data(result.summary), result.origin.isEmpty ? nil : result.origin])
+            [
+                task, attempt?.attempt.number, result.seconds, Data(result.summary),
+                result.origin.isEmpty ? nil : result.origin,
+            ])
         guard isNew else { return }
         for output in result.outputs {
             try run(
@@ -340,7 +343,8 @@ extension [Change] {
             case .attemptEnded(_, .childFailed(let reason, let log)): sum + 256 + reason.utf8.count + log.utf8.count
             case .attemptLogged(_, let log): sum + 256 + log.utf8.count
             case .sweepWants(_, let keys), .sweepDrops(_, let keys): sum + 16 * keys.count
-            case .attemptStarted, .attemptEnded, .checkpointKept, .taskFailed, .taskRevived, .outputRetired, .nondeterminism,
+            case .attemptStarted, .attemptEnded, .checkpointKept, .taskFailed, .taskRevived, .outputRetired,
+                .nondeterminism,
                 .sweepChanged, .workerQuarantined, .drainChanged:
                 sum + 256
             }

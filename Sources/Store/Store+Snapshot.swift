@@ -4,8 +4,8 @@ import GRDB
 import Lottery
 
 extension Store {
-    /// All that a coordinator must know to go on, as of the last commit: tasks in the order they were added, without the bytes
-    /// of their payloads.
+    /// All that a coordinator must know to go on, as of the last commit: tasks in the order they were added, without
+    /// the bytes of their payloads.
     /// - Complexity: one pass over each table, in the same order, joined as they go.
     public func snapshot() throws(StoreError) -> Snapshot {
         try read { database in
@@ -54,8 +54,8 @@ extension Store {
     }
 
     private func forEachTask(_ database: Database, _ body: (Snapshot.TaskRecord) -> Void) throws {
-        var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position")
-        { row in
+        var inputs = try Grouped(database, "SELECT task, name, digest, output FROM inputs ORDER BY task, position") {
+            row in
             try row.input(at: 1)
         }
         var results = try Grouped(database, "SELECT task, summary, seconds, origin FROM results ORDER BY task") { row in

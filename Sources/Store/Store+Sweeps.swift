@@ -30,8 +30,8 @@ public struct SweepRecord: Hashable, Sendable {
 
 extension Store {
     /// Makes the sweep and its changes durable, all or nothing. A sweep that is there already, with the same digest,
-    /// stays as it was submitted first, and the changes are stored. A large sweep comes in several pieces, the last of which is
-    /// whole.
+    /// stays as it was submitted first, and the changes are stored. A large sweep comes in several pieces, the last of
+    /// which is whole.
     /// - Parameter replaces: whether one of that name but another digest takes on the new spec; its place, its standing
     ///   and the time of its submission stay.
     /// - Throws: `sweepExists` if one of that name has another digest and is not to be replaced; else as `commit`.
@@ -73,7 +73,8 @@ extension Store {
         _ database: Database, _ condition: String, _ arguments: StatementArguments
     ) throws -> [SweepRecord] {
         try Row.fetchAll(
-            database, sql: "SELECT name, file, spec, digest, submitted, is_whole FROM sweeps \(condition) ORDER BY position",
+            database,
+            sql: "SELECT name, file, spec, digest, submitted, is_whole FROM sweeps \(condition) ORDER BY position",
             arguments: arguments
         ).map { row in
             SweepRecord(

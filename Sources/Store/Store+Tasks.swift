@@ -143,7 +143,8 @@ extension Store {
             for key in keys {
                 guard let row = try Row.fetchOne(find, arguments: [key.digest.data]) else { continue }
                 found[key] = WorkResult(
-                    outputs: try Store.outputs(ofTask: row[0], database), summary: try row.bytes(at: 1), seconds: row[2],
+                    outputs: try Store.outputs(ofTask: row[0], database), summary: try row.bytes(at: 1),
+                    seconds: row[2],
                     origin: row[3] ?? "")
             }
             return found

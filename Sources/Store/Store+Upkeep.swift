@@ -153,7 +153,8 @@ extension Store {
         }
     }
 
-    /// Writes the database anew, without the room of what was deleted, and empties its log. Nobody can commit meanwhile.
+    /// Writes the database anew, without the room of what was deleted, and empties its log. Nobody can commit
+    /// meanwhile.
     public func compactDatabase() throws(StoreError) {
         do {
             try database.vacuum()
@@ -170,14 +171,15 @@ extension Store {
         }
     }
 
-    /// Makes a store of its own at `target` with all that was committed until now. A coordinator may go on meanwhile. Artifacts are second
-    /// names of the same files where the disk is the same, else copies; each is read and checked. Keys, data set folders, workers'
-    /// folders and checkpoints of trainings under way stay behind.
+    /// Makes a store of its own at `target` with all that was committed until now. A coordinator may go on meanwhile.
+    /// Artifacts are second names of the same files where the disk is the same, else copies; each is read and checked.
+    /// Keys, data set folders, workers' folders and checkpoints of trainings under way stay behind.
     ///
     /// - Parameters:
     ///   - target: a folder that is not there yet. It appears when all is in it and durable.
     ///   - progress: told how many artifacts of how many are in it.
-    /// - Throws: `artifact(.damaged)` or `artifact(.missing)` where this store lacks something; then there is no `target`.
+    /// - Throws: `artifact(.damaged)` or `artifact(.missing)` where this store lacks something; then there is no
+    ///   `target`.
     public func backUp(
         to target: String, progress: (_ done: Int, _ of: Int) -> Void = { _, _ in }
     ) throws(StoreError) -> (artifacts: Int, byteCount: Int) {

@@ -4,8 +4,8 @@ import GRDB
 import Lottery
 
 /// A folder that holds all a coordinator must not forget: `tombola.sqlite`, `artifacts/`, `lock`, and beside them
-/// `data/` and `workers/`, which are others'. `checkpoints/` holds those of trainings that are not done, by digest; without
-/// them nothing is lost but time.
+/// `data/` and `workers/`, which are others'. `checkpoints/` holds those of trainings that are not done, by digest;
+/// without them nothing is lost but time.
 ///
 /// What `commit` and `addSweep` return from is on the disk: a write-ahead log, synchronised at each commit. One
 /// coordinator owns a store; any number of readers, in this process or others, read beside it and see whole commits
@@ -49,8 +49,8 @@ public final class Store: Sendable {
         }
     }
 
-    /// Whether there is a store in `directory`. A folder that is not there, or holds no more than what a store's folder may hold before
-    /// it has one, such as data sets, has none.
+    /// Whether there is a store in `directory`. A folder that is not there, or holds no more than what a store's folder
+    /// may hold before it has one, such as data sets, has none.
     /// - Throws: `StoreError.notAStore` for a folder that holds something else.
     public static func exists(in directory: String) throws(StoreError) -> Bool {
         do { try checkFolder(directory) } catch { throw StoreError(error, directory: directory, byteCount: 0) }
@@ -83,10 +83,11 @@ public final class Store: Sendable {
         }
         artifacts = try ArtifactFolder(
             directory: "\(directory)/\(Store.artifactsName)", access: mode == .coordinator ? .owner : .reader)
-        checkpoints = switch mode {
-        case .coordinator: try ArtifactFolder(directory: "\(directory)/\(Store.checkpointsName)")
-        case .reader: nil
-        }
+        checkpoints =
+            switch mode {
+            case .coordinator: try ArtifactFolder(directory: "\(directory)/\(Store.checkpointsName)")
+            case .reader: nil
+            }
         id = try database.read { database in
             guard let id = try String.fetchOne(database, sql: "SELECT id FROM store") else {
                 throw StoreError.damaged(directory: directory, reason: "it has no identity")
@@ -120,8 +121,10 @@ public final class Store: Sendable {
     /// A folder without a database becomes a store only if it holds nothing of anyone else's.
     private static func checkFolder(_ directory: String) throws {
         guard Folder.exists(directory), !Folder.exists("\(directory)/\(databaseName)") else { return }
-        let ours: Set = [lockName, artifactsName, checkpointsName, "data", "endpoint", "keys", "workers", "logs",
-            "lost+found"]
+        let ours: Set = [
+            lockName, artifactsName, checkpointsName, "data", "endpoint", "keys", "workers", "logs",
+            "lost+found",
+        ]
         let strange = try Folder.names(in: directory).first {
             !ours.contains($0) && !$0.hasPrefix(".") && !$0.hasPrefix(databaseName) && !$0.hasSuffix(".log")
         }

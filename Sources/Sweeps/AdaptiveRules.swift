@@ -17,8 +17,8 @@ public struct Refinement: Hashable, Sendable {
 
 /// When a chain ends before its last level: `stop_when: {margin: 0.05, levels: 2}`.
 ///
-/// The mean over the replicates of the first look decides, so that all replicates of a point have the same levels and no comparison
-/// lacks any.
+/// The mean over the replicates of the first look decides, so that all replicates of a point have the same levels and
+/// no comparison lacks any.
 public struct StopRule: Hashable, Sendable {
     /// How far below its dense network a ticket must be, as a fraction of the test set.
     public let margin: Double
@@ -51,7 +51,9 @@ extension Sweep {
     /// What is tested of a point, and when.
     /// - Parameter densities: expected of its levels, the dense one's first.
     func testDesign(of settings: Settings, densities: [Double]) -> TestDesign {
-        let named = winningAt.isEmpty ? nil : Set(winningAt.compactMap { NamedDensity.level(of: $0, in: densities) }.map { $0 - 1 })
+        let named =
+            winningAt.isEmpty
+            ? nil : Set(winningAt.compactMap { NamedDensity.level(of: $0, in: densities) }.map { $0 - 1 })
         return TestDesign(
             margin: settings.matchingMargin, rewoundToStart: settings.pruning.rewindsToStart, looks: looks,
             winningLevels: named)

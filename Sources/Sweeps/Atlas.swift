@@ -1,15 +1,16 @@
 import Lottery
 import Verdicts
 
-/// How sparse tickets become over two settings, by default learning-rate warmup and learning rate: a panel of cells for each
-/// combination of the other axes, such as depth and rewind step. Whether depth needs warmup before winning tickets appear
-/// (SCIENCE, “The warmup challenge”) can be read off such panels; they are a pure function of a leaderboard.
+/// How sparse tickets become over two settings, by default learning-rate warmup and learning rate: a panel of cells for
+/// each combination of the other axes, such as depth and rewind step. Whether depth needs warmup before winning tickets
+/// appear (SCIENCE, “The warmup challenge”) can be read off such panels; they are a pure function of a leaderboard.
 public struct Atlas: Hashable, Sendable, Encodable {
     /// One of the two settings, with its values in the order of rows or columns.
     public struct Side: Hashable, Sendable, Encodable {
         /// As the sweep calls it.
         public let axis: String
-        /// Numbers ascending, anything else in the order of the grid. A setting that is no axis of the sweep has one value, nil.
+        /// Numbers ascending, anything else in the order of the grid. A setting that is no axis of the sweep has one
+        /// value, nil.
         public let values: [AxisValue?]
     }
 
@@ -94,15 +95,20 @@ public struct Atlas: Hashable, Sendable, Encodable {
     /// - Parameters:
     ///   - rows: the setting that differs from row to row, by its path or short name.
     ///   - columns: that which differs from column to column.
-    /// - Throws: `AtlasError` for a setting that does not exist, the same setting twice, or a sweep that varies neither.
+    /// - Throws: `AtlasError` for a setting that does not exist, the same setting twice, or a sweep that varies
+    ///   neither.
     public init(_ board: Leaderboard, rows: String, columns: String) throws(AtlasError) {
         let rowAxis = try Atlas.axis(rows)
         let columnAxis = try Atlas.axis(columns)
-        guard rowAxis != columnAxis else { throw AtlasError(message: "rows and columns are both \"\(rowAxis)\"; give two settings") }
+        guard rowAxis != columnAxis else {
+            throw AtlasError(message: "rows and columns are both \"\(rowAxis)\"; give two settings")
+        }
         guard try Atlas.varies(board, rows, columns) else {
             let axes = board.axes.isEmpty ? "it has no axes" : "its axes are \(board.axes.joined(separator: ", "))"
             throw AtlasError(
-                message: "the sweep \"\(board.sweep)\" varies neither \(rowAxis) nor \(columnAxis); \(axes): say which with --rows and --columns")
+                message:
+                    "the sweep \"\(board.sweep)\" varies neither \(rowAxis) nor \(columnAxis); \(axes): say which with --rows and --columns"
+            )
         }
         sweep = board.sweep
         let points = board.rows.sorted { $0.pointIndex < $1.pointIndex }
@@ -140,11 +146,13 @@ public struct Atlas: Hashable, Sendable, Encodable {
         return axes.contains { board.axes.contains($0) }
     }
 
-    /// An axis' name in a leaderboard: the short name of a setting, or its path, behind the recipe it is of if it is of one.
+    /// An axis' name in a leaderboard: the short name of a setting, or its path, behind the recipe it is of if it is of
+    /// one.
     private static func axis(_ name: String) throws(AtlasError) -> String {
         let (side, setting) = RecipeSide.split(name)
         guard let row = SettingNames.rowOfAxisName[setting] else {
-            throw AtlasError(message: "unknown setting \"\(name)\"" + suggestion(for: name, among: SettingNames.axisNames))
+            throw AtlasError(
+                message: "unknown setting \"\(name)\"" + suggestion(for: name, among: SettingNames.axisNames))
         }
         let short = SettingNames.table[row].shortName ?? SettingNames.table[row].path
         return side.map { "\($0.rawValue).\(short)" } ?? short
@@ -158,7 +166,8 @@ public struct Atlas: Hashable, Sendable, Encodable {
         return zip(values, numbers.map { $0! }).sorted { $0.1 < $1.1 }.map(\.0)
     }
 
-    /// Axes of which none follows from those before it: of a network's depth and the batch size that moves with it, the depth.
+    /// Axes of which none follows from those before it: of a network's depth and the batch size that moves with it, the
+    /// depth.
     private static func tellingAxes(_ axes: [String], _ points: [PointCoordinates]) -> [String] {
         var telling: [String] = []
         for axis in axes {

@@ -19,7 +19,8 @@ public struct GridPoint: Hashable, Sendable {
     /// One value for each of the sweep's axes.
     public let values: [SettingValue]
     public let settings: Settings
-    /// Those of the chain that the point's masks come from, where the sweep tells two recipes apart; nil where it does not.
+    /// Those of the chain that the point's masks come from, where the sweep tells two recipes apart; nil where it does
+    /// not.
     public let maskSettings: Settings?
 }
 

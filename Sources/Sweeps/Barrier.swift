@@ -1,8 +1,8 @@
 import Lottery
 import Verdicts
 
-/// The error barrier between the trainings of a level and their siblings, over the replicates: linear mode connectivity (Frankle et al.
-/// 2020, section 3), as a share of the test images.
+/// The error barrier between the trainings of a level and their siblings, over the replicates: linear mode connectivity
+/// (Frankle et al. 2020, section 3), as a share of the test images.
 public struct Barrier: Hashable, Sendable {
     /// Mean over the replicates, with the 95 % interval of t; nil until all are done, or if any diverged.
     public let estimate: Estimate?

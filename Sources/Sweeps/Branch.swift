@@ -21,14 +21,15 @@ public struct SweepBranch: Hashable, Sendable {
     func last(to lastLevel: Int) -> Int? { (1..<lastLevel + 1).last(where: stands) }
 }
 
-/// A control that starts from each level ≥ 1 of a run. A new branch is a row of the table, and its name in the vocabulary once the training
-/// core can train it.
+/// A control that starts from each level ≥ 1 of a run. A new branch is a row of the table, and its name in the
+/// vocabulary once the training core can train it.
 struct Branch: Sendable {
     let name: String
     let kind: Kind
 
     enum Kind: Sendable {
-        /// Prunes what the level prunes, so that the chain's masks serve it too, with a change in the pruning or in the start.
+        /// Prunes what the level prunes, so that the chain's masks serve it too, with a change in the pruning or in the
+        /// start.
         case pruned(@Sendable (_ step: inout TrainingTask.PruningStep, _ start: inout TrainingTask.Start) -> Void)
         /// Prunes the dense network instead, to the counts of the level at once.
         case oneShot

@@ -1,7 +1,7 @@
 import Lottery
 
-/// What of a sweep fits into an amount of core time. Times are predicted, of what is not done yet, and count a training that several runs
-/// share once.
+/// What of a sweep fits into an amount of core time. Times are predicted, of what is not done yet, and count a training
+/// that several runs share once.
 public struct BudgetPlan: Hashable, Sendable, Codable {
     /// A smaller sweep.
     public struct Choice: Hashable, Sendable, Codable {
@@ -12,8 +12,8 @@ public struct BudgetPlan: Hashable, Sendable, Codable {
 
     /// Core-seconds that there are.
     public let budget: Double
-    /// Core-seconds of the whole sweep; of an adaptive one a bound, which takes all chains to go to their end and `refine` to use its
-    /// budget.
+    /// Core-seconds of the whole sweep; of an adaptive one a bound, which takes all chains to go to their end and
+    /// `refine` to use its budget.
     public let seconds: Double
     /// The sweep with fewer replicates of each point, from one up to all.
     public let replicates: [Choice]
@@ -59,7 +59,8 @@ extension Plan {
                 for (level, index) in run.siblings.enumerated() { if let index { need(index, level) } }
             }
         }
-        // What no run has but a task of one starts from: searches, replays, another recipe's levels. Parents come first.
+        // What no run has but a task of one starts from: searches, replays, another recipe's levels. Parents come
+        // first.
         for index in tasks.indices.reversed() where needs[index].level < .max {
             for input in tasks[index].inputs {
                 guard case .output(let key, _) = input.source, let source = self.index(of: key) else { continue }
@@ -67,7 +68,9 @@ extension Plan {
                 needs[source].replicate = min(needs[source].replicate, needs[index].replicate)
                 needs[source].level = min(needs[source].level, needs[index].level)
                 // It is the network before that pruning; near enough.
-                if isNew { (needs[source].density, needs[source].dataset) = (needs[index].density, needs[index].dataset) }
+                if isNew {
+                    (needs[source].density, needs[source].dataset) = (needs[index].density, needs[index].dataset)
+                }
             }
         }
         var ofReplicate = Array(repeating: 0.0, count: sweep.replicates)
@@ -83,11 +86,12 @@ extension Plan {
         var all = ofReplicate.reduce(0, +)
         if let most = sweep.refinement?.budget {
             let first = ofReplicate.prefix(sweep.looks[0]).reduce(0, +)
-            let dearest = sweep.points.indices.flatMap { point in
-                (sweep.looks[0]..<sweep.replicates).map { replicate in
-                    withInputs(tasks(ofRun: point * sweep.replicates + replicate)).reduce(0) { $0 + ofTask[$1] }
-                }
-            }.max() ?? 0
+            let dearest =
+                sweep.points.indices.flatMap { point in
+                    (sweep.looks[0]..<sweep.replicates).map { replicate in
+                        withInputs(tasks(ofRun: point * sweep.replicates + replicate)).reduce(0) { $0 + ofTask[$1] }
+                    }
+                }.max() ?? 0
             all = min(all, first + Double(most) * dearest)
         }
         func sums(_ parts: [Double], first: Int) -> [BudgetPlan.Choice] {

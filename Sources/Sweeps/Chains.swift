@@ -16,8 +16,8 @@ struct Chains: Sendable {
     }
 
     private let branches: Int
-    /// Tasks of a level: its own, each branch's, and, where a sweep has such, those of `searchColumn`, `siblingColumn` and
-    /// `maskColumn`.
+    /// Tasks of a level: its own, each branch's, and, where a sweep has such, those of `searchColumn`, `siblingColumn`
+    /// and `maskColumn`.
     private let width: Int
     /// The task that the level's mask is got from.
     private let searchColumn: Int?
@@ -25,8 +25,9 @@ struct Chains: Sendable {
     /// What the level prunes, where that is another recipe's.
     private let maskColumn: Int?
     private(set) var chains: [Chain] = []
-    /// For each level of each chain, the task index of the level, then of each branch, −1 where that does not stand beside the level, then of its
-    /// search, its sibling and what it prunes of another recipe, in whose place is the level itself if it has none.
+    /// For each level of each chain, the task index of the level, then of each branch, −1 where that does not stand
+    /// beside the level, then of its search, its sibling and what it prunes of another recipe, in whose place is the
+    /// level itself if it has none.
     private var tasks: [Int32] = []
     private(set) var forecasts: [PruningForecast] = []
     /// Index in `chains` for each point and replicate, point by point.
@@ -108,12 +109,13 @@ struct Chains: Sendable {
     mutating func open(_ chain: Int32) {
         let old = chains[Int(chain)]
         chains[Int(chain)].first = Int32(tasks.count)
-        // A chain that a deeper run prolongs moves; where it was is lost, which happens once for each depth at most. (A slice at hand while it
-        // is appended would have the whole array copied, for every chain.)
+        // A chain that a deeper run prolongs moves; where it was is lost, which happens once for each depth at most. (A
+        // slice at hand while it is appended would have the whole array copied, for every chain.)
         for position in 0..<Int(old.levels) * width { tasks.append(tasks[Int(old.first) + position]) }
     }
 
-    /// - Parameter level: the tasks of the next level: its own, and each branch's, −1 for one that does not stand beside it.
+    /// - Parameter level: the tasks of the next level: its own, and each branch's, −1 for one that does not stand
+    ///   beside it.
     mutating func append(_ level: [Int32], search: Int32?, sibling: Int32?, mask: Int32?, to chain: Int32) {
         precondition(level.count == 1 + branches, "\(level.count) tasks of a level with \(branches) branches")
         tasks += level

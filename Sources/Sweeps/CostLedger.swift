@@ -19,8 +19,8 @@ public struct TrainingCost: Hashable, Sendable, Codable {
 
 /// What the search for each point's ticket cost, and what the ticket saves: per replicate, as the mean over replicates.
 ///
-/// The search is all that must be trained before the ticket's mask is known: the dense network and every level before the
-/// ticket's own; those of the other recipe where the mask comes from there. Controls are no part of it.
+/// The search is all that must be trained before the ticket's mask is known: the dense network and every level before
+/// the ticket's own; those of the other recipe where the mask comes from there. Controls are no part of it.
 public struct CostLedger: Hashable, Sendable {
     public let sweep: String
     public let axes: [String]
@@ -40,8 +40,8 @@ public struct CostLedger: Hashable, Sendable {
         public let training: TrainingCost
         /// Share of the dense training's operations that the ticket's own does without; negative if it has more.
         public let savedFlops: Double
-        /// Trainings of the ticket in place of the dense network after which the search is paid for, in operations; nil if
-        /// it never is.
+        /// Trainings of the ticket in place of the dense network after which the search is paid for, in operations; nil
+        /// if it never is.
         public let paidAfter: Int?
 
         private enum CodingKeys: String, CodingKey {

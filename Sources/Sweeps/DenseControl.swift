@@ -12,8 +12,9 @@ struct DenseControl {
     /// The layers of other networks on the same images.
     let layersOf: (ModelSettings) -> [LayerShape]?
 
-    /// The dense network trained for as many steps as all trainings of the chain up to this level take together, the dense one included.
-    /// The schedule is stretched: decays come at the same share of the training, and the warmup is as long as it was.
+    /// The dense network trained for as many steps as all trainings of the chain up to this level take together, the
+    /// dense one included. The schedule is stretched: decays come at the same share of the training, and the warmup is
+    /// as long as it was.
     var trainedForTheBudget: Settings? {
         let (training, pruning) = (settings.training, settings.pruning)
         let perLevel = training.iterations - pruning.rewind
@@ -30,8 +31,8 @@ struct DenseControl {
         return longer
     }
 
-    /// The largest network of the same layers, each hidden one made smaller by the same factor, that has no more weights than survive in
-    /// all; nil if even the smallest has more.
+    /// The largest network of the same layers, each hidden one made smaller by the same factor, that has no more
+    /// weights than survive in all; nil if even the smallest has more.
     var withAsManyWeights: Settings? {
         let unpruned = layers.filter { settings.pruning.rate[$0.kind] == .zero }.reduce(0) { $0 + $1.weights }
         let weights = unpruned + surviving

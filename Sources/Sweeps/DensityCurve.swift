@@ -23,8 +23,8 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         public let earlyStop: Double?
         /// Between the level's trainings and their siblings; nil where no training of the sweep has one.
         public let barrier: Barrier?
-        /// From the means: `winning`, `matching` or `none`; `stopped` beyond where the chain was ended on purpose; nil at level 0,
-        /// until done, and where the dense network diverged or that which gave the masks.
+        /// From the means: `winning`, `matching` or `none`; `stopped` beyond where the chain was ended on purpose; nil
+        /// at level 0, until done, and where the dense network diverged or that which gave the masks.
         public let verdict: Verdict?
         /// By the fixed sequence from the densest level on, which goes no further than the first that is not `yes`.
         public let matching: Decision?

@@ -1,11 +1,11 @@
 import Lottery
 import Verdicts
 
-/// How far each point of a sweep goes: all replicates and levels of the plan, unless `refine` and `stop_when` say otherwise. It follows
-/// from plan and results alone.
+/// How far each point of a sweep goes: all replicates and levels of the plan, unless `refine` and `stop_when` say
+/// otherwise. It follows from plan and results alone.
 ///
-/// Results only ever add to it: what is asked for once stays asked for, in whatever order results come. So a sweep that was
-/// interrupted ends with the same tasks, and the same leaderboard, as one that was not.
+/// Results only ever add to it: what is asked for once stays asked for, in whatever order results come. So a sweep that
+/// was interrupted ends with the same tasks, and the same leaderboard, as one that was not.
 public struct Extent: Hashable, Sendable {
     public struct Point: Hashable, Sendable {
         /// Replicates that are asked for.
@@ -88,8 +88,8 @@ public struct Extent: Hashable, Sendable {
         case broken
     }
 
-    /// Goes from look to look. Where the budget is not enough for all that are undecided, those that need the fewest seeds come first, once
-    /// all are known; where it is enough whatever comes, nobody waits.
+    /// Goes from look to look. Where the budget is not enough for all that are undecided, those that need the fewest
+    /// seeds come first, once all are known; where it is enough whatever comes, nobody waits.
     private mutating func refine(_ refinement: Refinement, _ plan: Plan, _ cells: [Cell]) {
         var left = refinement.budget ?? .max
         var candidates = Array(points.indices)

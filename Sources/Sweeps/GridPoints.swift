@@ -1,7 +1,7 @@
 import Lottery
 
-/// The points of a sweep, in order. A point is put together when it is asked for, because a large grid has a million of them, whose settings
-/// differ in little: 5 bytes a point.
+/// The points of a sweep, in order. A point is put together when it is asked for, because a large grid has a million of
+/// them, whose settings differ in little: 5 bytes a point.
 public struct GridPoints: RandomAccessCollection, Sendable {
     private let fixed: FixedSettings
     private let axes: [AxisSource]
@@ -13,7 +13,8 @@ public struct GridPoints: RandomAccessCollection, Sendable {
     private var numbers: [Int32] = []
     private var levels: [UInt8] = []
 
-    /// - Parameter counts: places of each dimension, of which the first moves slowest. Their product fits 32 bits (`Sweep.runsAtMost`).
+    /// - Parameter counts: places of each dimension, of which the first moves slowest. Their product fits 32 bits
+    ///   (`Sweep.runsAtMost`).
     init(_ fixed: FixedSettings, _ axes: [AxisSource], counts: [Int], hasRecipes: Bool) {
         self.fixed = fixed
         self.axes = axes

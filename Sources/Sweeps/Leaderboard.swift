@@ -39,7 +39,8 @@ public struct Leaderboard: Hashable, Sendable, Codable {
             PointEvidence(plan: plan, point: $0, cells: cells, extent: $1)
         }
         recipes =
-            plan.sweep.transplant == nil ? nil : plan.sweep.points.compactMap { PointRecipes(sweep: plan.sweep, point: $0) }
+            plan.sweep.transplant == nil
+            ? nil : plan.sweep.points.compactMap { PointRecipes(sweep: plan.sweep, point: $0) }
         let bestDense = BestDense(plan: plan, evidence: evidence)
         curves =
             withCurves
@@ -150,8 +151,8 @@ struct PointEvidence {
     /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are
     /// done.
     var denseValidation: [Double]?
-    /// Trainings of the chain that are asked for (dense included, and the chain that gives the masks; branches not), and how many are
-    /// done and how many of those diverged.
+    /// Trainings of the chain that are asked for (dense included, and the chain that gives the masks; branches not),
+    /// and how many are done and how many of those diverged.
     var trainings = 0
     var trainingsDone = 0
     var diverged = 0
@@ -232,7 +233,8 @@ struct PointEvidence {
 
     var headline: Headline {
         Headline(
-            levels: levels.map { level in level.comparison.map { (level.density, $0) } }, test: test, progress: progress,
+            levels: levels.map { level in level.comparison.map { (level.density, $0) } }, test: test,
+            progress: progress,
             isComparable: incomparable == nil)
     }
 

@@ -187,20 +187,23 @@ public struct LeaderboardRow: Hashable, Sendable {
             guard let tickets = level?.outcomes, let control = level?.branches[index] else {
                 let isThere = number.map(branch.stands) ?? true
                 return Control(
-                    branch: branch.name, accuracy: nil, difference: nil, beaten: isThere ? .undecided : nil, moreSeeds: nil)
+                    branch: branch.name, accuracy: nil, difference: nil, beaten: isThere ? .undecided : nil,
+                    moreSeeds: nil)
             }
             let sample = PairedSample(tickets, minus: control)
             let beaten = Finding(that: tickets, beat: control, looks: looks).decision
             let error = TestDesign.error / Double(looks.count)
             return Control(
-                branch: branch.name, accuracy: Estimate(control.map(\.accuracy)), difference: Estimate(sample.differences),
+                branch: branch.name, accuracy: Estimate(control.map(\.accuracy)),
+                difference: Estimate(sample.differences),
                 beaten: beaten, moreSeeds: beaten == .undecided ? sample.moreSeeds(toDecide: 0, error: error) : nil)
         }
     }
 
     /// SCIENCE's “beats its controls”. Both must be beaten, so each is tested at the whole error.
     private static func conjunction(of controls: [Control]) -> Decision? {
-        let both = ["random-reinit", "random-mask"].map { name in controls.first { $0.branch == name }.flatMap(\.beaten) }
+        let both = ["random-reinit", "random-mask"].map { name in controls.first { $0.branch == name }.flatMap(\.beaten)
+        }
         guard let first = both[0], let second = both[1] else { return nil }
         if first == .no || second == .no { return .no }
         return first == .yes && second == .yes ? .yes : .undecided
@@ -221,7 +224,8 @@ public struct LeaderboardRow: Hashable, Sendable {
     }
 }
 
-/// Layer collapse: the first level of a chain at which a layer has no weight left, and which layers (`fc1.weight`) those are.
+/// Layer collapse: the first level of a chain at which a layer has no weight left, and which layers (`fc1.weight`)
+/// those are.
 public struct LayerCollapse: Hashable, Sendable, Codable {
     public let level: Int
     public let layers: [String]

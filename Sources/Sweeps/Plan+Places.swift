@@ -34,8 +34,8 @@ extension Plan {
         }
     }
 
-    /// Where a task belongs, in words, one place for each run that has it: `sweep, depth 8, replicate 0, level 3`. Empty if
-    /// the plan does not have it.
+    /// Where a task belongs, in words, one place for each run that has it: `sweep, depth 8, replicate 0, level 3`.
+    /// Empty if the plan does not have it.
     /// - Complexity: O(runs).
     public func places(of key: TaskKey) -> [String] {
         guard let index = index(of: key) else { return [] }
@@ -50,8 +50,10 @@ extension Plan {
         for point in sweep.points {
             for replicate in 0..<sweep.replicates {
                 let run = run(point: point.index, replicate: replicate)
-                guard run.dense == index || run.levels.contains(index) || run.searches.contains(index)
-                    || run.branches.joined().contains(index) || run.siblings.contains(index) || run.masks.contains(index)
+                guard
+                    run.dense == index || run.levels.contains(index) || run.searches.contains(index)
+                        || run.branches.joined().contains(index) || run.siblings.contains(index)
+                        || run.masks.contains(index)
                 else {
                     continue
                 }

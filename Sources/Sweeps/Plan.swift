@@ -49,7 +49,8 @@ public struct Plan: Sendable {
                 levels.map { chains.branch(branch, of: chain, level: $0) }
             },
             masks: sweep.transplant == nil ? [] : levels.compactMap { chains.mask(of: chain, level: $0) },
-            siblings: sweep.instability == nil ? [] : (0..<levels.upperBound).map { chains.sibling(of: chain, level: $0) },
+            siblings: sweep.instability == nil
+                ? [] : (0..<levels.upperBound).map { chains.sibling(of: chain, level: $0) },
             densities: Array(chains.forecast(of: chain).densities.prefix(levels.upperBound)))
     }
 
@@ -87,9 +88,11 @@ public struct PlannedRun: Hashable, Sendable {
     public let searches: [Int]
     /// For each of the sweep's branches, in its order: that beside level n is at n − 1, nil if there is none.
     public let branches: [[Int?]]
-    /// The training that level n prunes is at n − 1, where all of them are of another recipe; else empty. A one-shot chain has one for all.
+    /// The training that level n prunes is at n − 1, where all of them are of another recipe; else empty. A one-shot
+    /// chain has one for all.
     public let masks: [Int]
-    /// What the training of level n is compared with is at n, nil if it has no sibling; empty where the sweep has none at all.
+    /// What the training of level n is compared with is at n, nil if it has no sibling; empty where the sweep has none
+    /// at all.
     public let siblings: [Int?]
     /// Expected density of each level, from level 0 on.
     public let densities: [Double]

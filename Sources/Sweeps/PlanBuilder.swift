@@ -250,7 +250,8 @@ struct PlanBuilder {
     ///   - identity: `number(of: pruning)`.
     ///   - giver: the chain of another recipe that masks come from; nil for the chain itself.
     private mutating func addChain(
-        _ pruning: PruningSettings, _ identity: Int32, _ place: Place, dense: Int32, giver other: Giver?, forecast: Int32,
+        _ pruning: PruningSettings, _ identity: Int32, _ place: Place, dense: Int32, giver other: Giver?,
+        forecast: Int32,
         known: (TaskKey) -> KnownTask?
     ) throws -> Int32 {
         let id = ChainID(
@@ -280,14 +281,15 @@ struct PlanBuilder {
         }
         chains.open(chain)
         for level in first...pruning.levels {
-            // A one-shot level goes from the dense network to its counts at once. One that ranks the weights of a step needs no level
-            // before it.
+            // A one-shot level goes from the dense network to its counts at once. One that ranks the weights of a step
+            // needs no level before it.
             if pruning.schedule == .oneShot || pruning.at != .end { parent = giver.dense }
             var search: Int32?
             if pruning.search == .earlyBird {
                 let trained = parent == giver.dense ? nil : parent
                 let searching = add(
-                    searchForm(giver.identity, level: level, giver.place.settings.pruning), giver.place.pruned, giver.place,
+                    searchForm(giver.identity, level: level, giver.place.settings.pruning), giver.place.pruned,
+                    giver.place,
                     parent: trained, dense: giver.dense, known: known)
                 search = searching
                 parent = searching
@@ -308,11 +310,14 @@ struct PlanBuilder {
                         surviving: chains.forecasts[Int(forecast)].surviving[level], known: known))
             }
             let sibling = addSibling(
-                of: own, level: level, pruning, identity, place, parent: parent, dense: dense, giver: giver, known: known)
+                of: own, level: level, pruning, identity, place, parent: parent, dense: dense, giver: giver,
+                known: known)
             chains.append(tasks, search: search, sibling: sibling, mask: other == nil ? nil : parent, to: chain)
             if search == nil {
                 let isNeeded = level < pruning.levels && pruning.schedule == .iterative && pruning.at == .end
-                parent = other == nil ? own : isNeeded ? addLevel(level, of: giver, parent: parent, known: known) : giver.dense
+                parent =
+                    other == nil
+                    ? own : isNeeded ? addLevel(level, of: giver, parent: parent, known: known) : giver.dense
             }
         }
         return chain
@@ -324,7 +329,8 @@ struct PlanBuilder {
         _ level: Int, of giver: Giver, parent: Int32, known: (TaskKey) -> KnownTask?
     ) -> Int32 {
         add(
-            form(FormID(pruning: giver.identity, level: Int32(level)), giver.place.settings.pruning), giver.place.pruned,
+            form(FormID(pruning: giver.identity, level: Int32(level)), giver.place.settings.pruning),
+            giver.place.pruned,
             giver.place, parent: parent, dense: giver.dense, known: known)
     }
 
@@ -341,7 +347,8 @@ struct PlanBuilder {
         let form = form(id, place.settings.pruning)
         switch branches[Int(position)].kind {
         case .pruned: return add(form, place.pruned, place, parent: parent, dense: dense, giver: giver, known: known)
-        case .oneShot: return add(form, place.pruned, place, parent: giver.dense, dense: dense, giver: giver, known: known)
+        case .oneShot:
+            return add(form, place.pruned, place, parent: giver.dense, dense: dense, giver: giver, known: known)
         case .dense(let control):
             let writing = try self.control(
                 control, ControlID(branch: position, settings: place.settings, level: Int(id.level)), place,
@@ -373,13 +380,16 @@ struct PlanBuilder {
         return writing
     }
 
-    /// The training that level `level` gets its mask from: that of the level before, which for a one-shot level is the dense one.
+    /// The training that level `level` gets its mask from: that of the level before, which for a one-shot level is the
+    /// dense one.
     private mutating func searchForm(_ identity: Int32, level: Int, _ pruning: PruningSettings) -> Int32 {
         let id = FormID(pruning: identity, level: Int32(level), isSearch: true)
         if let same = formOf[id] { return same }
         let anyone = slots[0].key
         let next = form(FormID(pruning: identity, level: Int32(level)), pruning)
-        guard let step = forms[Int(next)].pruning(parent: anyone) else { preconditionFailure("level \(level) prunes nothing") }
+        guard let step = forms[Int(next)].pruning(parent: anyone) else {
+            preconditionFailure("level \(level) prunes nothing")
+        }
         let trained =
             level == 1 || pruning.schedule == .oneShot
             ? PlanBuilder.denseForm : form(FormID(pruning: identity, level: Int32(level - 1)), pruning)
@@ -395,7 +405,8 @@ struct PlanBuilder {
     /// The sibling of a level, or of the dense training; nil if the sweep asks for none.
     /// - Parameter parent: what the level prunes.
     private mutating func addSibling(
-        of own: Int32, level: Int, _ pruning: PruningSettings, _ identity: Int32, _ place: Place, parent: Int32?, dense: Int32,
+        of own: Int32, level: Int, _ pruning: PruningSettings, _ identity: Int32, _ place: Place, parent: Int32?,
+        dense: Int32,
         giver: Giver, known: (TaskKey) -> KnownTask?
     ) -> Int32? {
         guard let instability = sweep.instability, instability.contains(level) else { return nil }
@@ -435,7 +446,8 @@ struct PlanBuilder {
         var step = TrainingTask.PruningStep(
             parent: anyone, at: at, criterion: pruning.criterion, scope: pruning.scope, rates: pruning.rate,
             repetitions: isOneShot ? level : 1, stages: at != nil && !isOneShot ? level : 1,
-            rounds: pruning.rounds ?? traits.rounds, examples: traits.readsExamples ? pruning.examples : nil, level: level,
+            rounds: pruning.rounds ?? traits.rounds, examples: traits.readsExamples ? pruning.examples : nil,
+            level: level,
             initialisationScale: pruning.initialisationScale)
         var start: TrainingTask.Start =
             switch pruning.retrain {
@@ -474,7 +486,8 @@ struct PlanBuilder {
     }
 
     private mutating func add(
-        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil, giver: Giver? = nil,
+        _ formIndex: Int32, _ writing: Writing, _ place: Place, parent: Int32?, dense: Int32? = nil,
+        giver: Giver? = nil,
         peer: Int32? = nil, known: (TaskKey) -> KnownTask?
     ) -> Int32 {
         let form = forms[Int(formIndex)]
@@ -515,7 +528,8 @@ struct PlanBuilder {
         return index
     }
 
-    /// What the task needs of the dense training's checkpoints and of its peer, in `checkpoints`; nil if it needs nothing.
+    /// What the task needs of the dense training's checkpoints and of its peer, in `checkpoints`; nil if it needs
+    /// nothing.
     /// - Parameter giver: whose dense training is ranked; nil for the task's own.
     private mutating func checkpoints(
         for form: TaskForm, dense: Int32, giver: Giver?, peer: Int32?, _ place: Place, isWanted: Bool,
@@ -563,7 +577,9 @@ struct PlanBuilder {
     private mutating func keep(_ step: Int, of task: Int32) {
         let steps = keepSteps[task] ?? []
         let position = steps.firstIndex { $0 >= step } ?? steps.count
-        if position == steps.count || steps[position] != step { keepSteps[task, default: []].insert(step, at: position) }
+        if position == steps.count || steps[position] != step {
+            keepSteps[task, default: []].insert(step, at: position)
+        }
     }
 
     // MARK: Afterwards
@@ -608,7 +624,9 @@ struct PlanBuilder {
             withoutSharing += givers.count
             stepsWithoutSharing += givers.reduce(0) { $0 + cost($1) }
             stepsWithoutSharing += point.settings.training.iterations
-            for level in 0..<levels + 1 { stepsWithoutSharing += chains.sibling(of: chain, level: level).map(cost) ?? 0 }
+            for level in 0..<levels + 1 {
+                stepsWithoutSharing += chains.sibling(of: chain, level: level).map(cost) ?? 0
+            }
             for level in 1..<levels + 1 {
                 stepsWithoutSharing += cost(chains.task(of: chain, level: level))
                 for branch in branches.indices {

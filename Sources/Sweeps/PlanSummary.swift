@@ -33,7 +33,8 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     /// What fits into the core time that was named; nil where none was.
     public var budget: BudgetPlan?
 
-    /// The trainings that are compared with others for `instability`. Their tasks and steps are among those of the plan.
+    /// The trainings that are compared with others for `instability`. Their tasks and steps are among those of the
+    /// plan.
     public struct Siblings: Hashable, Sendable, Codable {
         /// Nil for all.
         public var levels: [Int]?
@@ -59,7 +60,8 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability, train, adaptive, budget
+        case sweep, points, excluded, runs, levels, tasks, steps, axes, branches, replicates, densities, instability,
+            train, adaptive, budget
         case maskFrom = "mask_from"
         case tasksWithoutSharing = "tasks_without_sharing"
         case tasksDone = "tasks_done"

@@ -98,8 +98,8 @@ final class TaskForm: Sendable {
     }
 }
 
-/// Where the checkpoints of the dense training that a task reads come from, shared by the levels of a chain; and what a sibling is compared
-/// with. All are indices in the plan.
+/// Where the checkpoints of the dense training that a task reads come from, shared by the levels of a chain; and what a
+/// sibling is compared with. All are indices in the plan.
 struct CheckpointSources: Hashable, Sendable {
     /// The dense training, which names θk.
     var trajectory: Int32

@@ -37,7 +37,8 @@ final class PlanStorage: Sendable {
 
         /// - Parameter parent: the task whose weights it prunes.
         init(
-            key: TaskKey, form: Int32, recipe: Int32, replicate: Int32, parent: Int32?, checkpoints: Int32?, isDone: Bool
+            key: TaskKey, form: Int32, recipe: Int32, replicate: Int32, parent: Int32?, checkpoints: Int32?,
+            isDone: Bool
         ) {
             self.key = key
             self.form = form

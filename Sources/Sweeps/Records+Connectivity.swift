@@ -24,7 +24,8 @@ enum ConnectionRow {
     static let summaryColumns = [
         RecordColumn(
             name: "barrier",
-            meaning: "of a sibling: the largest test error on the line to its training less the mean of those at the ends")
+            meaning:
+                "of a sibling: the largest test error on the line to its training less the mean of those at the ends")
     ]
 
     static func summaryValues(of record: TaskRecord) -> [RecordValue] {
@@ -32,9 +33,11 @@ enum ConnectionRow {
     }
 
     static let columns = [
-        RecordColumn(name: "alpha", meaning: "share of the training's weights; 0 is the sibling, 1 the training of the level"),
+        RecordColumn(
+            name: "alpha", meaning: "share of the training's weights; 0 is the sibling, 1 the training of the level"),
         RecordColumn(name: "test_error", meaning: "share of test images wrong under the weights between"),
-        RecordColumn(name: "batch_norm", meaning: "statistics of batch-norm between the two: interpolated or recomputed"),
+        RecordColumn(
+            name: "batch_norm", meaning: "statistics of batch-norm between the two: interpolated or recomputed"),
     ]
 
     static func forEach(

@@ -82,8 +82,8 @@ extension CellResult {
     }
 }
 
-/// A sweep's results as tables: a pure function of plan and results. A training that several runs share is in the rows of
-/// each, under the same `task`.
+/// A sweep's results as tables: a pure function of plan and results. A training that several runs share is in the rows
+/// of each, under the same `task`.
 public struct Records {
     let plan: Plan
     let results: (TaskKey) -> TaskRecord
@@ -92,7 +92,8 @@ public struct Records {
 
     /// - Parameters:
     ///   - results: what the store holds for a task.
-    ///   - stepCost: of a task on the data set of a name, with these counts of survivors; nil if its network is not known.
+    ///   - stepCost: of a task on the data set of a name, with these counts of survivors; nil if its network is not
+    ///     known.
     ///   - curve: every evaluation of a done task, nil if there is none.
     public init(
         plan: Plan, results: @escaping (TaskKey) -> TaskRecord,
@@ -190,7 +191,8 @@ private struct TrainingPlace {
     static let columns = [
         RecordColumn(
             name: "branch",
-            meaning: "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), sibling (of that level, 0 for "
+            meaning:
+                "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), sibling (of that level, 0 for "
                 + "dense), or the control, such as random-reinit"),
         RecordColumn(name: "level", meaning: "prunings before the training; 0 is the dense network"),
         RecordColumn(name: "task", meaning: "key of the training; runs that share it have the same"),
@@ -232,7 +234,8 @@ private enum RunRow {
             RecordColumn(name: "trainings_done", meaning: "how many of them are done"),
             RecordColumn(name: "diverged", meaning: "how many of those have diverged"),
             RecordColumn(name: "steps", meaning: "training steps of the run's done trainings"),
-            RecordColumn(name: "seconds", meaning: "wall time of the run's done trainings on one core each, in seconds"),
+            RecordColumn(
+                name: "seconds", meaning: "wall time of the run's done trainings on one core each, in seconds"),
             RecordColumn(name: "flops", meaning: "floating-point operations of their steps, on surviving weights"),
             RecordColumn(name: "bytes", meaning: "bytes that their kernels read and wrote, were nothing cached"),
             RecordColumn(name: "programs", meaning: "versions of the program that trained it"),
@@ -269,7 +272,8 @@ private enum LevelRow {
             RecordColumn(name: "weights", meaning: "prunable weights"),
             RecordColumn(name: "surviving", meaning: "prunable weights that are not pruned"),
             RecordColumn(name: "density", meaning: "surviving over prunable weights"),
-            RecordColumn(name: "emptied_layers", meaning: "layers that pruning has left without a weight (layer collapse)"),
+            RecordColumn(
+                name: "emptied_layers", meaning: "layers that pruning has left without a weight (layer collapse)"),
             RecordColumn(name: "first_step", meaning: "step at which the training begins: that of the rewound weights"),
             RecordColumn(name: "steps", meaning: "steps trained"),
             RecordColumn(name: "seconds", meaning: "wall time on one core, in seconds"),
@@ -289,7 +293,8 @@ private enum LevelRow {
         } + [
             RecordColumn(name: "program", meaning: "version of the program that trained it"),
             RecordColumn(name: "machine", meaning: "machine that trained it"),
-            RecordColumn(name: "processor", meaning: "instruction set that trained it; results are the same bits on all"),
+            RecordColumn(
+                name: "processor", meaning: "instruction set that trained it; results are the same bits on all"),
         ]
 
     static func values(of task: PlannedTask, _ record: TaskRecord, _ cost: TrainingCost?) -> [RecordValue] {
@@ -304,7 +309,8 @@ private enum LevelRow {
             .integer(cost.steps), .real(cost.seconds), .real(cost.flops), .real(cost.bytes),
             RecordValue(summary.divergedAt),
         ] + values(of: summary.earlyStop) + values(of: summary.final) + [
-            RecordValue(record.origin?.program), RecordValue(record.origin?.machine), RecordValue(record.origin?.processor),
+            RecordValue(record.origin?.program), RecordValue(record.origin?.machine),
+            RecordValue(record.origin?.processor),
         ]
     }
 

@@ -9,7 +9,8 @@ extension SpecReader {
         guard case .map(let entries) = entry.value.content, !entries.isEmpty else {
             throw error(
                 entry.value.line,
-                "\"instability\" must be a map, such as instability: {levels: [0, 5]} or {levels: all}, not \(entry.value.written)")
+                "\"instability\" must be a map, such as instability: {levels: [0, 5]} or {levels: all}, not \(entry.value.written)"
+            )
         }
         var levels: [Int]?
         var points = 30

@@ -22,7 +22,8 @@ extension SpecReader {
         let dense = first == 0 ? ", where 0 is the dense network" : ""
         guard case .list(let items) = node.content, !items.isEmpty else {
             throw error(
-                node.line, "\"\(section)\" must be all, or a list of levels such as [\(first), 5]\(dense), not \(node.written)")
+                node.line,
+                "\"\(section)\" must be all, or a list of levels such as [\(first), 5]\(dense), not \(node.written)")
         }
         var levels: [Int] = []
         for item in items {
@@ -30,7 +31,8 @@ extension SpecReader {
                 (first...SpecReader.deepestLevel).contains(level)
             else {
                 throw error(
-                    item.line, "a level is a whole number in \(first)…\(SpecReader.deepestLevel)\(dense), not \(item.written)")
+                    item.line,
+                    "a level is a whole number in \(first)…\(SpecReader.deepestLevel)\(dense), not \(item.written)")
             }
             guard !levels.contains(level) else {
                 throw error(item.line, "\"\(section)\" names \(level) twice; keep one")

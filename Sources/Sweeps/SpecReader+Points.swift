@@ -51,10 +51,13 @@ extension SpecReader {
                     + "branches")
         }
         for branch in branches { try checkLevels(of: SpecReader.levels(ofBranch: branch.name), against: points) }
-        if branches.contains(where: { $0.name == "one-shot" }), points.allSatisfy({ $0.settings.pruning.schedule == .oneShot }) {
+        if branches.contains(where: { $0.name == "one-shot" }),
+            points.allSatisfy({ $0.settings.pruning.schedule == .oneShot })
+        {
             throw error(
                 branchesLine,
-                "with the schedule one-shot every level is what the branch \"one-shot\" would be; leave out one of them")
+                "with the schedule one-shot every level is what the branch \"one-shot\" would be; leave out one of them"
+            )
         }
     }
 
@@ -280,7 +283,9 @@ struct PointChecks {
         if branches.contains(where: { $0.name == "dense-budget" }), pruning.search == .earlyBird {
             return Misfit(
                 paths: ["pruning.search"],
-                message: "what a search by early-bird costs is known only after it, so there is no dense-budget beside it; leave out one")
+                message:
+                    "what a search by early-bird costs is known only after it, so there is no dense-budget beside it; leave out one"
+            )
         }
         // The sparsest is the one that may not be there.
         guard let level = branches.first(where: { $0.name == "small-dense" })?.last(to: pruning.levels),
@@ -315,14 +320,16 @@ struct PointChecks {
             if step == 0, traits.readsStart {
                 return Misfit(
                     paths: ["pruning.rank_at", "pruning.criterion"],
-                    message: "\(name) compares weights with those at step 0, which leaves nothing to compare at step 0; "
+                    message:
+                        "\(name) compares weights with those at step 0, which leaves nothing to compare at step 0; "
                         + "leave out pruning.rank_at, or give a later step")
             }
         }
         if pruning.at != .end, pruning.retrain != .weightRewinding {
             return Misfit(
                 paths: ["pruning.retrain", "pruning.rank_at", "pruning.criterion"],
-                message: "\(pruning.retrain.rawValue) keeps trained weights, but \(name) here prunes weights of a step before "
+                message:
+                    "\(pruning.retrain.rawValue) keeps trained weights, but \(name) here prunes weights of a step before "
                     + "the end; use weight-rewinding, or rank_at: end")
         }
         if pruning.search == .earlyBird {
@@ -332,7 +339,9 @@ struct PointChecks {
             if let why {
                 return Misfit(
                     paths: ["pruning.search", "pruning.rank_at", "pruning.criterion"],
-                    message: "early-bird ends the training that a mask is got from, but \(name) here \(why); use search: full")
+                    message:
+                        "early-bird ends the training that a mask is got from, but \(name) here \(why); use search: full"
+                )
             }
         }
         guard traits.readsExamples, let shape = datasets[settings.dataset] else { return nil }
@@ -341,7 +350,8 @@ struct PointChecks {
         guard pruning.examples * shape.classes > left else { return nil }
         return Misfit(
             paths: ["pruning.examples", "pruning.criterion", "data.train", "data.validation", "dataset"],
-            message: "\(name) looks at \(pruning.examples) images of each of \(shape.classes) classes, which are more than the "
+            message:
+                "\(name) looks at \(pruning.examples) images of each of \(shape.classes) classes, which are more than the "
                 + "\(left) images that are left to train on; lower pruning.examples")
     }
 

@@ -50,7 +50,8 @@ extension SpecReader {
             }
             if let last = looks.last, look <= last {
                 throw error(
-                    item.line, "looks must ascend, but \(look) comes after \(last); each is a number of replicates in all")
+                    item.line,
+                    "looks must ascend, but \(look) comes after \(last); each is a number of replicates in all")
             }
             looks.append(look)
         }
@@ -96,9 +97,11 @@ extension SpecReader {
                 "\"winning_at\" must be a list of densities, such as [0.211, 0.135, 0.036], not \(entry.value.written)")
         }
         for item in items {
-            guard case .scalar(let text) = item.content, let density = text.numericValue, density > 0, density < 1 else {
+            guard case .scalar(let text) = item.content, let density = text.numericValue, density > 0, density < 1
+            else {
                 throw error(
-                    item.line, "a density is a fraction of the weights above 0 and below 1, such as 0.211, not \(item.written)")
+                    item.line,
+                    "a density is a fraction of the weights above 0 and below 1, such as 0.211, not \(item.written)")
             }
             guard !winningAt.contains(where: { $0.density == density }) else {
                 throw error(item.line, "\"winning_at\" names \(item.written) twice; keep one")
@@ -131,7 +134,8 @@ extension SpecReader {
     /// What the points must be for the rules to make sense.
     func checkRules(against points: GridPoints) throws(SpecError) {
         if let line = lines["refine"], points.deepest == 0 {
-            throw error(line, "\"refine\" adds replicates where a verdict is undecided, but no point prunes; leave it out")
+            throw error(
+                line, "\"refine\" adds replicates where a verdict is undecided, but no point prunes; leave it out")
         }
         if let stopRule, let line = lines["stop_when"],
             let point = points.first(where: { $0.settings.matchingMargin >= stopRule.margin })
@@ -200,8 +204,9 @@ private struct NamedChains {
             dataset: settings.dataset, resize: settings.data.resize, model: settings.model, pruning: settings.pruning)
         if let densities = known[chain] { return densities }
         var densities: [Double] = []
+        // Checked with the point.
         if let shape = vocabulary.datasets.first(where: { $0.name == settings.dataset }),
-            let layers = try? vocabulary.layers(settings.model, shape.resized(to: settings.data.resize))  // Checked with the point.
+            let layers = try? vocabulary.layers(settings.model, shape.resized(to: settings.data.resize))
         {
             densities = PruningForecast(layers: layers, pruning: settings.pruning).densities
         }

@@ -38,7 +38,8 @@ extension SpecReader {
             guard let first = section.updateValue(write, forKey: write.row) else { continue }
             throw error(
                 write.line,
-                "\"\(side.rawValue)\" gives \"\(SettingNames.table[write.row].path)\" twice, first on line \(first.line); keep one")
+                "\"\(side.rawValue)\" gives \"\(SettingNames.table[write.row].path)\" twice, first on line \(first.line); keep one"
+            )
         }
     }
 
@@ -77,27 +78,33 @@ extension SpecReader {
         if training.pruning.resolved(for: traits).at == .step(0) {
             return Misfit(
                 paths: ["pruning.rank_at", "pruning.criterion"],
-                message: "\(criterion) ranks the initialisation here, so that masks are the same under every recipe and there is nothing to "
+                message:
+                    "\(criterion) ranks the initialisation here, so that masks are the same under every recipe and there is nothing to "
                     + "transplant; leave out mask_from and train, or give a later pruning.rank_at")
         }
         if training.pruning.retrain != .weightRewinding {
             return Misfit(
                 paths: ["pruning.retrain"],
-                message: "\(training.pruning.retrain.rawValue) goes on with the weights that were pruned, which are the other recipe's; "
+                message:
+                    "\(training.pruning.retrain.rawValue) goes on with the weights that were pruned, which are the other recipe's; "
                     + "set train: {retrain: weight-rewinding}")
         }
         if traits.readsExamples,
-            (training.training.batch, training.training.labelSmoothing) != (masks.training.batch, masks.training.labelSmoothing)
+            (training.training.batch, training.training.labelSmoothing) != (
+                masks.training.batch, masks.training.labelSmoothing
+            )
         {
             return Misfit(
                 paths: ["training.batch", "training.label_smoothing", "pruning.criterion"],
-                message: "\(criterion) ranks by gradients, which depend on batch and label_smoothing, so both recipes must have the same; "
+                message:
+                    "\(criterion) ranks by gradients, which depend on batch and label_smoothing, so both recipes must have the same; "
                     + "give them outside of mask_from and train")
         }
         if branches.contains(where: { $0.name == "dense-budget" }) {
             return Misfit(
                 paths: [],
-                message: "what a chain under two recipes costs is no budget of one of them, so there is no dense-budget beside it; leave out "
+                message:
+                    "what a chain under two recipes costs is no budget of one of them, so there is no dense-budget beside it; leave out "
                     + "the branch, or mask_from and train")
         }
         return nil
@@ -106,7 +113,9 @@ extension SpecReader {
     /// What the points must be for two recipes to be of any use.
     func checkTransplant(against points: GridPoints) throws(SpecError) {
         guard transplants else { return }
-        let line = RecipeSide.allCases.compactMap { lines[$0.rawValue] }.first ?? axes.first { $0.side != nil }?.line ?? sweepLine
+        let line =
+            RecipeSide.allCases.compactMap { lines[$0.rawValue] }.first ?? axes.first { $0.side != nil }?.line
+            ?? sweepLine
         guard points.deepest > 0 else {
             throw error(line, "masks are to be transplanted, but no point prunes; raise \"pruning.levels\"")
         }
@@ -115,7 +124,8 @@ extension SpecReader {
             guard RecipeSide.allCases.allSatisfy({ rows.isSubset(of: rowsOfOwn($0)) }) else { continue }
             throw error(
                 source.line,
-                "axis \"\(source.axis.name)\" changes nothing, because both mask_from and train give values of their own; leave it out")
+                "axis \"\(source.axis.name)\" changes nothing, because both mask_from and train give values of their own; leave it out"
+            )
         }
         guard points.allSatisfy({ $0.maskSettings == $0.settings }) else { return }
         throw error(
@@ -128,7 +138,8 @@ extension SpecReader {
 
     /// Rows for which a recipe has values of its own, from its section or from axes.
     private func rowsOfOwn(_ side: RecipeSide) -> Set<Int> {
-        Set(recipes[side, default: [:]].keys).union(axes.filter { $0.side == side }.flatMap { $0.writes.joined().map(\.row) })
+        Set(recipes[side, default: [:]].keys).union(
+            axes.filter { $0.side == side }.flatMap { $0.writes.joined().map(\.row) })
     }
 
     /// Which settings tell the two recipes apart.

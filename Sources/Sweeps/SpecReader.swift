@@ -34,7 +34,8 @@ struct SpecReader {
     var sweepLine: Int { nameLine }
 
     static let sections = [
-        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "instability", "mask_from", "train", "grid", "zip", "exclude",
+        "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "instability", "mask_from",
+        "train", "grid", "zip", "exclude",
     ]
     static let maximumReplicates = 10_000
     static let maximumNameLetters = 100
@@ -161,7 +162,9 @@ struct SpecReader {
         case .scalar: name = item
         case .map(let entries):
             guard let named = entries.first(where: { $0.key == "name" })?.value, case .scalar = named.content else {
-                throw error(item.line, "a branch needs its name, such as {name: \(knownBranches[0]), levels: [4, 6]}, not \(item.written)")
+                throw error(
+                    item.line,
+                    "a branch needs its name, such as {name: \(knownBranches[0]), levels: [4, 6]}, not \(item.written)")
             }
             name = named
             for inner in entries where inner.key != "name" {
@@ -170,7 +173,8 @@ struct SpecReader {
                 }
                 levels = try readLevels(inner.value, of: SpecReader.levels(ofBranch: name.written), from: 1)
             }
-        case .list, .empty: throw error(item.line, "a branch must be a single name, or {name: …, levels: […]}, not \(item.written)")
+        case .list, .empty:
+            throw error(item.line, "a branch must be a single name, or {name: …, levels: […]}, not \(item.written)")
         }
         guard case .scalar(let branch) = name.content, knownBranches.contains(branch) else {
             throw error(
@@ -334,8 +338,10 @@ struct SpecReader {
         }
         let prefix = side.map { "\($0.rawValue)." } ?? ""
         let axis = Axis(
-            name: prefix + setting.name, path: prefix + setting.path, values: items.map(\.settingValue), zipGroup: zipGroup)
-        let source = AxisSource(axis: axis, row: row, line: entry.line, writes: writes, side: side, dimension: dimension)
+            name: prefix + setting.name, path: prefix + setting.path, values: items.map(\.settingValue),
+            zipGroup: zipGroup)
+        let source = AxisSource(
+            axis: axis, row: row, line: entry.line, writes: writes, side: side, dimension: dimension)
         if zipGroup == nil { try checkDuplicates(of: [source]) }
         axes.append(source)
     }
@@ -449,7 +455,8 @@ struct SpecReader {
         }
         for source in axes {
             let values = source.writes.map { writes in
-                let settings = source.side.map { self.settings(writing: writes, for: $0) } ?? self.settings(writing: writes)
+                let settings =
+                    source.side.map { self.settings(writing: writes, for: $0) } ?? self.settings(writing: writes)
                 return Set(writes.map(\.row)).sorted().map { SettingNames.table[$0].read(settings) }.joined(
                     separator: "|")
             }

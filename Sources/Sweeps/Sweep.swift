@@ -12,8 +12,8 @@ public struct Sweep: Sendable {
     public let points: GridPoints
     /// Points that `exclude` left out.
     public let excludedCount: Int
-    /// Replicate r has the seeds `seed + r` at every point. Where replicates are added as verdicts ask for them (`refinement`), the most
-    /// that a point may have.
+    /// Replicate r has the seeds `seed + r` at every point. Where replicates are added as verdicts ask for them
+    /// (`refinement`), the most that a point may have.
     public let replicates: Int
     public let refinement: Refinement?
     public let stopRule: StopRule?

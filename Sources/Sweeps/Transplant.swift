@@ -1,6 +1,7 @@
 import Lottery
 
-/// Masks found under one recipe and trained under another: `mask_from: {lr: 0.01}` beside `train: {lr: 0.1}`, or either as axes.
+/// Masks found under one recipe and trained under another: `mask_from: {lr: 0.01}` beside `train: {lr: 0.1}`, or either
+/// as axes.
 public struct Transplant: Hashable, Sendable {
     /// Rows of the table of settings in which the recipes may differ, ascending.
     let rows: [Int]
@@ -37,7 +38,9 @@ enum RecipeSide: String, CaseIterable {
     }
 
     /// Of settings in which recipes may differ.
-    static let names = SettingNames.table.filter { mayDiffer($0.path) }.flatMap { [$0.shortName, $0.path].compactMap { $0 } }
+    static let names = SettingNames.table.filter { mayDiffer($0.path) }.flatMap {
+        [$0.shortName, $0.path].compactMap { $0 }
+    }
 }
 
 /// The recipes of one point, for people. Settings are in the order of their names, as JSON has none.

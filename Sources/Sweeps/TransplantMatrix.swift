@@ -1,7 +1,8 @@
 import Lottery
 import Verdicts
 
-/// What masks of each recipe come to under each recipe: rows are recipes that masks come from, columns those that networks are trained with.
+/// What masks of each recipe come to under each recipe: rows are recipes that masks come from, columns those that
+/// networks are trained with.
 public struct TransplantMatrix: Hashable, Sendable {
     public let sweep: String
     /// One for each choice of what both recipes share and each level: first of those, then of levels from 1 on.
@@ -13,7 +14,8 @@ public struct TransplantMatrix: Hashable, Sendable {
         /// Values of the axes that both recipes share.
         public let shared: PointCoordinates
         public let level: Int
-        /// Measured, or expected until all replicates are done; the mean over the cells, which differ in rounding at most.
+        /// Measured, or expected until all replicates are done; the mean over the cells, which differ in rounding at
+        /// most.
         public let density: Double
         public let maskFrom: [PointCoordinates]
         public let train: [PointCoordinates]
@@ -60,9 +62,13 @@ public struct TransplantMatrix: Hashable, Sendable {
             for level in 1..<max(1, deepest) + 1 {
                 let cells = rows.map { row in
                     columns.map { column -> Cell? in
-                        guard let point = points.first(where: { recipes[$0].maskFrom == row && recipes[$0].train == column })
+                        guard
+                            let point = points.first(where: {
+                                recipes[$0].maskFrom == row && recipes[$0].train == column
+                            })
                         else { return nil }
-                        return Cell(board.curves[point], recipes[point], level: level, headline: headlines[point] ?? nil)
+                        return Cell(
+                            board.curves[point], recipes[point], level: level, headline: headlines[point] ?? nil)
                     }
                 }
                 let densities = cells.joined().compactMap { $0?.density }

@@ -1,8 +1,8 @@
 import Lottery
 
 extension Registry {
-    /// What one step of `task` costs on the data set named `dataset`, with these counts of survivors; nil for a network or a data
-    /// set that this build does not have.
+    /// What one step of `task` costs on the data set named `dataset`, with these counts of survivors; nil for a network
+    /// or a data set that this build does not have.
     @Sendable public func stepCost(of task: TrainingTask, dataset: String, survivors: [LayerCount]) -> StepCost? {
         guard let family = models.first(where: { $0.name == task.model.family }),
             let shape = try? datasets.first(where: { $0.shape.name == dataset })?.shape.resized(to: task.data.resize),

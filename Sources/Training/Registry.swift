@@ -1,6 +1,7 @@
 import Lottery
 
-/// What this build can train. A new criterion, model, data set, optimizer or initialisation is one file, and one line here.
+/// What this build can train. A new criterion, model, data set, optimizer or initialisation is one file, and one line
+/// here.
 public struct Registry: Sendable {
     public var datasets: [DatasetSource]
     public var models: [ModelFamily]
@@ -18,11 +19,13 @@ public struct Registry: Sendable {
         initialisations: [.glorotNormal, .glorotUniform, .kaimingNormal, .kaimingUniform, .orthogonal],
         optimizers: [.sgd, .adam, .adamW, .rmsProp],
         criteria: [
-            .magnitude, .random, .magnitudeIncrease, .movement, .magnitudeSameSign, .magnitudeIncreaseSameSign, .snip, .grasp,
+            .magnitude, .random, .magnitudeIncrease, .movement, .magnitudeSameSign, .magnitudeIncreaseSameSign, .snip,
+            .grasp,
             .synflow,
         ],
         branches: [
-            "random-reinit", "random-mask", "random-mask-global", "permuted", "signed-permuted", "signed-reinit", "constant",
+            "random-reinit", "random-mask", "random-mask-global", "permuted", "signed-permuted", "signed-reinit",
+            "constant",
             "signed-constant", "one-shot", "dense-budget", "small-dense",
         ])
 

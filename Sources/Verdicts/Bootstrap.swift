@@ -2,9 +2,10 @@ import Lottery
 
 /// The interval of a mean by resampling, beside that of the t distribution, for what is not normal.
 ///
-/// Percentile-t: the resampled means in units of their own standard errors, whose quantiles take the place of t's (Efron & Tibshirani 1993,
-/// “An Introduction to the Bootstrap”, section 12.5; second-order accurate for a mean, Hall 1988). Intervals of bare
-/// percentiles, BCa's among them, never leave the range of the data and are too short for a dozen values.
+/// Percentile-t: the resampled means in units of their own standard errors, whose quantiles take the place of t's
+/// (Efron & Tibshirani 1993, “An Introduction to the Bootstrap”, section 12.5; second-order accurate for a mean, Hall
+/// 1988). Intervals of bare percentiles, BCa's among them, never leave the range of the data and are too short for a
+/// dozen values.
 ///
 /// The resamples are the same for every mean of as many values, and on every machine.
 public enum Bootstrap {
@@ -17,7 +18,9 @@ public enum Bootstrap {
     /// The mean of `values` and its 95 % interval; nil for too few.
     /// - Complexity: O(resamples · values).
     public static func estimate(_ values: [Double]) -> Estimate? {
-        guard values.count >= leastCount, let whole = PairedSample(values).moments(first: values.count) else { return nil }
+        guard values.count >= leastCount, let whole = PairedSample(values).moments(first: values.count) else {
+            return nil
+        }
         let count = Double(values.count)
         let error = whole.deviation / count.squareRoot()
         guard error > 0 else { return Estimate(mean: whole.mean, low: whole.mean, high: whole.mean) }

@@ -38,8 +38,8 @@ extension PairedSample {
 
 /// Tickets of one density against their dense networks, paired by replicate.
 ///
-/// A ticket that diverged is a result: it gets no image right and stops nowhere. A training that failed or is not done is none; its level
-/// has no comparison, since what is left over would be a choice.
+/// A ticket that diverged is a result: it gets no image right and stops nowhere. A training that failed or is not done
+/// is none; its level has no comparison, since what is left over would be a choice.
 public struct Comparison: Hashable, Sendable {
     public let ticket: Estimate
     public let dense: Estimate
@@ -106,14 +106,15 @@ public struct Comparison: Hashable, Sendable {
         design.probability(with: accuracy.differences.count) { accuracy.probability(below: -design.margin, first: $0) }
     }
 
-    /// L > −ε, the mean difference not negative, and the upper bound of log(early-stop ticket ÷ dense) at most 0. Each part is tested at the
-    /// full error, since all must hold (an intersection–union test; Berger 1982).
+    /// L > −ε, the mean difference not negative, and the upper bound of log(early-stop ticket ÷ dense) at most 0. Each
+    /// part is tested at the full error, since all must hold (an intersection–union test; Berger 1982).
     var winningProbability: Double {
         guard design.rewoundToStart else { return 1 }
         return design.probability(with: logRatio.differences.count) { count in
             guard let mean = accuracy.moments(first: count)?.mean, mean >= -TestDesign.tie else { return 1 }
             return max(
-                accuracy.probability(above: -design.margin, first: count), logRatio.probability(atMost: 0, first: count))
+                accuracy.probability(above: -design.margin, first: count), logRatio.probability(atMost: 0, first: count)
+            )
         }
     }
 

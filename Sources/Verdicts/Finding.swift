@@ -8,8 +8,8 @@ public enum Decision: String, Hashable, Sendable, Codable, CaseIterable {
 /// What the planned tests say of one claim.
 public struct Finding: Hashable, Sendable {
     public let decision: Decision
-    /// p of the claim, adjusted for all looks, and for the other densities where a claim is made at several. `decision` is `yes` where it
-    /// is at most `TestDesign.error`.
+    /// p of the claim, adjusted for all looks, and for the other densities where a claim is made at several. `decision`
+    /// is `yes` where it is at most `TestDesign.error`.
     public let probability: Double
 
     /// - Parameters:
@@ -33,10 +33,11 @@ public struct Finding: Hashable, Sendable {
 
 /// What the planned tests say of all levels of a point: SCIENCE, “Verdicts”.
 ///
-/// **Matching** goes from the densest level to the sparsest and stops at the first that is not `yes`. In such a fixed sequence each test
-/// has the whole error (Maurer, Hothorn & Lehmacher 1995): the adjusted p of a level is the greatest so far. **Winning** is tested at the
-/// levels that the spec names, by Holm's procedure (Holm 1979); a level that is not done takes part with p = 1. Both take their p over
-/// all planned looks (`TestDesign.probability`), and so keep the error over densities and looks together.
+/// **Matching** goes from the densest level to the sparsest and stops at the first that is not `yes`. In such a fixed
+/// sequence each test has the whole error (Maurer, Hothorn & Lehmacher 1995): the adjusted p of a level is the greatest
+/// so far. **Winning** is tested at the levels that the spec names, by Holm's procedure (Holm 1979); a level that is
+/// not done takes part with p = 1. Both take their p over all planned looks (`TestDesign.probability`), and so keep the
+/// error over densities and looks together.
 ///
 /// `no` stands by itself: it says that a level alone, by its looks, is below.
 public struct ChainTest: Sendable {
@@ -92,7 +93,8 @@ public struct ChainTest: Sendable {
     }
 
     /// How many more replicates would decide whether the level matches: as many as the last of the levels needs that
-    /// the sequence has yet to pass. Nil where it is decided, or where no number can: the sequence ends at a level that is below.
+    /// the sequence has yet to pass. Nil where it is decided, or where no number can: the sequence ends at a level that
+    /// is below.
     public func moreSeedsToMatch(at level: Int) -> MoreSeeds? {
         guard matching[level]?.decision == .undecided else { return nil }
         var most: MoreSeeds?
@@ -111,7 +113,8 @@ public struct ChainTest: Sendable {
         return most
     }
 
-    /// How many more replicates would decide that every level is below; nil where that is decided, or a level is not done.
+    /// How many more replicates would decide that every level is below; nil where that is decided, or a level is not
+    /// done.
     public func moreSeedsToMissAll() -> MoreSeeds? {
         var most: MoreSeeds?
         for index in sequence {
@@ -123,7 +126,8 @@ public struct ChainTest: Sendable {
         return most
     }
 
-    /// How many more replicates would decide whether the level wins; nil where it is decided, or the spec did not name it.
+    /// How many more replicates would decide whether the level wins; nil where it is decided, or the spec did not name
+    /// it.
     public func moreSeedsToWin(at level: Int) -> MoreSeeds? {
         guard winning[level]?.decision == .undecided, let comparison = comparisons[level] else { return nil }
         if let named = comparison.design.winningLevels, !named.contains(level) { return nil }

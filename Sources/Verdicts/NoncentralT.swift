@@ -55,8 +55,8 @@ public struct NoncentralT: Hashable, Sendable {
 }
 
 extension StudentT {
-    /// The chance that a one-sided t test with this error decides, where the true mean lies `effect` standard deviations
-    /// beyond the bound and `count` values are drawn.
+    /// The chance that a one-sided t test with this error decides, where the true mean lies `effect` standard
+    /// deviations beyond the bound and `count` values are drawn.
     /// - Precondition: `count >= 2`.
     public static func power(count: Int, effect: Double, error: Double) -> Double {
         precondition(count >= 2, "one value has no spread, and decides nothing")

@@ -2,8 +2,8 @@
 public struct PairedSample: Hashable, Sendable {
     /// Replicate by replicate, from 0 on.
     public let differences: [Double]
-    /// The least spread that can be told apart: the standard deviation is never taken to be below it. Two of a few seeds often
-    /// get the same count of images right, and a spread of zero would decide anything.
+    /// The least spread that can be told apart: the standard deviation is never taken to be below it. Two of a few
+    /// seeds often get the same count of images right, and a spread of zero would decide anything.
     public let resolution: Double
 
     /// - Parameter resolution: 0 or more.

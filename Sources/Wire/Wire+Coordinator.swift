@@ -61,7 +61,8 @@ extension Wire {
         return welcome
     }
 
-    /// attempt, sequence u64, inputs (name, digest) and perhaps a saved checkpoint among them; what the slot is to do is the payload.
+    /// attempt, sequence u64, inputs (name, digest) and perhaps a saved checkpoint among them; what the slot is to do
+    /// is the payload.
     private static func encode(_ assignment: Assignment) -> [[UInt8]] {
         var header = ByteWriter()
         header.attemptID(assignment.id)

@@ -7,8 +7,8 @@ import Lottery
 /// What is sent often (TASK, RESULT, acks, beats, chunks) is fixed-layout and little-endian; the rest has a JSON
 /// header. Decoding throws on anything that `encode` could not have made within the limits, and never traps.
 ///
-/// Whoever changes what a frame holds, or adds a type, raises `major`: peers of different majors refuse each other with a
-/// sentence, and those of one understand all that the other says. A test has the bytes of this one.
+/// Whoever changes what a frame holds, or adds a type, raises `major`: peers of different majors refuse each other with
+/// a sentence, and those of one understand all that the other says. A test has the bytes of this one.
 ///
 /// Frozen for all majors, so that peers of different versions can part with a sentence: the first frame begins with
 /// `magic`, `major`, `type`; type 21 is `refused`, whose second frame is the reason in plain UTF-8.

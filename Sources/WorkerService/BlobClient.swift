@@ -20,11 +20,12 @@ final class BlobClient: Sendable {
         /// Answered by `ready` or `unavailable`. The content stays at least until `inputsInUse` leaves it out.
         case fetch(Digest)
         case dropFetch(Digest)
-        /// Takes a finished task's files into the folder and its result into the outbox; answered by `adopted`. They stay
-        /// until `release`.
+        /// Takes a finished task's files into the folder and its result into the outbox; answered by `adopted`. They
+        /// stay until `release`.
         case adopt(slot: Int, AttemptID, SlotResult)
         case release(AttemptID)
-        /// Takes what a task's resume file holds now into the folder; answered by `taken`. It stays until `dropCheckpoint`.
+        /// Takes what a task's resume file holds now into the folder; answered by `taken`. It stays until
+        /// `dropCheckpoint`.
         case takeCheckpoint(AttemptID, step: Int, resumeFile: String)
         case dropCheckpoint(Digest)
         /// The inputs of all tasks the worker holds.
@@ -141,8 +142,8 @@ private final class Loop {
 
     private var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
 
-    /// Without a connection nobody is asked and no answer is late: downloads go on when there is one again, however long
-    /// the coordinator was gone.
+    /// Without a connection nobody is asked and no answer is late: downloads go on when there is one again, however
+    /// long the coordinator was gone.
     private var wakeUpAt: Instant? {
         socket == nil ? nil : min(helloAt, downloads.values.compactMap(\.wakeUpAt).min() ?? helloAt)
     }
@@ -273,7 +274,8 @@ private final class Loop {
         }
         cache.pin(outputs: outputs.map(\.digest), of: attempt)
         outputs.sort { $0.name < $1.name }
-        let taken = WorkResult(outputs: outputs, summary: Array(result.summary), seconds: result.seconds, origin: result.origin)
+        let taken = WorkResult(
+            outputs: outputs, summary: Array(result.summary), seconds: result.seconds, origin: result.origin)
         // What can never be sent is no result; the control loop says so.
         if Worker.objection(to: taken) == nil {
             do {

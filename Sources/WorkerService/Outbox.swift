@@ -4,10 +4,11 @@ import Glibc
 import Lottery
 import Wire
 
-/// The results that a worker has and that nobody has acknowledged, a file each, so that they outlive its process: what was
-/// trained while the coordinator was down is handed over even if the worker was restarted meanwhile.
+/// The results that a worker has and that nobody has acknowledged, a file each, so that they outlive its process: what
+/// was trained while the coordinator was down is handed over even if the worker was restarted meanwhile.
 ///
-/// A file holds the frames of RESULT, each after its length in four bytes. Their outputs are in the worker's artifact folder.
+/// A file holds the frames of RESULT, each after its length in four bytes. Their outputs are in the worker's artifact
+/// folder.
 struct Outbox: Sendable {
     private let folder: String
 

@@ -1,7 +1,8 @@
 import Coordination
 import Glibc
 
-/// What a slot's child writes to standard error: it goes on to the worker's own, and its end is kept for a failure's report.
+/// What a slot's child writes to standard error: it goes on to the worker's own, and its end is kept for a failure's
+/// report.
 final class SlotErrors {
     /// Becomes readable when the child writes; -1 once nothing more will come.
     private(set) var descriptor: Int32

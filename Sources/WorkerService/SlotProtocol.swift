@@ -5,8 +5,8 @@ import Lottery
 /// What a worker and the child process of one of its slots say to each other, on the child's standard input and output:
 /// frames of a 32-bit little-endian length and that many bytes of JSON.
 ///
-/// The child does one task at a time. Each `run` is answered by any number of `progress` and `saved` and one of `finished`,
-/// `failed`, `unable` and `stopped`; the end of its input ends the child at once.
+/// The child does one task at a time. Each `run` is answered by any number of `progress` and `saved` and one of
+/// `finished`, `failed`, `unable` and `stopped`; the end of its input ends the child at once.
 public enum SlotProtocol {
     /// A longer frame is a bug on the other side.
     public static let maximumFrameBytes = 4 * 1024 * 1024

@@ -148,7 +148,8 @@ extension WorkerLoop {
         case .saved(let step): saved(step, index)
         case .finished(let result):
             guard result.summary.count <= Limits.summaryBytes, result.origin.utf8.count <= Limits.originBytes,
-                result.outputs.count <= Limits.outputsPerTask else {
+                result.outputs.count <= Limits.outputsPerTask
+            else {
                 return endProcess(
                     index, attempt, .failed(reason: "its summary or its outputs are above the limits", isFinal: true))
             }
@@ -170,7 +171,8 @@ extension WorkerLoop {
     private func saved(_ step: Int, _ index: Int) {
         guard case .running(let attempt) = slots[index].phase else { return }
         do {
-            let attributes = try FileManager.default.attributesOfItem(atPath: service.directory.resumeFile(of: attempt.task))
+            let attributes = try FileManager.default.attributesOfItem(
+                atPath: service.directory.resumeFile(of: attempt.task))
             handle(.saved(slot: index, step: step, byteCount: attributes[.size] as? Int ?? 0))
         } catch {
             logger.warning(

@@ -41,7 +41,9 @@ public final class WorkerService: Sendable {
     ///   - signals: SIGINT and SIGTERM, where they are to stop the worker.
     ///   - preemption: SIGUSR1, where it is to tell the worker that its machine will be taken away
     ///     `WorkerSettings.marginMilliseconds` later.
-    public func run(signals: StopSignals? = nil, preemption: NoticeSignal? = nil) throws(WorkerServiceError) -> WorkerExit {
+    public func run(signals: StopSignals? = nil, preemption: NoticeSignal? = nil) throws(WorkerServiceError)
+        -> WorkerExit
+    {
         // Writing to a child that died is answered by an error, not by the end of this process.
         signal(SIGPIPE, SIG_IGN)
         // A slot's child takes two pipes, so the usual soft limit of 1,024 is reached before `Limits.slotsPerWorker`.
@@ -49,8 +51,8 @@ public final class WorkerService: Sendable {
         return try WorkerLoop(self, signals: signals, preemption: preemption).run()
     }
 
-    /// Stops in good order, soon: children write their resume files, checkpoints and finished results are delivered. From any
-    /// thread.
+    /// Stops in good order, soon: children write their resume files, checkpoints and finished results are delivered.
+    /// From any thread.
     public func stop() { stopBell.ring() }
 }
 

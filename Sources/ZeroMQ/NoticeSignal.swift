@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// A signal that asks a running process for something, as a bell that a `Poller` can wait for. While this value lives, the
-/// signal does not end the process.
+/// A signal that asks a running process for something, as a bell that a `Poller` can wait for. While this value lives,
+/// the signal does not end the process.
 public final class NoticeSignal: Sendable {
     public enum Kind: Sendable {
         /// SIGHUP: read the settings again.

@@ -15,7 +15,9 @@ struct BudgetOption: ParsableArguments {
     /// Core-seconds; nil if none were named.
     func seconds() throws(Failure) -> Double? {
         guard let budget else { return nil }
-        guard budget > 0, budget <= 1e9 else { throw Failure(.usage, "--budget must be above 0 and at most 1e9, not \(budget)") }
+        guard budget > 0, budget <= 1e9 else {
+            throw Failure(.usage, "--budget must be above 0 and at most 1e9, not \(budget)")
+        }
         return budget * BudgetOption.secondsPerHour
     }
 
@@ -37,8 +39,12 @@ extension BudgetPlan {
     var whatFits: String {
         if fits { return "all of it" }
         let parts = [
-            mostReplicates.map { "\($0.count) of \(replicates.count) replicates (\(BudgetOption.hours($0.seconds)) core-hours)" },
-            mostLevels.map { "\($0.count) of \(levels.count - 1) levels (\(BudgetOption.hours($0.seconds)) core-hours)" },
+            mostReplicates.map {
+                "\($0.count) of \(replicates.count) replicates (\(BudgetOption.hours($0.seconds)) core-hours)"
+            },
+            mostLevels.map {
+                "\($0.count) of \(levels.count - 1) levels (\(BudgetOption.hours($0.seconds)) core-hours)"
+            },
         ].compactMap(\.self)
         return parts.isEmpty ? "not even the dense networks" : parts.joined(separator: ", or ")
     }

@@ -16,7 +16,8 @@ package enum ByteCount {
         return count < 1e18 ? Int(count) : nil
     }
 
-    /// The flag, or else TOMBOLA_`variable`. The flag's name is the variable's: `--cache-limit` and TOMBOLA_CACHE_LIMIT.
+    /// The flag, or else TOMBOLA_`variable`. The flag's name is the variable's: `--cache-limit` and
+    /// TOMBOLA_CACHE_LIMIT.
     static func setting(_ flag: String?, _ variable: String) throws(Failure) -> Int? {
         guard let text = Environment.setting(flag, variable) else { return nil }
         guard let count = parse(text) else {

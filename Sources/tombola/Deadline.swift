@@ -39,9 +39,12 @@ package enum Deadline: Equatable {
             }
             seconds = date.timeIntervalSince(now)
         }
-        guard seconds > 0 else { throw Failure(.usage, "--drain-at: that time is past; leave the option out, or name a later one") }
+        guard seconds > 0 else {
+            throw Failure(.usage, "--drain-at: that time is past; leave the option out, or name a later one")
+        }
         guard seconds <= Double(Deadline.limitSeconds) else {
-            throw Failure(.usage, "--drain-at: that is more than ten years away; durations are written +8h, +90m or +600s")
+            throw Failure(
+                .usage, "--drain-at: that is more than ten years away; durations are written +8h, +90m or +600s")
         }
         return seconds
     }
@@ -50,14 +53,18 @@ package enum Deadline: Equatable {
         if let match = text.wholeMatch(of: #/\+([0-9]{1,9})([hms]?)/#), let count = Int(match.1) {
             return .after(seconds: count * (match.2 == "h" ? 3_600 : match.2 == "m" ? 60 : 1))
         }
-        if let match = text.wholeMatch(of: #/([0-9]{9,12})/#), let seconds = Int(match.1) { return .epoch(seconds: seconds) }
+        if let match = text.wholeMatch(of: #/([0-9]{9,12})/#), let seconds = Int(match.1) {
+            return .epoch(seconds: seconds)
+        }
         if let match = text.wholeMatch(of: #/([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?/#), let hour = Int(match.1),
             let minute = Int(match.2), hour < 24, minute < 60
         {
             let second = match.3.flatMap { Int($0) } ?? 0
             return second < 60 ? .clock(hour: hour, minute: minute, second: second) : nil
         }
-        for format in ["yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mmZZZZZ", "yyyy-MM-dd'T'HH:mm:ssZZZZZ"] {
+        for format in [
+            "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mmZZZZZ", "yyyy-MM-dd'T'HH:mm:ssZZZZZ",
+        ] {
             let formatter = DateFormatter()
             formatter.locale = Locale(identifier: "en_US_POSIX")
             formatter.isLenient = false

@@ -24,8 +24,8 @@ enum LayerDensities {
         return densities
     }
 
-    /// What `prunings` levels at P1's rates leave of each layer: by layer for dense and plain convolutional networks, and for ResNet and
-    /// VGG, which P1 prunes globally, of all convolutions alike.
+    /// What `prunings` levels at P1's rates leave of each layer: by layer for dense and plain convolutional networks,
+    /// and for ResNet and VGG, which P1 prunes globally, of all convolutions alike.
     static func published(of network: NetworkDescription, family: String, prunings: Int) -> [Double] {
         let convolution = family.hasPrefix("conv-6") ? 0.15 : family.hasPrefix("conv-") ? 0.1 : 0.2
         let output = family.hasPrefix("resnet") || family.hasPrefix("vgg") ? 0 : 0.1

@@ -30,7 +30,8 @@ struct StoredSweeps {
         datasets = StoredSweeps.datasets(of: records, in: store)
     }
 
-    /// A sweep's plan beside what a store holds, which may not be there yet, and which of its tasks are asked for so far.
+    /// A sweep's plan beside what a store holds, which may not be there yet, and which of its tasks are asked for so
+    /// far.
     static func plan(of sweep: Sweep, store: String, catalog: DataCatalog) throws -> (Plan, isAsked: [Bool]) {
         // A folder may hold data sets for a store that is still to come.
         guard try Store.exists(in: store) else {
@@ -110,7 +111,8 @@ struct StoredSweeps {
         do { return try LearningCurve(decoding: [UInt8](Data(contentsOf: URL(filePath: path)))) } catch {
             throw Failure(
                 .infrastructure,
-                "the learning curve of task \(key.digest.short) cannot be read: \(path): \(error); see `tombola store verify`")
+                "the learning curve of task \(key.digest.short) cannot be read: \(path): \(error); see `tombola store verify`"
+            )
         }
     }
 
@@ -152,7 +154,8 @@ struct StoredSweeps {
         } catch let refusal as QuestionRefusal { throw Failure(.usage, refusal.description) }
     }
 
-    /// The data set as the store's tasks know it: files may have moved or changed since. Without such a task, as the files are.
+    /// The data set as the store's tasks know it: files may have moved or changed since. Without such a task, as the
+    /// files are.
     private func digest(of dataset: String) throws -> Digest {
         if let digests = datasets[dataset], digests.count == 1, let digest = digests.first { return digest }
         return try catalog.digest(of: dataset)
@@ -169,7 +172,8 @@ struct StoredSweeps {
         }
     }
 
-    /// Checkpoints that a task was asked to keep. A payload that this version cannot read asks for none that it could count on.
+    /// Checkpoints that a task was asked to keep. A payload that this version cannot read asks for none that it could
+    /// count on.
     private func keepSteps(of key: TaskKey) -> [Int] {
         let request = payloads[key].flatMap { try? JSONDecoder().decode(TrainingRequest.self, from: Data($0)) }
         return request?.keepSteps ?? []

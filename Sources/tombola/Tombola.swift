@@ -26,13 +26,19 @@ struct Tombola: ParsableCommand {
                     ExplainCommand.self, PauseCommand.self, ResumeCommand.self, StopCommand.self, CancelCommand.self,
                     RetryCommand.self, ExtendCommand.self, PriorityCommand.self,
                 ]),
-            CommandGroup(name: "Results", subcommands: [
-                    LeaderboardCommand.self, AtlasCommand.self, TicketCommand.self, ExportCommand.self, BundleCommand.self,
+            CommandGroup(
+                name: "Results",
+                subcommands: [
+                    LeaderboardCommand.self, AtlasCommand.self, TicketCommand.self, ExportCommand.self,
+                    BundleCommand.self,
                     VerifyCommand.self,
                 ]),
             CommandGroup(
                 name: "This machine",
-                subcommands: [DoctorCommand.self, StoreCommand.self, DataCommand.self, BenchCommand.self, SimulateCommand.self, SlotCommand.self]),
+                subcommands: [
+                    DoctorCommand.self, StoreCommand.self, DataCommand.self, BenchCommand.self, SimulateCommand.self,
+                    SlotCommand.self,
+                ]),
         ])
 }
 
@@ -63,8 +69,8 @@ enum Main {
         }
     }
 
-    /// Ends the process without running what libraries registered for its end: their threads may still be at work, all that
-    /// matters is on disk by now, and a command must not hang after its last word.
+    /// Ends the process without running what libraries registered for its end: their threads may still be at work, all
+    /// that matters is on disk by now, and a command must not hang after its last word.
     private static func end(_ status: ExitStatus) -> Never {
         fflush(nil)
         _exit(status.code)

@@ -33,7 +33,8 @@ struct TrainingClock {
     mutating func seconds(of planned: PlannedTask, dataset: String, density: Double) throws -> Double {
         let task = planned.task
         guard let family = registry.models.first(where: { $0.name == task.model.family }),
-            let shape = try registry.datasets.first(where: { $0.shape.name == dataset })?.shape.resized(to: task.data.resize)
+            let shape = try registry.datasets.first(where: { $0.shape.name == dataset })?.shape.resized(
+                to: task.data.resize)
         else { preconditionFailure("\(task.model.family) on \(dataset) was planned and is not there") }
         let training = task.training
         var subject = Subject(

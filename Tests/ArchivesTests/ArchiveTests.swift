@@ -12,7 +12,10 @@ import Testing
 
     private let files: [(name: String, bytes: [UInt8])] = [
         ("sweep/empty", []), ("sweep/a text.md", Array("Θ, then more\n".utf8)),
-        ("sweep/deep/" + String(repeating: "name", count: 40), (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) }),
+        (
+            "sweep/deep/" + String(repeating: "name", count: 40),
+            (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) }
+        ),
     ]
 
     private func write(_ path: String) throws {
@@ -47,9 +50,13 @@ import Testing
             tar.waitUntilExit()
             #expect(tar.terminationStatus == 0)
             for file in files {
-                #expect(FileManager.default.contents(atPath: "\(folder)/\(file.name)").map { [UInt8]($0) } == file.bytes)
+                #expect(
+                    FileManager.default.contents(atPath: "\(folder)/\(file.name)").map { [UInt8]($0) } == file.bytes)
             }
-            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["one.tar.gz", "sweep", "two.tar.gz"])
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == [
+                    "one.tar.gz", "sweep", "two.tar.gz",
+                ])
         }
     }
 

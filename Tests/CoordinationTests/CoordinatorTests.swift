@@ -141,7 +141,10 @@ struct CoordinatorTaskTests {
     @Test("A task that is asked for with other parents waits for those, and for them alone")
     func otherParents() {
         var bench = Bench()
-        bench.add([work(1, priority: 9), work(2, priority: 8), work(3, priority: 7), work(4, needs: [1, 2]), work(5, needs: [1])])
+        bench.add([
+            work(1, priority: 9), work(2, priority: 8), work(3, priority: 7), work(4, needs: [1, 2]),
+            work(5, needs: [1]),
+        ])
         bench.add([work(4, needs: [3, 2]), work(6, needs: [1, 3])])
         bench.join("a", slots: 3)
         #expect(bench.finish(attempt(1, 1), from: "a").started == [attempt(5, 1)])
@@ -344,7 +347,9 @@ struct CoordinatorSessionTests {
         #expect(stalled(bench.beat("a", holding: [strange] + held, slots: 2)).isEmpty)
     }
 
-    @Test("What a training that hung wrote last is kept with its attempt, by whatever process hears it; an empty one is not")
+    @Test(
+        "What a training that hung wrote last is kept with its attempt, by whatever process hears it; an empty one is not"
+    )
     func stalledLog() {
         var settings = CoordinatorSettings()
         settings.stallMilliseconds = 20_000
@@ -357,7 +362,8 @@ struct CoordinatorSessionTests {
                 RouteID("a"),
                 .failure(
                     FailureReport(
-                        worker: "a", id: attempt(1, 1), reason: "stood still", log: log, isFinal: false, isStalled: true)))
+                        worker: "a", id: attempt(1, 1), reason: "stood still", log: log, isFinal: false, isStalled: true
+                    )))
         }
         #expect(bench.handle(report("")).changes.isEmpty)
         #expect(bench.handle(report("at a lock")).changes == [.attemptLogged(attempt(1, 1), log: "at a lock")])
@@ -553,7 +559,8 @@ struct CoordinatorResultTests {
         return bench
     }
 
-    @Test("A quarantine outlives the coordinator, also where its worker is the first to come back, and ends in its time")
+    @Test(
+        "A quarantine outlives the coordinator, also where its worker is the first to come back, and ends in its time")
     func quarantineOutlives() {
         var bench = quarantined()
         #expect(bench.disk.quarantines == ["bad": Quarantine(incarnation: 1, count: 1, milliseconds: 30_000)])
@@ -574,9 +581,11 @@ struct CoordinatorResultTests {
         #expect(bench.disk.quarantines["bad"]?.milliseconds == 0)
         bench.restart(generation: Generation(nonce: 3))
         bench.join("good")
-        bench.join("bad", running: bench.disk.records.values.compactMap(\.running).filter { $0.worker == "bad" }.map {
-            RunningAttempt(id: $0.attempt, step: 1)
-        })
+        bench.join(
+            "bad",
+            running: bench.disk.records.values.compactMap(\.running).filter { $0.worker == "bad" }.map {
+                RunningAttempt(id: $0.attempt, step: 1)
+            })
         for running in bench.status.running where running.worker == "bad" {
             bench.failure(
                 bench.disk.records[running.task]!.running!.attempt, from: "bad")
@@ -610,7 +619,8 @@ struct CoordinatorResultTests {
         bench.add((1...20).map { work($0) })
         while bench.disk.quarantines.isEmpty {
             bench.failure(
-                bench.disk.records[bench.status.running.first { $0.worker == "bad" }!.task]!.running!.attempt, from: "bad")
+                bench.disk.records[bench.status.running.first { $0.worker == "bad" }!.task]!.running!.attempt,
+                from: "bad")
         }
         bench.restart()
         bench.join("bad")

@@ -54,7 +54,9 @@ struct FailureNameTests {
 
     @Test("An error that only reads like another task's is the task's own")
     func misleadingWords() {
-        for reason in ["waits for a GPU, which is lost", "waits for ", "waits for abc", "it waits for abc, which failed"] {
+        for reason in [
+            "waits for a GPU, which is lost", "waits for ", "waits for abc", "it waits for abc, which failed",
+        ] {
             #expect(!TaskFailure(.failed, reason).isInherited, "\(reason)")
         }
         #expect(TaskFailure(.lost, "waits for \(key(1)), which is lost: was lost 10 times").isInherited)

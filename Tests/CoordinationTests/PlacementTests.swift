@@ -45,7 +45,9 @@ struct PlacementTests {
     @Test("A task goes where its memory fits beside what is there, and to nobody where it does not")
     func memory() {
         var bench = Bench()
-        bench.add([work(1, priority: 9, memory: 6), work(2, priority: 8, memory: 3), work(3, memory: 3), work(4, memory: 1)])
+        bench.add([
+            work(1, priority: 9, memory: 6), work(2, priority: 8, memory: 3), work(3, memory: 3), work(4, memory: 1),
+        ])
         // Too small for the first, and for the second and third together.
         #expect(bench.join("small", slots: 4, memory: 4).given == ["2 small", "4 small"])
         #expect(bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 6), tasks: 1)])
@@ -128,7 +130,9 @@ struct PlacementTests {
         #expect(bench.add([work(4, needs: [1])]).given == ["4 b"])
     }
 
-    @Test("Of each worker only so many artifacts are remembered, the latest; what is forgotten costs a transfer and nothing else")
+    @Test(
+        "Of each worker only so many artifacts are remembered, the latest; what is forgotten costs a transfer and nothing else"
+    )
     func holdingsAreBounded() {
         var bench = Bench()
         bench.add([work(1), work(2)])

@@ -57,7 +57,9 @@ struct RetentionTests {
         #expect(bench.handle(.retire([Retirement(task: key(9), name: .final), retirement])).changes.isEmpty)
     }
 
-    @Test("A task that comes later and reads an output that went has it made again first, over a restart", arguments: [false, true])
+    @Test(
+        "A task that comes later and reads an output that went has it made again first, over a restart",
+        arguments: [false, true])
     func again(restarts: Bool) throws {
         var bench = bench(done: 2)
         bench.handle(.retire([retirement]))
@@ -68,7 +70,9 @@ struct RetentionTests {
         #expect(added.changes.prefix(2) == [.taskAdded(level(5)), .taskReopened(work(1, payload: "again"))])
         if restarts {
             bench.restart()
-            let running = bench.disk.records.values.compactMap(\.running).map { RunningAttempt(id: $0.attempt, step: 1) }
+            let running = bench.disk.records.values.compactMap(\.running).map {
+                RunningAttempt(id: $0.attempt, step: 1)
+            }
             bench.join("a", running: running)
         }
         #expect(bench.coordinator.state(of: key(5)) == .pending)

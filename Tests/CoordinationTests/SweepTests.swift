@@ -48,7 +48,9 @@ struct SweepTests {
         #expect(bench.status.sweeps.map(\.running) == [2, 2])
     }
 
-    @Test("Of a sweep that comes in pieces workers do what is here: results, failures and beats between them count for what follows")
+    @Test(
+        "Of a sweep that comes in pieces workers do what is here: results, failures and beats between them count for what follows"
+    )
     func pieces() {
         var bench = Bench()
         bench.join("w", slots: 2)
@@ -264,7 +266,9 @@ struct SweepTests {
         #expect(bench.handle(.sweepOrdered(b, .pause)).changes.isEmpty)
     }
 
-    @Test("What a sweep's results ask for joins it; a cancelled sweep gets nothing, and what was given up is not tried again")
+    @Test(
+        "What a sweep's results ask for joins it; a cancelled sweep gets nothing, and what was given up is not tried again"
+    )
     func grows() {
         var bench = Bench()
         bench.add([work(0), work(5)], sweep: a)

@@ -50,7 +50,9 @@ struct WorkerCheckpointTests {
         #expect(bench.handle(.saved(slot: 0, step: 40, byteCount: 2_000_000)).takes == [40])
     }
 
-    @Test("A checkpoint is said again until it is acknowledged, also to the next coordinator, and dropped with its attempt")
+    @Test(
+        "A checkpoint is said again until it is acknowledged, also to the next coordinator, and dropped with its attempt"
+    )
     func resending() {
         var bench = WorkerBench { $0.checkpointMilliseconds = 0 }
         bench.join()
@@ -94,7 +96,8 @@ struct WorkerCheckpointTests {
         bench.hear(bench.assignment(2, inputs: [blob("x")]))
         let stop = bench.handle(.stop)
         #expect(stop.actions == [.dropFetch(blob("x")), .stop(slot: 0)])
-        #expect(stop.checkpoints == [CheckpointReport(worker: "a", id: attempt(2, 1), checkpoint: nil, endsAttempt: true)])
+        #expect(
+            stop.checkpoints == [CheckpointReport(worker: "a", id: attempt(2, 1), checkpoint: nil, endsAttempt: true)])
         #expect(stop.beats.map(\.slots) == [0])
         // However little is at stake.
         #expect(bench.handle(.saved(slot: 0, step: 3, byteCount: 10)).takes == [3])

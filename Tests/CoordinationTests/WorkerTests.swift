@@ -142,7 +142,9 @@ struct WorkerTests {
         #expect(late.results.isEmpty && late.actions == [.dropOutputs(attempt(1, 1), result(1).outputs)])
     }
 
-    @Test("Of a child that hung the end of its log is reported once it is gone, also where a newer attempt is there already")
+    @Test(
+        "Of a child that hung the end of its log is reported once it is gone, also where a newer attempt is there already"
+    )
     func stalledLog() {
         var bench = WorkerBench()
         bench.join()

@@ -197,7 +197,8 @@ struct ConvolutionTests {
                 let x = work.copy(work.x, spoiled: spoiled)
                 let dy = work.copy(work.dy, spoiled: spoiled)
                 _ = kernels.forward(
-                    x: x.pointer, bias: nil, rectify: false, y: y.pointer, blocks: 2, examples: work.examples, sums: nil)
+                    x: x.pointer, bias: nil, rectify: false, y: y.pointer, blocks: 2, examples: work.examples, sums: nil
+                )
                 _ = kernels.inputGradient(dy: dy.pointer, addend: nil, gate: nil, dx: dx.pointer, blocks: 2)
                 results.append([work.bits(y), work.bits(dx)])
             }
@@ -260,7 +261,9 @@ struct ConvolutionTests {
                 work.x.pointer[place] = abs(work.x.pointer[place]) * 16
                 work.gate.pointer[place] = 0
             }
-            for place in 0..<shape.output.floats(blocks: 1) { work.dy.pointer[place] = abs(work.dy.pointer[place]) * 16 }
+            for place in 0..<shape.output.floats(blocks: 1) {
+                work.dy.pointer[place] = abs(work.dy.pointer[place]) * 16
+            }
             for instructionSet in InstructionSet.supported {
                 for path in KernelPath.allCases {
                     let kernels = work.kernels(path, instructionSet)

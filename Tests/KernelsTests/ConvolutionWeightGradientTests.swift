@@ -24,7 +24,8 @@ struct ConvolutionWeightGradientTests {
     }
 
     private static func check(
-        _ shape: ConvolutionShape, blocks: Int, density: Double, spread: Int = 8, liveOutputs: [Bool]? = nil, seed: UInt64,
+        _ shape: ConvolutionShape, blocks: Int, density: Double, spread: Int = 8, liveOutputs: [Bool]? = nil,
+        seed: UInt64,
         _ instructionSets: [InstructionSet]
     ) {
         var random = Stream(seed: seed)
@@ -150,7 +151,8 @@ struct ConvolutionWeightGradientTests {
                             for blocks in [1, 5] {
                                 var gradient = [Float](repeating: .nan, count: (count + 15) / 16 * 16)
                                 _ = kernels.compute(
-                                    x: x.pointer, dy: dy.pointer, blocks: blocks, gradient: &gradient, biasGradient: nil)
+                                    x: x.pointer, dy: dy.pointer, blocks: blocks, gradient: &gradient, biasGradient: nil
+                                )
                                 let bound = ConvolutionWeightGradient.byteCount(
                                     shape: shape, survivorCount: count, blocks: blocks, path: path,
                                     instructionSet: instructionSet)

@@ -393,7 +393,8 @@ struct GradientNormTests {
 
     @Test("Rows under a mask have the sum of their survivors alone")
     func masked() {
-        for (rows, inputs, density) in [(1, 1, 1.0), (3, 17, 1), (5, 784, 1), (7, 300, 0.6), (40, 33, 0.1), (4, 64, 0)] {
+        for (rows, inputs, density) in [(1, 1, 1.0), (3, 17, 1), (5, 784, 1), (7, 300, 0.6), (40, 33, 0.1), (4, 64, 0)]
+        {
             var random = Stream(seed: UInt64(rows * inputs))
             let padded = DenseShape.padded(inputs)
             var all = [Float](repeating: 0, count: rows * padded)
@@ -426,7 +427,8 @@ struct GradientNormTests {
         for instructionSet in InstructionSet.supported {
             let values = TestFloats([-0.0, 3, -1.5, 1e30] + Array(repeating: 0, count: 12))
             GradientNorm(instructionSet).scale(count: 16, values.pointer, by: 0.5)
-            #expect((0..<4).map { values.pointer[$0].bitPattern } == [0, 1.5, -0.75, 5e29].map { Float($0).bitPattern })
+            #expect(
+                (0..<4).map { values.pointer[$0].bitPattern } == [0, 1.5, -0.75, 5e29].map { Float($0).bitPattern })
         }
     }
 }

@@ -79,7 +79,8 @@ func same(_ magnitude: Magnitude, _ bits: tk_magnitude) -> Bool {
 extension PlanesShape {
     var testCode: tk_planes_shape { tk_planes_shape(channels: channels, height: height, width: width) }
 
-    /// Heights and widths on which the kernels' tests run: single pixels, ragged tiles of each kind, whole ones, several in a row.
+    /// Heights and widths on which the kernels' tests run: single pixels, ragged tiles of each kind, whole ones,
+    /// several in a row.
     static let testSizes = [[1, 1], [2, 2], [3, 5], [4, 3], [8, 8], [13, 7], [6, 20]]
 }
 
@@ -102,7 +103,8 @@ struct PlanesKernelsTests {
         }
     }
 
-    /// Checks a kernel that yields a gradient against its reference: with and without addend and gate, and with dx as the addend.
+    /// Checks a kernel that yields a gradient against its reference: with and without addend and gate, and with dx as
+    /// the addend.
     private static func checkGradient(
         _ shape: PlanesShape, blocks: Int, _ random: inout Stream, _ note: Comment,
         reference: (_ addend: Source?, _ gate: Source?, _ dx: Target) -> tk_magnitude,

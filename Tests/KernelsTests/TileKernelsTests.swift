@@ -327,7 +327,9 @@ struct TileKernelsTests {
             Self.fastBackends)
     }
 
-    @Test("Weight gradients of several pairs of blocks a piece, of more inputs than stay near, have the bits of the reference")
+    @Test(
+        "Weight gradients of several pairs of blocks a piece, of more inputs than stay near, have the bits of the reference"
+    )
     func severalPieces() {
         checkConvolution(
             TiledLayer(

@@ -32,7 +32,8 @@ struct TrainingTaskTests {
         let added = [
             #""schedule":"step""#, #""nesterov":false"#, #""alpha":0.99"#,
             #""shortcut":"B""#, #""precision":"f32""#, #""labelSmoothing":0"#, #""clip":0"#,
-            #""initialisationScale":"none""#, #""stages":1"#, #""rounds":1"#, #""test":"always""#, #""augment":{"crop":0,"flip":false}"#,
+            #""initialisationScale":"none""#, #""stages":1"#, #""rounds":1"#, #""test":"always""#,
+            #""augment":{"crop":0,"flip":false}"#,
         ]
         let older = added.reduce(written) { text, setting in
             text.replacingOccurrences(of: setting + ",", with: "").replacingOccurrences(of: "," + setting, with: "")
@@ -46,7 +47,8 @@ struct TrainingTaskTests {
         var sibling = dense
         sibling.seeds = dense.seeds.withOtherNoise
         #expect(sibling.seeds.initialisation == dense.seeds.initialisation)
-        #expect(sibling.seeds.dataOrder != dense.seeds.dataOrder && sibling.seeds.augmentation != dense.seeds.augmentation)
+        #expect(
+            sibling.seeds.dataOrder != dense.seeds.dataOrder && sibling.seeds.augmentation != dense.seeds.augmentation)
         sibling.connection = .init(peer: dense.key, points: 30, batchNorm: .recomputed)
         #expect(sibling.canonicalText.hasSuffix("\nconnects=\(dense.key.hex)/final,30,recomputed"))
         var other = sibling
@@ -64,8 +66,8 @@ struct TrainingTaskTests {
         #expect(Connectivity(errors: [0.2, 0.1, 0.2]).barrier == 0)
     }
 
-    /// Results in stores are found by these. A failure here means that old results are lost: bump a semantics version if
-    /// arithmetic changed, and leave the text alone otherwise.
+    /// Results in stores are found by these. A failure here means that old results are lost: bump a semantics version
+    /// if arithmetic changed, and leave the text alone otherwise.
     @Test("Golden keys")
     func golden() {
         #expect(
@@ -159,7 +161,9 @@ struct TrainingTaskTests {
         tasks.append(pruned { $0.examples = 2 })
         tasks.append(pruned { ($0.at, $0.stages, $0.rounds, $0.examples) = (0, 2, 2, 2) })
         for step in [0, 1] {
-            for rate in [TrainingTask.RetrainingRate.scheduled, .last] { vary { $0.start = .retrained(step: step, rate: rate) } }
+            for rate in [TrainingTask.RetrainingRate.scheduled, .last] {
+                vary { $0.start = .retrained(step: step, rate: rate) }
+            }
         }
         for variant in TrainingTask.WeightVariant.allCases {
             vary { $0.start = .varied(variant, level: 1, draw: 0) }
@@ -185,8 +189,16 @@ struct TrainingTaskTests {
     @Test("What is pruned at the initialisation is drawn again, whoever trained from it")
     func parentOfInitialisation() {
         let one = pruned { $0.at = 0 }
-        #expect(one.key == pruned { $0.at = 0; $0.parent = TaskKey(Digest.of("other".utf8)) }.key)
-        #expect(pruned { $0.at = 1 }.key != pruned { $0.at = 1; $0.parent = TaskKey(Digest.of("other".utf8)) }.key)
+        #expect(
+            one.key
+                == pruned {
+                    $0.at = 0; $0.parent = TaskKey(Digest.of("other".utf8))
+                }.key)
+        #expect(
+            pruned { $0.at = 1 }.key
+                != pruned {
+                    $0.at = 1; $0.parent = TaskKey(Digest.of("other".utf8))
+                }.key)
     }
 
     @Test("The level is no part of the key where it draws nothing")

@@ -1,9 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The kernels and their tests alone, by links, so that the address sanitizer and undefined behaviour's traps are built into
-// nothing else. `deploy/test.sh` runs it. C is not optimised here: a sanitized kernel would take minutes to compile, and
-// what is read past an end is no less past it.
+// The kernels and their tests alone, by links, so that the address sanitizer and undefined behaviour's traps are built
+// into nothing else. `deploy/test.sh` runs it. C is not optimised here: a sanitized kernel would take minutes to
+// compile, and what is read past an end is no less past it.
 let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),

@@ -18,7 +18,8 @@ struct DownloadTests {
         target = try ArtifactFolder(directory: bench.path("target"))
     }
 
-    /// Answers every request from the source folder, until the download is over; returns the offsets that were asked for.
+    /// Answers every request from the source folder, until the download is over; returns the offsets that were asked
+    /// for.
     private func run(_ download: Download) throws -> (offsets: [Int], ending: Download.Ending?) {
         var offsets: [Int] = []
         var step = download.start(at: now)

@@ -30,7 +30,9 @@ struct KnownResultsTests {
     func roundTrip() {
         var known = KnownResults(plan: plan)
         var summaries: [TaskKey: LevelSummary] = [:]
-        for (index, task) in plan.tasks.enumerated() { summaries[task.key] = summary(index, weights: 1_000 + index % 3) }
+        for (index, task) in plan.tasks.enumerated() {
+            summaries[task.key] = summary(index, weights: 1_000 + index % 3)
+        }
         for task in plan.tasks.reversed() { known.note(summaries[task.key]!, of: task.key) }
         for task in plan.tasks { #expect(known[task.key] == summaries[task.key]) }
         #expect(known.unknown.isEmpty && known.divergedCount == 0)

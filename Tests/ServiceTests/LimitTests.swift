@@ -75,7 +75,8 @@ struct LimitTests {
                 while sent < asked, try peer.send(get) { sent += 1 }
                 return sent == asked
             })
-        // The coordinator has answered or dropped all that came before this question by the time another peer has its answer.
+        // The coordinator has answered or dropped all that came before this question by the time another peer has its
+        // answer.
         let other = try connect(to: try blobEndpoint(of: coordinator, "modest"))
         for _ in 0..<8 {
             #expect(try other.send(get))

@@ -39,7 +39,8 @@ struct RefusalTests {
         #expect(try coordinator.run() == .done(failedTasks: 0))
     }
 
-    @Test("A peer of another protocol version, older or newer, is told so in words that it can read", arguments: [-1, 1])
+    @Test(
+        "A peer of another protocol version, older or newer, is told so in words that it can read", arguments: [-1, 1])
     func otherVersion(_ difference: Int) throws {
         let coordinator = try bench.startCoordinator()
         let context = try ZMQContext()

@@ -43,7 +43,9 @@ struct SubmissionTests {
         #expect(status.stepsDone == status.stepsTotal && status.stepsTotal == reply.plan.steps)
     }
 
-    @Test("Tasks ask for the memory and numerics that are predicted; what no worker has is said, and waits for one that does")
+    @Test(
+        "Tasks ask for the memory and numerics that are predicted; what no worker has is said, and waits for one that does"
+    )
     func needs() throws {
         let coordinator = try bench.startCoordinator {
             $0.exitWhenDone = true
@@ -223,7 +225,8 @@ struct SubmissionTests {
             let first = plan.tasks[0]
             let work = Work(
                 key: first.key, inputs: [WorkInput(name: "dataset", source: .blob(Digest.of(DataAccess.bytes)))],
-                cost: first.cost, priority: 1, needs: Work.Needs(), payload: try JSONEncoder().encode(first.request).map(\.self))
+                cost: first.cost, priority: 1, needs: Work.Needs(),
+                payload: try JSONEncoder().encode(first.request).map(\.self))
             try store.addSweep(
                 SweepRecord(
                     name: sweep.name, file: "small.yaml", spec: SubmissionTests.spec, digest: sweep.specDigest,

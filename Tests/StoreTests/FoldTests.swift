@@ -105,7 +105,9 @@ struct FoldTests {
                 #expect(snapshot.sweeps == sweeps.values.sorted { $0.id < $1.id }, "seed \(seed), step \(step)")
             }
         }
-        #expect(seen.childFailures > 1 && seen.failedOn > 1 && seen.losses > 0 && seen.checkpoints > 1, "seed \(seed): \(seen)")
+        #expect(
+            seen.childFailures > 1 && seen.failedOn > 1 && seen.losses > 0 && seen.checkpoints > 1,
+            "seed \(seed): \(seen)")
         #expect(records.values.contains { $0.sweeps.count > 1 }, "seed \(seed)")
     }
 }

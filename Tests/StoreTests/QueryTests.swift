@@ -12,7 +12,8 @@ struct QueryTests {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         try store.commit((0..<5).map { .taskAdded(Sample.work($0)) })
         try store.commit([
-            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)), .taskFailed(Sample.key(1), TaskFailure(.lost, "trap")),
+            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)),
+            .taskFailed(Sample.key(1), TaskFailure(.lost, "trap")),
             .attemptStarted(Sample.attempt(2, 1), worker: Sample.worker),
             .attemptStarted(Sample.attempt(3, 1), worker: Sample.worker), .attemptEnded(Sample.attempt(3, 1), .lost),
         ])
@@ -31,7 +32,8 @@ struct QueryTests {
     @Test("Payloads are found as they were asked for last, and are not in a snapshot")
     func payloads() throws {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
-        try store.commit((0..<3).map { .taskAdded(Sample.work($0)) } + [.taskRequested(Sample.work(1, payload: "asked anew"))])
+        try store.commit(
+            (0..<3).map { .taskAdded(Sample.work($0)) } + [.taskRequested(Sample.work(1, payload: "asked anew"))])
         let payloads = try store.payloads(of: [0, 1, 7].map(Sample.key))
         #expect(payloads == [Sample.key(0): Array("{\"task\":0}".utf8), Sample.key(1): Array("asked anew".utf8)])
         let tasks = try store.snapshot().tasks
@@ -44,11 +46,13 @@ struct QueryTests {
         let store = try Store.open(directory: folder.store, mode: .coordinator)
         try store.commit((0..<3).map { .taskAdded(Sample.work($0)) })
         try store.commit([
-            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)), .taskFailed(Sample.key(1), TaskFailure(.lost, "trap")),
+            .taskDone(Sample.key(0), attempt: nil, Sample.result(0)),
+            .taskFailed(Sample.key(1), TaskFailure(.lost, "trap")),
         ])
         #expect(
             try store.outcomes(of: (0..<4).map(Sample.key)) == [
-                Sample.key(0): .done(summary: Sample.result(0).summary), Sample.key(1): .failed(TaskFailure(.lost, "trap")),
+                Sample.key(0): .done(summary: Sample.result(0).summary),
+                Sample.key(1): .failed(TaskFailure(.lost, "trap")),
             ])
     }
 

@@ -50,7 +50,9 @@ struct UpkeepTests {
             })
     }
 
-    @Test("Of checkpoints it is said how many read them and wait for them; of one that goes the remainder stays, by its own name")
+    @Test(
+        "Of checkpoints it is said how many read them and wait for them; of one that goes the remainder stays, by its own name"
+    )
     func checkpoints() throws {
         let store = try store()
         func reader(_ number: Int) -> Work {

@@ -32,7 +32,8 @@ import Verdicts
                 testCorrect: right + Int(task.task.seeds.initialisation) % 3, testCount: 10_000)
             return .done(
                 LevelSummary(
-                    layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1_024, surviving: 1_024 >> level)], otherWeights: 10,
+                    layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1_024, surviving: 1_024 >> level)],
+                    otherWeights: 10,
                     final: evaluation, earlyStop: evaluation, divergedAt: nil))
         }
     }
@@ -66,8 +67,10 @@ import Verdicts
         let json = String(decoding: try encoder.encode(atlas), as: UTF8.self)
         #expect(
             json.hasPrefix(
-                #"{"columns":{"axis":"lr","values":[0.001,0.1]},"panels":[{"cells":[{"column":0,"decided":"yes","dense":{"#))
-        #expect(json.contains(#""winning_density":null"#) && json.contains(#""point":{"depth":3,"rewind":0}"#), "\(json)")
+                #"{"columns":{"axis":"lr","values":[0.001,0.1]},"panels":[{"cells":[{"column":0,"decided":"yes","dense":{"#
+            ))
+        #expect(
+            json.contains(#""winning_density":null"#) && json.contains(#""point":{"depth":3,"rewind":0}"#), "\(json)")
     }
 
     @Test("Settings go by path or short name, either way round; any two will do")
@@ -82,9 +85,11 @@ import Verdicts
         #expect(depths.panels.allSatisfy { $0.cells.map { [$0.row, $0.column] } == [[0, 1], [1, 0]] })
     }
 
-    @Test("A setting that is no axis has one row; levels to come are not counted; a chain that still matches is censored")
+    @Test(
+        "A setting that is no axis has one row; levels to come are not counted; a chain that still matches is censored")
     func partial() throws {
-        let board = try board("name: a\npruning: {levels: 2, rate: 0.5}\nreplicates: 2\ngrid: {lr: [0.1, 0.2]}") { task, level in
+        let board = try board("name: a\npruning: {levels: 2, rate: 0.5}\nreplicates: 2\ngrid: {lr: [0.1, 0.2]}") {
+            task, level in
             task.training.learningRate > 0.15 && level == 2 ? nil : 9_800
         }
         let atlas = try Atlas(board, rows: "warmup", columns: "lr")
@@ -111,14 +116,16 @@ import Verdicts
         #expect(throws: AtlasError.self) { try Atlas(board, rows: "giver.lr", columns: "train.lr") }
     }
 
-    @Test("What cannot be drawn is refused with the remedy", arguments: [
-        ("warmup", "warmup", #"rows and columns are both "warmup"; give two settings"#),
-        ("warmup", "lrr", #"unknown setting "lrr"; did you mean "lr"?"#),
-        (
-            "momentum", "width",
-            #"the sweep "a" varies neither momentum nor width; its axes are lr, warmup, rewind, depth, batch: say which with --rows and --columns"#
-        ),
-    ])
+    @Test(
+        "What cannot be drawn is refused with the remedy",
+        arguments: [
+            ("warmup", "warmup", #"rows and columns are both "warmup"; give two settings"#),
+            ("warmup", "lrr", #"unknown setting "lrr"; did you mean "lr"?"#),
+            (
+                "momentum", "width",
+                #"the sweep "a" varies neither momentum nor width; its axes are lr, warmup, rewind, depth, batch: say which with --rows and --columns"#
+            ),
+        ])
     func refused(rows: String, columns: String, message: String) throws {
         let board = try usual()
         let error = #expect(throws: AtlasError.self) { try Atlas(board, rows: rows, columns: columns) }

@@ -24,7 +24,9 @@ import Testing
         let found = whole.budget(of: 1e9) { task, _, _ in Double(task.cost) }
         #expect(found.fits && found.seconds == steps(whole))
         #expect(found.replicates.map(\.count) == [1, 2, 3] && found.levels.map(\.count) == [0, 1, 2, 3, 4])
-        for choice in found.replicates { #expect(choice.seconds == steps(try plan(yaml(replicates: choice.count, levels: 4)))) }
+        for choice in found.replicates {
+            #expect(choice.seconds == steps(try plan(yaml(replicates: choice.count, levels: 4))))
+        }
         for choice in found.levels.dropFirst() {
             #expect(choice.seconds == steps(try plan(yaml(replicates: 3, levels: choice.count))))
         }

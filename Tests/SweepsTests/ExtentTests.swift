@@ -29,8 +29,8 @@ import Verdicts
                 ], otherWeights: 0, final: evaluation, earlyStop: evaluation, divergedAt: nil))
     }
 
-    /// The first point is clearly below at both levels, the second scatters around the margin for ever, the third is clear from five
-    /// replicates on.
+    /// The first point is clearly below at both levels, the second scatters around the margin for ever, the third is
+    /// clear from five replicates on.
     private func result(_ task: PlannedTask) -> CellResult {
         let replicate = Int(task.task.seeds.initialisation)
         let wobble = [0, 3, -3, 2, -2, 1, -1, 0][replicate % 8]
@@ -162,7 +162,8 @@ import Verdicts
     /// Images right by level; the second replicate is 100 better.
     private func chain(_ right: [Int]) -> (PlannedTask) -> CellResult {
         { task in
-            self.done(task, right: right[task.task.pruning?.level ?? 0] + (task.task.seeds.initialisation == 1 ? 100 : 0))
+            self.done(
+                task, right: right[task.task.pruning?.level ?? 0] + (task.task.seeds.initialisation == 1 ? 100 : 0))
         }
     }
 

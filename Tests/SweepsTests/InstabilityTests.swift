@@ -12,7 +12,8 @@ import Verdicts
 
     @Test("Siblings start where their trainings start, see other noise, and wait for what they are compared with")
     func tasks() throws {
-        let rest = "name: a\ntraining: {iterations: 100, batch: 10}\npruning: {levels: 2, rewind: 20, rewind_optimizer: fresh}\n"
+        let rest =
+            "name: a\ntraining: {iterations: 100, batch: 10}\npruning: {levels: 2, rewind: 20, rewind_optimizer: fresh}\n"
         let plan = try plan(rest + "instability: {levels: [2, 0], points: 11, batch_norm: recomputed}")
         #expect(plan.tasks.map(\.role) == [.dense, .sibling(level: 0), .level(1), .level(2), .sibling(level: 2)])
         let (dense, twin, level, sibling) = (plan.tasks[0], plan.tasks[1], plan.tasks[3], plan.tasks[4])
@@ -31,7 +32,9 @@ import Verdicts
         #expect(plan.tasks.map(\.priority) == [340, 80, 240, 160, 80])
         for task in plan.tasks {
             #expect(task.task.key == task.key)
-            #expect(try JSONDecoder().decode(TrainingRequest.self, from: JSONEncoder().encode(task.request)) == task.request)
+            #expect(
+                try JSONDecoder().decode(TrainingRequest.self, from: JSONEncoder().encode(task.request)) == task.request
+            )
         }
         #expect(twin.task.canonicalText.contains("\nconnects=\(dense.key.digest.hex)/final,11,recomputed"))
         // Whatever is compared, the trainings themselves stay what they are.
@@ -65,7 +68,9 @@ import Verdicts
             #expect(plan.tasks(ofRun: run) == [planned.dense, sibling])
             #expect(plan.siblings(of: plan.tasks[planned.dense].key).count == 3)
         }
-        #expect(plan.places(of: siblings(plan)[0].key) == [0.2, 0.5].map { "a, rewind 0, prune_rate \($0), replicate 0, sibling of level 0 (dense)" })
+        #expect(
+            plan.places(of: siblings(plan)[0].key)
+                == [0.2, 0.5].map { "a, rewind 0, prune_rate \($0), replicate 0, sibling of level 0 (dense)" })
     }
 
     @Test("All levels of a chain have siblings where all are asked for, however chains are prolonged and searched")
@@ -159,7 +164,8 @@ import Verdicts
         return Leaderboard(plan: plan) { result(tasks[$0]!) }
     }
 
-    @Test("Barriers stand with their interval over replicates, beside each step's accuracy, for ticket and dense network")
+    @Test(
+        "Barriers stand with their interval over replicates, beside each step's accuracy, for ticket and dense network")
     func barriers() throws {
         let board = board(try plan(yaml), result)
         for (row, scale) in zip(board.rows.sorted { $0.pointIndexOfRewind < $1.pointIndexOfRewind }, [1.0, 0.1]) {
@@ -188,7 +194,8 @@ import Verdicts
     func boundary() throws {
         let plan = try plan("name: a\npruning: {levels: 0}\ninstability: {levels: all, points: 3}")
         func stable(_ largest: Double) throws -> Bool? {
-            let board = board(plan) { task in result(right: 9_800, errors: task.role == .dense ? nil : [0, largest, 0]) }
+            let board = board(plan) { task in result(right: 9_800, errors: task.role == .dense ? nil : [0, largest, 0])
+            }
             return board.rows[0].denseBarrier?.isStable
         }
         #expect(try stable(0.0199) == true && stable(0.02) == false)
@@ -230,7 +237,8 @@ import Verdicts
         let records = records(plan)
         #expect(records.tables == [.runs, .levels, .evaluations])
         for table in records.tables {
-            #expect(!records.columns(of: table).contains { $0.name.contains("barrier") || $0.name.contains("instability") })
+            #expect(
+                !records.columns(of: table).contains { $0.name.contains("barrier") || $0.name.contains("instability") })
         }
     }
 
@@ -258,7 +266,9 @@ import Verdicts
         #expect(runs[0]["instability_batch_norm"] == .text("interpolated"))
         let levels = try rows(.levels)
         #expect(levels.count == 6 * 5)
-        #expect(levels.prefix(5).map { $0["branch"] } == ["dense", "ticket", "ticket", "sibling", "sibling"].map(RecordValue.text))
+        #expect(
+            levels.prefix(5).map { $0["branch"] }
+                == ["dense", "ticket", "ticket", "sibling", "sibling"].map(RecordValue.text))
         #expect(levels.prefix(5).map { $0["level"] } == [0, 1, 2, 0, 2].map(RecordValue.integer))
         #expect(levels[0]["barrier"] == .missing)
         guard case .real(let barrier) = levels[3]["barrier"] else { return #expect(Bool(false), "\(levels[3])") }
@@ -267,7 +277,9 @@ import Verdicts
         #expect(lines.count == 6 * 2 * 3)
         #expect(lines.prefix(3).map { $0["alpha"] } == [0, 0.5, 1].map(RecordValue.real))
         #expect(lines[2]["test_error"] == .real(0.04) && lines[2]["batch_norm"] == .text("interpolated"))
-        #expect(lines[2]["level"] == .integer(0) && lines[3]["level"] == .integer(2) && lines[3]["branch"] == .text("sibling"))
+        #expect(
+            lines[2]["level"] == .integer(0) && lines[3]["level"] == .integer(2)
+                && lines[3]["branch"] == .text("sibling"))
     }
 
     // MARK: Specs
@@ -283,7 +295,8 @@ import Verdicts
         let digests = try texts.map { try sweep("name: a\npruning: {levels: 1}\n\($0)").specDigest }
         #expect(Set(digests).count == digests.count)
         #expect(
-            try sweep("name: a\npruning: {levels: 1}\ninstability: {levels: [1, 0], points: 30}").specDigest == digests[2])
+            try sweep("name: a\npruning: {levels: 1}\ninstability: {levels: [1, 0], points: 30}").specDigest
+                == digests[2])
     }
 
     @Test(
@@ -292,16 +305,28 @@ import Verdicts
             ("instability:", "must be a map, such as instability: {levels: [0, 5]} or {levels: all}, not nothing"),
             ("instability: all", "must be a map, such as instability: {levels: [0, 5]} or {levels: all}, not all"),
             ("instability: {level: [0]}", #"unknown setting "level"; did you mean "levels"?"#),
-            ("instability: {levels: []}", "must be all, or a list of levels such as [0, 5], where 0 is the dense network, not []"),
-            ("instability: {levels: every}", "must be all, or a list of levels such as [0, 5], where 0 is the dense network, not every"),
-            ("instability: {levels: [0, -1]}", "a level is a whole number in 0…200, where 0 is the dense network, not -1"),
+            (
+                "instability: {levels: []}",
+                "must be all, or a list of levels such as [0, 5], where 0 is the dense network, not []"
+            ),
+            (
+                "instability: {levels: every}",
+                "must be all, or a list of levels such as [0, 5], where 0 is the dense network, not every"
+            ),
+            (
+                "instability: {levels: [0, -1]}",
+                "a level is a whole number in 0…200, where 0 is the dense network, not -1"
+            ),
             ("instability: {levels: [1, 1]}", #""instability.levels" names 1 twice; keep one"#),
             (
                 "instability: {levels: [0, 4]}",
                 #"names level 4, but no chain goes beyond level 3; raise "pruning.levels" to 4, or name levels up to 3"#
             ),
             ("instability: {points: 2}", #""instability.points" must be a whole number in 3…1000, not 2"#),
-            ("instability: {batch_norm: fresh}", #""instability.batch_norm" must be interpolated or recomputed, not fresh"#),
+            (
+                "instability: {batch_norm: fresh}",
+                #""instability.batch_norm" must be interpolated or recomputed, not fresh"#
+            ),
         ])
     func refused(_ line: String, _ words: String) {
         let said = refusal("name: a\npruning: {levels: 3}\n\(line)")
@@ -313,7 +338,8 @@ import Verdicts
         let levels = refusal("name: a\npruning: {levels: 0}\ninstability: {levels: [0, 1]}")
         #expect(levels.contains(#"3: "instability.levels" names level 1, but no point prunes"#), "\(levels)")
         let late = refusal(
-            "name: a\ntraining: {iterations: 100}\npruning: {levels: 0}\ninstability: {levels: [0]}\ngrid: {rewind: [0, 100]}")
+            "name: a\ntraining: {iterations: 100}\npruning: {levels: 0}\ninstability: {levels: [0]}\ngrid: {rewind: [0, 100]}"
+        )
         #expect(late.contains("4: a sibling that starts at step 100") && late.contains("ends at step 100"), "\(late)")
     }
 }

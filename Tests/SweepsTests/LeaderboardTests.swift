@@ -58,17 +58,21 @@ import Verdicts
             return done(task, right: 9_000, surviving: isEmpty ? 0 : 0.5)
         }
         #expect(board.rows[0].collapse == LayerCollapse(level: 2, layers: ["fc1.weight"]))
-        #expect(try JSONDecoder().decode(LeaderboardRow.self, from: JSONEncoder().encode(board.rows[0])) == board.rows[0])
+        #expect(
+            try JSONDecoder().decode(LeaderboardRow.self, from: JSONEncoder().encode(board.rows[0])) == board.rows[0])
         let whole = self.board(try plan(yaml), result)
         #expect(whole.rows.allSatisfy { $0.collapse == nil })
     }
 
     @Test("A branch beside some levels alone is compared there, and is null elsewhere, not undecided")
     func placedBranches() throws {
-        let text = yaml.replacing("[random-reinit, random-mask]", with: "[{name: random-reinit, levels: [2]}, random-mask]")
+        let text = yaml.replacing(
+            "[random-reinit, random-mask]", with: "[{name: random-reinit, levels: [2]}, random-mask]")
         let board = board(try plan(text), result)
         let curve = try #require(
-            board.curves.first { $0.point["lr"]?.description == "0.1" && $0.point["criterion"]?.description == "magnitude" })
+            board.curves.first {
+                $0.point["lr"]?.description == "0.1" && $0.point["criterion"]?.description == "magnitude"
+            })
         let names = ["random-reinit", "random-mask"]
         #expect(curve.levels.dropFirst().map { $0.controls.map(\.branch) } == [names, names, names])
         #expect(curve.levels.dropFirst().map { $0.controls[0].beaten } == [nil, .yes, nil])

@@ -14,7 +14,8 @@ struct MethodPlanTests {
             "synflow": CriterionTraits(at: .step(0), rounds: 100),
         ]
         vocabulary.branches = [
-            "random-reinit", "random-mask", "random-mask-global", "permuted", "signed-permuted", "signed-reinit", "constant",
+            "random-reinit", "random-mask", "random-mask-global", "permuted", "signed-permuted", "signed-reinit",
+            "constant",
             "signed-constant", "one-shot", "dense-budget", "small-dense",
         ]
         return vocabulary
@@ -78,10 +79,13 @@ struct MethodPlanTests {
         let said = try plan("name: a\npruning: {criterion: synflow, rank_at: 0, rounds: 100, examples: 3, levels: 2}")
         #expect(left.tasks.map(\.key) == said.tasks.map(\.key))
         let plain = try plan("name: a\npruning: {levels: 2}")
-        #expect(try plan("name: a\npruning: {rank_at: end, rounds: 1, levels: 2}").tasks.map(\.key) == plain.tasks.map(\.key))
+        #expect(
+            try plan("name: a\npruning: {rank_at: end, rounds: 1, levels: 2}").tasks.map(\.key)
+                == plain.tasks.map(\.key))
         for other in ["rank_at: 0", "rank_at: 5", "rounds: 2"] {
             let keys = Set(try plan("name: a\npruning: {levels: 2, \(other)}").tasks.map(\.key))
-            #expect(keys.intersection(plain.tasks.map(\.key)).count == 1, "\(other): the dense training alone is shared")
+            #expect(
+                keys.intersection(plain.tasks.map(\.key)).count == 1, "\(other): the dense training alone is shared")
         }
     }
 
@@ -96,12 +100,19 @@ struct MethodPlanTests {
         // Retrained ones begin with a new optimizer in any case.
         #expect(plan.tasks.count == 1 + 2 * 2 + 2 + 2)
         let kept = plan.tasks.filter { if case .retrained = $0.task.start { true } else { false } }
-        #expect(kept.map(\.task.start).prefix(2) == [.retrained(step: 400, rate: .scheduled), .retrained(step: 400, rate: .scheduled)])
-        #expect(kept.map(\.task.start).suffix(2) == [.retrained(step: 400, rate: .last), .retrained(step: 400, rate: .last)])
+        #expect(
+            kept.map(\.task.start).prefix(2) == [
+                .retrained(step: 400, rate: .scheduled), .retrained(step: 400, rate: .scheduled),
+            ])
+        #expect(
+            kept.map(\.task.start).suffix(2) == [
+                .retrained(step: 400, rate: .last), .retrained(step: 400, rate: .last),
+            ])
         #expect(kept.allSatisfy { $0.cost == 9_600 })
         let dense = plan.tasks[0].key
         #expect(kept[0].inputs.map(\.name) == ["dataset", "parent", "rewind"])
-        #expect(kept[0].inputs[1].source == .output(dense, .final) && kept[0].inputs[2].source == .output(dense, .final))
+        #expect(
+            kept[0].inputs[1].source == .output(dense, .final) && kept[0].inputs[2].source == .output(dense, .final))
         #expect(kept[1].inputs[1].source == .output(kept[0].key, .final))
         #expect(plan.tasks.first { $0.task.pruning == kept[0].task.pruning && $0.key != kept[0].key } != nil)
     }
@@ -120,7 +131,9 @@ struct MethodPlanTests {
         func task(_ branch: Int, _ level: Int) -> TrainingTask { plan.tasks[run.branches[branch][level - 1]!].task }
         let levels = run.levels.map { plan.tasks[$0].task }
         #expect(task(0, 2).pruning?.control == .randomGlobal)
-        let variants: [TrainingTask.WeightVariant] = [.permuted, .signedPermuted, .signedReinit, .constant, .signedConstant]
+        let variants: [TrainingTask.WeightVariant] = [
+            .permuted, .signedPermuted, .signedReinit, .constant, .signedConstant,
+        ]
         for (branch, variant) in variants.enumerated() {
             #expect(task(branch + 1, 2).pruning == levels[1].pruning)
             #expect(task(branch + 1, 2).start == .varied(variant, level: 2, draw: 0))
@@ -133,8 +146,8 @@ struct MethodPlanTests {
         #expect([1, 2].map { task(7, $0).training.iterations } == [1_900, 2_800])
         #expect([1, 2].map { task(7, $0).training.decay } == [[Decay(at: 950, by: 0.1)], [Decay(at: 1_400, by: 0.1)]])
         #expect(task(7, 2).training.warmup == 10 && task(7, 2).pruning == nil)
-        // LeNet has 265,200 prunable and 1,000 other weights: 133,600 are left at level 1, 67,300 at level 2. 784·h1 + h1·h2 + 10·h2 with
-        // h1 = 300f, h2 = 100f comes nearest from below with …
+        // LeNet has 265,200 prunable and 1,000 other weights: 133,600 are left at level 1, 67,300 at level 2. 784·h1 +
+        // h1·h2 + 10·h2 with h1 = 300f, h2 = 100f comes nearest from below with …
         for level in 1...2 {
             let hidden = try #require(task(8, level).model.hidden)
             let weights = 784 * hidden[0] + hidden[0] * hidden[1] + 10 * hidden[1]
@@ -233,7 +246,9 @@ struct MethodPlanTests {
         #expect(refusal("name: a\nbranches: [random-mask]\ngrid: {levels: [0, 2]}") == "accepted")
         #expect(refusal("name: a\nbranches: [one-shot]\ngrid: {schedule: [iterative, one-shot]}") == "accepted")
         // Level 4 alone would be too small a dense network.
-        let small = "name: a\npruning: {rate: {fc: 0.9, output: 0.5}, levels: 4}\nbranches: [{name: small-dense, levels: "
-        #expect(refusal(small + "[1]}]") == "accepted" && refusal(small + "[1, 4]}]").contains("small-dense of level 4"))
+        let small =
+            "name: a\npruning: {rate: {fc: 0.9, output: 0.5}, levels: 4}\nbranches: [{name: small-dense, levels: "
+        #expect(
+            refusal(small + "[1]}]") == "accepted" && refusal(small + "[1, 4]}]").contains("small-dense of level 4"))
     }
 }

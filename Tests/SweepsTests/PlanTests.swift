@@ -65,7 +65,9 @@ import Testing
         #expect(plan.index(of: TaskKey(Digest.of([]))) == nil)
         for run in 0..<plan.sweep.runCount {
             let planned = plan.run(point: run / 3, replicate: run % 3)
-            #expect(plan.tasks(ofRun: run) == Set([planned.dense] + planned.levels + planned.branches.joined().compactMap(\.self)))
+            #expect(
+                plan.tasks(ofRun: run)
+                    == Set([planned.dense] + planned.levels + planned.branches.joined().compactMap(\.self)))
         }
     }
 
@@ -270,7 +272,10 @@ import Testing
             "scope: [layer, global]", "validation: [100, 200]", "report: [final, early-stop]",
         ]
         let chosen = axes.enumerated().filter { index, _ in draw(2, UInt64(index)) == 1 }.map(\.element)
-        let branches = [[], ["random-reinit"], ["random-mask"], ["random-mask", "random-reinit"], ["{name: random-reinit, levels: [2]}", "random-mask"]][
+        let branches = [
+            [], ["random-reinit"], ["random-mask"], ["random-mask", "random-reinit"],
+            ["{name: random-reinit, levels: [2]}", "random-mask"],
+        ][
             draw(5, 100)]
         let yaml = """
             name: a

@@ -64,7 +64,8 @@ import Testing
             guard task.task.training.learningRate == 0.1 else { return .pending }
             if case .level(2) = task.role { return .done(summary(divergedAt: 150), seconds: 1) }
             let machine = task.role == .dense ? "node-2" : "node-1"
-            return .done(summary(), seconds: 2, origin: ResultOrigin(program: "1.0", machine: machine, processor: "avx2"))
+            return .done(
+                summary(), seconds: 2, origin: ResultOrigin(program: "1.0", machine: machine, processor: "avx2"))
         }
         #expect(rows.count == 8)
         let first = rows[0]
@@ -78,7 +79,9 @@ import Testing
         // Dense 300; level 1 goes on from step 100, level 2 diverges at 150; the controls begin at 0.
         #expect(first["steps"] == .integer(1_150) && first["seconds"] == .real(9))
         #expect(first["flops"] == .real(46_000) && first["bytes"] == .real(2_300))
-        #expect(first["programs"] == .text("1.0") && first["machines"] == .text("node-1 node-2") && first["processors"] == .text("avx2"))
+        #expect(
+            first["programs"] == .text("1.0") && first["machines"] == .text("node-1 node-2")
+                && first["processors"] == .text("avx2"))
         let last = rows[7]
         #expect(last["programs"] == .missing)
         #expect(last["trainings_done"] == .integer(0) && last["steps"] == .integer(0))
@@ -101,7 +104,9 @@ import Testing
         let ticket = rows[2]
         #expect(ticket["surviving"] == .integer(40) && ticket["density"] == .real(0.25))
         #expect(ticket["emptied_layers"] == .integer(1) && ticket["first_step"] == .integer(100))
-        #expect(ticket["program"] == .text("1.0") && ticket["machine"] == .text("node-1") && ticket["processor"] == .text("amx"))
+        #expect(
+            ticket["program"] == .text("1.0") && ticket["machine"] == .text("node-1")
+                && ticket["processor"] == .text("amx"))
         #expect(ticket["steps"] == .integer(200) && ticket["diverged_at"] == .missing)
         #expect(ticket["early_stop_step"] == .integer(200) && ticket["early_stop_test_accuracy"] == .real(0.75))
         #expect(ticket["final_step"] == .integer(300) && ticket["final_validation_accuracy"] == .real(0.8))

@@ -214,7 +214,10 @@ import Testing
                 #"2: "replicates" is 3, but "refine" on line 3 looks first at 5; leave "replicates" out, or make them equal"#
             ),
             ("name: a\nrefine: {looks: [5, 8]}\nreplicates: 5", "accepted"),
-            ("name: a\nrefine: 5", #"2: "refine" must be a map, such as refine: {looks: [5, 8, 12], budget: 40}, not 5"#),
+            (
+                "name: a\nrefine: 5",
+                #"2: "refine" must be a map, such as refine: {looks: [5, 8, 12], budget: 40}, not 5"#
+            ),
             (
                 "name: a\nrefine: {budget: 4}",
                 #"2: "refine" needs the numbers of replicates at which to look, such as looks: [5, 8, 12]"#

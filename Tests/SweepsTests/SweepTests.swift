@@ -28,7 +28,8 @@ import Testing
         #expect(sweep.excludedCount == 12)
         #expect(sweep.runCount == 42 * 3)
         #expect(sweep.axes.map(\.name) == ["depth", "warmup", "lr", "rewind"])
-        #expect(sweep.branches == [SweepBranch(name: "random-reinit"), SweepBranch(name: "random-mask", levels: [1, 3])])
+        #expect(
+            sweep.branches == [SweepBranch(name: "random-reinit"), SweepBranch(name: "random-mask", levels: [1, 3])])
         #expect(sweep.seed == 7)
         let settings = sweep.baseSettings
         #expect(settings.dataset == "mnist")
@@ -116,7 +117,8 @@ import Testing
         for other in [
             "name: b\ngrid: {lr: [0.1, 0.2]}\nreplicates: 2", "name: a\ngrid: {lr: [0.2, 0.1]}\nreplicates: 2",
             base + "\nseed: 1",
-            base + "\nbranches: [random-mask]", base + "\nbranches: [{name: random-mask, levels: [2]}]", base + "\nreport: early-stop", base + "\nexclude: ['lr == 0.3']",
+            base + "\nbranches: [random-mask]", base + "\nbranches: [{name: random-mask, levels: [2]}]",
+            base + "\nreport: early-stop", base + "\nexclude: ['lr == 0.3']",
             base + "\npruning.levels: 3", "name: a\ngrid: {lr: [0.1, 0.2]}\nreplicates: 3",
         ] { #expect(try sweep(other).specDigest != digest) }
     }

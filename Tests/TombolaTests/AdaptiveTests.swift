@@ -19,13 +19,16 @@ import Testing
     /// Under load on few cores.
     private static let seconds = 300.0
 
-    @Test("Replicates are added and chains ended as results say, and kill -9 in between changes no byte of the leaderboard")
+    @Test(
+        "Replicates are added and chains ended as results say, and kill -9 in between changes no byte of the leaderboard"
+    )
     func killed() async throws {
         try await withFolder { folder in
             let spec = try TestSweep.write(Self.spec, in: folder)
             let before = try await plan(spec, "undisturbed", in: folder)
             #expect(before.atLeast < before.most && before.done == 0 && before.asked == before.atLeast)
-            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder, within: Self.seconds)
+            let undisturbed = try await Program.run(
+                ["run", spec, "--json", "--store", "undisturbed"], in: folder, within: Self.seconds)
             #expect(undisturbed.status == 0, "\(undisturbed.errors)")
             let after = try await plan(spec, "undisturbed", in: folder)
             #expect(after.done == after.asked)
@@ -47,14 +50,16 @@ import Testing
                 let program = try Program(["run", spec, "--json", "--store", store, "--workers", "2"], in: folder)
                 defer { if program.isRunning { program.send(SIGKILL) } }
                 try await until("\(tasks) tasks are done", within: Self.seconds) {
-                    guard let attempts = try? Attempts(store: folder.appending(path: store)) else { return false }  // no store yet
+                    // No store yet.
+                    guard let attempts = try? Attempts(store: folder.appending(path: store)) else { return false }
                     return attempts.done.count >= tasks || !program.isRunning
                 }
                 program.send(SIGKILL)
                 try await program.end()
                 try await until("workers and slots die with the coordinator") { processes(mentioning: store).isEmpty }
             }
-            let last = try await Program.run(["run", spec, "--json", "--store", store, "--workers", "2"], in: folder, within: Self.seconds)
+            let last = try await Program.run(
+                ["run", spec, "--json", "--store", store, "--workers", "2"], in: folder, within: Self.seconds)
             #expect(last.status == 0, "\(last.errors)")
             #expect(last.output == undisturbed.output)
             #expect(try Attempts(store: folder.appending(path: store)).done.count == after.asked)
@@ -66,7 +71,8 @@ import Testing
             let sweeps = try #require(
                 try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any])["sweeps"]
             let levels = (sweeps as? [[String: Any]])?.first?["levels"] as? [String: Any]
-            #expect(levels?["total"] as? Int == after.asked && levels?["done"] as? Int == after.asked, "\(status.output)")
+            #expect(
+                levels?["total"] as? Int == after.asked && levels?["done"] as? Int == after.asked, "\(status.output)")
         }
     }
 

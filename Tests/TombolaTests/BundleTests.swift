@@ -40,14 +40,17 @@ import Testing
             #expect(sound.states.keys.count { $0.hasPrefix("tickets/") } > 0)
 
             // Anyone can unpack it and check its sums; the leaderboard in it is the one that was printed.
-            #expect(try shell("tar xzf tiny.tar.gz && cd tiny && sha256sum --check --quiet SHA256SUMS", in: folder) == 0)
+            #expect(
+                try shell("tar xzf tiny.tar.gz && cd tiny && sha256sum --check --quiet SHA256SUMS", in: folder) == 0)
             let board = try String(contentsOf: folder.appending(path: "tiny/leaderboard.json"), encoding: .utf8)
             #expect(board == ran.output)
 
             // One image more in a result, sums mended: what is made of the results is no more what is there.
             let change = #"sed -i '0,/"test_correct" : \([0-9]*\)/s//"test_correct" : 1/' results.json"#
-            let again = "sha256sum $(sed 's/^[^ ]*  //' SHA256SUMS) > sums && mv sums SHA256SUMS && cd .. && tar czf changed.tar.gz tiny"
-            #expect(try shell("cd tiny && \(change) && tar czf ../unmended.tar.gz -C .. tiny && \(again)", in: folder) == 0)
+            let again =
+                "sha256sum $(sed 's/^[^ ]*  //' SHA256SUMS) > sums && mv sums SHA256SUMS && cd .. && tar czf changed.tar.gz tiny"
+            #expect(
+                try shell("cd tiny && \(change) && tar czf ../unmended.tar.gz -C .. tiny && \(again)", in: folder) == 0)
             let unmended = try await check("unmended.tar.gz", in: folder)
             #expect(unmended.status == 1 && unmended.states["checksums"] == "bad")
             let changed = try await check("changed.tar.gz", in: folder)

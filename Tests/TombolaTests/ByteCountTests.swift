@@ -5,7 +5,8 @@ import tombola
     @Test(
         "Units of ten and of two, with and without B",
         arguments: [
-            ("10GB", 10_000_000_000), ("512MiB", 512 << 20), ("4096", 4_096), ("1.5g", 1_500_000_000), ("2 TB", 2_000_000_000_000),
+            ("10GB", 10_000_000_000), ("512MiB", 512 << 20), ("4096", 4_096), ("1.5g", 1_500_000_000),
+            ("2 TB", 2_000_000_000_000),
             ("0", 0),
         ])
     func sizes(_ text: String, _ bytes: Int) { #expect(ByteCount.parse(text) == bytes) }

@@ -56,7 +56,8 @@ extension DisturbedProcesses {
                 let counts = done.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
                 report(
                     "chaos", since: start,
-                    "seed \(seed), \(ChaosTests.disturbances) disturbances over \(sweeps) sweeps (\(counts)), same leaderboards")
+                    "seed \(seed), \(ChaosTests.disturbances) disturbances over \(sweeps) sweeps (\(counts)), same leaderboards"
+                )
             }
         }
 

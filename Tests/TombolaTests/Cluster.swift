@@ -2,7 +2,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// Whole clusters of processes that are disturbed: one after the other, so that none is disturbed by the next one's load.
+/// Whole clusters of processes that are disturbed: one after the other, so that none is disturbed by the next one's
+/// load.
 @Suite(.serialized) enum DisturbedProcesses {}
 
 /// Draws that a seed repeats (Steele, Lea and Flood 2014, SplitMix64).

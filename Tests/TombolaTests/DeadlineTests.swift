@@ -21,9 +21,12 @@ import tombola
         #expect(try Deadline(text).seconds(after: now, calendar: utc) == seconds)
     }
 
-    @Test("What is no time, or is past, is refused with a sentence", arguments: [
-        "", "soon", "8h", "+", "+1d", "25:00", "12:60", "2025-13-01T00:00", "1764165600", "1000000000", "+999999999",
-    ])
+    @Test(
+        "What is no time, or is past, is refused with a sentence",
+        arguments: [
+            "", "soon", "8h", "+", "+1d", "25:00", "12:60", "2025-13-01T00:00", "1764165600", "1000000000",
+            "+999999999",
+        ])
     func refusals(_ text: String) {
         let failure = #expect(throws: Failure.self) { try Deadline(text).seconds(after: now, calendar: utc) }
         #expect(failure?.status == .usage)

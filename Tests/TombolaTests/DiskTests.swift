@@ -50,7 +50,8 @@ extension DisturbedProcesses {
                 var ends = 0
                 for kilobytes in [12_000, 40_000, 55_600, 56_500, 204_800] {
                     try disk.resize(kilobytes: kilobytes)
-                    let before = try? Attempts(store: folder.appending(path: "disk/store"))  // the first try may leave none
+                    // The first try may leave none.
+                    let before = try? Attempts(store: folder.appending(path: "disk/store"))
                     let result = try await Program.run(
                         ["run", spec, "--json", "--store", "disk/store", "--min-free", "0"], in: folder)
                     if kilobytes < 204_800, result.status != 0 {

@@ -212,7 +212,8 @@ extension DisturbedProcesses {
         }
 
         private func residentBytes(of identifier: Int32) -> Int {
-            let text = (try? String(contentsOfFile: "/proc/\(identifier)/statm", encoding: .utf8)) ?? ""  // it has ended
+            // It has ended.
+            let text = (try? String(contentsOfFile: "/proc/\(identifier)/statm", encoding: .utf8)) ?? ""
             let fields = text.split(separator: " ")
             return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(getpagesize()) : 0
         }

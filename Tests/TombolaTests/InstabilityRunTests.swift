@@ -23,7 +23,8 @@ import Testing
             let spec = try TestSweep.write(Self.spec, in: folder)
             let plan = try await Program.run(["plan", spec], in: folder)
             #expect(
-                plan.output.contains("instability   levels all: 4 siblings, each compared at 5 points; batch-norm interpolated"),
+                plan.output.contains(
+                    "instability   levels all: 4 siblings, each compared at 5 points; batch-norm interpolated"),
                 "\(plan.output)")
             // Checkpoints go as soon as nobody will read them, siblings included.
             let ran = try await Program.run(
@@ -49,7 +50,9 @@ import Testing
             let curves = try await tombola("leaderboard", "--by-density", "--csv")
             #expect(curves.contains("early_stop,verdict") && curves.contains("barrier,barrier_low,barrier_high,stable"))
             #expect(try await tombola("leaderboard", "--by-density").contains("barrier"))
-            #expect(try await tombola("leaderboard", "--csv").contains("dense_barrier,dense_barrier_low,dense_barrier_high,dense_stable"))
+            #expect(
+                try await tombola("leaderboard", "--csv").contains(
+                    "dense_barrier,dense_barrier_low,dense_barrier_high,dense_stable"))
             let lines = try await tombola("export", "--table", "connectivity")
             // 2 points, each with a dense network and a level that have siblings, compared at 5 values of α.
             let count = lines.components(separatedBy: "\r\n").filter { !$0.isEmpty }.count
@@ -57,7 +60,9 @@ import Testing
             #expect(try await tombola("export", "--table", "connectivity", "--columns").contains("alpha"))
 
             let level = try #require(
-                try await tombola("export", "--table", "levels", "--json").jsonRows.first { $0["branch"] as? String == "ticket" })
+                try await tombola("export", "--table", "levels", "--json").jsonRows.first {
+                    $0["branch"] as? String == "ticket"
+                })
             let shown = try await tombola("ticket", "show", String(try #require(level["task"] as? String).prefix(12)))
             #expect(shown.contains("points over 5 values of α") && shown.contains("to its sibling"), "\(shown)")
 

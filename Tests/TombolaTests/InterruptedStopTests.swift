@@ -20,7 +20,9 @@ import Testing
         )
     }
 
-    @Test("A stop outlives kill -9: the next serve gives out nothing, ends once nothing runs, and the one after that goes on")
+    @Test(
+        "A stop outlives kill -9: the next serve gives out nothing, ends once nothing runs, and the one after that goes on"
+    )
     func outlives() async throws {
         try await withFolder { folder in
             let spec = try TestSweep.write(TestSweep.tiny(iterations: 6_000), in: folder)
@@ -35,7 +37,9 @@ import Testing
             let worker = try Program(["worker", "--connect", address, "--directory", "w", "--slots", "1"], in: folder)
             defer { worker.send(SIGKILL) }
             let store = folder.appending(path: "store")
-            try await until("a level is being trained") { try await tell("status", "--json").contains("\"running\" : 1") }
+            try await until("a level is being trained") {
+                try await tell("status", "--json").contains("\"running\" : 1")
+            }
             let done = try Attempts(store: store).done.count
             #expect(try await tell("stop").contains("stay for the next start"))
             first.send(SIGKILL)
@@ -48,7 +52,8 @@ import Testing
             defer { second.send(SIGKILL) }
             #expect(try await second.end(within: 90) == 0, "\(second.errors)")
             #expect(second.errors.contains("had been told to stop") && second.errors.contains("left; start it again"))
-            #expect(try Attempts(store: store).done.count == done + 1, "what ran was awaited, and nothing else given out")
+            #expect(
+                try Attempts(store: store).done.count == done + 1, "what ran was awaited, and nothing else given out")
             #expect(try Attempts(store: store).counts.values.reduce(0, +) == done + 1)
 
             let (third, _) = try await serve(address, in: folder)

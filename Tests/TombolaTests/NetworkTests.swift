@@ -56,8 +56,8 @@ private struct Hosts {
         case nft
     }
 
-    /// Loses that share of the packets in either direction, by `tc netem` where the kernel has it, else by a rule of nftables for what
-    /// comes in at each end; nil where neither can.
+    /// Loses that share of the packets in either direction, by `tc netem` where the kernel has it, else by a rule of
+    /// nftables for what comes in at each end; nil where neither can.
     func lose(percent: Int) -> Loss? {
         let tc = ip.replacing(#/ip$/#, with: "tc")
         let ends = workers.indices.map { (coordinator, "to\($0)") } + workers.map { ($0, "cable") }
@@ -84,7 +84,8 @@ private struct Hosts {
         var (all, lost) = (0, 0)
         for name in [coordinator] + workers {
             let text = try Hosts.output(
-                ip, ["netns", "exec", name, tool] + (loss == .nft ? ["list", "table", "inet", "lossy"] : ["-s", "qdisc"]))
+                ip,
+                ["netns", "exec", name, tool] + (loss == .nft ? ["list", "table", "inet", "lossy"] : ["-s", "qdisc"]))
             switch loss {
             case .nft:
                 let counts = text.matches(of: #/counter packets (\d+)/#).map { Int($0.1)! }
@@ -149,7 +150,8 @@ extension DisturbedProcesses {
             defer { hosts.remove() }
             try await withFolder { folder in
                 let spec = try TestSweep.write(TestSweep.tiny(iterations: 1_000), in: folder)
-                let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder, within: 300)
+                let undisturbed = try await Program.run(
+                    ["run", spec, "--json", "--store", "undisturbed"], in: folder, within: 300)
                 #expect(undisturbed.status == 0, "\(undisturbed.errors)")
                 for round in 0..<NetworkTests.rounds {
                     let store = "store-\(round)"
@@ -171,7 +173,8 @@ extension DisturbedProcesses {
                             to: directory.appending(path: "artifacts"))
                     }
                     try await run(
-                        hosts, spec, store: store, in: folder, timings: ["--beat", "0.5", "--session", "10", "--adoption", "15"]
+                        hosts, spec, store: store, in: folder,
+                        timings: ["--beat", "0.5", "--session", "10", "--adoption", "15"]
                     ) { _, done in
                         try await until("the sweep ends though packets are lost", within: 300) { done() == 16 }
                     }
@@ -241,7 +244,8 @@ extension DisturbedProcesses {
                 launcher: hosts.launcher(hosts.coordinator))
             #expect(submitted.status == 0, "\(submitted.errors)")
 
-            func done() -> Int { (try? Attempts(store: folder.appending(path: store)))?.done.count ?? 0 }  // no store yet
+            // No store yet.
+            func done() -> Int { (try? Attempts(store: folder.appending(path: store)))?.done.count ?? 0 }
             try await body(coordinator, done)
             for worker in workers {
                 worker.send(SIGTERM)

@@ -49,8 +49,8 @@ final class Program: Sendable {
     }
 
     var identifier: Int32 { process.withLock { $0.processIdentifier } }
-    /// `Process` learns of an end from a socket that a child started at the same moment may hold open, so a process that
-    /// has ended and was not waited for is waited for here.
+    /// `Process` learns of an end from a socket that a child started at the same moment may hold open, so a process
+    /// that has ended and was not waited for is waited for here.
     var isRunning: Bool {
         guard process.withLock({ $0.isRunning }), waited.withLock({ $0 == nil }) else { return false }
         var status: Int32 = 0

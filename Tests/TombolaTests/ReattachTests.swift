@@ -4,8 +4,8 @@ import Testing
 
 /// A coordinator that is gone for a while, and trainings that do not care.
 @Suite(.serialized) struct ReattachTests {
-    /// Seconds; as the other timings of the coordinator a twentieth of the usual, but for the full count. Workers back off for
-    /// up to 15 s as ever, so that they are waited for longer than a twentieth of a minute.
+    /// Seconds; as the other timings of the coordinator a twentieth of the usual, but for the full count. Workers back
+    /// off for up to 15 s as ever, so that they are waited for longer than a twentieth of a minute.
     private static let downtimes = isSoak ? [0, 20, 60.0] : [0, 1, 3.0]
 
     private static let timings = isSoak ? [] : ["--beat", "0.2", "--session", "1.5", "--adoption", "30"]
@@ -41,14 +41,16 @@ import Testing
                     try await until("one more is done and two are trained", within: 300) {
                         guard let attempts = cluster.attempts else { return false }
                         let begun = attempts.counts.values.filter { $0 > 0 }.count
-                        return attempts.done.count > before && begun == min(attempts.done.count + 2, ReattachTests.tasks)
+                        return attempts.done.count > before
+                            && begun == min(attempts.done.count + 2, ReattachTests.tasks)
                     }
                     try await cluster.replaceCoordinator(by: signal, after: .seconds(downtime))
                 }
                 try await until("the sweep ends after \(downtime) s without a coordinator", within: 600) {
                     cluster.attempts?.done.count == ReattachTests.tasks
                 }
-                // An attempt that was on disk and not yet sent when its coordinator was killed is given out once more, and was never begun.
+                // An attempt that was on disk and not yet sent when its coordinator was killed is given out once more,
+                // and was never begun.
                 let starts = cluster.workers.reduce(0) { $0 + $1.errors.split(separator: " starts task ").count - 1 }
                 #expect(starts == ReattachTests.tasks, "\(downtime) s")
                 #expect(try await cluster.leaderboard() == undisturbed.output, "\(downtime) s")
@@ -57,7 +59,8 @@ import Testing
             let list = ReattachTests.downtimes.map { "\($0)" }.joined(separator: ", ")
             report(
                 "reattach", since: start,
-                "coordinators killed and stopped, each gone for \(list) s; none of \(3 * ReattachTests.tasks) trainings was begun again")
+                "coordinators killed and stopped, each gone for \(list) s; none of \(3 * ReattachTests.tasks) trainings was begun again"
+            )
         }
     }
 }

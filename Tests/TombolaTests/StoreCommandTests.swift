@@ -38,7 +38,9 @@ import Testing
         }
     }
 
-    @Test("Checkpoints that no level waits for go but for their weights; tickets stay the same, and a sweep that grows makes anew what it needs")
+    @Test(
+        "Checkpoints that no level waits for go but for their weights; tickets stay the same, and a sweep that grows makes anew what it needs"
+    )
     func retention() async throws {
         try await withFolder { folder in
             func tombola(_ words: String..., status: Int32 = 0) async throws -> String {
@@ -102,7 +104,9 @@ import Testing
                 try await tombola("run", first, "--json", "--store", "tidy"),
             ]
             #expect(boards[0] == boards[1])
-            #expect(try await tombola("ticket", "export", tickets[0], "--out", "tidy-ticket", "--store", "tidy").isEmpty == false)
+            #expect(
+                try await tombola("ticket", "export", tickets[0], "--out", "tidy-ticket", "--store", "tidy").isEmpty
+                    == false)
             #expect(try Data(contentsOf: folder.appending(path: "tidy-ticket")) == exported[0])
         }
     }

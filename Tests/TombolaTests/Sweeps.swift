@@ -2,7 +2,8 @@ import Foundation
 
 /// Specs that take seconds.
 enum TestSweep {
-    /// 16 tasks: 2 dense trainings and 2 controls of level 1 are shared by the points, 8 levels and 4 controls of level 2 are not.
+    /// 16 tasks: 2 dense trainings and 2 controls of level 1 are shared by the points, 8 levels and 4 controls of level
+    /// 2 are not.
     static func tiny(name: String = "tiny", iterations: Int = 60, branches: String = "[random-reinit]") -> String {
         """
         name: \(name)

@@ -13,7 +13,8 @@ import Testing
     func square() async throws {
         try await withFolder { folder in
             let spec = try TestSweep.write(Self.spec, in: folder)
-            let ran = try await Program.run(["run", spec, "--json", "--workers", "2", "--store", "store"], in: folder, within: Self.seconds)
+            let ran = try await Program.run(
+                ["run", spec, "--json", "--workers", "2", "--store", "store"], in: folder, within: Self.seconds)
             #expect(ran.status == 0, "\(ran.errors)")
             let ordinary = try TestSweep.write(
                 Self.spec.replacing("name: transplant", with: "name: ordinary")
@@ -30,7 +31,9 @@ import Testing
             #expect(text.status == 0, "\(text.errors)")
             let lines = text.output.split(separator: "\n")
             #expect(lines.first == "level 1, density 60.0 %" && lines.count == 5, "\(text.output)")
-            for words in ["masks from", "trained with lr 0.001", "trained with lr 0.01", "(dense)"] { #expect(text.output.contains(words)) }
+            for words in ["masks from", "trained with lr 0.001", "trained with lr 0.01", "(dense)"] {
+                #expect(text.output.contains(words))
+            }
             let json = try await matrix("--json")
             let cells = try #require(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]])
             #expect(cells.count == 4)
@@ -46,14 +49,19 @@ import Testing
                 #expect(cell["verdict"] is String)
             }
             let csv = try await matrix("--csv")
-            #expect(csv.output.hasPrefix("sweep,mask_from.lr,train.lr,level,density,accuracy,accuracy_low"), "\(csv.output)")
+            #expect(
+                csv.output.hasPrefix("sweep,mask_from.lr,train.lr,level,density,accuracy,accuracy_low"), "\(csv.output)"
+            )
 
             let several = try await matrix("--by-density")
             #expect(several.status == 2 && several.errors.contains("give one of --by-density, --costs and --matrix"))
             _ = try await Program.run(["run", ordinary, "--store", "store"], in: folder, within: Self.seconds)
             let none = try await matrix("ordinary")
-            #expect(none.status == 2 && none.errors.contains("has one recipe only; --matrix needs masks of another"), "\(none.errors)")
-            let bundle = try await Program.run(["bundle", "transplant", "--out", "bundle.tar.gz", "--store", "store"], in: folder)
+            #expect(
+                none.status == 2 && none.errors.contains("has one recipe only; --matrix needs masks of another"),
+                "\(none.errors)")
+            let bundle = try await Program.run(
+                ["bundle", "transplant", "--out", "bundle.tar.gz", "--store", "store"], in: folder)
             #expect(bundle.status == 0, "\(bundle.errors)")
             let verified = try await Program.run(["verify", "bundle.tar.gz"], in: folder)
             #expect(verified.status == 0, "\(verified.output)")
@@ -73,8 +81,12 @@ import Testing
                 for command in ["plan", "run"] {
                     let result = try await Program.run([command, spec, "--store", "store"], in: folder)
                     #expect(result.status == 2 && result.output.isEmpty, "\(result.errors)")
-                    #expect(result.errors.hasPrefix("sweep.yaml:9: ") || result.errors.contains(" sweep.yaml:9: "), "\(result.errors)")
-                    #expect(result.errors.contains(words) && result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+                    #expect(
+                        result.errors.hasPrefix("sweep.yaml:9: ") || result.errors.contains(" sweep.yaml:9: "),
+                        "\(result.errors)")
+                    #expect(
+                        result.errors.contains(words) && result.errors.split(separator: "\n").count == 1,
+                        "\(result.errors)")
                 }
                 #expect(try Attempts(store: folder.appending(path: "store")).done.isEmpty)
             }

@@ -22,8 +22,10 @@ import Testing
             (["leaderboard", "--json", "--csv"], "--csv"), (["run", "x.yaml", "--workers", "0"], "--workers"),
             (["status", "--store", "a", "--connect", "tcp://127.0.0.1:1"], "--connect"),
             (["worker", "--log-level", "loud"], "loud"),
-            (["bench", "train", "--width", "inf"], "--width"), (["bench", "train", "--model", "mlp", "--depth=-1"], "--depth"),
-            (["bench", "train", "--model", "mlp", "--width", "0"], "--width"), (["bench", "train", "--batch", "0"], "--batch"),
+            (["bench", "train", "--width", "inf"], "--width"),
+            (["bench", "train", "--model", "mlp", "--depth=-1"], "--depth"),
+            (["bench", "train", "--model", "mlp", "--width", "0"], "--width"),
+            (["bench", "train", "--batch", "0"], "--batch"),
             (["atlas", "--rows", "lr", "--connect", "tcp://127.0.0.1:1", "--store", "a"], "--connect"),
         ])
     func usage(arguments: [String], word: String) async throws {
@@ -38,9 +40,11 @@ import Testing
     @Test("The cost of a large sweep is measured, of a small one here")
     func benchSweep() async throws {
         try await withFolder { folder in
-            let result = try await Program.run(["bench", "sweep", "--runs", "20", "--replicates", "2", "--json"], in: folder)
+            let result = try await Program.run(
+                ["bench", "sweep", "--runs", "20", "--replicates", "2", "--json"], in: folder)
             #expect(result.status == 0, "\(result.errors)")
-            let figures = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+            let figures = try #require(
+                try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
             #expect(figures["runs"] as? Int == 20 && figures["tasks"] as? Int == 40)
             #expect(try #require(figures["seconds_of_longest_wait"] as? Double) > 0)
             let left = try FileManager.default.contentsOfDirectory(atPath: folder.path())
@@ -62,7 +66,8 @@ import Testing
             try Data(spec.utf8).write(to: folder.appending(path: "large.yaml"))
             let planned = try await Program.run(["plan", "large.yaml", "--budget", "1000", "--json"], in: folder)
             #expect(planned.status == 0, "\(planned.errors)")
-            let summary = try #require(try JSONSerialization.jsonObject(with: Data(planned.output.utf8)) as? [String: Any])
+            let summary = try #require(
+                try JSONSerialization.jsonObject(with: Data(planned.output.utf8)) as? [String: Any])
             let budget = try #require(summary["budget"] as? [String: Any])
             let seconds = try #require(budget["seconds"] as? Double)
             #expect(seconds > 0 && seconds < 3.6e6 && (budget["replicates"] as? [Any])?.count == 4)

@@ -78,7 +78,8 @@ import Testing
             let revived = try json(try await change("retry", "tiny", "--json"))
             #expect(revived["revived"] as? Int == cancelled["cancelled"] as? Int)
             #expect(try await change("retry", "tiny", "--state", "sleepy", status: 2).contains("quarantined"))
-            let more = TestSweep.tiny(iterations: 3_000).replacingOccurrences(of: "rewind: [0, 20]", with: "rewind: [0, 20, 40]")
+            let more = TestSweep.tiny(iterations: 3_000).replacingOccurrences(
+                of: "rewind: [0, 20]", with: "rewind: [0, 20, 40]")
             let changed = try TestSweep.write(more, "more.yaml", in: folder)
             let extended = try json(try await change("extend", changed, "--json"))
             #expect(((extended["plan"] as? [String: Any])?["points"] as? Int) == 3)

@@ -33,7 +33,8 @@ import Testing
         ],
         "Client": ["Lottery", "Coordination", "Wire", "Keys", "ZeroMQ"],
         "tombola": [
-            "Lottery", "Verdicts", "Sweeps", "Coordination", "Wire", "Kernels", "Training", "ZeroMQ", "Artifacts", "Store",
+            "Lottery", "Verdicts", "Sweeps", "Coordination", "Wire", "Kernels", "Training", "ZeroMQ", "Artifacts",
+            "Store",
             "CoordinatorService",
             "WorkerService", "Client", "Keys", "Simulation", "Archives", "CLinux", "Logging", "ArgumentParser",
         ],
@@ -41,7 +42,8 @@ import Testing
 
     static let pure = ["Lottery", "Verdicts", "Sweeps", "Coordination", "Wire", "Simulation"]
 
-    /// Modules of the toolchain. Pure rooms get only those without a way to the outside that the words below would not show.
+    /// Modules of the toolchain. Pure rooms get only those without a way to the outside that the words below would not
+    /// show.
     static let toolchain: Set<String> = [
         "Foundation", "FoundationEssentials", "Synchronization", "Glibc", "Musl", "Dispatch",
     ]

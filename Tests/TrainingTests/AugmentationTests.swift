@@ -181,7 +181,8 @@ struct AugmentationTests {
             let tensors = try Safetensors.decode(file ?? []).tensors
             return try #require(tensors["validation.loss"]?.doubleValues) + (tensors["test.loss"]?.doubleValues ?? [])
         }
-        // Evaluations at steps 0, 10, …, 40: of validation, then of the test set. Before the first step nothing was trained on.
+        // Evaluations at steps 0, 10, …, 40: of validation, then of the test set. Before the first step nothing was
+        // trained on.
         for first in [0, 5] {
             #expect(try losses(plain)[first] == losses(changed)[first])
             #expect(try losses(plain)[first] == losses(reseeded)[first])

@@ -58,7 +58,8 @@ struct ConnectionTests {
         let sibling = sibling(of: task)
         let whole = try bench.train(sibling)
         let outputs = try bench.folder.folder("cut")
-        /// Stops when told for the `stop`th time of the last step, at which there is an evaluation before the comparison.
+        /// Stops when told for the `stop`th time of the last step, at which there is an evaluation before the
+        /// comparison.
         func run(_ task: TrainingTask, stop: Int) throws -> (result: LevelResult?, told: Int) {
             var told = 0
             let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
@@ -76,10 +77,14 @@ struct ConnectionTests {
         #expect(cut.result == nil && cut.told == evaluation + batch)
         let result = try #require(try run(sibling, stop: .max).result)
         #expect(result.summary == whole.summary)
-        for output in result.outputs { #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name)") }
+        for output in result.outputs {
+            #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name)")
+        }
     }
 
-    @Test("A level and its sibling have one mask, whatever the criterion looks at", arguments: Registry.standard.criteria.map(\.name))
+    @Test(
+        "A level and its sibling have one mask, whatever the criterion looks at",
+        arguments: Registry.standard.criteria.map(\.name))
     func mask(name: String) throws {
         let criterion = try #require(Registry.standard.criteria.first { $0.name == name })
         let dense = bench.dense()
@@ -141,7 +146,8 @@ struct ConnectionTests {
         }
     }
 
-    @Test("Batch-norm's statistics are interpolated or recomputed, as the task says", arguments: [Precision.f32, .bf16])
+    @Test(
+        "Batch-norm's statistics are interpolated or recomputed, as the task says", arguments: [Precision.f32, .bf16])
     func batchNorm(precision: Precision) throws {
         let task = bench.dense {
             $0.model = ModelSettings()
@@ -165,7 +171,8 @@ struct ConnectionTests {
         #expect(again != errors)
         // The statistics that were moved are no part of what the level leaves.
         #expect(recomputed.outputs == interpolated.outputs)
-        #expect(try bench.train(sibling(of: task, .recomputed), stops: [5], place: "again").summary == recomputed.summary)
+        #expect(
+            try bench.train(sibling(of: task, .recomputed), stops: [5], place: "again").summary == recomputed.summary)
     }
 
     @Test("What diverged is not compared; a line without points between is refused")

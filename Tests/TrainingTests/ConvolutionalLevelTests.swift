@@ -113,7 +113,8 @@ struct ConvolutionalLevelTests {
         }
         let sentence = error?.description ?? ""
         #expect(
-            sentence.hasPrefix("training in batches of 16 takes about ") && sentence.contains(", and 1 MiB are left") && sentence.contains("smaller batch"),
+            sentence.hasPrefix("training in batches of 16 takes about ") && sentence.contains(", and 1 MiB are left")
+                && sentence.contains("smaller batch"),
             "\(sentence)")
         #expect(error?.isFinal == false)
         // Where the system does not tell, nothing is refused.
@@ -132,7 +133,9 @@ struct ConvolutionalLevelTests {
             Held(family: "resnet", width: 8, batch: 100, optimizer: "sgd", precision: .f32),
             Held(family: "resnet", width: 8, batch: 100, optimizer: "sgd", precision: .bf16),
             Held(family: "conv-2", width: 4, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
-            Held(family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .f32, density: 0.02, criterion: "snip"),
+            Held(
+                family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .f32, density: 0.02,
+                criterion: "snip"),
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
             // Dense kernels under a mask; and checkpoints, which are in each resume file, too.
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.5),
@@ -144,7 +147,8 @@ struct ConvolutionalLevelTests {
             print(try held.figures())
             exit(0)
         }
-        let figures = String(decoding: process?.standardOutputContent ?? [], as: UTF8.self).split(separator: " ").compactMap { Int($0) }
+        let figures = String(decoding: process?.standardOutputContent ?? [], as: UTF8.self).split(separator: " ")
+            .compactMap { Int($0) }
         try #require(figures.count == 2)
         // Code that runs for the first time takes a little, too.
         #expect(figures[1] <= figures[0] + 4 << 20, "\(figures[0]) bytes were predicted, \(figures[1]) held")
@@ -156,8 +160,10 @@ struct ConvolutionalLevelTests {
         var held: [Int] = []
         for density in [1, 0.02] {
             // Nearly all of it is weights.
-            let ticket = Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: density)
-            let process = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) { [ticket = ticket as Held] in
+            let ticket = Held(
+                family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: density)
+            let process = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
+                [ticket = ticket as Held] in
                 print(try ticket.steady())
                 exit(0)
             }
@@ -209,7 +215,8 @@ struct Held: Codable, Sendable {
         let before = try ProcessMemory.presentBytes()
         try ProcessMemory.forgetPeak()
         let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
-            TrainingRequest(task: task, keepSteps: keepSteps), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
+            TrainingRequest(task: task, keepSteps: keepSteps), inputs: bench.inputs(of: task),
+            outputDirectory: bench.folder.path,
             resumeFile: "\(bench.folder.path)/resume", checkpointSeconds: 0
         ) { _ in .goOn }
         let held = try ProcessMemory.peakBytes() - before
@@ -236,7 +243,8 @@ struct Held: Codable, Sendable {
         let before = try ProcessMemory.presentBytes()
         var held: Int?
         _ = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
-            TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: bench.folder.path,
+            TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task),
+            outputDirectory: bench.folder.path,
             resumeFile: nil, checkpointSeconds: .infinity
         ) { progress in
             // That it cannot be read ends the process below.

@@ -8,7 +8,8 @@ struct CriterionTests {
     private static let half = Ratio("0.5")!
 
     private func step(
-        _ criterion: Criterion, _ scope: PruningScope = .global, rate: Ratio = half, repetitions: Int = 1, stages: Int = 1,
+        _ criterion: Criterion, _ scope: PruningScope = .global, rate: Ratio = half, repetitions: Int = 1,
+        stages: Int = 1,
         rounds: Int = 1
     ) -> TrainingTask.PruningStep {
         .init(
@@ -35,7 +36,8 @@ struct CriterionTests {
     func magnitudeIncrease() throws {
         // |θT| − |θ0| = (−1, 0.75, 0.25, 1): the two lowest are weights 0 and 2.
         #expect(try survivors(.magnitudeIncrease, [trained], initial: [initial]) == [[1, 3]])
-        // Equal increases, the last of a weight that shrank to nothing: 0, 0, 0, −1. The lower index of equals goes first.
+        // Equal increases, the last of a weight that shrank to nothing: 0, 0, 0, −1. The lower index of equals goes
+        // first.
         #expect(try survivors(.magnitudeIncrease, [[1, -2, 3, 0]], initial: [[-1, 2, 3, 1]]) == [[1, 2]])
     }
 
@@ -49,8 +51,8 @@ struct CriterionTests {
 
     @Test("The sign-preserving variants prune what changed its sign first")
     func sameSign() throws {
-        // Only weight 1 changed its sign. Magnitudes (3, 0, 0.5, 2): weights 1 and 2 go; without the sign it would be 2 and 1 as well,
-        // so here is one whose large weight changed: (0, 1, 0.5, 2).
+        // Only weight 1 changed its sign. Magnitudes (3, 0, 0.5, 2): weights 1 and 2 go; without the sign it would be 2
+        // and 1 as well, so here is one whose large weight changed: (0, 1, 0.5, 2).
         #expect(try survivors(.magnitudeSameSign, [trained], initial: [initial]) == [[0, 3]])
         #expect(try survivors(.magnitudeSameSign, [[-3, 1, 0.5, -2]], initial: [[4, 1, 1, -1]]) == [[1, 3]])
         #expect(try survivors(.magnitude, [[-3, 1, 0.5, -2]]) == [[0, 3]])
@@ -69,8 +71,9 @@ struct CriterionTests {
 
     @Test("GraSP keeps the highest w · (H g)")
     func grasp() throws {
-        // L = ½ θᵀ H θ has the gradient H θ. With H = [[1, −2], [−2, 1]] for the first two weights, −1 and ½ for the others, θ = (2, 1, 3, 4):
-        // g = (0, −3, −3, 2), H g = (6, −3, 3, 1), θ · H g = (12, −3, 9, 4). Weights 1 and 3 go; by magnitude 1 and 0 would.
+        // L = ½ θᵀ H θ has the gradient H θ. With H = [[1, −2], [−2, 1]] for the first two weights, −1 and ½ for the
+        // others, θ = (2, 1, 3, 4): g = (0, −3, −3, 2), H g = (6, −3, 3, 1), θ · H g = (12, −3, 9, 4). Weights 1 and 3
+        // go; by magnitude 1 and 0 would.
         let kept = try survivors(
             .grasp, [[2, 1, 3, 4]],
             gradient: { weights in
@@ -85,8 +88,9 @@ struct CriterionTests {
     @Test("Gradients are means over the examples, whatever groups they come in")
     func lossGradient() throws {
         FloatingPointMode.flushDenormals()
-        // Softmax of two classes on pixels (1, 1): W = [[3, −1], [2, 0]] gives logits 2 and 2, so p = ½ each. Label 0: p − y = (−½, ½), the gradient
-        // is [[−½, −½], [½, ½]]. Label 1: its negative. A second image has pixels (1, 0): logits 3 and 2.
+        // Softmax of two classes on pixels (1, 1): W = [[3, −1], [2, 0]] gives logits 2 and 2, so p = ½ each. Label 0:
+        // p − y = (−½, ½), the gradient is [[−½, −½], [½, ½]]. Label 1: its negative. A second image has pixels (1, 0):
+        // logits 3 and 2.
         let description = TestNetworks.mlp(inputs: 2, hidden: [], classes: 2)
         let images: [UInt8] = [255, 255, 255, 255, 255, 0]
         let labels: [UInt8] = [0, 1, 0]
@@ -106,14 +110,15 @@ struct CriterionTests {
         #expect(gradient([0, 0, 0, 1], batch: 3) == [-0.25, -0.25, 0.25, 0.25])
         // p = 1 / (1 + e⁻¹) = 0.731059 for class 0 of the second image: p − y = −0.268941 by its pixels (1, 0).
         let second = try #require(gradient([2], batch: 1))
-        #expect(abs(second[0] + 0.268941) < 1e-6 && second[1] == 0 && abs(second[2] - 0.268941) < 1e-6 && second[3] == 0)
+        #expect(
+            abs(second[0] + 0.268941) < 1e-6 && second[1] == 0 && abs(second[2] - 0.268941) < 1e-6 && second[3] == 0)
     }
 
     @Test("GraSP on a network: the Hessian of softmax by hand")
     func graspOfNetwork() throws {
         FloatingPointMode.flushDenormals()
-        // As above with label 0: g = [[−½, −½], [½, ½]]. Along g the logits change by u = (−1, 1), so p by p ∘ (u − pᵀu) = (−½, ½), and H g is
-        // [[−½, −½], [½, ½]]. W · H g = [[−1.5, 0.5], [1, 0]]: weights 0 and 3 go.
+        // As above with label 0: g = [[−½, −½], [½, ½]]. Along g the logits change by u = (−1, 1), so p by p ∘ (u −
+        // pᵀu) = (−½, ½), and H g is [[−½, −½], [½, ½]]. W · H g = [[−1.5, 0.5], [1, 0]]: weights 0 and 3 go.
         let network = Network(
             TestNetworks.mlp(inputs: 2, hidden: [], classes: 2), optimizer: sgd, batch: 1, pixelMean: [0],
             pixelDeviation: [1])
@@ -144,8 +149,8 @@ struct CriterionTests {
 
     @Test("The synaptic flow of a network by hand")
     func synapticFlow() throws {
-        // 2 inputs, W1 = [[1, −2], [3, 0.5]], W2 = [[2, −1]]: hidden units get 1 + 2 = 3 and 3 + 0.5 = 3.5, R = 2 · 3 + 1 · 3.5 = 9.5, whatever the
-        // biases. By W1: 2 and 1 for the units' rows. By W2: 3 and 3.5.
+        // 2 inputs, W1 = [[1, −2], [3, 0.5]], W2 = [[2, −1]]: hidden units get 1 + 2 = 3 and 3 + 0.5 = 3.5, R = 2 · 3 +
+        // 1 · 3.5 = 9.5, whatever the biases. By W1: 2 and 1 for the units' rows. By W2: 3 and 3.5.
         let description = TestNetworks.mlp(inputs: 2, hidden: [2], classes: 1)
         let gradient = try #require(flow(description, [[1, -2, 3, 0.5], [7, 7], [2, -1], [9]]))
         #expect(gradient == [[2, 2, 1, 1], [3, 3.5]])
@@ -154,8 +159,8 @@ struct CriterionTests {
     @Test("SynFlow in rounds prunes what leads nowhere, in one round it does not")
     func synflowRounds() throws {
         let description = TestNetworks.mlp(inputs: 2, hidden: [2], classes: 1)
-        // W1 = [[1, −1], [1.6, 1.7]], W2 = [[1.5, −1]]: units get 2 and 3.3. Scores of W1 are (1.5, 1.5, 1.6, 1.7), of W2 (3, 3.3). Of six the three
-        // lowest are 1.5, 1.5 and 1.6, which leaves unit 0 an output but no input.
+        // W1 = [[1, −1], [1.6, 1.7]], W2 = [[1.5, −1]]: units get 2 and 3.3. Scores of W1 are (1.5, 1.5, 1.6, 1.7), of
+        // W2 (3, 3.3). Of six the three lowest are 1.5, 1.5 and 1.6, which leaves unit 0 an output but no input.
         let tensors = [[Float]]([[1, -1, 1.6, 1.7], [1.5, -1]]).map {
             PrunableTensor(kind: .fc, weights: $0, mask: Mask(dense: $0.count))
         }
@@ -164,8 +169,9 @@ struct CriterionTests {
             flowGradient: { weights in flow(description, [weights[0], [0, 0], weights[1], [0]])! })
         let once = try step(.synflow).masks(of: tensors, by: .synflow, seed: 1, network: network)
         #expect(once.map(\.survivingIndices) == [[3], [0, 1]])
-        // In three rounds 6 → 4.76 → 3.78 → 3, so to 5, 4 and 3. First a 1.5 goes. Then unit 0 gets 1, W1 has (–, 1.5, 1.6, 1.7) and W2 (1.5, 3.3): of the
-        // equals the earlier layer's goes. Then W2 has (0, 3.3), so unit 0's output goes.
+        // In three rounds 6 → 4.76 → 3.78 → 3, so to 5, 4 and 3. First a 1.5 goes. Then unit 0 gets 1, W1 has (–, 1.5,
+        // 1.6, 1.7) and W2 (1.5, 3.3): of the equals the earlier layer's goes. Then W2 has (0, 3.3), so unit 0's output
+        // goes.
         let thrice = try step(.synflow, rounds: 3).masks(of: tensors, by: .synflow, seed: 1, network: network)
         #expect(thrice.map(\.survivingIndices) == [[2, 3], [1]])
     }
@@ -182,7 +188,9 @@ struct CriterionTests {
         }
         let random = CounterRandom(seed: 5, purpose: .initialisation)
         let values = description.parameters.enumerated().map { index, parameter in
-            (0..<parameter.count).map { Float(random.uniform(epoch: index, index: UInt64($0)) + (parameter.isWeight ? -0.5 : 0)) }
+            (0..<parameter.count).map {
+                Float(random.uniform(epoch: index, index: UInt64($0)) + (parameter.isWeight ? -0.5 : 0))
+            }
         }
         let gradients = try #require(flow(description, values))
         let weights = zip(description.parameters, values).filter { $0.0.isWeight }
@@ -211,7 +219,8 @@ struct CriterionTests {
         let start = tensors
         // A gradient that depends on the mask: what survives of the neighbour.
         let network = RankedNetwork(
-            initial: { [] }, gradient: { weights, _ in [weights[0].indices.map { Double(weights[0][max(0, $0 - 1)]) + 0.1 }] },
+            initial: { [] },
+            gradient: { weights, _ in [weights[0].indices.map { Double(weights[0][max(0, $0 - 1)]) + 0.1 }] },
             flowGradient: { _ in [] })
         for level in 1...4 {
             for criterion in [Criterion.random, .snip] {

@@ -3,8 +3,8 @@ import Lottery
 import Testing
 import Training
 
-/// Stores name results by keys that hold semantics versions. Where arithmetic changes without a new version, old results pass
-/// for new ones; these bits fail then.
+/// Stores name results by keys that hold semantics versions. Where arithmetic changes without a new version, old
+/// results pass for new ones; these bits fail then.
 @Suite("Golden bits of whole trainings: a change needs a new semantics version of the component, or a new numerics id")
 struct GoldenTests {
     private let bench: TrainingBench

@@ -35,7 +35,8 @@ struct LevelTrainerTests {
         #expect(wholeTicket.outputs["final"] != whole.outputs["final"])
     }
 
-    @Test("An evaluation ends when the training is to stop, and is made whole by whoever goes on", arguments: [60, 150])
+    @Test(
+        "An evaluation ends when the training is to stop, and is made whole by whoever goes on", arguments: [60, 150])
     func interruptedEvaluation(validation: Int) throws {
         let bench = try TrainingBench()
         let task = bench.dense { $0.data.validation = validation }
@@ -45,10 +46,12 @@ struct LevelTrainerTests {
             var told = 0
             func run() throws -> LevelResult? {
                 try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
-                    TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                    TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task),
+                    outputDirectory: outputs,
                     resumeFile: "\(outputs)/resume", checkpointSeconds: .infinity
                 ) { progress in
-                    // First before or after the step, then between batches of 64: of the 150 validation images, or else of the 90 test images.
+                    // First before or after the step, then between batches of 64: of the 150 validation images, or else
+                    // of the 90 test images.
                     guard progress.step == step else { return .goOn }
                     told += 1
                     return told == 2 ? .stop : .goOn
@@ -336,7 +339,9 @@ struct LevelTrainerTests {
         #expect(try bench.train(best, place: "whole").outputs == some.outputs)
     }
 
-    @Test("The test of the best weights at the end ends when the training is to stop, and is made whole by whoever goes on")
+    @Test(
+        "The test of the best weights at the end ends when the training is to stop, and is made whole by whoever goes on"
+    )
     func interruptedTestOfBest() throws {
         let bench = try TrainingBench()
         var task = bench.dense {
@@ -348,9 +353,11 @@ struct LevelTrainerTests {
         task = bench.pruned(task, parent: task)
         let whole = try bench.train(task)
         let tested = try Safetensors.decode(whole.outputs["metrics"]!).tensors["test.correct"]!.intValues!
-        try #require(tested.last! >= 0 && tested.dropLast().contains { $0 >= 0 }, "the last weights are the best; choose another rate")
-        // After the last step; after one batch of the last evaluation's test images, where what the level tells when it begins is counted
-        // as well; after one of the best weights' test, twice.
+        try #require(
+            tested.last! >= 0 && tested.dropLast().contains { $0 >= 0 },
+            "the last weights are the best; choose another rate")
+        // After the last step; after one batch of the last evaluation's test images, where what the level tells when it
+        // begins is counted as well; after one of the best weights' test, twice.
         try expectSame(task, whole, bench, stops: [(1, 39), (2, 39), (3, 40), (2, 40)])
     }
 
@@ -370,10 +377,11 @@ struct LevelTrainerTests {
     }
 
     /// Stops a level of 40 steps with `test: best` behind its last step, again and again, and then lets it end.
-    /// - Parameter stops: which call of `progress` at that step stops it, counted anew each time, and the step of the last evaluation that the
-    ///   resume file then has.
+    /// - Parameter stops: which call of `progress` at that step stops it, counted anew each time, and the step of the
+    ///   last evaluation that the resume file then has.
     private func expectSame(
-        _ task: TrainingTask, _ whole: TrainingBench.Outcome, _ bench: TrainingBench, stops: [(call: Int, evaluatedAt: Int)]
+        _ task: TrainingTask, _ whole: TrainingBench.Outcome, _ bench: TrainingBench,
+        stops: [(call: Int, evaluatedAt: Int)]
     ) throws {
         let outputs = try bench.folder.folder("cut")
         func run(stopAt call: Int) throws -> LevelResult? {
@@ -403,11 +411,15 @@ struct LevelTrainerTests {
     func continuedElsewhere() throws {
         let bench = try TrainingBench()
         let sets = InstructionSet.supported
-        let engines = [KernelPath.sparse, .dense, .fastest].flatMap { path in sets.map { Engine(instructionSet: $0, path: path) } }
+        let engines = [KernelPath.sparse, .dense, .fastest].flatMap { path in
+            sets.map { Engine(instructionSet: $0, path: path) }
+        }
         try #require(engines.count >= 3)
         let dense = bench.dense { Self.recipes(&$0, "adam") }
         let wholeDense = try bench.train(dense, keep: [5])
-        #expect(try bench.train(dense, keep: [5], stops: Array(1...39), place: "cut", engines: engines).outputs == wholeDense.outputs)
+        #expect(
+            try bench.train(dense, keep: [5], stops: Array(1...39), place: "cut", engines: engines).outputs
+                == wholeDense.outputs)
         var ticket = bench.pruned(dense, parent: dense, rate: "0.7")
         ticket.start = .rewound(trajectory: dense.key, step: 5, optimizer: .restore)
         let whole = try bench.train(ticket)
@@ -535,7 +547,9 @@ struct LevelTrainerTests {
         #expect(refusal { _ in }?.description.contains("not a safetensors file") == true)
     }
 
-    @Test("One class has nothing to learn: no loss, every image right, no bias moves; its ticket is pruned and trained as any other")
+    @Test(
+        "One class has nothing to learn: no loss, every image right, no bias moves; its ticket is pruned and trained as any other"
+    )
     func oneClass() throws {
         var shape = TinyData.shape
         shape.classes = 1
@@ -543,18 +557,22 @@ struct LevelTrainerTests {
         let dense = bench.dense()
         let outcomes = [try bench.train(dense), try bench.train(bench.pruned(dense, parent: dense))]
         for (outcome, survivors) in zip(outcomes, [36 * 12 + 12 * 9 + 9, 346 + 87 + 8]) {
-            #expect(outcome.summary.divergedAt == nil && outcome.summary.layers.map(\.surviving).reduce(0, +) == survivors)
+            #expect(
+                outcome.summary.divergedAt == nil && outcome.summary.layers.map(\.surviving).reduce(0, +) == survivors)
             for score in [outcome.summary.earlyStop, outcome.summary.final] {
                 #expect(score?.validationLoss == 0 && score?.testCorrect == shape.testCount)
             }
             // Biases begin at 0.
             for (bias, units) in [("fc1", 12), ("fc2", 9), ("output", 1)] {
-                #expect(try outcome.floats("final", "trained", "\(bias).bias", count: units) == Array(repeating: 0, count: units))
+                #expect(
+                    try outcome.floats("final", "trained", "\(bias).bias", count: units)
+                        == Array(repeating: 0, count: units))
             }
         }
     }
 
-    @Test("One image to train on, one to validate on and one to test on make a training that repeats, interrupted or not")
+    @Test(
+        "One image to train on, one to validate on and one to test on make a training that repeats, interrupted or not")
     func oneImage() throws {
         var shape = TinyData.shape
         shape.trainCount = 2

@@ -48,7 +48,9 @@ struct MethodLevelTests {
                 let outcome = try bench.train(task)
                 let surviving = outcome.summary.layers.map(\.surviving)
                 #expect(surviving.reduce(0, +) == forecast.total(level), "\(name) at \(at ?? -1), level \(level)")
-                if scope == .layer { #expect(surviving == forecast.byLayer(level), "\(name) at \(at ?? -1), level \(level)") }
+                if scope == .layer {
+                    #expect(surviving == forecast.byLayer(level), "\(name) at \(at ?? -1), level \(level)")
+                }
             }
         }
     }
@@ -63,7 +65,9 @@ struct MethodLevelTests {
             isGlobal = settings.scope == .global
         }
 
-        func after(_ level: Int, of count: Int) -> Int { (0..<level).reduce(count) { left, _ in left - left * 29 / 100 } }
+        func after(_ level: Int, of count: Int) -> Int {
+            (0..<level).reduce(count) { left, _ in left - left * 29 / 100 }
+        }
         func byLayer(_ level: Int) -> [Int] { layers.map { after(level, of: $0) } }
         func total(_ level: Int) -> Int {
             isGlobal ? after(level, of: layers.reduce(0, +)) : byLayer(level).reduce(0, +)
@@ -154,7 +158,10 @@ struct MethodLevelTests {
                 #expect(
                     try outcome.floats("step-10", "weight", "\(layer).weight", count: count)
                         == zip(before, mask).map { $1 ? $0 : 0 }, "\(layer)")
-                #expect(try outcome.floats("step-10", "optimizer.exp_avg", "\(layer).weight", count: count).allSatisfy { $0 == 0 })
+                #expect(
+                    try outcome.floats("step-10", "optimizer.exp_avg", "\(layer).weight", count: count).allSatisfy {
+                        $0 == 0
+                    })
             }
             #expect(outcome.summary.final?.step == 40)
             let cut = try bench.train(task, keep: [10], stops: [11, 29], place: "cut-\(rate)")
@@ -303,7 +310,8 @@ struct MethodLevelTests {
                 try Self.layers.flatMap { layer -> [Bool] in
                     let count = bench.weightCounts[layer]!
                     let weights = try whole.floats("step-\(step)", "weight", "\(layer).weight", count: count)
-                    let pruned = Set(weights.indices.sorted { weights[$0].magnitude < weights[$1].magnitude }.prefix(count / 2))
+                    let pruned = Set(
+                        weights.indices.sorted { weights[$0].magnitude < weights[$1].magnitude }.prefix(count / 2))
                     return weights.indices.map { !pruned.contains($0) }
                 }
             }

@@ -182,7 +182,8 @@ struct RecipeTests {
             settings.training.optimizer.name = optimizer
             let planned = registry.vocabulary.memoryBytes(settings, shape)
             // Kernels change at 0.7, 0.5 and 0.4.
-            for density in [1 - 1e-5, 0.8, 0.69, 0.64, 0.51, 0.49, 0.41, 0.4, 0.39, 0.3, 0.25, 0.2, 0.1, 0.05, 0.01, 0] {
+            for density in [1 - 1e-5, 0.8, 0.69, 0.64, 0.51, 0.49, 0.41, 0.4, 0.39, 0.3, 0.25, 0.2, 0.1, 0.05, 0.01, 0]
+            {
                 let survivors = weights.map { Int(Double($0) * density) }
                 let needed = MemoryNeed.training(network, settings.training, survivors: survivors).bytes
                 #expect(needed <= planned, "\(optimizer), density \(density)")

@@ -67,7 +67,8 @@ final class TrainingBench {
         var outputs: [String: [UInt8]]
         var folder: String
 
-        /// The values of a parameter in a file, in the parameter's own layout: `floats("step-0", "weight", "fc1.weight", 432)`.
+        /// The values of a parameter in a file, in the parameter's own layout: `floats("step-0", "weight",
+        /// "fc1.weight", 432)`.
         func floats(_ output: String, _ prefix: String, _ parameter: String, count: Int) throws -> [Float] {
             let tensors = try Safetensors.decode(outputs[output] ?? []).tensors
             guard let values = tensors["\(prefix).\(parameter)"]?.floatValues else { return [] }

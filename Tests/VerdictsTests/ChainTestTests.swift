@@ -92,10 +92,12 @@ import Verdicts
     @Test("Equal differences decide no more than a spread of one test image would")
     func resolution() {
         func decision(_ difference: Double, images: Int?, count: Int) -> Decision {
-            let outcomes = (0..<count).map { _ in Outcome(accuracy: 0.5 + difference, earlyStop: 1, testImages: images) }
+            let outcomes = (0..<count).map { _ in Outcome(accuracy: 0.5 + difference, earlyStop: 1, testImages: images)
+            }
             let dense = (0..<count).map { _ in Outcome(accuracy: 0.5, earlyStop: 1, testImages: images) }
             let design = TestDesign(margin: 0.002, rewoundToStart: true, looks: [count])
-            return ChainTest(levels: [(0.5, Comparison(tickets: outcomes, dense: dense, design: design))]).matching[0]!.decision
+            return ChainTest(levels: [(0.5, Comparison(tickets: outcomes, dense: dense, design: design))]).matching[0]!
+                .decision
         }
         #expect(decision(0, images: nil, count: 2) == .yes)
         // 20 images above the bound are 28 standard errors, 5 are 7; two replicates need 12.7.

@@ -68,7 +68,9 @@ import Verdicts
         #expect(headline([]).decided == .undecided)
     }
 
-    @Test("An unfinished, stopped or broken chain says so, with the best ticket so far; tests speak of the stopped one alone")
+    @Test(
+        "An unfinished, stopped or broken chain says so, with the best ticket so far; tests speak of the stopped one alone"
+    )
     func unfinished() {
         let cases: [(ChainProgress, Verdict, Decision)] = [
             (.pending, .pending, .undecided), (.stopped, .stopped, .yes), (.failed, .failed, .undecided),
@@ -121,7 +123,8 @@ import Verdicts
         #expect(none.verdict == .none)
         #expect(none.moreSeeds == .above50)
         let single = Comparison(
-            tickets: [Outcome(accuracy: 0.98, earlyStop: 1)], dense: [Outcome(accuracy: 0.97, earlyStop: 1)], design: design)
+            tickets: [Outcome(accuracy: 0.98, earlyStop: 1)], dense: [Outcome(accuracy: 0.97, earlyStop: 1)],
+            design: design)
         #expect(headline([(0.5, single)]).moreSeeds == nil)
     }
 }

@@ -1,5 +1,5 @@
-/// Whole chains drawn at random, with the looks that `refine` takes: how often do the tests say `yes` of what is false, and how often of
-/// what is true? Ten thousand of each with TOMBOLA_SOAK, a sample without.
+/// Whole chains drawn at random, with the looks that `refine` takes: how often do the tests say `yes` of what is false,
+/// and how often of what is true? Ten thousand of each with TOMBOLA_SOAK, a sample without.
 import Foundation
 import Lottery
 import Testing
@@ -26,7 +26,9 @@ import Verdicts
     }
 
     /// What one chain's test says after the looks that it took.
-    private func test(trial: Int, seed: UInt64, means: [Double], ratios: [Double], looks: [Int] = SimulatedTrials.looks) -> ChainTest {
+    private func test(trial: Int, seed: UInt64, means: [Double], ratios: [Double], looks: [Int] = SimulatedTrials.looks)
+        -> ChainTest
+    {
         let normals = Normals(random: CounterRandom(seed: seed, purpose: .bootstrap), trial: trial)
         func chain(_ count: Int) -> ChainTest {
             let design = TestDesign(margin: Self.margin, rewoundToStart: true, looks: looks)
@@ -53,7 +55,10 @@ import Verdicts
         return chain(looks[looks.count - 1])
     }
 
-    private func rate(_ seed: UInt64, _ means: [Double], _ ratios: [Double], looks: [Int] = SimulatedTrials.looks, _ holds: (ChainTest) -> Bool)
+    private func rate(
+        _ seed: UInt64, _ means: [Double], _ ratios: [Double], looks: [Int] = SimulatedTrials.looks,
+        _ holds: (ChainTest) -> Bool
+    )
         -> Double
     {
         var count = 0
@@ -68,7 +73,9 @@ import Verdicts
     @Test("At the bound itself, a false yes about matching at any level comes at most at the stated rate")
     func falseMatching() {
         let bound = -Self.margin
-        let faulty = rate(1, [bound, bound, bound, bound], [0, 0, 0, 0]) { $0.matching.contains { $0?.decision == .yes } }
+        let faulty = rate(1, [bound, bound, bound, bound], [0, 0, 0, 0]) {
+            $0.matching.contains { $0?.decision == .yes }
+        }
         #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
         // Behind levels that match, the first that does not is where the sequence can err.
         let later = rate(2, [0.01, 0.01, bound, bound, 0.01], [0, 0, 0, 0, 0]) {

@@ -103,7 +103,8 @@ struct WireTests {
                         origin: String(repeating: "o", count: Limits.originBytes)))),
         ]
         for message in full { #expect(try Wire.decodeWorkerMessage(Wire.encode(message)) == message) }
-        let ack = CoordinatorMessage.beatAck(BeatAck(store: StoreID(name), generation: generation, revoked: ids, stalled: ids))
+        let ack = CoordinatorMessage.beatAck(
+            BeatAck(store: StoreID(name), generation: generation, revoked: ids, stalled: ids))
         #expect(try Wire.decodeCoordinatorMessage(Wire.encode(ack)) == ack)
     }
 
@@ -135,7 +136,9 @@ struct WireTests {
         #expect(hasher.finalize().hex == "e2dd4c022922f11bb22a52584f818eaefffbcae11fa1c28dbdf78e6fe031c162")
     }
 
-    @Test("The HELLO of an earlier major is refused with a sentence that it can read, whatever it left out", arguments: [UInt8(1), 2, 3])
+    @Test(
+        "The HELLO of an earlier major is refused with a sentence that it can read, whatever it left out",
+        arguments: [UInt8(1), 2, 3])
     func olderHello(_ major: UInt8) throws {
         var frames = Wire.encode(workerMessages[0])
         frames[0][1] = major

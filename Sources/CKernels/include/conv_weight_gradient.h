@@ -1,22 +1,22 @@
 // The weight and bias gradients of a 3 × 3 (padding 1) or 1 × 1 convolution of stride 1 or 2, over planes:
 // [batch / 16][channel][height + 2][width + 2][16], with a halo that is +0 in dy.
 //
-// The positions of an output map are summed in tiles of 16: 2 rows × 8 columns of one block of 16 examples if the map is wider
-// than 4, 4 × 4 of one block if it is wider than 2, else 2 × 2 of 4 consecutive blocks. Tiles go by (blocks, row, column), the
-// positions in a tile by (block, row, column); those outside the map or the batch are left out.
-// In each lane one fma chain from +0 over all of them; then the lanes are summed as a tree: l + (l+8), l + (l+4),
-// l + (l+2), l + (l+1); then + 0.0. A bias gradient adds in place of fma.
-// A position whose x lies in the halo may be left out of a weight's chain: where dy is finite that changes no bit.
+// The positions of an output map are summed in tiles of 16: 2 rows × 8 columns of one block of 16 examples if the map
+// is wider than 4, 4 × 4 of one block if it is wider than 2, else 2 × 2 of 4 consecutive blocks. Tiles go by (blocks,
+// row, column), the positions in a tile by (block, row, column); those outside the map or the batch are left out. In
+// each lane one fma chain from +0 over all of them; then the lanes are summed as a tree: l + (l+8), l + (l+4), l +
+// (l+2), l + (l+1); then + 0.0. A bias gradient adds in place of fma. A position whose x lies in the halo may be left
+// out of a weight's chain: where dy is finite that changes no bit.
 //
-// The positions are cut into strips. Between strips the lane sums wait in memory, which changes no bit either, so that the x and
-// dy of a strip can be used by many weights while they are in the first-level cache.
+// The positions are cut into strips. Between strips the lane sums wait in memory, which changes no bit either, so that
+// the x and dy of a strip can be used by many weights while they are in the first-level cache.
 #ifndef TOMBOLA_CONV_WEIGHT_GRADIENT_H
 #define TOMBOLA_CONV_WEIGHT_GRADIENT_H
 
 #include "kernels.h"
 
-// Where a position lies: bytes from the first halo corner of a channel in the first block of its strip. In x that of the
-// tap in the halo's corner is meant.
+// Where a position lies: bytes from the first halo corner of a channel in the first block of its strip. In x that of
+// the tap in the halo's corner is meant.
 typedef struct {
     uint32_t x, dy;
 } tk_conv_position;
@@ -27,8 +27,8 @@ typedef struct {
     size_t list;
 } tk_conv_strip;
 
-// The strips of a batch. Positions of list l of a strip: `positions[bounds[strip.list + l]] ..< bounds[strip.list + l + 1]`.
-// List 0 has all of them; the others lack those whose x lies in the halo for some taps.
+// The strips of a batch. Positions of list l of a strip: `positions[bounds[strip.list + l]] ..< bounds[strip.list + l +
+// 1]`. List 0 has all of them; the others lack those whose x lies in the halo for some taps.
 typedef struct {
     size_t count;
     const tk_conv_strip *strips;
@@ -43,8 +43,8 @@ enum { TK_CONV_PANEL_LINES = 3 };
 // The place of a gradient that is not wanted.
 #define TK_CONV_NOWHERE 0xffffffffu
 
-// The lines of x, counted from the halo's corner of channel 0, that three weights of an output meet: `line + n · step`. `list`
-// has the positions to sum.
+// The lines of x, counted from the halo's corner of channel 0, that three weights of an output meet: `line + n · step`.
+// `list` has the positions to sum.
 typedef struct {
     uint32_t line, step, list;
 } tk_conv_panel;
@@ -65,7 +65,8 @@ typedef struct {
     uint32_t output, first, last;
 } tk_conv_row;
 
-// Rows of weights: the line of x, counted from the halo's corner of channel 0, that each meets, and the place of its gradient.
+// Rows of weights: the line of x, counted from the halo's corner of channel 0, that each meets, and the place of its
+// gradient.
 typedef struct {
     const tk_conv_row *rows;
     size_t row_count;
@@ -85,8 +86,8 @@ size_t tk_conv_outputs_at_once(tk_isa isa);
 // The most weights of a row.
 size_t tk_conv_weights_at_once(tk_isa isa);
 
-// The gradients of the weights of a block; of a sparse one also those of biases, if `bias` is not NULL: they read each strip of dy
-// that the weights are going to read.
+// The gradients of the weights of a block; of a sparse one also those of biases, if `bias` is not NULL: they read each
+// strip of dy that the weights are going to read.
 // - `sums`: scratch of as many lines as the block has weights (a dense one: places), rounded up to a multiple of 8.
 tk_magnitude tk_conv_dense_gradient(
     tk_isa isa, const tk_conv_strips *strips, const tk_conv_dense_block *block, const float *x, const float *dy,
@@ -105,7 +106,8 @@ typedef struct {
     size_t stride;  // 1 or 2
 } tk_conv_gradient_shape;
 
-// The same results one operation at a time. `survives`: [output][input][row][column], or NULL for all; `gradient` is compact.
+// The same results one operation at a time. `survives`: [output][input][row][column], or NULL for all; `gradient` is
+// compact.
 tk_magnitude tk_reference_conv_weight_gradient(
     const tk_conv_gradient_shape *shape, const uint8_t *survives, const float *x, const float *dy, size_t blocks,
     float *gradient);

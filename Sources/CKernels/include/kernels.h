@@ -32,8 +32,8 @@ typedef struct {
     size_t batch;          // examples, padding included: a multiple of 16, at least 16
 } tk_dense_shape;
 
-// The largest |value| of a result as IEEE bits, which order like unsigned integers: 0x7f800000 or more means that an infinity or
-// a NaN was computed. A result that a ReLU or its gate makes +0 counts as it was before.
+// The largest |value| of a result as IEEE bits, which order like unsigned integers: 0x7f800000 or more means that an
+// infinity or a NaN was computed. A result that a ReLU or its gate makes +0 counts as it was before.
 typedef uint32_t tk_magnitude;
 
 // y[o] = b[o] + sum over i of W[o][i] x[i] for the `live_count` outputs in `live` (ascending); the others become +0.
@@ -125,8 +125,8 @@ void tk_load_images(
 // xt = x transposed: [feature][example] to [feature / 16][example][16], for `features` rounded up to a multiple of 16.
 void tk_transpose(tk_isa isa, size_t features, size_t batch, const float *x, float *xt);
 
-// The sum of squares in f64. The n-th value belongs to lane n mod 16; in each lane the squares, which are exact, are added from +0 in
-// order; then the lanes are summed as a tree: l + (l+8), l + (l+4), l + (l+2), l + (l+1).
+// The sum of squares in f64. The n-th value belongs to lane n mod 16; in each lane the squares, which are exact, are
+// added from +0 in order; then the lanes are summed as a tree: l + (l+8), l + (l+4), l + (l+2), l + (l+1).
 // - `count`: a multiple of 16; padding is +0, which changes nothing.
 double tk_sum_of_squares(tk_isa isa, size_t count, const float *values);
 

@@ -2,7 +2,8 @@
 // finite, at the cost of the survivors alone.
 //
 // Weights are compact: the survivors of [output][input] in flat order, padded with +0 to a multiple of 16; so are their
-// gradient and their optimizer's state. `inputs` holds the input of each. Batches lie as in kernels.h, [feature][batch].
+// gradient and their optimizer's state. `inputs` holds the input of each. Batches lie as in kernels.h,
+// [feature][batch].
 #ifndef TOMBOLA_SPARSE_DENSE_H
 #define TOMBOLA_SPARSE_DENSE_H
 

@@ -8,31 +8,31 @@
 // lines of 64 bytes past the end of a batch, which must be finite, as must all of its blocks. Features are f32:
 // [feature][16 · blocks].
 //
-// Rounding to bf16: x + 0.0 (which makes -0 and, on threads that flush denormals, denormals +0), then to nearest, ties to even;
-// NaN stays NaN. Results that go to pair planes are rounded when they are stored, after all that is said below.
+// Rounding to bf16: x + 0.0 (which makes -0 and, on threads that flush denormals, denormals +0), then to nearest, ties
+// to even; NaN stays NaN. Results that go to pair planes are rounded when they are stored, after all that is said
+// below.
 //
-// One step of a sum takes 32 products, as TDPBF16PS does (Intel SDM vol. 2):
-//   dot(sum, a, b) = sum + (even + odd)
-//   even = one chain of fma in f32 from +0 over a[0] b[0], a[2] b[2], … a[30] b[30]; odd = the same over a[1] b[1], … a[31] b[31]
-// rounded to nearest even, denormal operands and results zero. Elements that a sum lacks in its last step are +0 on the
-// side of the weights; what they meet may be any value nearby, so it takes finite operands for a result to be what is said
-// here. Where an operand is infinite or NaN, so is some result.
+// One step of a sum takes 32 products, as TDPBF16PS does (Intel SDM vol. 2): dot(sum, a, b) = sum + (even + odd) even =
+//   one chain of fma in f32 from +0 over a[0] b[0], a[2] b[2], … a[30] b[30]; odd = the same over a[1] b[1], … a[31]
+//   b[31] rounded to nearest even, denormal operands and results zero. Elements that a sum lacks in its last step are
+//   +0 on the side of the weights; what they meet may be any value nearby, so it takes finite operands for a result to
+//   be what is said here. Where an operand is infinite or NaN, so is some result.
 //
 // With pairs = inputs (or outputs) rounded up to even, and edge = (kernel - 1) / 2:
-// - Forward: y[o] at (row, column) is a sum from +0. For each row ky of the window, ascending, the elements are numbered
-//   kx · pairs + i (so inputs vary fastest, then kx; an odd number of inputs leaves one element +0 per kx) and taken 32
-//   a step. Taps in the halo take part as +0. Then sum + bias (if there is one); then + 0.0, or +0 where that is <= 0
-//   if `rectify`. Outputs that are not live are +0.
-// - Input gradient: dx[i] at (row, column) is a sum from +0. The pixels of dy that it met are visited by row, ascending; in each
-//   row the elements are numbered n · pairs + o for its n-th pixel, columns ascending, and taken 32 a step. Weights of
-//   outputs that are not live take part as +0. Then sum + addend (if there is one; it may be dx); then + 0.0; then +0
-//   where gate <= 0 or is NaN (if there is a gate).
-// - Weight gradient: a sum from +0. For each two blocks of 16 examples b, b + 1 (b even), each row and column of dy, all ascending,
-//   one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is none). a is dy
-//   (+0 in outputs that are not live), b is x. Then + 0.0.
-// - Bias gradient of a convolution: in each lane one chain of adds from +0 in the same order: for each two blocks, row and column
-//   the lane of block b, then that of b + 1 (if there is one); then the tree l + (l+8), l + (l+4), l + (l+2), l + (l+1). Then
-//   + 0.0. +0 in outputs that are not live.
+// - Forward: y[o] at (row, column) is a sum from +0. For each row ky of the window, ascending, the elements are
+//   numbered kx · pairs + i (so inputs vary fastest, then kx; an odd number of inputs leaves one element +0 per kx) and
+//   taken 32 a step. Taps in the halo take part as +0. Then sum + bias (if there is one); then + 0.0, or +0 where that
+//   is <= 0 if `rectify`. Outputs that are not live are +0.
+// - Input gradient: dx[i] at (row, column) is a sum from +0. The pixels of dy that it met are visited by row,
+//   ascending; in each row the elements are numbered n · pairs + o for its n-th pixel, columns ascending, and taken 32
+//   a step. Weights of outputs that are not live take part as +0. Then sum + addend (if there is one; it may be dx);
+//   then + 0.0; then +0 where gate <= 0 or is NaN (if there is a gate).
+// - Weight gradient: a sum from +0. For each two blocks of 16 examples b, b + 1 (b even), each row and column of dy,
+//   all ascending, one step: element 2l is lane l of block b, element 2l + 1 is lane l of block b + 1 (+0 if there is
+//   none). a is dy (+0 in outputs that are not live), b is x. Then + 0.0.
+// - Bias gradient of a convolution: in each lane one chain of adds from +0 in the same order: for each two blocks, row
+//   and column the lane of block b, then that of b + 1 (if there is one); then the tree l + (l+8), l + (l+4), l +
+//   (l+2), l + (l+1). Then + 0.0. +0 in outputs that are not live.
 //
 // Batch-norm sums of the forward pass: those of tk_reference_batch_norm_sums over the stored y; [block][output][2].
 // Magnitudes are those of results as they are stored and of these sums.
@@ -44,8 +44,8 @@
 // What computes a step. Numbered from the least to the most able.
 typedef enum { TK_TILES_PORTABLE = 0, TK_TILES_AVX2 = 1, TK_TILES_AVX512 = 2, TK_TILES_AMX = 3 } tk_tile_backend;
 
-// The most able one that runs here. AMX only where the system granted it to this process and tiles of random values came out
-// with the emulation's bits: some virtual machines announce what they cannot run.
+// The most able one that runs here. AMX only where the system granted it to this process and tiles of random values
+// came out with the emulation's bits: some virtual machines announce what they cannot run.
 tk_tile_backend tk_best_tile_backend(void);
 
 typedef struct {
@@ -61,8 +61,8 @@ size_t tk_tile_backward_count(const tk_tile_layer *layer);
 // Bytes that the kernels of a layer need, whichever is called.
 size_t tk_tile_scratch_bytes(const tk_tile_layer *layer, size_t blocks);
 
-// Words of a mask: [output][⌈inputs · kernel² / 16⌉]. Bit n of word m of an output is its weight 16 m + n in [input][row][column];
-// bits past the last weight are 0. Compact arrays hold the weights whose bit is 1, in this order.
+// Words of a mask: [output][⌈inputs · kernel² / 16⌉]. Bit n of word m of an output is its weight 16 m + n in
+// [input][row][column]; bits past the last weight are 0. Compact arrays hold the weights whose bit is 1, in this order.
 size_t tk_tile_mask_words(const tk_tile_layer *layer);
 
 // `forward` and `backward` become the weights in bf16, pruned ones +0, and in `backward` those of outputs that are not
@@ -94,8 +94,8 @@ tk_magnitude tk_tile_weight_gradient(
 // sums [16][16] = dot(sums, a [16][32], b [16 pairs][16][2]) for each row and column.
 void tk_tile_dot(tk_tile_backend backend, const uint16_t *a, const uint16_t *b, float *sums);
 
-// The same results one operation at a time. `weights`: [output][input][row][column], pruned ones +0. `survives` lies like them, NULL:
-// all do; `gradient` is compact.
+// The same results one operation at a time. `weights`: [output][input][row][column], pruned ones +0. `survives` lies
+// like them, NULL: all do; `gradient` is compact.
 uint16_t tk_reference_bf16(float x);
 void tk_reference_tile_dot(const uint16_t *a, const uint16_t *b, float *sums);
 tk_magnitude tk_reference_tile_forward(

@@ -3,8 +3,9 @@ import Lottery
 
 /// Random changes to training images: a horizontal flip, and a crop of the padded image.
 ///
-/// How image i is changed in epoch e depends on (augmentation seed, e, i) only: not on the batch it is in, on the order of
-/// batches, or on where the training was interrupted. All levels and controls of a replicate see the same changed images.
+/// How image i is changed in epoch e depends on (augmentation seed, e, i) only: not on the batch it is in, on the order
+/// of batches, or on where the training was interrupted. All levels and controls of a replicate see the same changed
+/// images.
 package struct Augmentation {
     private let flip: Bool
     /// p: pixels of padding on each side.
@@ -29,9 +30,10 @@ package struct Augmentation {
 
     /// Fills `staging` [indices.count][C][H][W] with the images at `indices`, changed as the epoch has it.
     ///
-    /// First the image is mirrored with probability ½, then a window of its own size is cut from it after it got `padding`
-    /// pixels of value 0 on each side; each of the (2p + 1)² places of the window is as likely as another. Padding is black
-    /// before normalisation, as torchvision's `RandomCrop` has it in open_lth; He et al. 2016 pad with the mean.
+    /// First the image is mirrored with probability ½, then a window of its own size is cut from it after it got
+    /// `padding` pixels of value 0 on each side; each of the (2p + 1)² places of the window is as likely as another.
+    /// Padding is black before normalisation, as torchvision's `RandomCrop` has it in open_lth; He et al. 2016 pad with
+    /// the mean.
     package func fill(
         _ staging: UnsafeMutablePointer<UInt8>, from images: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>,
         epoch: Int
@@ -94,8 +96,8 @@ final class AugmentedBatch {
         indices = AlignedBuffer(copying: (0..<Int32(batch)).map { $0 })
     }
 
-    /// Takes the batch `indices` of `epoch` from the training set of `data`, and hands it to `body` as if it were a data set of
-    /// its own: images, labels, and the indices of all of them.
+    /// Takes the batch `indices` of `epoch` from the training set of `data`, and hands it to `body` as if it were a
+    /// data set of its own: images, labels, and the indices of all of them.
     func with<Result>(
         _ indices: UnsafeBufferPointer<Int32>, of data: ImageData, epoch: Int,
         _ body: (UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafeBufferPointer<Int32>) -> Result

@@ -52,8 +52,8 @@ struct CIFAR {
 }
 
 extension DatasetSource {
-    /// A data set in the binary format of CIFAR. Any part of it will do: some of the training files, and files with fewer
-    /// images than published.
+    /// A data set in the binary format of CIFAR. Any part of it will do: some of the training files, and files with
+    /// fewer images than published.
     /// - Parameters:
     ///   - shape: of the whole data set. Its training images are spread evenly over the files `train`.
     ///   - coarseClasses: of the coarse label before each label, if there is one.

@@ -1,10 +1,11 @@
 import Lottery
 
-/// The shapes of `Glyphs` in colour, 3×32×32: ink of one colour on paper of another, for networks that take colour images.
+/// The shapes of `Glyphs` in colour, 3×32×32: ink of one colour on paper of another, for networks that take colour
+/// images.
 ///
-/// Colours say nothing about the class, and ink is lighter or darker than paper by chance in each channel, so that no single pixel
-/// does either: a linear classifier guesses, and convolutions soon find the shapes. Image `index` of a part depends on its
-/// address only, as in `Glyphs`.
+/// Colours say nothing about the class, and ink is lighter or darker than paper by chance in each channel, so that no
+/// single pixel does either: a linear classifier guesses, and convolutions soon find the shapes. Image `index` of a
+/// part depends on its address only, as in `Glyphs`.
 package enum ColouredGlyphs {
     static let side = 32
     package static let trainCount = 20_000

@@ -10,9 +10,9 @@ extension DataCatalog {
         public var byteCount: Int
     }
 
-    /// Downloads the published files of a data set into its folder in `folder`, or their archive into `folder`, each checked
-    /// against its SHA-256 before it gets its name. Files that are there already and right are kept. `curl` does the transfer, so
-    /// that proxies and certificates are the system's.
+    /// Downloads the published files of a data set into its folder in `folder`, or their archive into `folder`, each
+    /// checked against its SHA-256 before it gets its name. Files that are there already and right are kept. `curl`
+    /// does the transfer, so that proxies and certificates are the system's.
     /// - Returns: the paths of the files; none if the program makes the data set.
     public func fetch(
         _ name: String, into folder: String, progress: (FetchProgress) -> Void = { _ in }
@@ -35,8 +35,8 @@ extension DataCatalog {
         return paths
     }
 
-    /// The files of a folder that was made by hand from the archive; nil if there are none. A part of them would hide what is
-    /// fetched.
+    /// The files of a folder that was made by hand from the archive; nil if there are none. A part of them would hide
+    /// what is fetched.
     private func unpackedFiles(of source: DatasetSource, in folder: String) throws(DataError) -> [String]? {
         let directory = "\(folder)/\(source.folder)"
         let paths = source.files.map { "\(directory)/\($0.name)" }

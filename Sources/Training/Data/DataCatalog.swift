@@ -1,7 +1,8 @@
 import Glibc
 import Lottery
 
-/// The registered data sets, and the folders they are looked for in: `--data`, then `TOMBOLA_DATA`, then the store's `data`.
+/// The registered data sets, and the folders they are looked for in: `--data`, then `TOMBOLA_DATA`, then the store's
+/// `data`.
 ///
 /// A folder holds one folder per data set, or the archive that the data set is published as.
 public struct DataCatalog: Sendable {
@@ -27,16 +28,16 @@ public struct DataCatalog: Sendable {
         return vocabulary
     }
 
-    /// The digest of the canonical file: the data set's name in task keys. Nothing is made or unpacked if it is known already:
-    /// it is a constant for what the program makes, and kept beside files that have not changed since.
+    /// The digest of the canonical file: the data set's name in task keys. Nothing is made or unpacked if it is known
+    /// already: it is a constant for what the program makes, and kept beside files that have not changed since.
     public func digest(of name: String) throws(DataError) -> Digest {
         let source = try source(name)
         if let golden = source.goldenDigest { return golden }
         return try facts(of: source).digest
     }
 
-    /// The data set's shape, with the counts of the files that are here. They are unpacked as for `digest(of:)`, if the data set
-    /// may be there in part.
+    /// The data set's shape, with the counts of the files that are here. They are unpacked as for `digest(of:)`, if the
+    /// data set may be there in part.
     public func shape(of name: String) throws(DataError) -> DatasetShape {
         let source = try source(name)
         guard source.mayBePartial else { return source.shape }
@@ -77,8 +78,8 @@ public struct DataCatalog: Sendable {
         )
     }
 
-    /// Every registered data set, and whether it is at hand. Nothing is unpacked but what may be there in part, whose images are
-    /// counted.
+    /// Every registered data set, and whether it is at hand. Nothing is unpacked but what may be there in part, whose
+    /// images are counted.
     public func list() -> [DataStatus] {
         sources.map { source in
             if source.files.isEmpty { return DataStatus(shape: source.shape, state: .made, folder: nil, fault: nil) }
@@ -109,7 +110,8 @@ public struct DataCatalog: Sendable {
         var isArchive: Bool
     }
 
-    /// The first folder that holds any of the files, or the archive, must hold enough. Files win over an archive beside them.
+    /// The first folder that holds any of the files, or the archive, must hold enough. Files win over an archive beside
+    /// them.
     private func locate(_ source: DatasetSource) throws(DataError) -> Location {
         guard !source.files.isEmpty else { return Location(folder: "", files: [], isArchive: false) }
         for parent in folders {
@@ -268,8 +270,8 @@ public struct DataStatus: Sendable, Codable {
     public var fault: String?
 }
 
-/// What a canonical file holds, kept with the sizes and times of the files it came from. A cache only: whatever cannot be read
-/// or written is computed again.
+/// What a canonical file holds, kept with the sizes and times of the files it came from. A cache only: whatever cannot
+/// be read or written is computed again.
 private struct FactsCache {
     struct Facts {
         var trainCount: Int

@@ -4,7 +4,8 @@ import Lottery
 public struct DatasetSource: Sendable {
     /// Of the whole data set, as published.
     public let shape: DatasetShape
-    /// Whether fewer images than published are a data set as well. The counts are then those of the files that are there.
+    /// Whether fewer images than published are a data set as well. The counts are then those of the files that are
+    /// there.
     public let mayBePartial: Bool
     /// What the canonical file's digest must be; set for what the program makes, so that planning needs no generation.
     public let goldenDigest: Digest?
@@ -39,13 +40,14 @@ public struct DatasetSource: Sendable {
         /// The name under which it is published: `train-images-idx3-ubyte.gz`.
         public var name: String
         public var sha256: Digest
-        /// Bytes it decodes to, at most if `mayBePartial`. A longer file is not decoded further than shows that it is longer.
+        /// Bytes it decodes to, at most if `mayBePartial`. A longer file is not decoded further than shows that it is
+        /// longer.
         var decodedByteCount: Int
         /// Whether the data set can do without. It cannot do without all of the optional files.
         var isOptional = false
 
-        /// Names under which it is accepted when placed by hand: as published, unpacked, and with the dot that some tools put
-        /// before `idx`.
+        /// Names under which it is accepted when placed by hand: as published, unpacked, and with the dot that some
+        /// tools put before `idx`.
         var acceptedNames: [String] {
             let plain = name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
             let dotted = plain.replacing("-idx", with: ".idx")
@@ -53,7 +55,8 @@ public struct DatasetSource: Sendable {
         }
     }
 
-    /// The first of `files` that is not there and should be: nil if what is there is enough. Places are those of `files`.
+    /// The first of `files` that is not there and should be: nil if what is there is enough. Places are those of
+    /// `files`.
     func lack(in isThere: [Bool]) -> String? {
         if let absent = zip(files, isThere).first(where: { !$0.isOptional && !$1 }) { return absent.0.name }
         let optional = zip(files, isThere).filter { $0.0.isOptional }
@@ -82,8 +85,8 @@ struct ImageSet {
 
     /// The canonical file: what workers pull, and whose digest names the data set in keys.
     ///
-    /// Tensors `train.images` u8 [N, C, H, W], `train.labels` u8 [N], and the same of `test`; metadata `name`, `classes`, and
-    /// the `mean` and `std` per channel of all training pixels scaled to 0…1, separated by blanks.
+    /// Tensors `train.images` u8 [N, C, H, W], `train.labels` u8 [N], and the same of `test`; metadata `name`,
+    /// `classes`, and the `mean` and `std` per channel of all training pixels scaled to 0…1, separated by blanks.
     /// - Parameter shape: of the images; its counts need not be theirs.
     func canonicalFile(_ shape: DatasetShape) -> [UInt8] {
         let image = [shape.channels, shape.height, shape.width]

@@ -68,8 +68,9 @@ extension DatasetSource {
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ])
 
-    /// Small photographs of ten kinds of things (Krizhevsky 2009, “Learning multiple layers of features from tiny images”).
-    /// Its author published MD5 sums; the SHA-256 are those that TensorFlow Datasets and TorchVision for Ruby check.
+    /// Small photographs of ten kinds of things (Krizhevsky 2009, “Learning multiple layers of features from tiny
+    /// images”). Its author published MD5 sums; the SHA-256 are those that TensorFlow Datasets and TorchVision for Ruby
+    /// check.
     public static let cifar10 = cifar(
         DatasetShape(
             name: "cifar10", channels: 3, height: 32, width: 32, classes: 10, trainCount: 50_000, testCount: 10_000),

@@ -168,7 +168,8 @@ struct GlyphDraws {
         range.lowerBound + (range.upperBound - range.lowerBound) * (signed() + 1) / 2
     }
 
-    /// Four values of about a normal distribution with deviation 147.8 around 0: each the sum of four random bytes, less its mean.
+    /// Four values of about a normal distribution with deviation 147.8 around 0: each the sum of four random bytes,
+    /// less its mean.
     mutating func noise() -> SIMD4<Double> {
         let words = words()
         var noise = SIMD4<Double>()

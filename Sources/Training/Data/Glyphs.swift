@@ -2,8 +2,8 @@ import Lottery
 
 /// The data set the program makes: ten shapes drawn with a pen, 28×28, distorted as handwriting is.
 ///
-/// Image `index` of a part depends on its address only, and its arithmetic is exact: the same bytes on every machine. Labels go
-/// round, so any prefix is balanced.
+/// Image `index` of a part depends on its address only, and its arithmetic is exact: the same bytes on every machine.
+/// Labels go round, so any prefix is balanced.
 package enum Glyphs {
     static let side = 28
     static let classes = 10

@@ -11,7 +11,8 @@ final class ImageData {
     private let file: TensorFile
     private let train: (images: UnsafeRawBufferPointer, labels: UnsafeRawBufferPointer)
     private let test: (images: UnsafeRawBufferPointer, labels: UnsafeRawBufferPointer)
-    /// What `train` and `test` point to, if images are resized. As they are, slots on one machine share the file's pages.
+    /// What `train` and `test` point to, if images are resized. As they are, slots on one machine share the file's
+    /// pages.
     private let resizedTrain: AlignedBuffer<UInt8>
     private let resizedTest: AlignedBuffer<UInt8>
 
@@ -72,8 +73,8 @@ final class ImageData {
     var testImages: UnsafePointer<UInt8> { ImageData.pointer(test.images) }
     var testLabels: UnsafePointer<UInt8> { ImageData.pointer(test.labels) }
 
-    /// Averages images [N][C][H][W] down to those of another shape, each pixel rounded to the nearest grey value, halves up. The
-    /// sums are of integers, so the bytes are the same everywhere.
+    /// Averages images [N][C][H][W] down to those of another shape, each pixel rounded to the nearest grey value,
+    /// halves up. The sums are of integers, so the bytes are the same everywhere.
     private static func resized(
         _ images: UnsafeRawBufferPointer, from shape: DatasetShape, to small: DatasetShape
     ) -> AlignedBuffer<UInt8> {

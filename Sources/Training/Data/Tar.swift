@@ -1,4 +1,5 @@
-/// Reads tar archives: the ustar format and what older tars wrote before it (POSIX.1-2017, pax, “ustar Interchange Format”).
+/// Reads tar archives: the ustar format and what older tars wrote before it (POSIX.1-2017, pax, “ustar Interchange
+/// Format”).
 enum Tar {
     /// A regular file in an archive.
     struct Entry {

@@ -17,8 +17,10 @@ public struct GradientClipping: Hashable, Sendable {
 
     /// What the gradient is to be multiplied by: largest norm / (norm + 1e-6), at most 1; nil where that is 1.
     ///
-    /// Computed in f64, then rounded to f32 once. A norm of 5 under a limit of 1 gives 0.2 less 4e-8, one of 0.5 gives nil.
-    /// - Parameter sumsOfSquares: of each parameter's gradient (`GradientNorm.sumOfSquares`), in the order of the parameters.
+    /// Computed in f64, then rounded to f32 once. A norm of 5 under a limit of 1 gives 0.2 less 4e-8, one of 0.5 gives
+    /// nil.
+    /// - Parameter sumsOfSquares: of each parameter's gradient (`GradientNorm.sumOfSquares`), in the order of the
+    ///   parameters.
     public func factor(sumsOfSquares: some Sequence<Double>) -> Float? {
         let norm = Reproducible.sqrt(sumsOfSquares.reduce(0, +))
         precondition(norm.isFinite, "clipping a gradient of norm \(norm)")

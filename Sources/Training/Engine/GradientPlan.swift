@@ -3,8 +3,9 @@ import Lottery
 
 /// Where the gradients by each tensor are made and in which order their shares come, known when a network is built.
 ///
-/// A tensor that several layers read has a share from each: the share that came before is the addend of the next, and the last applies the
-/// gate of a ReLU. A shortcut's share is the gradient by what it was added to, as it is, so that no kernel runs for it where another share follows.
+/// A tensor that several layers read has a share from each: the share that came before is the addend of the next, and
+/// the last applies the gate of a ReLU. A shortcut's share is the gradient by what it was added to, as it is, so that
+/// no kernel runs for it where another share follows.
 struct GradientPlan {
     let segments: [Segment]
     /// By layer; nil where the gradient by the input is not wanted.

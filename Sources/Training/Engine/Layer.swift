@@ -77,15 +77,18 @@ struct GradientTarget {
     let memory: BatchMemory
     /// The sum of the shares before it, which may be in `memory`; nil for the first.
     let addend: BatchMemory?
-    /// The input itself, if a ReLU made it and this is the last share: the gradient is +0 where the input is not positive.
+    /// The input itself, if a ReLU made it and this is the last share: the gradient is +0 where the input is not
+    /// positive.
     let gate: BatchMemory?
 }
 
-/// A layer in training: its weights as kernels read them, and its work on a batch. It belongs to one network and one thread.
+/// A layer in training: its weights as kernels read them, and its work on a batch. It belongs to one network and one
+/// thread.
 ///
-/// A forward pass calls `beginForward`, then `forward` for all blocks in any ranges. A backward pass takes the layers from last to first
-/// and calls `gradientArrived` as blocks of the gradient by a layer's results are complete, `beginBackward`, `backward` for all blocks, and
-/// `gradients` once; `update` follows if everything was finite. Which calls must come first, `BlockNeed` says.
+/// A forward pass calls `beginForward`, then `forward` for all blocks in any ranges. A backward pass takes the layers
+/// from last to first and calls `gradientArrived` as blocks of the gradient by a layer's results are complete,
+/// `beginBackward`, `backward` for all blocks, and `gradients` once; `update` follows if everything was finite. Which
+/// calls must come first, `BlockNeed` says.
 protocol Layer: AnyObject {
     var forwardNeed: BlockNeed { get }
     var backwardNeed: BlockNeed { get }

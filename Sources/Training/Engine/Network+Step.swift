@@ -4,8 +4,8 @@ import Kernels
 public enum StepOutcome: Sendable, Equatable {
     /// The mean loss of the batch before the update.
     case trained(loss: Float)
-    /// An activation, the loss, a gradient, or what the update would have made of a parameter or its optimizer state was infinite
-    /// or NaN. Nothing is changed.
+    /// An activation, the loss, a gradient, or what the update would have made of a parameter or its optimizer state
+    /// was infinite or NaN. Nothing is changed.
     case diverged
 }
 
@@ -27,10 +27,11 @@ extension Network {
             ? .trained(loss: loss) : .diverged
     }
 
-    /// Takes the optimizer's step; false, and nothing is changed, if a parameter or its state would no longer be finite.
+    /// Takes the optimizer's step; false, and nothing is changed, if a parameter or its state would no longer be
+    /// finite.
     ///
-    /// A step cannot be undone. So before one whose outcome no bound vouches for, which a training that goes well never meets, what it
-    /// may change is copied.
+    /// A step cannot be undone. So before one whose outcome no bound vouches for, which a training that goes well never
+    /// meets, what it may change is copied.
     /// - Parameter gradients: of each layer the largest magnitude.
     private func update(_ pass: Pass, gradients: [Magnitude], stored: Bool, learningRate: Float) -> Bool {
         let optimizerBefore = optimizer
@@ -47,8 +48,8 @@ extension Network {
             takeStep()
             return true
         }
-        // No training leaves a value that is not finite, and none comes from a checkpoint. Whoever sets one in a unit that takes no part
-        // may go on training the others.
+        // No training leaves a value that is not finite, and none comes from a checkpoint. Whoever sets one in a unit
+        // that takes no part may go on training the others.
         let before = tensors.map { (snapshot: $0.snapshot(), wasFinite: $0.measuredMagnitude().isFinite) }
         takeStep()
         if zip(tensors, before).allSatisfy({ $0.measuredMagnitude().isFinite || !$1.wasFinite }) { return true }
@@ -59,8 +60,8 @@ extension Network {
         return false
     }
 
-    /// The mean loss of a batch and its gradient by each parameter, in the order and layouts of `parameters`, before any clipping; nil
-    /// if either is not finite. Changes no parameter. A statistic's gradient is 0.
+    /// The mean loss of a batch and its gradient by each parameter, in the order and layouts of `parameters`, before
+    /// any clipping; nil if either is not finite. Changes no parameter. A statistic's gradient is 0.
     public func lossAndGradient(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
     ) -> (loss: Float, gradients: [[Float]])? {
@@ -70,8 +71,8 @@ extension Network {
         return (loss, tensors.map(\.flatGradient))
     }
 
-    /// Moves running statistics by a batch, at most `batch` images, and changes nothing else; false, and nothing is moved, if an activation
-    /// is not finite.
+    /// Moves running statistics by a batch, at most `batch` images, and changes nothing else; false, and nothing is
+    /// moved, if an activation is not finite.
     public func moveStatistics(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>
     ) -> Bool {
@@ -95,7 +96,8 @@ extension Network {
         for tensor in trained { norm.scale(count: tensor.paddedCount, tensor.gradient, by: factor) }
     }
 
-    /// Runs the loaded batch through the layers: the largest magnitude of each tensor, or nil as soon as a value is not finite.
+    /// Runs the loaded batch through the layers: the largest magnitude of each tensor, or nil as soon as a value is not
+    /// finite.
     func forward(_ pass: Pass) -> [Magnitude]? {
         settleLiveUnits()
         var magnitudes = [pixelMagnitude] + Array(repeating: Magnitude.zero, count: layers.count)
@@ -148,8 +150,9 @@ extension Network {
         for memory in activations + gradientPlan.resultGradients { memory.clear() }
     }
 
-    /// Runs a batch forward and back: afterwards every layer can take its step. Of each layer the largest magnitude among the gradients of
-    /// its parameters, or a bound of it. Nil if an activation, the loss or any gradient, those of the parameters included, is not finite.
+    /// Runs a batch forward and back: afterwards every layer can take its step. Of each layer the largest magnitude
+    /// among the gradients of its parameters, or a bound of it. Nil if an activation, the loss or any gradient, those
+    /// of the parameters included, is not finite.
     private func backward(
         images: UnsafePointer<UInt8>, labels: UnsafePointer<UInt8>, indices: UnsafeBufferPointer<Int32>, stored: Bool
     ) -> (loss: Float, pass: Pass, gradients: [Magnitude])? {

@@ -3,8 +3,8 @@ import Lottery
 
 /// A network in training: its layers, the memory of a batch between them, cross-entropy after the last, one optimizer.
 ///
-/// Its results have the same bits with every `Engine` of one precision, and whether or not the training was stopped and continued.
-/// It belongs to one thread, which has called `FloatingPointMode.flushDenormals()`.
+/// Its results have the same bits with every `Engine` of one precision, and whether or not the training was stopped and
+/// continued. It belongs to one thread, which has called `FloatingPointMode.flushDenormals()`.
 public final class Network {
     /// Every tensor, layer by layer. Other members name a parameter by its index here.
     public let parameters: [Parameter]
@@ -149,8 +149,8 @@ public final class Network {
     /// The mask of parameter `index`; nil while it is dense.
     public func mask(of index: Int) -> Mask? { tensors[index].mask }
 
-    /// Prunes weight tensor `index` to `mask`, nil for none: pruned weights and their optimizer state are +0 from now on.
-    /// A unit from which no surviving weight leads to the output no longer takes part.
+    /// Prunes weight tensor `index` to `mask`, nil for none: pruned weights and their optimizer state are +0 from now
+    /// on. A unit from which no surviving weight leads to the output no longer takes part.
     public func setMask(_ mask: Mask?, of index: Int) {
         precondition(parameters[index].isWeight, "\(parameters[index].name) cannot be pruned")
         layers[layerOf[index]].setMask(mask)
@@ -176,10 +176,14 @@ public final class Network {
     package func optimizerValues(_ slot: Int, of index: Int) -> [Float] { tensors[index].state(slot) }
 
     /// - Parameter slot: as in `optimizer.slots`.
-    package func setOptimizerValues(_ values: [Float], _ slot: Int, of index: Int) { tensors[index].setState(slot, values) }
+    package func setOptimizerValues(_ values: [Float], _ slot: Int, of index: Int) {
+        tensors[index].setState(slot, values)
+    }
 
     /// Sets what of the optimizer's memory is not by parameter.
-    package func restoreOptimizer(steps: Int, scalars: [String: Double]) { optimizer.restore(steps: steps, scalars: scalars) }
+    package func restoreOptimizer(steps: Int, scalars: [String: Double]) {
+        optimizer.restore(steps: steps, scalars: scalars)
+    }
 
     /// Forgets all that the optimizer remembers, as if no step had been taken.
     public func resetOptimizer() {
@@ -190,7 +194,8 @@ public final class Network {
     /// Whether every pruned weight and its optimizer state are exactly zero.
     public func prunedWeightsAreZero() -> Bool { tensors.allSatisfy(\.restIsZero) }
 
-    /// Floats that a parameter takes, its optimizer state included: as many as survive, rounded up to 16, where its kernels are sparse.
+    /// Floats that a parameter takes, its optimizer state included: as many as survive, rounded up to 16, where its
+    /// kernels are sparse.
     package func floatsHeld(by index: Int) -> Int { tensors[index].paddedCount * (1 + tensors[index].stateCount) }
 }
 

@@ -1,7 +1,8 @@
 import Kernels
 import Lottery
 
-/// A kind of layer as a model describes it: sizes and tensors, no memory. One file a kind, beside the layer that it makes.
+/// A kind of layer as a model describes it: sizes and tensors, no memory. One file a kind, beside the layer that it
+/// makes.
 protocol LayerDescription: Sendable {
     /// What the layer makes of its input.
     /// - Precondition: it fits; a model has checked its settings before.
@@ -106,7 +107,8 @@ public struct NetworkDescription: Sendable {
         return node.layer.rectifies || node.layer.passesValues && isNotNegative(node.input)
     }
 
-    /// Tensors that only a max-pooling reads and that are pooled as they are made: they are never stored. Each with its maxima.
+    /// Tensors that only a max-pooling reads and that are pooled as they are made: they are never stored. Each with its
+    /// maxima.
     func pooledAtOnce(_ precision: Precision) -> [Int: Int] {
         var pooled: [Int: Int] = [:]
         for (position, node) in nodes.enumerated() where node.layer is MaxPoolDescription && node.input > 0 {
@@ -139,8 +141,8 @@ public struct NetworkDescription: Sendable {
 
 // What a training costs, known before it starts.
 extension NetworkDescription {
-    /// Floating-point operations of one training step: 2 for each multiply-add of a surviving weight, in the forward pass, the input
-    /// gradient (the first layer has none) and the weight gradient.
+    /// Floating-point operations of one training step: 2 for each multiply-add of a surviving weight, in the forward
+    /// pass, the input gradient (the first layer has none) and the weight gradient.
     /// - Parameter survivors: by weight tensor, in network order; nil where all survive.
     public func flopsPerStep(batch: Int, survivors: [Int]? = nil) -> Double {
         var weight = 0
@@ -153,8 +155,8 @@ extension NetworkDescription {
         }
     }
 
-    /// Bytes that the kernels of one training step read and write, were nothing cached: activations, their gradients, parameters and
-    /// their optimizer state.
+    /// Bytes that the kernels of one training step read and write, were nothing cached: activations, their gradients,
+    /// parameters and their optimizer state.
     /// - Parameter stateCount: tensors of optimizer state per parameter.
     public func bytesPerStep(batch: Int, precision: Precision, stateCount: Int, survivors: [Int]? = nil) -> Double {
         let bytes = nodes.reduce(0) {
@@ -162,7 +164,8 @@ extension NetworkDescription {
                 + $1.layer.bytesMoved(
                     of: shape(of: $1.input), precision: precision, needsInputGradient: $1.input > 0)
         }
-        // A tensor that is pooled at once is neither written nor read twice; its maxima are not written by another pass, but read by one.
+        // A tensor that is pooled at once is neither written nor read twice; its maxima are not written by another
+        // pass, but read by one.
         let spared = pooledAtOnce(precision).reduce(0) { sum, tensor in
             sum + 3 * shape(of: tensor.key).bytes(precision) - shape(of: tensor.value).bytes(precision)
         }

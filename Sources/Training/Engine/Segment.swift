@@ -1,8 +1,8 @@
 import Kernels
 import Lottery
 
-/// Layers that run one after the other on a few blocks of a batch before the next blocks follow, so that what one leaves is still in
-/// the cache when the next reads it.
+/// Layers that run one after the other on a few blocks of a batch before the next blocks follow, so that what one
+/// leaves is still in the cache when the next reads it.
 struct Segment {
     /// In the order in which they run.
     let layers: [Int]

@@ -8,7 +8,8 @@ public struct TrainingRate: Sendable, Codable {
     public var slowest: Double
     public var fastest: Double
     public var windows: Int
-    /// Multiply-adds of surviving weights count 2: forward, input gradient (not for the first layer) and weight gradient.
+    /// Multiply-adds of surviving weights count 2: forward, input gradient (not for the first layer) and weight
+    /// gradient.
     public var gigaflopsPerSecond: Double
     /// What the kernels of a step read and write, were nothing cached.
     public var bytesPerStep: Double

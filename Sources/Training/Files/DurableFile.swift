@@ -15,8 +15,8 @@ struct FileError: Error, CustomStringConvertible {
 
 /// Files that are either there whole or not at all.
 enum DurableFile {
-    /// Writes `bytes` under `path`: a temporary name beside it, fsync, rename, and fsync of the folder. A crash leaves the
-    /// former file or the new one.
+    /// Writes `bytes` under `path`: a temporary name beside it, fsync, rename, and fsync of the folder. A crash leaves
+    /// the former file or the new one.
     static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
         try write(to: path) { append throws(FileError) in try bytes.withBytes(append) }
     }

@@ -2,8 +2,8 @@ import Lottery
 
 /// The weights of least validation loss so far, which the test set has not seen yet (`test: best`).
 ///
-/// In a resume file they are `best.NAME` in the form of `SurvivorForm`, beside the lists of survivors that are there anyway, and
-/// `best.evaluation` i64 [].
+/// In a resume file they are `best.NAME` in the form of `SurvivorForm`, beside the lists of survivors that are there
+/// anyway, and `best.evaluation` i64 [].
 struct BestWeights {
     /// Index of the evaluation that found them.
     let evaluation: Int
@@ -44,7 +44,9 @@ struct PackedWeights {
     private let packed: [[Float]]
 
     init(of network: Network) {
-        packed = network.parameters.indices.map { PackedWeights.form(of: $0, in: network).packed(network.values(of: $0)) }
+        packed = network.parameters.indices.map {
+            PackedWeights.form(of: $0, in: network).packed(network.values(of: $0))
+        }
     }
 
     /// The tensors `PREFIX.NAME` of a file.

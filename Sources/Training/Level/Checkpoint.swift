@@ -1,11 +1,11 @@
 import Lottery
 
-/// Weights and optimizer state after some steps, as a file has them: `step-k`, and most of what a resume file holds. They go from and to
-/// the network tensor by tensor, so that little more than the network is in memory.
+/// Weights and optimizer state after some steps, as a file has them: `step-k`, and most of what a resume file holds.
+/// They go from and to the network tensor by tensor, so that little more than the network is in memory.
 ///
-/// Tensors `weight.NAME` and `optimizer.SLOT.NAME` f32 in the form of `SurvivorForm`, `scalar.NAME` f64 [], `optimizer_steps` and
-/// `step` i64 []. Nothing in it names the task, so that the same state reached by two tasks is one artifact. With Adam, whose state is two
-/// numbers a weight, a survivor costs 16 bytes.
+/// Tensors `weight.NAME` and `optimizer.SLOT.NAME` f32 in the form of `SurvivorForm`, `scalar.NAME` f64 [],
+/// `optimizer_steps` and `step` i64 []. Nothing in it names the task, so that the same state reached by two tasks is
+/// one artifact. With Adam, whose state is two numbers a weight, a survivor costs 16 bytes.
 struct Checkpoint {
     let step: Int
     /// Set if the training diverged before it came to the step this was asked for; the state is the last one it had.
@@ -15,7 +15,8 @@ struct Checkpoint {
     private let optimizer: (steps: Int, scalars: [String: Double])?
 
     /// Finds what `network` needs; its parameters and optimizer say which tensors there must be.
-    /// - Parameter weightsAlone: whether the optimizer's state is left as `network` has it; the file may then be without.
+    /// - Parameter weightsAlone: whether the optimizer's state is left as `network` has it; the file may then be
+    ///   without.
     init(_ file: TensorFile, for network: Network, weightsAlone: Bool = false) throws(TrainingError) {
         self.file = file
         step = try Checkpoint.count("step", in: file)
@@ -39,8 +40,8 @@ struct Checkpoint {
         return count
     }
 
-    /// Puts weights and optimizer state into `network`; what its masks prune stays zero. Values that are not finite are refused: no
-    /// training leaves any.
+    /// Puts weights and optimizer state into `network`; what its masks prune stays zero. Values that are not finite are
+    /// refused: no training leaves any.
     func restore(_ network: Network) throws(TrainingError) {
         for (index, parameter) in network.parameters.enumerated() {
             network.setValues(try finite("weight", of: parameter), of: index)

@@ -1,8 +1,8 @@
 import Lottery
 
 extension LevelInTraining {
-    /// Errors on the line from the network as it is now to the one whose `final` is at `path`; nil if `isInterrupted`, which is asked now and
-    /// then, said so. The network is as it was afterwards.
+    /// Errors on the line from the network as it is now to the one whose `final` is at `path`; nil if `isInterrupted`,
+    /// which is asked now and then, said so. The network is as it was afterwards.
     func connectivity(
         _ connection: TrainingTask.Connection, peer path: String?, unless isInterrupted: () -> Bool
     ) throws(TrainingError) -> Connectivity? {
@@ -28,7 +28,8 @@ extension LevelInTraining {
         return Connectivity(errors: errors)
     }
 
-    /// (1 − share) · own + share · peer in f64, rounded once; the ends are the networks themselves, whatever the other one holds.
+    /// (1 − share) · own + share · peer in f64, rounded once; the ends are the networks themselves, whatever the other
+    /// one holds.
     private func interpolated(_ own: [Float], _ peer: [Float], _ share: Double) -> [Float] {
         if share == 0 { return own }
         if share == 1 { return peer }

@@ -2,10 +2,10 @@ import Lottery
 
 /// Resume files, from which a training goes on bit for bit, here or on another machine.
 ///
-/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a search's masks
-/// (`search.…`), the best weights while the test set waits for them (`best.…`), and each checkpoint that the level was asked to keep
-/// and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s key, and `digest`, the SHA-256 over names, types,
-/// shapes and bytes of all tensors, so that a damaged file is known as such.
+/// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a
+/// search's masks (`search.…`), the best weights while the test set waits for them (`best.…`), and each checkpoint that
+/// the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s key, and
+/// `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
 extension LevelInTraining {
     private static let format = "tombola resume 3"
     private static let keptPrefix = "kept."
@@ -43,8 +43,8 @@ extension LevelInTraining {
         return hasher.digest
     }
 
-    /// Goes on from the furthest of the files at `paths` that is whole and of this task. That none is, or that one is damaged, is
-    /// no error: the training begins anew, and comes to the same.
+    /// Goes on from the furthest of the files at `paths` that is whole and of this task. That none is, or that one is
+    /// damaged, is no error: the training begins anew, and comes to the same.
     mutating func resume(from paths: [String]) throws(TrainingError) {
         guard divergedAt == nil else { return }
         let found = paths.compactMap { resumeFile(at: $0) }
@@ -109,8 +109,9 @@ extension LevelInTraining {
 private struct TensorHasher {
     private var hasher = ContentHasher()
 
-    mutating func update(_ name: String, _ type: Safetensors.ElementType, _ shape: [Int], _ bytes: UnsafeRawBufferPointer)
-    {
+    mutating func update(
+        _ name: String, _ type: Safetensors.ElementType, _ shape: [Int], _ bytes: UnsafeRawBufferPointer
+    ) {
         hasher.update(Array("\(name) \(type.rawValue) \(shape)\n".utf8))
         hasher.update(bufferPointer: bytes)
     }

@@ -91,7 +91,8 @@ struct LevelInTraining {
     }
 
     /// The evaluation that is due, or else a training step.
-    /// - Parameter isInterrupted: an evaluation asks it now and then; if it says so, the evaluation is left undone, and still due.
+    /// - Parameter isInterrupted: an evaluation asks it now and then; if it says so, the evaluation is left undone, and
+    ///   still due.
     mutating func goOn(unless isInterrupted: () -> Bool) throws(TrainingError) {
         if isEvaluationDue { evaluate(unless: isInterrupted) } else { try trainOneStep() }
     }
@@ -133,7 +134,8 @@ struct LevelInTraining {
 
     private func isMaskSettled(by search: TrainingTask.EarlyBird) -> Bool {
         maskHistory.isSettled(
-            before: start.masks, isPruned: network.weightIndices.map { search.rates[network.parameters[$0].kind] > .zero })
+            before: start.masks,
+            isPruned: network.weightIndices.map { search.rates[network.parameters[$0].kind] > .zero })
     }
 
     private mutating func evaluate(unless isInterrupted: () -> Bool) {
@@ -163,7 +165,8 @@ struct LevelInTraining {
         endIfLastEvaluationDiverged()
     }
 
-    /// Before the last step only training decides, so that a replay, which does not evaluate, comes to the same checkpoints.
+    /// Before the last step only training decides, so that a replay, which does not evaluate, comes to the same
+    /// checkpoints.
     private mutating func endIfLastEvaluationDiverged() {
         guard isAtEnd, let last = metrics.evaluations.last, last.step == step else { return }
         if !(last.validationLoss.isFinite && last.testLoss.isFinite) { divergedAt = step }
@@ -203,8 +206,8 @@ struct LevelInTraining {
     }
 
     /// Writes what is left to write and says what the level came to.
-    /// - Parameter isInterrupted: what looks at the test set asks it now and then: the comparison with another training, which
-    ///   evaluates many networks, and the test of the best weights.
+    /// - Parameter isInterrupted: what looks at the test set asks it now and then: the comparison with another
+    ///   training, which evaluates many networks, and the test of the best weights.
     /// - Returns: nil if that was interrupted, and is to be made anew.
     mutating func finish(unless isInterrupted: () -> Bool) throws(TrainingError) -> LevelResult? {
         precondition(isDone, "finished at step \(step) of \(task.lastStep)")
@@ -215,7 +218,8 @@ struct LevelInTraining {
             summary.connectivity = connectivity
         }
         var names = keepSteps.sorted().map { OutputName.step($0) }
-        // Only a divergence leaves steps unreached; one inherited from the rewind checkpoint leaves all of them unreached.
+        // Only a divergence leaves steps unreached; one inherited from the rewind checkpoint leaves all of them
+        // unreached.
         for missed in keepSteps.sorted() where missed > step || start.divergedAt != nil { try writeCheckpoint(missed) }
         if task.stopAfter == nil {
             try write(finalTensors(), as: .final)

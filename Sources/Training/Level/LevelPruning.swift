@@ -41,7 +41,8 @@ struct LevelPruning {
 
     /// The pruning of what `network` is in the middle of its training.
     init(
-        _ task: TrainingTask, _ step: TrainingTask.PruningStep, of network: Network, under masks: [Mask], data: ImageData,
+        _ task: TrainingTask, _ step: TrainingTask.PruningStep, of network: Network, under masks: [Mask],
+        data: ImageData,
         registry: Registry, engine: Engine, memory: MemoryBudget
     ) {
         self.task = task
@@ -119,7 +120,8 @@ struct LevelPruning {
                 if gradient == nil { gradient = try lossGradient() }
                 guard let gradients = gradient?(weights, masks) else {
                     throw .impossible(
-                        "\(step.criterion) ranks by gradients, and those of \(place) are not finite; lower training.learning_rate")
+                        "\(step.criterion) ranks by gradients, and those of \(place) are not finite; lower training.learning_rate"
+                    )
                 }
                 return gradients
             },
@@ -129,7 +131,8 @@ struct LevelPruning {
                 flow = made
                 guard let gradients else {
                     throw .impossible(
-                        "the synaptic flow of this network at \(place) is beyond f64; use fewer or narrower layers, or another criterion")
+                        "the synaptic flow of this network at \(place) is beyond f64; use fewer or narrower layers, or another criterion"
+                    )
                 }
                 return gradients
             })

@@ -28,7 +28,8 @@ struct LevelStart {
         engine.precision = task.training.precision
         network = Network(
             description, masks: masks, optimizer: task.training.optimizer, batch: task.training.batch,
-            pixelMean: data.pixelMean, pixelDeviation: data.pixelDeviation, labelSmoothing: task.training.labelSmoothing,
+            pixelMean: data.pixelMean, pixelDeviation: data.pixelDeviation,
+            labelSmoothing: task.training.labelSmoothing,
             clipping: GradientClipping(task.training), engine: engine)
         let initialisation = try registry.initialisation(named: task.model.initialisation)
         switch task.start {
@@ -84,7 +85,8 @@ struct LevelStart {
         do { return try family.describe(task.model, data.shape) } catch { throw .impossible("model: \(error)") }
     }
 
-    /// Draws every weight and scales it as the task's pruning says, once the masks are known. Dense levels are never scaled.
+    /// Draws every weight and scales it as the task's pruning says, once the masks are known. Dense levels are never
+    /// scaled.
     private func draw(for task: TrainingTask, _ weights: (DrawnLayer) -> [Float]) {
         let scale = task.pruning?.initialisationScale ?? .none
         for (layer, index) in network.weightIndices.enumerated() {

@@ -37,14 +37,14 @@ public struct LevelResult: Hashable, Sendable {
 ///
 /// The result depends on the task only: not on where it was interrupted, on keepSteps, or on the instruction set.
 ///
-/// Evaluations take place before the first step (as open_lth does, so that curves start at the beginning), at every multiple of
-/// `evaluate_every` and after the last step; the early-stop step is looked for among those after the first step. A replay
-/// (`stopAfter`) is not evaluated and leaves checkpoints only.
+/// Evaluations take place before the first step (as open_lth does, so that curves start at the beginning), at every
+/// multiple of `evaluate_every` and after the last step; the early-stop step is looked for among those after the first
+/// step. A replay (`stopAfter`) is not evaluated and leaves checkpoints only.
 ///
-/// A training diverges at the step in which an activation, the loss, a gradient or what the update leaves is not finite, or at the
-/// last one if its evaluation is not. It ends there: `final` holds the weights of the last step that was taken, `summary.final` is nil,
-/// and checkpoints asked for at later steps hold that last state, marked, so that what starts from them has diverged too instead of
-/// waiting for ever.
+/// A training diverges at the step in which an activation, the loss, a gradient or what the update leaves is not
+/// finite, or at the last one if its evaluation is not. It ends there: `final` holds the weights of the last step that
+/// was taken, `summary.final` is nil, and checkpoints asked for at later steps hold that last state, marked, so that
+/// what starts from them has diverged too instead of waiting for ever.
 public struct LevelTrainer: Sendable {
     private let registry: Registry
     private let engine: Engine
@@ -66,18 +66,20 @@ public struct LevelTrainer: Sendable {
 
     /// Trains on the calling thread, whose treatment of denormals it sets.
     /// - Parameters:
-    ///   - inputs: paths of safetensors files by the names in `TrainingRequest.Input`. Of `checkpoint` and `resumeFile`, the one
-    ///     that is further is gone on from, if it is whole and of this task.
+    ///   - inputs: paths of safetensors files by the names in `TrainingRequest.Input`. Of `checkpoint` and
+    ///     `resumeFile`, the one that is further is gone on from, if it is whole and of this task.
     ///   - outputDirectory: there; each output is written under its name, whole or not at all.
     ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end.
     ///   - saved: called with the step reached when `resumeFile` has been written.
-    ///   - progress: called before the first step, when data, masks and the network are there, and once `progressSeconds` have gone by
-    ///     after a step and between batches of images of an evaluation or of a comparison with another training. Ranking weights, before
-    ///     the first step and after an epoch of a search, tells nothing and is not interrupted.
+    ///   - progress: called before the first step, when data, masks and the network are there, and once
+    ///     `progressSeconds` have gone by after a step and between batches of images of an evaluation or of a
+    ///     comparison with another training. Ranking weights, before the first step and after an epoch of a search,
+    ///     tells nothing and is not interrupted.
     /// - Returns: nil if it was stopped.
     public func run(
         _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
-        checkpointSeconds: Double, saved: (_ step: Int) -> Void = { _ in }, progress: (TrainingProgress) -> ProgressAnswer
+        checkpointSeconds: Double, saved: (_ step: Int) -> Void = { _ in },
+        progress: (TrainingProgress) -> ProgressAnswer
     ) throws(TrainingError) -> LevelResult? {
         FloatingPointMode.flushDenormals()
         // Ranking and reading take more than a sparse network does, and are over soon.

@@ -10,7 +10,8 @@ public struct MemoryBudget: Sendable {
 
     public static let system = MemoryBudget { systemBytes }
 
-    /// What the system has left, or the control group of this process if that is less; memory that caches could give back counts as left.
+    /// What the system has left, or the control group of this process if that is less; memory that caches could give
+    /// back counts as left.
     public static var systemBytes: Int? {
         let machine = field("MemAvailable:", of: "/proc/meminfo").map { $0 * 1_024 }
         let group = controlGroup()

@@ -1,6 +1,7 @@
 import Lottery
 
-/// What a piece of work with a network holds in memory at the most, without the images of the data set, and how to say so.
+/// What a piece of work with a network holds in memory at the most, without the images of the data set, and how to say
+/// so.
 public struct MemoryNeed: Sendable {
     public let bytes: Int
     /// `training in batches of 60`
@@ -13,18 +14,18 @@ public struct MemoryNeed: Sendable {
         self.remedy = remedy
     }
 
-    /// Of a weight, while a criterion ranks it: its value twice, a key; where it survived so far its place and its key again; and, where it
-    /// goes, its place once more.
+    /// Of a weight, while a criterion ranks it: its value twice, a key; where it survived so far its place and its key
+    /// again; and, where it goes, its place once more.
     private static let bytesPerRankedWeight = 4 + 4 + 8 + 8 + 8 + 8
     /// Of a weight ranked by its gradient, besides: the gradient in f32, and the mean over groups of images in f64.
     private static let bytesPerGradient = 4 + 8
 
-    /// Of a weight of a ticket, pruned or not: where it began and what it became, as values and as tensors of an exported file, and its
-    /// place in the mask.
+    /// Of a weight of a ticket, pruned or not: where it began and what it became, as values and as tensors of an
+    /// exported file, and its place in the mask.
     private static let bytesPerTicketWeight = 2 * (4 + 4) + 1
 
-    /// Training by `settings`, and saving it: then values and optimizer state are there once more, as tensors. Beside them are lists of
-    /// survivors, and the largest tensor three times, on its way from one form to another.
+    /// Training by `settings`, and saving it: then values and optimizer state are there once more, as tensors. Beside
+    /// them are lists of survivors, and the largest tensor three times, on its way from one form to another.
     /// - Parameter survivors: by weight tensor, in network order; nil where all survive.
     public static func training(
         _ network: NetworkDescription, _ settings: TrainingSettings, survivors: [Int]? = nil
@@ -37,7 +38,8 @@ public struct MemoryNeed: Sendable {
         // Where nothing is pruned there is no list.
         let listed = zip(counts, weights).reduce(0) { $1.0 < $1.1.count ? $0 + $1.0 : $0 }
         let steps = steps(
-            network, batch: settings.batch, precision: settings.precision, optimizer: settings.optimizer, survivors: counts)
+            network, batch: settings.batch, precision: settings.precision, optimizer: settings.optimizer,
+            survivors: counts)
         let best = settings.test == .best ? 1 : 0
         let saving = values * (1 + states + best) + best * values + 4 * 4 * listed
         let masks = weights.reduce(0) { $0 + $1.count } / 8
@@ -48,7 +50,8 @@ public struct MemoryNeed: Sendable {
     /// Training steps alone.
     /// - Parameter survivors: by weight tensor, in network order; nil where all survive.
     public static func steps(
-        _ network: NetworkDescription, batch: Int, precision: Precision, optimizer: OptimizerSettings, survivors: [Int]? = nil
+        _ network: NetworkDescription, batch: Int, precision: Precision, optimizer: OptimizerSettings,
+        survivors: [Int]? = nil
     ) -> MemoryNeed {
         MemoryNeed(
             bytes: network.memoryBytes(

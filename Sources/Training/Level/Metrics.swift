@@ -2,9 +2,10 @@ import Lottery
 
 /// Every evaluation of a level, in order: the artifact `metrics`.
 ///
-/// Tensors of one length: `step` i64, `validation.loss` and `test.loss` f64, `validation.correct` and `test.correct` i64, and
-/// `train.loss` f32, the mean over the steps since the evaluation before (NaN for the one before the first step). A loss that
-/// is not finite is NaN; where the test set was not evaluated, its loss is NaN and `test.correct` −1. Metadata: `validation_count`, `test_count`.
+/// Tensors of one length: `step` i64, `validation.loss` and `test.loss` f64, `validation.correct` and `test.correct`
+/// i64, and `train.loss` f32, the mean over the steps since the evaluation before (NaN for the one before the first
+/// step). A loss that is not finite is NaN; where the test set was not evaluated, its loss is NaN and `test.correct`
+/// −1. Metadata: `validation_count`, `test_count`.
 struct Metrics {
     private(set) var evaluations: [Evaluation] = []
     private(set) var trainLosses: [Float] = []

@@ -1,8 +1,8 @@
 import Lottery
 
-/// How files of a level hold one parameter, so that they shrink with its density: where weights are pruned, tensors hold the values of
-/// the survivors alone, [survivors], and `survivors.NAME` i32 their flat indices, ascending; else tensors have the parameter's shape and there
-/// is no such list.
+/// How files of a level hold one parameter, so that they shrink with its density: where weights are pruned, tensors
+/// hold the values of the survivors alone, [survivors], and `survivors.NAME` i32 their flat indices, ascending; else
+/// tensors have the parameter's shape and there is no such list.
 struct SurvivorForm {
     private let parameter: Network.Parameter
     private let indices: [Int32]?

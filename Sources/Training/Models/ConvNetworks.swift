@@ -1,8 +1,8 @@
 import Lottery
 
 extension ModelFamily {
-    /// Pairs of 3×3 convolutions `conv1`, `conv2`, … with ReLU, a 2×2 max pooling after each pair, then `fc1`, `fc2` and `output`
-    /// (P1, figure 2, scaled down from VGG). `width` multiplies channels and hidden units.
+    /// Pairs of 3×3 convolutions `conv1`, `conv2`, … with ReLU, a 2×2 max pooling after each pair, then `fc1`, `fc2`
+    /// and `output` (P1, figure 2, scaled down from VGG). `width` multiplies channels and hidden units.
     public static let conv2 = plain(depth: 2)
     public static let conv4 = plain(depth: 4)
     public static let conv6 = plain(depth: 6)

@@ -1,9 +1,9 @@
 import Lottery
 
 extension ModelFamily {
-    /// The CIFAR ResNet of 6n + 2 layers (He et al. 2016, section 4.2): three stages of n blocks at 16, 32 and 64 channels times `width`,
-    /// batch-norm after every convolution, average pooling. `shortcut` A pads with zeros, B projects by 1×1 convolutions. Names are
-    /// torchvision's.
+    /// The CIFAR ResNet of 6n + 2 layers (He et al. 2016, section 4.2): three stages of n blocks at 16, 32 and 64
+    /// channels times `width`, batch-norm after every convolution, average pooling. `shortcut` A pads with zeros, B
+    /// projects by 1×1 convolutions. Names are torchvision's.
     public static let resnet = ModelFamily(name: "resnet", semanticsVersion: 1) {
         settings, data throws(SettingError) in
         try settings.requireNoUnits(of: "resnet")

@@ -15,11 +15,13 @@ extension Criterion {
         try keys(context) { trained, initial in key(of: (Double(trained) - Double(initial)).magnitude) }
     }
 
-    /// max(0, θT · sign(θ0)): `magnitude`, but that all weights whose sign has changed rank with 0, the paper's “large final, same
-    /// sign”.
+    /// max(0, θT · sign(θ0)): `magnitude`, but that all weights whose sign has changed rank with 0, the paper's “large
+    /// final, same sign”.
     public static let magnitudeSameSign = Criterion(name: "magnitude-same-sign", traits: ofChange) {
         (context) throws(TrainingError) in
-        try keys(context) { trained, initial in keepsSign(trained, initial) ? key(of: Double(trained.magnitude)) : key(of: 0.0) }
+        try keys(context) { trained, initial in
+            keepsSign(trained, initial) ? key(of: Double(trained.magnitude)) : key(of: 0.0)
+        }
     }
 
     /// |θT| − |θ0|, but that all weights whose sign has changed rank below the others, and with each other.

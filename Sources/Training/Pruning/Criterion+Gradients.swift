@@ -1,8 +1,8 @@
 import Kernels
 import Lottery
 
-// Criteria that look at gradients of the training loss on a few images of each class (`LossGradient` says on which). The papers rank
-// all layers together, which is the scope `global`.
+// Criteria that look at gradients of the training loss on a few images of each class (`LossGradient` says on which).
+// The papers rank all layers together, which is the scope `global`.
 extension Criterion {
     private static let ofGradients = CriterionTraits(at: .step(0), readsExamples: true)
 
@@ -14,14 +14,16 @@ extension Criterion {
         }
     }
 
-    /// w · (H g), lowest first: the weights whose removal leaves most of the gradient's flow stay (Wang et al. 2020, where the
-    /// highest −w · (H g) go first). Logits are not divided by a temperature, as the paper's code but not its equations have it.
+    /// w · (H g), lowest first: the weights whose removal leaves most of the gradient's flow stay (Wang et al. 2020,
+    /// where the highest −w · (H g) go first). Logits are not divided by a temperature, as the paper's code but not its
+    /// equations have it.
     ///
-    /// H g is the central difference (∇L(w + ε g) − ∇L(w − ε g)) / 2ε over the weights of all layers, where ε is the largest power of two
-    /// with ε · ‖g‖ ≤ 2⁻²⁰ · ‖w‖. A wider one carries some unit over the kink of its ReLU, and the jump of the gradient there is not
-    /// curvature; a narrower one drowns in the rounding of f32. For LeNet-300-100 at θ0, 5 % of whose weights survive, 99.7 % of the survivors
-    /// are those of exact double backward (44 % at 2⁻¹⁰). A network with many more units crosses kinks even so, and
-    /// its scores are coarser. Norms are sequential f64 sums in flat order. A network without gradient has H g = 0.
+    /// H g is the central difference (∇L(w + ε g) − ∇L(w − ε g)) / 2ε over the weights of all layers, where ε is the
+    /// largest power of two with ε · ‖g‖ ≤ 2⁻²⁰ · ‖w‖. A wider one carries some unit over the kink of its ReLU, and the
+    /// jump of the gradient there is not curvature; a narrower one drowns in the rounding of f32. For LeNet-300-100 at
+    /// θ0, 5 % of whose weights survive, 99.7 % of the survivors are those of exact double backward (44 % at 2⁻¹⁰). A
+    /// network with many more units crosses kinks even so, and its scores are coarser. Norms are sequential f64 sums in
+    /// flat order. A network without gradient has H g = 0.
     public static let grasp = Criterion(name: "grasp", traits: ofGradients) { (context) throws(TrainingError) in
         let products = try curvature(context)
         return zip(context.weights, products).map { weights, products in

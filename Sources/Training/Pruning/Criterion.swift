@@ -6,8 +6,8 @@ public struct Criterion: Sendable {
     public let name: String
     public let semanticsVersion: Int
     public let traits: CriterionTraits
-    /// The rank of each weight, one list a weight tensor, as unsigned keys, so that comparison is exact and total. What stands for pruned
-    /// weights does not matter.
+    /// The rank of each weight, one list a weight tensor, as unsigned keys, so that comparison is exact and total. What
+    /// stands for pruned weights does not matter.
     let keys: @Sendable (Context) throws(TrainingError) -> [[UInt64]]
 
     init(
@@ -44,7 +44,8 @@ public struct Criterion: Sendable {
         }
     }
 
-    /// A key that orders like `value`, for values that are not negative. NaN is 0: a weight without a value is the first to go.
+    /// A key that orders like `value`, for values that are not negative. NaN is 0: a weight without a value is the
+    /// first to go.
     static func key(of value: Float) -> UInt64 { value.isNaN ? 0 : UInt64(value.bitPattern & 0x7FFF_FFFF) }
 
     /// A key that orders like `value`, of any sign; both zeros are one. NaN is 0, below all else.
@@ -59,8 +60,8 @@ public struct Criterion: Sendable {
 package struct RankedNetwork {
     /// θ0 of each weight tensor.
     var initial: () throws(TrainingError) -> [[Float]]
-    /// The gradient of the mean training loss of the examples by each weight, at the given weights under the given masks; 0 where
-    /// pruned.
+    /// The gradient of the mean training loss of the examples by each weight, at the given weights under the given
+    /// masks; 0 where pruned.
     var gradient: (_ weights: [[Float]], _ masks: [Mask]) throws(TrainingError) -> [[Double]]
     /// The gradient of the synaptic flow by the magnitude of each weight, at the given weights.
     var flowGradient: (_ weights: [[Float]]) throws(TrainingError) -> [[Double]]

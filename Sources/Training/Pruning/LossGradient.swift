@@ -3,9 +3,10 @@ import Lottery
 
 /// Gradients of the training loss on a few images of each class, for criteria that rank by them.
 ///
-/// The images are as they are, without augmentation; the loss has the training's label smoothing. They are taken in groups of at most a
-/// training's batch, as even as may be, so that they fit where a training fits and batch-norm's statistics are of batches; the mean over the
-/// images adds up in f64, group by group. All is f32, whatever precision trains: differences of bfloat16 gradients would be noise.
+/// The images are as they are, without augmentation; the loss has the training's label smoothing. They are taken in
+/// groups of at most a training's batch, as even as may be, so that they fit where a training fits and batch-norm's
+/// statistics are of batches; the mean over the images adds up in f64, group by group. All is f32, whatever precision
+/// trains: differences of bfloat16 gradients would be noise.
 package final class LossGradient {
     private let network: Network
     private let images: UnsafePointer<UInt8>
@@ -57,8 +58,8 @@ package final class LossGradient {
 }
 
 extension DataOrder {
-    /// Of the images trained on, `perClass` of each class, drawn for `seed` alone; the first of each class come first, then the second ones,
-    /// so that any stretch of them is balanced.
+    /// Of the images trained on, `perClass` of each class, drawn for `seed` alone; the first of each class come first,
+    /// then the second ones, so that any stretch of them is balanced.
     package func examples(
         perClass: Int, classes: Int, labels: UnsafePointer<UInt8>, seed: UInt64
     ) throws(TrainingError) -> [Int32] {

@@ -1,7 +1,7 @@
 /// Finds the lowest-ranked of many weights without sorting them.
 package enum PruneSelection {
-    /// For each group of keys the positions, ascending, of the `count` lowest keys over all groups. Of equals the one in the
-    /// earlier group, and then at the lower position, comes first.
+    /// For each group of keys the positions, ascending, of the `count` lowest keys over all groups. Of equals the one
+    /// in the earlier group, and then at the lower position, comes first.
     /// - Precondition: `count` in 0...total number of keys.
     /// - Complexity: O(n): a radix search for the highest key that goes, 16 bits at a time.
     package static func lowest(_ count: Int, of groups: [[UInt64]]) -> [[Int]] {

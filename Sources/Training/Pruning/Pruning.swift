@@ -19,12 +19,13 @@ public struct PrunableTensor: Sendable {
 extension TrainingTask.PruningStep {
     /// The masks after this step, one a tensor, in network order.
     ///
-    /// Of r remaining weights exactly floor(p · r) go, `repetitions` times over, each time counted from what then remains. Under
-    /// the scope `layer` r is a layer's; under `global` layers of one rate are pooled and ranked together. Of equal ranks the
-    /// earlier layer and then the lower flat index goes first. Masks only shrink, but for a control, whose mask is drawn anew.
+    /// Of r remaining weights exactly floor(p · r) go, `repetitions` times over, each time counted from what then
+    /// remains. Under the scope `layer` r is a layer's; under `global` layers of one rate are pooled and ranked
+    /// together. Of equal ranks the earlier layer and then the lower flat index goes first. Masks only shrink, but for
+    /// a control, whose mask is drawn anew.
     ///
-    /// That is one stage; `stages` of them follow each other, as if each were a level of its own. Each comes to its count in `rounds`, after
-    /// each of which the criterion ranks the survivors anew (`count`).
+    /// That is one stage; `stages` of them follow each other, as if each were a level of its own. Each comes to its
+    /// count in `rounds`, after each of which the criterion ranks the survivors anew (`count`).
     package func masks(
         of tensors: [PrunableTensor], by criterion: Criterion, seed: UInt64, network: RankedNetwork
     ) throws(TrainingError) -> [Mask] {
@@ -32,7 +33,8 @@ extension TrainingTask.PruningStep {
         var masks = tensors.map(\.mask)
         for stage in 1...stages {
             var context = Criterion.Context(
-                weights: tensors.map(\.weights), masks: masks, seed: seed, level: level - stages + stage, network: network)
+                weights: tensors.map(\.weights), masks: masks, seed: seed, level: level - stages + stage,
+                network: network)
             try prune(&context, tensors.map(\.kind), by: criterion)
             masks = context.masks
         }
@@ -41,7 +43,9 @@ extension TrainingTask.PruningStep {
         case .randomPerLayer: return masks.indices.flatMap { randomMasks(like: masks, layers: [$0], seed: seed) }
         case .randomGlobal:
             let pruned = masks.indices.filter { rates[tensors[$0].kind] > .zero }
-            for (layer, mask) in zip(pruned, randomMasks(like: masks, layers: pruned, seed: seed)) { masks[layer] = mask }
+            for (layer, mask) in zip(pruned, randomMasks(like: masks, layers: pruned, seed: seed)) {
+                masks[layer] = mask
+            }
             return masks
         }
     }
@@ -77,8 +81,8 @@ extension TrainingTask.PruningStep {
         (0..<repetitions).reduce(count) { remaining, _ in remaining - rate.floor(of: remaining) }
     }
 
-    /// What is left after `round` of `rounds`: start · (end / start)^(round / rounds) to the nearest, the schedule of Tanaka et al. 2020; after
-    /// the last one exactly `end`.
+    /// What is left after `round` of `rounds`: start · (end / start)^(round / rounds) to the nearest, the schedule of
+    /// Tanaka et al. 2020; after the last one exactly `end`.
     package static func count(after round: Int, of rounds: Int, from start: Int, to end: Int) -> Int {
         guard round < rounds, end > 0 else { return end }
         let progress = Double(round) / Double(rounds)
@@ -105,7 +109,8 @@ extension TrainingTask.PruningStep {
         }
     }
 
-    /// Masks of `layers` with as many survivors in all of them together, drawn from all their weights for (level, layer).
+    /// Masks of `layers` with as many survivors in all of them together, drawn from all their weights for (level,
+    /// layer).
     private func randomMasks(like masks: [Mask], layers: [Int], seed: UInt64) -> [Mask] {
         let random = CounterRandom(seed: seed, purpose: .randomMask)
         let keys = layers.map { layer in

@@ -1,15 +1,16 @@
 import Kernels
 import Lottery
 
-/// The synaptic flow R of a network (Tanaka et al. 2020): an image of ones goes through it with every weight replaced by its magnitude, and the outputs
-/// are added up. It is the sum over all paths of the product of their weights.
+/// The synaptic flow R of a network (Tanaka et al. 2020): an image of ones goes through it with every weight replaced
+/// by its magnitude, and the outputs are added up. It is the sum over all paths of the product of their weights.
 ///
-/// Batch-norm is only the factor |γ| / √(running variance + ε) that it is in an evaluation, and nothing is added anywhere: biases, β and running means
-/// start no path. At the initialisation, where they are 0, this is what the published code computes. All values are non-negative, so ReLU does
-/// nothing; of max pooling the path of the winner counts, the first of equals in row-major order.
+/// Batch-norm is only the factor |γ| / √(running variance + ε) that it is in an evaluation, and nothing is added
+/// anywhere: biases, β and running means start no path. At the initialisation, where they are 0, this is what the
+/// published code computes. All values are non-negative, so ReLU does nothing; of max pooling the path of the winner
+/// counts, the first of equals in row-major order.
 ///
-/// All is sequential f64 in one order of its own, so the same on every machine; an f32 overflows in networks of some twenty layers, and f64 in
-/// some two hundred.
+/// All is sequential f64 in one order of its own, so the same on every machine; an f32 overflows in networks of some
+/// twenty layers, and f64 in some two hundred.
 package struct SynapticFlow {
     private let description: NetworkDescription
     /// Of each node, the values of its parameters; weights are replaced at each call.
@@ -61,7 +62,8 @@ package struct SynapticFlow {
     }
 }
 
-/// Gradients of the synaptic flow by what a layer reads and by the magnitudes of its weights; none where it has no weights.
+/// Gradients of the synaptic flow by what a layer reads and by the magnitudes of its weights; none where it has no
+/// weights.
 struct FlowGradient {
     var input: [Double]
     var weight: [Double] = []

@@ -1,7 +1,8 @@
 import Lottery
 
-/// Which images each step trains on. An epoch is floor(N / batch) batches of a permutation drawn for that epoch; step t is
-/// batch t mod (N / batch) of epoch t / (N / batch). A rewound or resumed training so meets the batches it met before.
+/// Which images each step trains on. An epoch is floor(N / batch) batches of a permutation drawn for that epoch; step t
+/// is batch t mod (N / batch) of epoch t / (N / batch). A rewound or resumed training so meets the batches it met
+/// before.
 package struct DataOrder {
     /// Images of the training set that are held out and those that are trained on, each ascending.
     package let validation: [Int32]
@@ -11,8 +12,8 @@ package struct DataOrder {
     private var epoch = -1
     private var order: [Int32] = []
 
-    /// The split's seed. It is no replicate's: all replicates and grid points validate on the same images, as with a held-out
-    /// set that was published.
+    /// The split's seed. It is no replicate's: all replicates and grid points validate on the same images, as with a
+    /// held-out set that was published.
     private static let splitSeed: UInt64 = 0
 
     package init(imageCount: Int, data: DataSettings, batch: Int, seed: UInt64) throws(TrainingError) {

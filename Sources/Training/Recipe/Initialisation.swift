@@ -74,8 +74,8 @@ public struct Initialisation: Sendable {
         weights(layer: layer, shape: [fanOut, fanIn], seed: seed, address)
     }
 
-    /// The values of layer `layer`'s weight, [outputs, inputs] or [outputs, inputs, k, k], row-major; a fan counts every
-    /// tap of the kernel. Each pair of weights is drawn at an address of its own.
+    /// The values of layer `layer`'s weight, [outputs, inputs] or [outputs, inputs, k, k], row-major; a fan counts
+    /// every tap of the kernel. Each pair of weights is drawn at an address of its own.
     package func weights(layer: Int, shape: [Int], seed: UInt64, _ address: Address) -> [Float] {
         let epoch = address.epoch
         let random: CounterRandom

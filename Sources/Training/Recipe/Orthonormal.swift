@@ -1,10 +1,10 @@
 import Kernels
 
-/// Modified Gram–Schmidt in f64 on the rows of a matrix, or on its columns if there are more rows: each vector, first to last, is
-/// divided by its length and then taken out of those after it. Sums go over elements ascending.
+/// Modified Gram–Schmidt in f64 on the rows of a matrix, or on its columns if there are more rows: each vector, first
+/// to last, is divided by its length and then taken out of those after it. Sums go over elements ascending.
 ///
-/// Sixteen vectors are worked on side by side, one a lane. Every lane meets the same operations in the same order as if vectors
-/// were done one by one, so how many there are in a block moves no bit.
+/// Sixteen vectors are worked on side by side, one a lane. Every lane meets the same operations in the same order as if
+/// vectors were done one by one, so how many there are in a block moves no bit.
 enum Orthonormal {
     private typealias Lanes = SIMD16<Double>
 

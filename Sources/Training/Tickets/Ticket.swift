@@ -14,7 +14,8 @@ public struct Ticket {
     private let model: ModelSettings
     private let resize: Int?
 
-    /// Assembles the ticket of the level that `task` trained, and evaluates its trained weights on the test set, in f32.
+    /// Assembles the ticket of the level that `task` trained, and evaluates its trained weights on the test set, in
+    /// f32.
     /// - Parameters:
     ///   - final: path of the task's output `final`.
     ///   - rewind: path of the checkpoint θk, if the task started from one; θ0 and fresh weights are drawn again.
@@ -25,8 +26,8 @@ public struct Ticket {
         FloatingPointMode.flushDenormals()
         let data = try ImageData(path: dataset, settings: task.data)
         let file = try TensorFile(path: final)
-        // PyTorch computes in f32, and a ticket must get the same images right there. What the level reached in another precision
-        // stands in its summary.
+        // PyTorch computes in f32, and a ticket must get the same images right there. What the level reached in another
+        // precision stands in its summary.
         var measured = task
         measured.training.precision = .f32
         measured.training.batch = 1
@@ -79,8 +80,8 @@ public struct Ticket {
             finalDigest: file.digest, maskDigest: hasher.finalize())
     }
 
-    /// Test images that the trained weights of an exported ticket get right, in f32: what anyone can count who has the file and
-    /// the data.
+    /// Test images that the trained weights of an exported ticket get right, in f32: what anyone can count who has the
+    /// file and the data.
     /// - Parameters:
     ///   - task: of the level.
     ///   - exported: path of what `export` wrote.
@@ -102,8 +103,8 @@ public struct Ticket {
         }
     }
 
-    /// The ticket as safetensors under PyTorch's names and layouts: `rewind.NAME` and `trained.NAME` f32 of every parameter,
-    /// `mask.NAME` u8 of every weight. Pruned weights are zero in both.
+    /// The ticket as safetensors under PyTorch's names and layouts: `rewind.NAME` and `trained.NAME` f32 of every
+    /// parameter, `mask.NAME` u8 of every weight. Pruned weights are zero in both.
     /// - Parameter spec: the text of the sweep, kept in the metadata.
     public func safetensors(spec: String?) -> [UInt8] { Safetensors.encode(tensors, metadata: metadata(spec: spec)) }
 

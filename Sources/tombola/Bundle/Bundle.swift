@@ -4,8 +4,8 @@ import Store
 import Sweeps
 import Training
 
-/// All there is to a sweep, in files that anyone can read and check: `tombola bundle` makes it, `tombola verify` makes what it can of
-/// it anew and compares.
+/// All there is to a sweep, in files that anyone can read and check: `tombola bundle` makes it, `tombola verify` makes
+/// what it can of it anew and compares.
 struct Bundle {
     enum File {
         static let readme = "README.md"

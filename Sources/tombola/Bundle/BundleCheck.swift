@@ -52,7 +52,9 @@ struct BundleCheck {
         let results = try decoder.decode(BundleResults.self, from: Data(bytes))
         guard results.format == BundleResults.currentFormat else {
             throw Failure(
-                .usage, "the bundle is of form \(results.format), made by tombola \(results.version); this version reads form \(BundleResults.currentFormat)")
+                .usage,
+                "the bundle is of form \(results.format), made by tombola \(results.version); this version reads form \(BundleResults.currentFormat)"
+            )
         }
         return results
     }
@@ -78,7 +80,9 @@ struct BundleCheck {
         let isAsked = plan.isAsked(within: Extent(plan: plan) { CellResult(records[$0] ?? .pending) })
         let missing = zip(plan.tasks, isAsked).count { $1 && records[$0.key] == nil }
         if strangers > 0 {
-            add("spec", .bad, "\(Format.count(strangers)) results belong to no training of the spec, as this version names them")
+            add(
+                "spec", .bad,
+                "\(Format.count(strangers)) results belong to no training of the spec, as this version names them")
         } else {
             let open = missing == 0 ? "" : ", \(Format.count(missing)) have none yet"
             add("spec", .good, "\(Format.count(records.count)) results belong to its trainings\(open)")
@@ -135,7 +139,8 @@ struct BundleCheck {
                 of: task, exported: path, dataset: paths[task.dataset] ?? "", registry: .standard)
             add(
                 file.name, right == said ? .good : .bad,
-                "gets \(Format.count(right)) test images right\(right == said ? "" : ", and says \(Format.count(said))")")
+                "gets \(Format.count(right)) test images right\(right == said ? "" : ", and says \(Format.count(said))")"
+            )
         }
     }
 }

@@ -2,8 +2,8 @@ import Foundation
 import Lottery
 import Sweeps
 
-/// What a sweep's trainings came to, as a bundle keeps it: enough to plan its spec again and to make every table and the
-/// leaderboard anew.
+/// What a sweep's trainings came to, as a bundle keeps it: enough to plan its spec again and to make every table and
+/// the leaderboard anew.
 struct BundleResults: Codable {
     /// Of this form.
     var format = BundleResults.currentFormat

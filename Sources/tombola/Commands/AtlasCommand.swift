@@ -3,7 +3,8 @@ import Sweeps
 
 struct AtlasCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "atlas", abstract: "Show how sparse tickets get over two settings, such as warmup and learning rate.",
+        commandName: "atlas",
+        abstract: "Show how sparse tickets get over two settings, such as warmup and learning rate.",
         discussion: """
             One panel for each combination of the sweep's other axes, such as depth and rewind step. A cell has the sparsest density at \
             which tickets win, and the sparsest at which they match the dense network; `tombola leaderboard` has the numbers behind it.
@@ -34,7 +35,8 @@ struct AtlasCommand: ParsableCommand {
         let ink = Terminal.output.ink
         for atlas in atlases {
             for panel in atlas.panels {
-                let title = [atlases.count > 1 ? atlas.sweep : "", AtlasText.title(panel)].filter { !$0.isEmpty }.joined(separator: ": ")
+                let title = [atlases.count > 1 ? atlas.sweep : "", AtlasText.title(panel)].filter { !$0.isEmpty }
+                    .joined(separator: ": ")
                 if !title.isEmpty { Output.line(ink(title, .bold)) }
                 Output.table(AtlasText.table(panel, of: atlas))
                 Output.line("")

@@ -46,7 +46,9 @@ struct BenchSweepCommand: ParsableCommand {
             throw Failure(.usage, "--replicates must be in 1…1000 and divide the \(runs) runs, not \(replicates)")
         }
         let points = runs / replicates
-        guard let rates = (1...BenchSweepCommand.ratesAtMost).last(where: { points % $0 == 0 }), points / rates <= 50_000 else {
+        guard let rates = (1...BenchSweepCommand.ratesAtMost).last(where: { points % $0 == 0 }),
+            points / rates <= 50_000
+        else {
             throw Failure(.usage, "\(points) points are no grid of two axes; take a round number of --runs")
         }
         try log.start(default: .warning)
@@ -86,8 +88,10 @@ struct BenchSweepCommand: ParsableCommand {
         coordinator.stop()
         _ = try coordinator.run()
         let result = SweepMeasurement(
-            runs: runs, tasks: reply.plan.tasks, secondsToSubmit: seconds, secondsOfLongestWait: longestWait.withLock { $0 },
-            bytesPerRun: bytes / runs, bytesPerTask: bytes / reply.plan.tasks, coordinatorBytes: ProcessMemory.peakBytes())
+            runs: runs, tasks: reply.plan.tasks, secondsToSubmit: seconds,
+            secondsOfLongestWait: longestWait.withLock { $0 },
+            bytesPerRun: bytes / runs, bytesPerTask: bytes / reply.plan.tasks,
+            coordinatorBytes: ProcessMemory.peakBytes())
         if output.json { return try Output.json(result) }
         Output.facts(result.facts)
     }

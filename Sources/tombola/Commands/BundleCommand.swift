@@ -3,7 +3,8 @@ import Store
 
 struct BundleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bundle", abstract: "Put a sweep's spec, results, tables and tickets into one archive that anyone can check.",
+        commandName: "bundle",
+        abstract: "Put a sweep's spec, results, tables and tickets into one archive that anyone can check.",
         discussion: """
             The archive has the spec, what each training came to, the leaderboard, the tables of `export`, the tickets of the \
             leaderboard as safetensors, a page that says what all of this means, and checksums. The same results give the same \

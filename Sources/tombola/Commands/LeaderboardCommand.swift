@@ -49,7 +49,9 @@ extension LeaderboardCommand {
     static func boards(
         of sweep: String?, store: StoreOption, connect: ConnectOption, peer: PeerOptions, data: DataOption
     ) throws -> [Leaderboard] {
-        if let endpoint = try connect.endpoint(besides: store) { return try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep) }
+        if let endpoint = try connect.endpoint(besides: store) {
+            return try RemoteCoordinator(endpoint, peer).leaderboards(of: sweep)
+        }
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
         return try sweeps.records(named: sweep).map { try sweeps.leaderboard(of: sweeps.plan(of: $0)) }
     }
@@ -58,7 +60,8 @@ extension LeaderboardCommand {
         let matrices = boards.compactMap(TransplantMatrix.init)
         guard !matrices.isEmpty else {
             let which = boards.count == 1 ? "the sweep \(boards[0].sweep) has" : "the sweeps have"
-            throw Failure(.usage, "\(which) one recipe only; --matrix needs masks of another, by mask_from or train in the spec")
+            throw Failure(
+                .usage, "\(which) one recipe only; --matrix needs masks of another, by mask_from or train in the spec")
         }
         if output.json { return try Output.json(matrices.flatMap(\.cells)) }
         let ink = Terminal.output.ink
@@ -84,7 +87,8 @@ extension LeaderboardCommand {
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
         let ledgers = try sweeps.records(named: sweep).map { record in
             let plan = try sweeps.plan(of: record)
-            return CostLedger(plan: plan, leaderboard: try sweeps.leaderboard(of: plan), tables: try sweeps.tables(of: plan))
+            return CostLedger(
+                plan: plan, leaderboard: try sweeps.leaderboard(of: plan), tables: try sweeps.tables(of: plan))
         }
         if output.json { return try Output.json(ledgers.flatMap(\.rows)) }
         let ink = Terminal.output.ink

@@ -6,7 +6,8 @@ import Lottery
 import Training
 import WorkerService
 
-/// The child process of one slot of a worker: takes training requests from standard input and trains them on its main thread.
+/// The child process of one slot of a worker: takes training requests from standard input and trains them on its main
+/// thread.
 struct SlotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "slot", shouldDisplay: false)
 
@@ -14,7 +15,8 @@ struct SlotCommand: ParsableCommand {
     @Option var saveEvery = 120.0
 
     func run() throws {
-        // A signal to the whole process group or Slurm step is the worker's to act on: it asks for a checkpoint through the pipe.
+        // A signal to the whole process group or Slurm step is the worker's to act on: it asks for a checkpoint through
+        // the pipe.
         signal(SIGINT, SIG_IGN)
         signal(SIGTERM, SIG_IGN)
         signal(SIGUSR1, SIG_IGN)

@@ -93,7 +93,8 @@ enum StatusText {
         about unmet: CoordinatorStatus.UnmetNeeds, _ workers: [ServiceStatus.WorkerStatus]
     ) -> String {
         let largest = workers.compactMap(\.memoryBytes).max()
-        return "\(OrderText.tasks(unmet.tasks)) \(unmet.tasks == 1 ? "waits" : "wait") for a worker with \(text(unmet.needs))"
+        return
+            "\(OrderText.tasks(unmet.tasks)) \(unmet.tasks == 1 ? "waits" : "wait") for a worker with \(text(unmet.needs))"
             + (largest.map { $0 < unmet.needs.memoryBytes ? "; the largest here has \(Format.bytes($0))" : "" } ?? "")
     }
 

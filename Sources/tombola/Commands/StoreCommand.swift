@@ -78,7 +78,8 @@ struct StoreCommand: ParsableCommand {
             if options.output.json { return try Output.json(reply) }
             let verb = dryRun ? "would go" : "are gone"
             Output.line(
-                "\(Format.count(reply.removed)) artifacts that no record names \(verb), \(Format.bytes(reply.removedBytes))")
+                "\(Format.count(reply.removed)) artifacts that no record names \(verb), \(Format.bytes(reply.removedBytes))"
+            )
             if intermediates {
                 Output.line(
                     "\(Format.count(reply.intermediates)) checkpoints that no level waits for \(verb), but for their weights: "

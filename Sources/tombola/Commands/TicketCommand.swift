@@ -51,10 +51,13 @@ struct TicketCommand: ParsableCommand {
                 lines.append(
                     ("early stop", "step \(Format.count(early.step)), \(Format.percent(early.testAccuracy)) there"))
             }
-            if let own = stored.summary.connectivity { lines.append(("barrier", "\(Self.words(own)), to the training that it is a sibling of")) }
+            if let own = stored.summary.connectivity {
+                lines.append(("barrier", "\(Self.words(own)), to the training that it is a sibling of"))
+            }
             for sibling in stored.record.siblings ?? [] {
                 let barrier = sibling.connectivity.map(Self.words) ?? "none, since it diverged"
-                lines.append(("barrier", "\(barrier), batch-norm \(sibling.batchNorm.rawValue), to its sibling \(sibling.key)"))
+                lines.append(
+                    ("barrier", "\(barrier), batch-norm \(sibling.batchNorm.rawValue), to its sibling \(sibling.key)"))
             }
             lines += [
                 ("weights", facts.finalDigest.hex), ("mask", facts.maskDigest.hex), ("data", facts.datasetDigest.hex),

@@ -2,7 +2,8 @@ import ArgumentParser
 
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Check a bundle: checksums, tables and leaderboard made anew, tickets evaluated again.",
+        commandName: "verify",
+        abstract: "Check a bundle: checksums, tables and leaderboard made anew, tickets evaluated again.",
         discussion: """
             The spec is planned again, which names every training by the digest of all that decides it; the results must be of those \
             trainings. Tables and leaderboard are made anew from the results and compared byte for byte. Where the data set is at \

@@ -52,7 +52,10 @@ struct WorkerCommand: ParsableCommand {
             """)
     var drainAt: String?
 
-    @Option(help: "Seconds before --drain-at, or after SIGUSR1, in which to save and hand back (TOMBOLA_MARGIN; default: 120).")
+    @Option(
+        help:
+            "Seconds before --drain-at, or after SIGUSR1, in which to save and hand back (TOMBOLA_MARGIN; default: 120)."
+    )
     var margin: Int?
 
     @Option(
@@ -62,7 +65,10 @@ struct WorkerCommand: ParsableCommand {
             """)
     var cacheLimit: String?
 
-    @Option(help: "Memory for all slots together, such as 16GB (TOMBOLA_MEMORY; default: what the machine or its control group has left).")
+    @Option(
+        help:
+            "Memory for all slots together, such as 16GB (TOMBOLA_MEMORY; default: what the machine or its control group has left)."
+    )
     var memory: String?
 
     @Option(help: "Seconds after SIGTERM or Ctrl-C in which to do so (TOMBOLA_GRACE; default: 25).")

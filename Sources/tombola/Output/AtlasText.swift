@@ -15,7 +15,9 @@ enum AtlasText {
     static func table(_ panel: Atlas.Panel, of atlas: Atlas) -> TextGrid {
         var grid = TextGrid(
             [.init(atlas.rows.axis, .right)]
-                + atlas.columns.values.map { .init([atlas.columns.axis, $0?.description].compactMap(\.self).joined(separator: " ")) })
+                + atlas.columns.values.map {
+                    .init([atlas.columns.axis, $0?.description].compactMap(\.self).joined(separator: " "))
+                })
         for (row, value) in atlas.rows.values.enumerated() {
             grid.append(
                 [.init(value?.description ?? "–")]
@@ -35,7 +37,8 @@ enum AtlasText {
         let isBorneOut = cell.decided == (cell.matchingDensity == nil ? .no : .yes)
         func star(ofWinning: Bool) -> String { isBorneOut && cell.isDecidedOfWinning == ofWinning ? " *" : "" }
         var text =
-            words(cell.winningDensity) + star(ofWinning: true) + " / " + words(cell.matchingDensity) + star(ofWinning: false)
+            words(cell.winningDensity) + star(ofWinning: true) + " / " + words(cell.matchingDensity)
+            + star(ofWinning: false)
         if !cell.isDone { text += " …" }
         return .init(text, cell.winningDensity != nil ? .green : cell.matchingDensity != nil ? .cyan : .dim)
     }
@@ -45,7 +48,8 @@ enum AtlasText {
         let others = atlas.panels.first?.point.coordinates.map(\.axis) ?? []
         let titles =
             ["sweep"] + others + [
-                atlas.rows.axis, atlas.columns.axis, "winning_density", "matching_density", "last_density", "verdict", "decided", "dense",
+                atlas.rows.axis, atlas.columns.axis, "winning_density", "matching_density", "last_density", "verdict",
+                "decided", "dense",
                 "dense_low", "dense_high", "ticket",
             ]
         func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
@@ -53,7 +57,10 @@ enum AtlasText {
         for panel in atlas.panels {
             for cell in panel.cells {
                 var fields = [atlas.sweep] + panel.point.coordinates.map(\.value.description)
-                fields += [atlas.rows.values[cell.row]?.description ?? "", atlas.columns.values[cell.column]?.description ?? ""]
+                fields += [
+                    atlas.rows.values[cell.row]?.description ?? "",
+                    atlas.columns.values[cell.column]?.description ?? "",
+                ]
                 fields += [cell.winningDensity, cell.matchingDensity, cell.lastDensity].map(number)
                 fields += [cell.verdict.rawValue, cell.decided.rawValue]
                 fields += [cell.dense?.mean, cell.dense?.low, cell.dense?.high].map(number) + [cell.ticket ?? ""]

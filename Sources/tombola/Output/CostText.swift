@@ -7,7 +7,8 @@ enum CostText {
         columns += ledger.axes.map { .init($0, .right) }
         columns += [
             .init("density", .right), .init("search", .right), .init("", .right, dropRank: 2), .init("dense", .right),
-            .init("", .right, dropRank: 3), .init("ticket", .right), .init("", .right, dropRank: 3), .init("saves", .right),
+            .init("", .right, dropRank: 3), .init("ticket", .right), .init("", .right, dropRank: 3),
+            .init("saves", .right),
             .init("paid after", dropRank: 1), .init("ticket"),
         ]
         var grid = TextGrid(columns)

@@ -1,6 +1,6 @@
 extension Unicode.Scalar {
-    /// Cells that a terminal gives the scalar: 0 for what combines with the one before, 2 for East Asian wide characters and
-    /// emoji, else 1 (Unicode TR 11, without the ambiguous class, which terminals draw narrow).
+    /// Cells that a terminal gives the scalar: 0 for what combines with the one before, 2 for East Asian wide
+    /// characters and emoji, else 1 (Unicode TR 11, without the ambiguous class, which terminals draw narrow).
     var displayWidth: Int {
         switch value {
         case 0..<0x20, 0x7F..<0xA0: return 0

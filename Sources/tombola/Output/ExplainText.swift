@@ -90,7 +90,9 @@ enum ExplainText {
         }
         guard readiness.workers > 0 else { return reasons + ["no worker is there to train it"] }
         guard readiness.ableWorkers > 0 else {
-            return reasons + ["it waits for a worker with \(StatusText.text(readiness.needs)); none that is here has it"]
+            return reasons + [
+                "it waits for a worker with \(StatusText.text(readiness.needs)); none that is here has it"
+            ]
         }
         if !explanation.failedOn.isEmpty, readiness.freshWorkers > 0 {
             let names = explanation.failedOn.map(\.text).joined(separator: " and ")

@@ -40,7 +40,8 @@ enum LeaderboardText {
             ]
             if hasBarriers { cells += [.init(barrier(row.denseBarrier)), .init(barrier(row.ticketBarrier))] }
             cells += row.controls.map { control in
-                .init(control.difference.map { "\(control.beaten?.rawValue ?? "–") (\(Format.points($0.mean)))" } ?? "–")
+                .init(
+                    control.difference.map { "\(control.beaten?.rawValue ?? "–") (\(Format.points($0.mean)))" } ?? "–")
             }
             cells.append(.init(row.ticket ?? "–", .bold))
             grid.append(cells)
@@ -58,9 +59,10 @@ enum LeaderboardText {
             ] + (hasBootstrap ? [.init("bootstrap", dropRank: 5)] : []) + [
                 .init("verdict"),
                 .init("matching", dropRank: 2), .init("winning", dropRank: 3), .init("early stop", .right, dropRank: 4),
-            ] + (hasBarriers ? [.init("barrier", dropRank: 2)] : []) + branches.map { .init($0, dropRank: 1) } + branches.map { _ in .init("beaten", dropRank: 5) } + [
-                .init("ticket")
-            ])
+            ] + (hasBarriers ? [.init("barrier", dropRank: 2)] : []) + branches.map { .init($0, dropRank: 1) }
+                + branches.map { _ in .init("beaten", dropRank: 5) } + [
+                    .init("ticket")
+                ])
         for level in curve.levels {
             var cells: [TextGrid.Cell] = [
                 .init("\(level.level)"), .init(Format.density(level.density)), .init(accuracy(level.accuracy)),
@@ -126,7 +128,8 @@ enum LeaderboardText {
             }
             if let collapse = row.collapse {
                 notes.append(
-                    "rank \(row.rank): pruning emptied \(collapse.layers.joined(separator: ", ")) at level \(collapse.level)")
+                    "rank \(row.rank): pruning emptied \(collapse.layers.joined(separator: ", ")) at level \(collapse.level)"
+                )
             }
             return notes
         }
@@ -155,7 +158,9 @@ enum LeaderboardText {
 
     /// In points, and whether that counts as stable.
     static func barrier(_ barrier: Barrier?) -> String {
-        guard let barrier, let estimate = barrier.estimate else { return barrier.map { $0.diverged > 0 } == true ? "diverged" : "–" }
+        guard let barrier, let estimate = barrier.estimate else {
+            return barrier.map { $0.diverged > 0 } == true ? "diverged" : "–"
+        }
         let mean = Format.fixed(100 * estimate.mean, 2)
         var text = mean
         if let low = estimate.low, let high = estimate.high { text += " \(Format.halfWidth(low: low, high: high))" }

@@ -10,7 +10,8 @@ enum MatrixText {
 
     /// One row for each recipe that masks come from, and one for the dense networks.
     static func table(_ panel: TransplantMatrix.Panel) -> TextGrid {
-        var grid = TextGrid([.init("masks from")] + panel.train.map { .init("trained with \(LeaderboardText.words(for: $0))") })
+        var grid = TextGrid(
+            [.init("masks from")] + panel.train.map { .init("trained with \(LeaderboardText.words(for: $0))") })
         grid.append([.init("(dense)")] + panel.dense.map { .init(LeaderboardText.accuracy($0)) })
         for (recipe, cells) in zip(panel.maskFrom, panel.cells) {
             grid.append([.init(LeaderboardText.words(for: recipe), .bold)] + cells.map(cell))
@@ -33,7 +34,8 @@ enum MatrixText {
             coordinates?.coordinates.map { prefix + $0.axis } ?? []
         }
         let first = matrix.cells.first
-        var titles = ["sweep"] + names(first?.shared) + names(first?.maskFrom, "mask_from.") + names(first?.train, "train.")
+        var titles =
+            ["sweep"] + names(first?.shared) + names(first?.maskFrom, "mask_from.") + names(first?.train, "train.")
         titles += ["level", "density"]
         for name in ["accuracy", "dense", "difference"] { titles += [name, "\(name)_low", "\(name)_high"] }
         titles += ["verdict", "matching", "is_headline", "ticket"]
@@ -47,7 +49,9 @@ enum MatrixText {
             for estimate in [cell.accuracy, cell.dense, cell.difference] {
                 fields += [estimate?.mean, estimate?.low, estimate?.high].map { $0.map { "\($0)" } ?? "" }
             }
-            fields += [cell.verdict?.rawValue ?? "", cell.matching?.rawValue ?? "", "\(cell.isHeadline)", cell.ticket ?? ""]
+            fields += [
+                cell.verdict?.rawValue ?? "", cell.matching?.rawValue ?? "", "\(cell.isHeadline)", cell.ticket ?? "",
+            ]
             grid.append(fields.map { .init($0) })
         }
         return grid

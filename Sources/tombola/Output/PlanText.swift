@@ -49,10 +49,16 @@ enum PlanText {
         }
         guard let adaptive = summary.adaptive else {
             facts.append(
-                ("tasks", "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"))
+                (
+                    "tasks",
+                    "\(Format.count(summary.tasks)); \(Format.count(summary.tasksWithoutSharing)) without sharing"
+                ))
             facts.append(("in the store", "\(Format.count(summary.tasksDone)) done"))
             facts.append(
-                ("steps", "\(Format.count(summary.steps)); \(Format.count(summary.stepsWithoutSharing)) without sharing"))
+                (
+                    "steps",
+                    "\(Format.count(summary.steps)); \(Format.count(summary.stepsWithoutSharing)) without sharing"
+                ))
             facts.append(("steps to go", Format.count(summary.stepsRemaining)))
             return facts
         }

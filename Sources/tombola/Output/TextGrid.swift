@@ -45,8 +45,8 @@ package struct TextGrid: Sendable {
 extension TextGrid {
     private static let gap = "  "
 
-    /// The table as lines, at most `width` cells wide (nil: as wide as it is). Columns are left out by their rank; what is
-    /// then still too wide is cut in its last column.
+    /// The table as lines, at most `width` cells wide (nil: as wide as it is). Columns are left out by their rank; what
+    /// is then still too wide is cut in its last column.
     package func lines(width: Int?, ink: Ink) -> [String] {
         var shown = Array(columns.indices)
         func natural(_ column: Int) -> Int {

@@ -15,8 +15,9 @@ struct ChildProcess {
     /// A line longer than this is broken, so that a child cannot fill our memory.
     private static let lineBytes = 64 * 1024
 
-    /// Starts `tombola arguments…` in a process group of its own: Ctrl-C reaches this process only, which ends its children in
-    /// order. Call it from the main thread: `ParentDeath` ends the child when the thread that started it ends.
+    /// Starts `tombola arguments…` in a process group of its own: Ctrl-C reaches this process only, which ends its
+    /// children in order. Call it from the main thread: `ParentDeath` ends the child when the thread that started it
+    /// ends.
     init(_ arguments: [String]) throws(Failure) {
         var ends: [Int32] = [-1, -1]
         guard linux_pipe(&ends) == 0 else {

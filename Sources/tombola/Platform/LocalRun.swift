@@ -4,8 +4,8 @@ import Glibc
 import Synchronization
 import ZeroMQ
 
-/// One `tombola run`: a coordinator on threads of its own, worker processes, and the progress of both, until all is done or a
-/// signal came.
+/// One `tombola run`: a coordinator on threads of its own, worker processes, and the progress of both, until all is
+/// done or a signal came.
 struct LocalRun {
     /// How long workers may take to write checkpoints and say goodbye.
     private static let goodbyeSeconds = 15.0
@@ -31,8 +31,8 @@ struct LocalRun {
         end = try CoordinatorEnd(of: coordinator)
     }
 
-    /// Starts the workers and returns once they and the coordinator have ended. Call it from the main thread, which workers must not
-    /// outlive.
+    /// Starts the workers and returns once they and the coordinator have ended. Call it from the main thread, which
+    /// workers must not outlive.
     func carryOut(workers arguments: [[String]]) throws -> CoordinatorExit {
         var workers = try LocalWorkers(arguments)
         var reporter = ProgressReporter()

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Standard error, shared by progress and logs: on a terminal, log lines scroll above a live region at the bottom; in a pipe,
-/// everything is plain lines.
+/// Standard error, shared by progress and logs: on a terminal, log lines scroll above a live region at the bottom; in a
+/// pipe, everything is plain lines.
 package final class Console: Sendable {
     package static let shared = Console(Terminal.error)
 

@@ -234,8 +234,8 @@ struct ConvolutionalNetworkTests {
                 network.lossAndGradient(images: fixture.images, labels: fixture.labels, indices: $0)
             }
         ).gradients
-        // Along the gradient of one tensor the loss changes by the square of its norm: one number to which every element
-        // contributes, large enough to be seen in f32.
+        // Along the gradient of one tensor the loss changes by the square of its norm: one number to which every
+        // element contributes, large enough to be seen in f32.
         var compared = 0
         for (index, parameter) in network.parameters.enumerated() where parameter.isTrained {
             let square = gradients[index].reduce(0) { $0 + Double($1) * Double($1) }
@@ -347,10 +347,14 @@ struct ConvolutionalNetworkTests {
         #expect(Array(calmBits[first...]) == Array(wildBits[first...]))
     }
 
-    @Test("A step in which anything overflows diverges, changes nothing and leaves nothing behind, on every path", arguments: families)
+    @Test(
+        "A step in which anything overflows diverges, changes nothing and leaves nothing behind, on every path",
+        arguments: families)
     func divergence(family: String) {
         let fixture = Fixture(family)
-        let engines = [Engine(path: .dense), Engine(path: .sparse)] + TileBackend.supported.map { Engine(precision: .bf16, tiles: $0) }
+        let engines =
+            [Engine(path: .dense), Engine(path: .sparse)]
+            + TileBackend.supported.map { Engine(precision: .bf16, tiles: $0) }
         for engine in engines {
             let (network, calm) = (fixture.network(engine, batch: 40), fixture.network(engine, batch: 40))
             fixture.train(network, steps: 0..<1)

@@ -1,7 +1,8 @@
 import Lottery
 import Training
 
-/// All that an optimizer remembers between steps, in PyTorch's layouts. Restoring it and the parameters continues a training bit for bit.
+/// All that an optimizer remembers between steps, in PyTorch's layouts. Restoring it and the parameters continues a
+/// training bit for bit.
 struct OptimizerState: Equatable {
     /// One tensor of state of one parameter, flat in the parameter's layout.
     struct Tensor: Equatable {
@@ -27,7 +28,8 @@ extension Network {
             var state: [OptimizerState.Tensor] = []
             for (index, parameter) in parameters.enumerated() where parameter.isTrained {
                 for (position, slot) in optimizer.slots.enumerated() {
-                    state.append(.init(parameter: parameter.name, slot: slot, values: optimizerValues(position, of: index)))
+                    state.append(
+                        .init(parameter: parameter.name, slot: slot, values: optimizerValues(position, of: index)))
                 }
             }
             return OptimizerState(tensors: state, scalars: optimizer.scalars, steps: optimizer.steps)

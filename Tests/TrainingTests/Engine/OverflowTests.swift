@@ -69,7 +69,9 @@ struct OverflowTests {
         }
     }
 
-    @Test("No bound vouches for a step in which a gradient and its decay overflow together, if the rate makes the step small again")
+    @Test(
+        "No bound vouches for a step in which a gradient and its decay overflow together, if the rate makes the step small again"
+    )
     func decayedGradient() {
         // In f32 3.4028e38 + 1e-3 · 5e37 is infinite; times a rate of 0.1 in real numbers it is not.
         let rule = UpdateRule.sgd(rate: 0.1, decay: 1e-3)

@@ -1,8 +1,8 @@
 import Kernels
 import Lottery
 
-/// Batch normalisation of maps (Ioffe and Szegedy 2015), as PyTorch's `BatchNorm2d`, with or without a shortcut added and a ReLU:
-/// `NAME.weight` (γ), `NAME.bias` (β), `NAME.running_mean`, `NAME.running_var`, all [channels].
+/// Batch normalisation of maps (Ioffe and Szegedy 2015), as PyTorch's `BatchNorm2d`, with or without a shortcut added
+/// and a ReLU: `NAME.weight` (γ), `NAME.bias` (β), `NAME.running_mean`, `NAME.running_var`, all [channels].
 struct BatchNormDescription: LayerDescription {
     let name: String
     /// Of the convolution before it.

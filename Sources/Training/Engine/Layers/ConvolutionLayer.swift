@@ -1,7 +1,8 @@
 import Kernels
 import Lottery
 
-/// A convolution with padding (kernel − 1) / 2, with or without bias and ReLU: `NAME.weight` [outputs, inputs, k, k], `NAME.bias`.
+/// A convolution with padding (kernel − 1) / 2, with or without bias and ReLU: `NAME.weight` [outputs, inputs, k, k],
+/// `NAME.bias`.
 struct ConvolutionDescription: LayerDescription {
     let name: String
     let kind: LayerKind
@@ -88,8 +89,8 @@ struct ConvolutionDescription: LayerDescription {
         return gradient
     }
 
-    /// Every row of pixels over which a weight that is not 0 leads from the input to the output: the weight's flat index and magnitude, the
-    /// row's first pixels there and here, and how many they are.
+    /// Every row of pixels over which a weight that is not 0 leads from the input to the output: the weight's flat
+    /// index and magnitude, the row's first pixels there and here, and how many they are.
     @inline(__always)
     private func forEachRow(
         of weights: [Float], _ input: FeatureShape,

@@ -338,8 +338,8 @@ final class DenseLayer: Layer {
     ) -> Magnitude {
         if !inputIsTransposed { weights.prepareGradients(x: x.rows, width: pass.width) }
         inputIsTransposed = false
-        // A fused update never stores the weights' gradient. Nearly always the sizes of its factors prove it finite; where
-        // they do not, it is computed for this question.
+        // A fused update never stores the weights' gradient. Nearly always the sizes of its factors prove it finite;
+        // where they do not, it is computed for this question.
         let bound = Double(gradientMagnitude.value) * max(Double(inputMagnitude.value), 1) * Double(pass.width)
         if !stored, weights.fusedUpdate != nil, bound < 1e38 { return Magnitude(Float(bound)) }
         return weights.gradients(dy: dy.rows, x: x.rows, width: pass.width)
