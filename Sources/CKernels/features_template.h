@@ -14,7 +14,8 @@ static INLINE void transpose_tile(const float *rows, size_t stride, float column
 void NAME(load_images)(
     const uint8_t *images, const int32_t *indices, size_t count, size_t batch, size_t channels,
     size_t features_per_channel, const float *means, const float *deviations, float *x, float *xt) {
-    size_t features = channels * features_per_channel;
+    size_t features = channels * features_per_channel, scaled = 0;
+    Scale scale = scale_of(means[0], deviations[0]);
     for (size_t e = 0; e < batch; e += TK_LANES) {
         const uint8_t *image[TK_LANES];
         for (size_t l = 0; l < TK_LANES; l++) {
@@ -38,13 +39,17 @@ void NAME(load_images)(
                 V value = v_zero();
                 if (r < width) {
                     size_t channel = channels == 1 ? 0 : (f + r) / features_per_channel;
-                    value = normalised(pixels[r], means[channel], deviations[channel]);
+                    if (channel != scaled) {
+                        scale = scale_of(means[channel], deviations[channel]);
+                        scaled = channel;
+                    }
+                    value = normalised(pixels[r], &scale);
                 }
                 v_store(x + (f + r) * batch + e, value);
             }
             if (!tile) continue;
             if (channels == 1 && width == TK_LANES) {
-                for (size_t l = 0; l < TK_LANES; l++) v_store(tile[l], normalised(row[l], means[0], deviations[0]));
+                for (size_t l = 0; l < TK_LANES; l++) v_store(tile[l], normalised(row[l], &scale));
             } else {
                 transpose_tile(x + f * batch + e, batch, tile);
             }

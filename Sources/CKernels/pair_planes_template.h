@@ -71,10 +71,12 @@ void NAME(load_planes)(
                     }
                     transpose_bytes(source, lines[c]);
                 }
+                Scale scale = scale_of(means[2 * p], deviations[2 * p]), other = scale;
+                if (count_of_two == 2) other = scale_of(means[2 * p + 1], deviations[2 * p + 1]);
                 for (size_t n = 0; n < width; n++) {
                     size_t row = (first + n) / shape->width, column = (first + n) % shape->width;
-                    V even = normalised(lines[0][n], means[2 * p], deviations[2 * p]), odd = v_zero();
-                    if (count_of_two == 2) odd = normalised(lines[1][n], means[2 * p + 1], deviations[2 * p + 1]);
+                    V even = normalised(lines[0][n], &scale), odd = v_zero();
+                    if (count_of_two == 2) odd = normalised(lines[1][n], &other);
                     uint32_t *line = y + block * steps.block + pixel_at(&steps, row, column) + TK_LANES * p;
                     w_store(line, w_rounded(even, odd));
                 }

@@ -51,6 +51,7 @@ void NAME(load_planes)(
             image[l] = images + (size_t)indices[example < count ? example : count - 1] * pixels;
         }
         size_t channel = 0, row = 0, column = 0;
+        Scale scale = scale_of(means[0], deviations[0]);
         for (size_t first = 0; first < pixels; first += TK_LANES) {
             size_t width = pixels - first < TK_LANES ? pixels - first : TK_LANES;
             uint8_t lines[TK_LANES][TK_LANES], ragged[TK_LANES][TK_LANES];
@@ -67,12 +68,12 @@ void NAME(load_planes)(
             for (size_t n = 0; n < width; n++) {
                 float *line = y + block * strides.block + channel * strides.plane + row_start(&strides, row)
                     + TK_LANES * column;
-                v_store(line, normalised(lines[n], means[channel], deviations[channel]));
+                v_store(line, normalised(lines[n], &scale));
                 if (++column < shape->width) continue;
                 column = 0;
                 if (++row < shape->height) continue;
                 row = 0;
-                channel++;
+                if (++channel < shape->channels) scale = scale_of(means[channel], deviations[channel]);
             }
         }
     }

@@ -6,6 +6,9 @@
 typedef struct { __m256 low, high; } V;
 typedef __m256i U;
 
+// Whether v_fma is one instruction.
+#define FUSED 1
+
 static INLINE V v_zero(void) { return (V){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 static INLINE V v_set1(float x) { return (V){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 static INLINE V v_load(const float *p) { return (V){_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }

@@ -6,6 +6,9 @@
 typedef __m512 V;
 typedef __m512i U;
 
+// Whether v_fma is one instruction.
+#define FUSED 1
+
 static INLINE V v_zero(void) { return _mm512_setzero_ps(); }
 static INLINE V v_set1(float x) { return _mm512_set1_ps(x); }
 static INLINE V v_load(const float *p) { return _mm512_load_ps(p); }

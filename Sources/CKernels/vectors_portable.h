@@ -19,6 +19,9 @@ typedef struct { N n; } U;
 // Casts between vectors of one size keep the bits.
 #define BITS(x) ((I)(x).f)
 #define OF_BITS(b) ((V){(F)(b)})
+// Whether v_fma is one instruction.
+#define FUSED 0
+
 static INLINE V v_zero(void) { return (V){(F)0.0f}; }
 static INLINE V v_set1(float x) { return (V){(F)x}; }
 static INLINE V v_load(const float *p) { return (V){*(const F *)p}; }

@@ -78,6 +78,29 @@ struct BatchKernelsTests {
         #expect(right == [1, 2, 2, 2, 2, 2, 2])
     }
 
+    @Test("Every pixel is divided as by a division, whatever mean and deviation are", arguments: 0..<16)
+    func quotients(seed: UInt64) {
+        var random = Stream(seed: seed)
+        let images = (0...255).map { UInt8($0) }
+        func divided(_ pixel: UInt8, _ mean: Float, _ deviation: Float) -> Float {
+            (Float(pixel) / 255 - mean) / deviation + 0
+        }
+        for n in 0..<2_000 {
+            // Divisors just below a power of two, and of any size, are the hard ones.
+            let mean = Float(random.word() >> 8) / Float(1 << 24)
+            let wide = Float(sign: .plus, exponent: Int(random.word() % 60) - 30, significand: 1 + mean)
+            let deviation = n % 4 == 0 ? wide : n % 4 == 1 ? Float(1).nextDown / Float(1 + n) : mean / 2 + 0.001
+            for isa in BatchKernelsTests.isas {
+                let actual = AlignedBuffer<Float>(zeroed: 256 * 16)
+                tk_load_images(isa, images, [0], 1, 16, 1, 256, [mean], [deviation], actual.pointer, nil)
+                let isSame = images.indices.allSatisfy {
+                    actual[16 * $0].bitPattern == divided(images[$0], mean, deviation).bitPattern
+                }
+                #expect(isSame, "\(isa), mean \(mean), deviation \(deviation), seed \(seed)")
+            }
+        }
+    }
+
     @Test("Images are normalised and transposed as the reference does", arguments: [1, 15, 16, 17, 60])
     func images(count: Int) {
         var random = Stream(seed: UInt64(count))
