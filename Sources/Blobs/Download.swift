@@ -116,11 +116,16 @@ extension ArtifactFolder {
     ///
     /// - Throws: what the disk says of content that is here.
     public func answer(_ digest: Digest, offset: Int, count: Int) throws(ArtifactError) -> BlobMessage {
-        guard contains(digest) else { return .missing(digest) }
-        let byteCount = try byteCount(of: digest)
-        // A peer that asks for what lies beyond the end has another blob in mind.
-        guard offset >= 0, count >= 0, offset <= byteCount else { return .missing(digest) }
-        let bytes = try read(digest, offset: offset, count: min(count, Limits.chunkBytes))
-        return .chunk(digest: digest, offset: offset, byteCount: byteCount, bytes: bytes)
+        do throws(ArtifactError) {
+            let byteCount = try byteCount(of: digest)
+            // A peer that asks for what lies beyond the end has another blob in mind.
+            guard offset >= 0, count >= 0, offset <= byteCount else { return .missing(digest) }
+            let bytes = try read(digest, offset: offset, count: min(count, Limits.chunkBytes))
+            return .chunk(digest: digest, offset: offset, byteCount: byteCount, bytes: bytes)
+        } catch {
+            // It may be removed at any time, between these lines, too.
+            guard contains(digest) else { return .missing(digest) }
+            throw error
+        }
     }
 }

@@ -232,7 +232,8 @@ extension Coordinator {
         for key in sessions[worker]!.assigned.sorted() { endAttempt(key, end, &outcome) }
         if let route = sessions[worker]!.route { routes[route] = nil }
         sessions[worker] = nil
-        forgetQuarantine(of: worker, &outcome)
+        // A process that rests may only have been silent for a while, and goes on with its rest when it comes back.
+        if resting[worker] == nil { forgetQuarantine(of: worker, &outcome) }
         replaced[worker] = nil
         free.remove(worker)
         holdings.forget(worker)

@@ -106,7 +106,15 @@ final class CoordinatorLoop {
                 generation: Generation(nonce: UInt64.random(in: .min ... .max)), settings: settings, at: readAt
             ) { restore throws(StoreError) in
                 try store.forEachTask { task in
-                    if let checkpoint = task.checkpoint { checkpoints.insert(checkpoint.digest) }
+                    var task = task
+                    if let checkpoint = task.checkpoint {
+                        // A backup has none; one that is not here must not stand above what is trained anew.
+                        if store.checkpoints!.contains(checkpoint.digest) {
+                            checkpoints.insert(checkpoint.digest)
+                        } else {
+                            task.checkpoint = nil
+                        }
+                    }
                     restore(task)
                 }
             }

@@ -242,9 +242,10 @@ final class DeskLoop {
         } catch {
             throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
-        // Refused before its first piece is taken on: a sweep that has begun is gone on with at every start.
+        // Refused before its first piece is taken on: a sweep that has begun is gone on with, here and at every start.
+        let hasBegun = held?.isWhole == false
         let room = try? artifacts.freeByteCount()  // A disk that cannot be asked will say so when it is written to.
-        if let free = room, free < works.newByteCount {
+        if !hasBegun, let free = room, free < works.newByteCount {
             throw .failed(
                 "its \(works.newCount) new tasks take about \(ByteText(works.newByteCount)) in the store, whose disk has "
                     + "\(ByteText(free)) left: free some, or make the sweep smaller")
@@ -260,33 +261,9 @@ final class DeskLoop {
             believedPending: planned.believedPending, tries: tries)
     }
 
-    /// A plan, and what it relies on.
-    struct Planned {
-        var plan: Plan
-        /// Names of its data sets.
-        var datasets: [Digest: String]
-        /// Tasks that the store holds and that are not done: the checkpoints that one is asked for that was not given
-        /// out, nil for the others.
-        fileprivate var stored: [TaskKey: [Int]?]
-
-        func isStored(_ key: TaskKey) -> Bool { stored[key] != nil }
-
-        /// Those that the plan wants to leave more checkpoints than the store asks of them, in the belief that they are
-        /// not given out yet.
-        var believedPending: Set<TaskKey> {
-            var keys: Set<TaskKey> = []
-            guard stored.values.contains(where: { $0 != nil }) else { return keys }
-            for task in plan.tasks {
-                guard let asked = stored[task.key] ?? nil else { continue }
-                if !Set(task.keepSteps).isSubset(of: asked) { keys.insert(task.key) }
-            }
-            return keys
-        }
-    }
-
     /// Plans against what the store holds now.
-    func plan(_ sweep: Sweep) throws(SubmissionError) -> Planned {
-        var stored: [TaskKey: [Int]?] = [:]
+    func plan(_ sweep: Sweep) throws(SubmissionError) -> PlannedSweep {
+        var stored: [TaskKey: KnownTask] = [:]
         var datasets: [Digest: String] = [:]
         var failure: SubmissionError?
         do {
@@ -304,8 +281,7 @@ final class DeskLoop {
                     do throws(StoreError) {
                         let known = try store.task(key).map(KnownTask.init(stored:))
                         switch known {
-                        case .pending(let asked): stored[key] = .some(Array(asked))
-                        case .running, .failed: stored[key] = .some(nil)
+                        case .pending, .running, .failed: stored[key] = known
                         case .done, nil: break
                         }
                         return known
@@ -315,7 +291,7 @@ final class DeskLoop {
                     }
                 })
             if let failure { throw failure }
-            return Planned(plan: plan, datasets: datasets, stored: stored)
+            return PlannedSweep(plan: plan, datasets: datasets, stored: stored)
         } catch let error as SubmissionError {
             throw error
         } catch let error as SpecError {

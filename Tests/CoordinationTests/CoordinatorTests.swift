@@ -632,6 +632,28 @@ struct CoordinatorResultTests {
         #expect(bench.status.running.contains { $0.worker == "bad" }, "the last worker left never rests")
     }
 
+    @Test("A worker that falls silent while it is quarantined goes on with its rest when it comes back")
+    func quarantineOutlivesSession() {
+        var settings = CoordinatorSettings()
+        settings.restMilliseconds = 120_000
+        var bench = Bench(settings: settings)
+        bench.join("good")
+        bench.add([work(0)])
+        bench.join("bad")
+        bench.add((1...20).map { work($0) })
+        for number in 1...3 { bench.failure(attempt(number, 1), from: "bad") }
+        let kept = bench.disk.quarantines
+        #expect(kept["bad"]?.milliseconds == 120_000)
+        for step in 1...4 {
+            bench.handle(.wake, after: 10_000)
+            bench.beat("good", holding: [RunningAttempt(id: attempt(0, 1), step: step)])
+        }
+        #expect(bench.status.workers.map(\.worker) == ["good"])
+        #expect(bench.join("bad").started.isEmpty && bench.disk.quarantines == kept)
+        #expect(bench.join("bad", incarnation: 2).started.count == 1)
+        #expect(bench.disk.quarantines.isEmpty)
+    }
+
     @Test("A result made for a request of fewer outputs than are waited for is discarded and made anew")
     func olderRequest() {
         var bench = Bench()

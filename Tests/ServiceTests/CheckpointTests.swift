@@ -104,6 +104,31 @@ struct CheckpointTests {
         second.waitUntilExit()
     }
 
+    @Test("A checkpoint that a restored backup names and has not got stands above none that come")
+    func backup() throws {
+        let long = work("long", "note \(bench.path("log")) wait \(bench.path("go")) output final 1 1")
+        do {
+            let coordinator = try bench.startCoordinator()
+            try coordinator.add([long])
+            try coordinator.store.commit([
+                .checkpointKept(key("long"), SavedCheckpoint(step: 1 << 40, digest: Digest.of([1]), byteCount: 1))
+            ])
+            coordinator.stop()
+            _ = try coordinator.run()
+        }
+        let coordinator = try bench.startCoordinator { $0.exitWhenDone = true }
+        try coordinator.add([long])
+        let first = try bench.startWorker("a", at: coordinator.endpoint) { $0.deadlineMilliseconds = 3_600_000 }
+        try #require(eventually { (coordinator.status?.workers.first?.running.first?.step ?? 0) > 20 })
+        first.stop()
+        #expect(try first.waitForExit() == .stopped)
+        _ = try bench.startWorker("b", at: coordinator.endpoint)
+        try #require(eventually { bench.lines("log").count == 2 })
+        #expect(beginnings()[0] == 0 && beginnings()[1] > 20, "\(beginnings())")
+        bench.touch("go")
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+    }
+
     @Test("Blobs of checkpoints that a crash left are swept away when the coordinator starts")
     func leftovers() throws {
         let configuration = bench.coordinatorConfiguration()

@@ -214,6 +214,34 @@ struct SubmissionTests {
         #expect(status.sweeps.map(\.levels) == [ServiceStatus.Tally(total: more.plan.tasks)])
     }
 
+    @Test("A plan believes of what is to leave checkpoints that the store does not ask for that it is not given out")
+    func beliefs() throws {
+        let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)
+        func planned(_ known: KnownTask?) throws -> (PlannedSweep, dense: Set<TaskKey>) {
+            var stored: [TaskKey: KnownTask] = [:]
+            let dense = Set(
+                try Plan(sweep: sweep, vocabulary: .fixture, dataDigest: { _ in Digest.of(DataAccess.bytes) }).tasks
+                    .filter { $0.role == .dense }.map(\.key))
+            let plan = try Plan(
+                sweep: sweep, vocabulary: .fixture, dataDigest: { _ in Digest.of(DataAccess.bytes) },
+                known: { key in
+                    guard dense.contains(key) else { return nil }
+                    stored[key] = known
+                    return known
+                })
+            return (PlannedSweep(plan: plan, stored: stored), dense)
+        }
+        // Another sweep that is planned beside it may add them first, with other checkpoints, and they may begin.
+        let unknown = try planned(nil)
+        #expect(unknown.0.believedPending == unknown.dense && unknown.dense.count == 4)
+        let failed = try planned(.failed)
+        #expect(failed.0.believedPending == failed.dense)
+        let pending = try planned(.pending(keepSteps: []))
+        #expect(pending.0.believedPending == pending.dense)
+        #expect(try planned(.pending(keepSteps: [0, 5])).0.believedPending == [])
+        #expect(try planned(.running(keepSteps: [0, 5])).0.believedPending == [])
+    }
+
     @Test("A submission whose coordinator died amid it is gone on with at the next start, to the sweep's end")
     func interrupted() throws {
         let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)
