@@ -36,6 +36,8 @@ struct Checker: Sendable {
     var watchesTurns = false
     /// What workers have and tasks need.
     var memory: [WorkerID: Int] = [:]
+    /// How many tasks each worker trains at a time.
+    var slots: [WorkerID: Int] = [:]
     var needs: [TaskKey: Int] = [:]
     /// Open attempts whose results have come: their slots are free.
     private var delivering: Set<AttemptID> = []
@@ -127,10 +129,14 @@ struct Checker: Sendable {
             try demand(!expelled.contains(worker), "\(worker) is not authorised and is given task \(id.task)")
             try demand(!quarantined.contains(worker), "\(worker) is quarantined and is given task \(id.task)")
         }
-        if let memory = memory[worker], holders[id] == nil {
+        if holders[id] == nil {
             let held = open.values.filter { holders[$0] == worker && !delivering.contains($0) }
-            let needed = held.reduce(needs[id.task] ?? 0) { $0 + (needs[$1.task] ?? 0) }
-            try demand(needed <= memory, "\(worker) has \(memory) of memory and is given tasks that need \(needed)")
+            let slots = slots[worker] ?? 0
+            try demand(held.count < slots, "\(worker) has \(slots) slots, all taken, and is given task \(id.task)")
+            if let memory = memory[worker] {
+                let needed = held.reduce(needs[id.task] ?? 0) { $0 + (needs[$1.task] ?? 0) }
+                try demand(needed <= memory, "\(worker) has \(memory) of memory and is given tasks that need \(needed)")
+            }
         }
         counts.attempts += 1
         holders[id] = worker

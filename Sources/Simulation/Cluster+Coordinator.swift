@@ -246,7 +246,10 @@ extension Cluster {
         }
         // A commit that fails sends nothing and ends the process.
         let before = store.records
-        do { try store.commit(changes, mark) } catch { throw .death }
+        do { try store.commit(changes, mark) } catch {
+            trace.note(now, "the commit fails")
+            throw .death
+        }
         store.removeUnnamed(after: changes, before)
         noteGrowth(changes)
         for change in changes { trace.note(now, "committed: \(Trace.text(of: change))") }

@@ -103,6 +103,7 @@ struct Cluster {
             let memory = index == 0 || checker.watchesTurns ? nil : 1 + random.below(5)
             workers.append(WorkerHost(index: index, slots: 1 + random.below(3), memory: memory))
             checker.memory[workers[index].id] = memory
+            checker.slots[workers[index].id] = workers[index].slots
         }
         for work in sweeps.flatMap(\.works) { checker.needs[work.key] = work.needs.memoryBytes }
         for sweep in sweeps { checker.mayWant[sweep.id] = sweep.asked { _ in .pending } }
@@ -235,8 +236,12 @@ struct Cluster {
     mutating func send(_ happening: (_ frames: [[UInt8]]) -> Happening, _ frames: [[UInt8]], machine index: Int) {
         guard !cut.contains(index), !cut.contains(nil) else { return }
         let isFaulty = !areFaultsOver
-        if isFaulty, random.chance(faults.drop) { return }
+        if isFaulty, random.chance(faults.drop) {
+            trace.note(now, "that is lost on its way")
+            return
+        }
         let copies = isFaulty && random.chance(faults.duplicate) ? 2 : 1
+        if copies > 1 { trace.note(now, "that comes twice") }
         for _ in 0..<copies {
             let wait =
                 isFaulty && random.chance(faults.delay) ? random.below(Int64(30_000)) : 1 + random.below(Int64(40))

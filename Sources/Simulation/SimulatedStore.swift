@@ -75,7 +75,7 @@ struct SimulatedStore: Sendable {
     var checkpointsOfTasks: [Retirement] {
         records.values.flatMap { record -> [Retirement] in
             guard case .done(let result) = record.state else { return [] }
-            return result.outputs.filter { $0.name.text.hasPrefix("step-") }
+            return result.outputs.filter { $0.name.checkpointStep != nil }
                 .map { Retirement(task: record.work.key, name: $0.name) }
         }
     }

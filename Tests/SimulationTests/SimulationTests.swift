@@ -32,6 +32,48 @@ struct SimulationTests {
         #expect((disputes > 0) == (scenario == .nondeterminism), "\(disputes) results were found to differ")
     }
 
+    /// Lines of the trace that show that what a scenario is about has come to pass.
+    private func evidence(_ scenario: Scenario) -> [String] {
+        switch scenario {
+        case .silentReconnect: ["fault: reconnectSilently", "SAY_HELLO"]
+        case .duplicateHello: ["that comes twice", "says HELLO"]
+        case .restoredBackup: ["fault: restoreBackup", "ends: released", "revoked: "]
+        case .restartRace: ["fault: killWorker", "coordinator dies", "ends: released"]
+        case .lostTask: ["that is lost on its way", "RESULT_ACK discarded", "ends: lost"]
+        case .lateResults: ["fault: pauseWorker", "RESULT_ACK discarded", "ends: lost"]
+        case .nondeterminism: ["computed something else"]
+        case .deadUploader: ["worker-0 dies", "ends: lost"]
+        case .drainingOutbox: ["fault: cut", "RESULT_ACK accepted"]
+        case .absoluteCapacity: ["that comes twice", "that is lost on its way"]
+        case .stoppedCoordinator: ["fault: pauseCoordinator"]
+        case .failedCommit: ["the commit fails", "coordinator dies"]
+        case .pausedSweep: [", is paused", "coordinator dies"]
+        case .cancelledSweep: [", is cancelled", "is cancelled: ", "is tried anew"]
+        case .retriedTasks: ["killed by signal", "is quarantined: ", "is failed: ", "is tried anew"]
+        case .fairShare: ["has priority 1", "has priority 2"]
+        case .drainedWorker: ["GOODBYE", "CHECKPOINT_ACK, given back", "ends: preempted"]
+        case .drainedCoordinator: ["to worker-0: DRAIN", "the stop is over", "ends: preempted"]
+        case .preemptedMidLevel: ["fault: replaceMachine", "has a checkpoint", "ends: lost"]
+        case .unequalMemory: ["fault: reconnectSilently"]
+        case .interruptedStop: ["nothing more is to be given out", "coordinator dies", "the stop is over"]
+        case .quarantinedWorker: ["is quarantined, the 1. time", "coordinator dies"]
+        case .revokedKey: ["fault: revokeKey", "ends: released"]
+        case .retiredOutputs: [" is gone", "is done again"]
+        case .growingSweep: ["coordinator dies", "wants"]
+        case .interruptedSubmission: ["coordinator dies", "asked for again"]
+        }
+    }
+
+    @Test("What each scenario is about comes to pass in it", arguments: Scenario.allCases)
+    func comesToPass(_ scenario: Scenario) {
+        var missing = Set(evidence(scenario))
+        for seed in UInt64(0)..<30 where !missing.isEmpty {
+            let trace = Simulation(seed: seed, scenario: scenario, keepsTrace: true).trace
+            missing = missing.filter { phrase in !trace.contains { $0.contains(phrase) } }
+        }
+        #expect(missing.isEmpty, "30 seeds do not have it")
+    }
+
     @Test("The checkers find every planted bug", arguments: PlantedBug.allCases)
     func plantedBug(_ bug: PlantedBug) {
         let found = (UInt64(0)..<100).contains {
