@@ -29,7 +29,8 @@ public struct Headline: Hashable, Sendable {
     public let verdict: Verdict
     /// Is there such a ticket: yes, no (every level is below, and every test says so), or undecided. A ticket
     /// found winning is tested for winning, even where the chain is censored, any other for matching; an unfinished
-    /// or broken chain is undecided.
+    /// or broken chain is undecided. Where the spec names the densities at which winning is tested, no other ticket
+    /// is found winning here, since none of its tests could bear that out.
     public let decided: Decision
     /// Replicates that would decide it; nil where it is decided, or more of them would not help.
     public let moreSeeds: MoreSeeds?
@@ -37,7 +38,7 @@ public struct Headline: Hashable, Sendable {
     public let level: Int?
     /// What the ticket at `level` is by its means: `winning` or `matching`.
     public let found: Verdict?
-    /// Indices of the sparsest matching and the sparsest winning level.
+    /// Indices of the sparsest matching and the sparsest winning level, by the means alone.
     public let sparsestMatching: Int?
     public let sparsestWinning: Int?
 
@@ -59,19 +60,22 @@ public struct Headline: Hashable, Sendable {
             sparsestWinning = nil
             return
         }
-        func sparsest(where holds: (Comparison) -> Bool) -> Int? {
+        func sparsest(where holds: (Int, Comparison) -> Bool) -> Int? {
             var best: (index: Int, density: Double)?
             for (index, level) in levels.enumerated() {
-                guard let level, level.density < 1, holds(level.comparison) else { continue }
+                guard let level, level.density < 1, holds(index, level.comparison) else { continue }
                 if best.map({ level.density <= $0.density }) ?? true { best = (index, level.density) }
             }
             return best?.index
         }
-        let matching = sparsest { $0.matches }
-        let winning = sparsest { $0.wins }
-        let last = sparsest { _ in true }
+        func isFoundWinning(_ index: Int, _ comparison: Comparison) -> Bool {
+            comparison.wins && comparison.design.winningLevels?.contains(index) ?? true
+        }
+        let matching = sparsest { $1.matches }
+        let winning = sparsest(where: isFoundWinning)
+        let last = sparsest { _, _ in true }
         sparsestMatching = matching
-        sparsestWinning = winning
+        sparsestWinning = sparsest { $1.wins }
         switch progress {
         case .failed: verdict = .failed
         case .stopped: verdict = .stopped
@@ -86,7 +90,7 @@ public struct Headline: Hashable, Sendable {
             }
         }
         level = verdict == .censored ? matching : winning ?? matching
-        found = level.map { levels[$0]!.comparison.wins ? .winning : .matching }
+        found = level.map { isFoundWinning($0, levels[$0]!.comparison) ? .winning : .matching }
 
         // What was ended on purpose is not going to change; its levels are as good as any.
         guard progress == .complete || progress == .stopped else {

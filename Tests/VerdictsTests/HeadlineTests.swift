@@ -5,15 +5,15 @@ import Verdicts
     private let design = TestDesign(margin: 0.002, rewoundToStart: true, looks: [3])
 
     /// A level of three replicates whose tickets differ by `difference` from dense and stop at `stop` of 1,000 steps.
-    private func level(_ density: Double, _ difference: Double, stop: Int = 500) -> (
-        density: Double, comparison: Comparison
-    )? {
+    private func level(
+        _ density: Double, _ difference: Double, stop: Int = 500, design: TestDesign? = nil
+    ) -> (density: Double, comparison: Comparison)? {
         let wobble = [-0.0001, 0, 0.0001]
         return (
             density,
             Comparison(
                 tickets: wobble.map { Outcome(accuracy: 0.98 + difference + $0, earlyStop: stop) },
-                dense: wobble.map { Outcome(accuracy: 0.98 - $0, earlyStop: 1_000) }, design: design)
+                dense: wobble.map { Outcome(accuracy: 0.98 - $0, earlyStop: 1_000) }, design: design ?? self.design)
         )
     }
 
@@ -87,6 +87,27 @@ import Verdicts
         let diverged = headline([level(0.8, 0.003)], isComparable: false)
         #expect(diverged.verdict == .failed)
         #expect(diverged.level == nil)
+    }
+
+    @Test("Where the spec names densities for winning, a ticket of another one is found matching, and decided by that")
+    func namedDensities() {
+        var named = design
+        named.winningLevels = [0]
+        let levels = [(0.5, 500), (0.25, 500), (0.125, 900)].map { density, stop in
+            level(density, density == 0.125 ? -0.05 : 0.003, stop: stop, design: named)
+        }
+        let result = headline(levels)
+        #expect(result.verdict == .winning && result.level == 0 && result.found == .winning)
+        #expect(result.decided == .yes && result.sparsestWinning == 1)
+        named.winningLevels = [2]
+        let other = headline(
+            [level(0.5, 0.003, design: named), level(0.25, 0.003, design: named), level(0.125, -0.05, design: named)])
+        #expect(other.verdict == .matching && other.level == 1 && other.found == .matching && other.decided == .yes)
+        // The chain ends with one that is not named.
+        named.winningLevels = [0]
+        let censored = headline([level(0.5, 0.003, design: named), level(0.25, 0.003, design: named)])
+        #expect(censored.verdict == .censored && censored.level == 1 && censored.found == .matching)
+        #expect(censored.decided == .yes)
     }
 
     @Test("A level that pruned nothing is no ticket")
