@@ -24,7 +24,13 @@ public struct OutputName: Hashable, Sendable, Comparable, Codable, CustomStringC
     /// Every evaluation of a level.
     public static let metrics: OutputName = "metrics"
     /// Weights and optimizer state after `step` training steps: θk.
-    public static func step(_ step: Int) -> OutputName { OutputName("step-\(step)") }
+    public static func step(_ step: Int) -> OutputName { OutputName("\(checkpoint)\(step)") }
+    private static let checkpoint = "step-"
+
+    /// k of θk; nil for any other output.
+    public var checkpointStep: Int? {
+        text.hasPrefix(OutputName.checkpoint) ? Int(text.dropFirst(OutputName.checkpoint.count)) : nil
+    }
 
     public static func < (left: OutputName, right: OutputName) -> Bool { left.text < right.text }
     public var description: String { text }

@@ -21,7 +21,7 @@ public enum ArtifactPurpose: String, Sendable, Codable, CaseIterable {
             switch name {
             case .final: .trained
             case .metrics: .metrics
-            default: name.text.hasPrefix("step-") ? .checkpoint : .other
+            default: name.checkpointStep != nil ? .checkpoint : .other
             }
     }
 }

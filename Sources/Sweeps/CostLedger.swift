@@ -15,12 +15,41 @@ public struct TrainingCost: Hashable, Sendable, Codable {
             steps: left.steps + right.steps, seconds: left.seconds + right.seconds, flops: left.flops + right.flops,
             bytes: left.bytes + right.bytes)
     }
+
+    /// That of the first steps alone.
+    func first(_ count: Int) -> TrainingCost {
+        guard count < steps else { return self }
+        let share = Double(max(count, 0)) / Double(steps)
+        return TrainingCost(
+            steps: max(count, 0), seconds: seconds * share, flops: flops * share, bytes: bytes * share)
+    }
+}
+
+extension Plan {
+    /// All that a task starts from, directly or not, by index: up to which step each must be trained for that, `.max`
+    /// for to its end.
+    fileprivate func beginnings(of index: Int) -> [Int: Int] {
+        var needed: [Int: Int] = [:]
+        var left = [index]
+        while let index = left.popLast() {
+            for input in tasks[index].inputs {
+                guard case .output(let key, let name) = input.source, let source = self.index(of: key) else { continue }
+                let step = name.checkpointStep ?? .max
+                if needed[source] == nil { left.append(source) }
+                needed[source] = max(needed[source] ?? 0, step)
+            }
+        }
+        return needed
+    }
 }
 
 /// What the search for each point's ticket cost, and what the ticket saves: per replicate, as the mean over replicates.
 ///
-/// The search is all that must be trained before the ticket's mask is known: the dense network and every level before
-/// the ticket's own; those of the other recipe where the mask comes from there. Controls are no part of it.
+/// The search is all that must be trained before the ticket's own training can begin, as far as it is needed: for an
+/// iterative chain the dense network and every level before; a one-shot ticket needs the dense network alone, one whose
+/// mask comes from the weights of step k the dense network's first k steps, one that is ranked at initialisation
+/// nothing. Trainings of another recipe count where the mask comes from there, searches that early-bird ends where
+/// there are such. Controls are no part of it.
 public struct CostLedger: Hashable, Sendable {
     public let sweep: String
     public let axes: [String]
@@ -79,9 +108,12 @@ extension CostLedger.Row {
         guard let level = row.level, let density = row.density else { return nil }
         let runs = (0..<row.replicates).map { plan.run(point: row.pointIndex, replicate: $0) }
         let dataset = plan.sweep.points[row.pointIndex].settings.dataset
-        func mean(_ trainings: (PlannedRun) -> [Int]) -> TrainingCost {
-            let all = runs.flatMap(trainings).reduce(TrainingCost()) { sum, index in
-                sum + (tables.cost(of: plan.tasks[index], dataset: dataset) ?? TrainingCost())
+        func mean(_ trainings: (PlannedRun) -> [Int: Int]) -> TrainingCost {
+            let all = runs.flatMap { trainings($0).sorted { $0.key < $1.key } }.reduce(TrainingCost()) {
+                sum, training in
+                let task = plan.tasks[training.key]
+                guard let cost = tables.cost(of: task, dataset: dataset) else { return sum }
+                return sum + cost.first(training.value - task.firstStep)
             }
             let count = Double(runs.count)
             return TrainingCost(
@@ -94,9 +126,9 @@ extension CostLedger.Row {
         self.level = level
         self.density = density
         ticket = row.ticket
-        dense = mean { [$0.dense] }
-        search = mean { $0.masks.isEmpty ? [$0.dense] + $0.levels.prefix(level - 1) : $0.masks.prefix(level).uniqued() }
-        training = mean { [$0.levels[level - 1]] }
+        dense = mean { [$0.dense: .max] }
+        search = mean { plan.beginnings(of: $0.levels[level - 1]) }
+        training = mean { [$0.levels[level - 1]: .max] }
         savedFlops = dense.flops > 0 ? 1 - training.flops / dense.flops : 0
         let saved = dense.flops - training.flops
         paidAfter = saved > 0 ? Int((search.flops / saved).rounded(.up)) : nil

@@ -21,6 +21,8 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         public let bootstrap: Estimate?
         /// Mean step of the least validation loss.
         public let earlyStop: Double?
+        /// That step over the dense network's, as a geometric mean over replicates; nil at level 0.
+        public let earlyStopRatio: Estimate?
         /// Between the level's trainings and their siblings; nil where no training of the sweep has one.
         public let barrier: Barrier?
         /// From the means: `winning`, `matching` or `none`; `stopped` beyond where the chain was ended on purpose; nil
@@ -44,6 +46,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         private enum CodingKeys: String, CodingKey {
             case level, density, accuracy, difference, bootstrap, barrier, verdict, matching, winning, controls, ticket
             case earlyStop = "early_stop"
+            case earlyStopRatio = "early_stop_ratio"
             case matchingP = "matching_p"
             case winningP = "winning_p"
             case matchingMoreSeeds = "matching_more_seeds"
@@ -59,6 +62,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             try container.encode(LeaderboardRow.MaybeEstimate(difference), forKey: .difference)
             try container.encode(LeaderboardRow.MaybeEstimate(bootstrap), forKey: .bootstrap)
             try container.encode(earlyStop, forKey: .earlyStop)
+            try container.encode(LeaderboardRow.MaybeEstimate(earlyStopRatio), forKey: .earlyStopRatio)
             try container.encodeIfPresent(barrier, forKey: .barrier)
             try container.encode(verdict, forKey: .verdict)
             try container.encode(matching, forKey: .matching)
@@ -80,6 +84,8 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             // A coordinator of an earlier version does not say this, nor p and seeds.
             bootstrap = try container.decodeIfPresent(LeaderboardRow.MaybeEstimate.self, forKey: .bootstrap)?.estimate
             earlyStop = try container.decode(Double?.self, forKey: .earlyStop)
+            earlyStopRatio =
+                try container.decodeIfPresent(LeaderboardRow.MaybeEstimate.self, forKey: .earlyStopRatio)?.estimate
             barrier = try container.decodeIfPresent(Barrier.self, forKey: .barrier)
             verdict = try container.decode(Verdict?.self, forKey: .verdict)
             matching = try container.decode(Decision?.self, forKey: .matching)
@@ -100,6 +106,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             difference = nil
             bootstrap = nil
             earlyStop = DensityCurve.meanEarlyStop(evidence.dense)
+            earlyStopRatio = nil
             barrier = evidence.barriers.first
             verdict = nil
             matching = nil
@@ -122,6 +129,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             difference = comparison?.difference
             bootstrap = comparison?.bootstrap
             earlyStop = DensityCurve.meanEarlyStop(level.outcomes)
+            earlyStopRatio = comparison?.earlyStopRatio
             barrier = evidence.barriers.isEmpty ? nil : evidence.barriers[index + 1]
             verdict =
                 level.isBeyondStop

@@ -109,8 +109,10 @@ public struct Records {
     /// What a training has cost; nil until it is done.
     func cost(of task: PlannedTask, dataset: String) -> TrainingCost? {
         guard case .done(let summary, let seconds, _) = results(task.key) else { return nil }
-        // Until its end, or until it diverged.
-        let steps = summary.divergedAt.map { max(0, $0 - task.firstStep) } ?? task.cost
+        // Until its end, or until it diverged, or a search's mask had settled.
+        var end = summary.divergedAt
+        if end == nil, case .search = task.role { end = summary.final?.step }
+        let steps = end.map { max(0, $0 - task.firstStep) } ?? task.cost
         let step = stepCost(task.task, dataset, summary.layers)
         return TrainingCost(
             steps: steps, seconds: seconds, flops: Double(steps) * (step?.flops ?? 0),
@@ -192,8 +194,9 @@ private struct TrainingPlace {
         RecordColumn(
             name: "branch",
             meaning:
-                "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), sibling (of that level, 0 for "
-                + "dense), or the control, such as random-reinit"),
+                "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), search (an early-bird "
+                + "training that a mask is got from), replay (the dense network's first steps again), sibling (of that "
+                + "level, 0 for dense), or the control, such as random-reinit"),
         RecordColumn(name: "level", meaning: "prunings before the training; 0 is the dense network"),
         RecordColumn(name: "task", meaning: "key of the training; runs that share it have the same"),
     ]
@@ -214,7 +217,34 @@ private struct TrainingPlace {
         for (level, index) in run.siblings.enumerated() {
             if let index { places.append(TrainingPlace(index: index, branch: "sibling", level: level)) }
         }
-        return places
+        return places + sources(of: places, in: plan)
+    }
+
+    /// What those start from and are not themselves: searches, replays, and the dense network of the recipe that gives
+    /// the masks.
+    private static func sources(of places: [TrainingPlace], in plan: Plan) -> [TrainingPlace] {
+        var known = Set(places.map(\.index))
+        var left = places
+        var found: [TrainingPlace] = []
+        while let place = left.popLast() {
+            for input in plan.tasks[place.index].inputs {
+                guard case .output(let key, _) = input.source, let index = plan.index(of: key),
+                    known.insert(index).inserted
+                else { continue }
+                let source =
+                    switch plan.tasks[index].role {
+                    case .search(let level): TrainingPlace(index: index, branch: "search", level: level - 1)
+                    case .replay: TrainingPlace(index: index, branch: "replay", level: 0)
+                    case .dense: TrainingPlace(index: index, branch: "mask_from", level: 0)
+                    case .level(let level): TrainingPlace(index: index, branch: "mask_from", level: level)
+                    case .branch(let name, let level): TrainingPlace(index: index, branch: name, level: level)
+                    case .sibling(let level): TrainingPlace(index: index, branch: "sibling", level: level)
+                    }
+                found.append(source)
+                left.append(source)
+            }
+        }
+        return found.sorted { ($0.branch, $0.level, $0.index) < ($1.branch, $1.level, $1.index) }
     }
 
     func values(in plan: Plan) -> [RecordValue] {

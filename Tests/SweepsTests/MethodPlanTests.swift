@@ -5,7 +5,7 @@ import Testing
 /// How criteria, ways to retrain, searches and controls become tasks.
 @Suite("Plans of methods")
 struct MethodPlanTests {
-    private static let vocabulary = {
+    static let vocabulary = {
         var vocabulary = testVocabulary
         vocabulary.criteria = ["magnitude", "random", "movement", "snip", "synflow"]
         vocabulary.criterionTraits = [

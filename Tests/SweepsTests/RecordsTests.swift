@@ -57,6 +57,30 @@ import Testing
         return rows
     }
 
+    @Test("Searches and replays of the dense network have rows and costs of their own; a search costs what it took")
+    func searchesAndReplays() throws {
+        let searched = try SweepsTests.plan(
+            "name: a\ntraining: {iterations: 300}\npruning: {levels: 2, search: early-bird, rate: 0.5}")
+        func result(_ task: PlannedTask) -> TaskRecord {
+            guard case .search(let level) = task.role else { return .done(summary(), seconds: 3) }
+            var summary = summary()
+            summary.final = evaluation(level == 1 ? 100 : 200)
+            return .done(summary, seconds: 1)
+        }
+        let levels = try rows(.levels, of: searched, result)
+        #expect(levels.map { $0["branch"] } == ["dense", "ticket", "ticket", "search", "search"].map { .text($0) })
+        #expect(levels.map { $0["level"] } == [0, 1, 2, 0, 1].map { .integer($0) })
+        #expect(levels.map { $0["steps"] } == [300, 300, 300, 100, 200].map { .integer($0) })
+        let run = try #require(try rows(.runs, of: searched, result).first)
+        #expect(run["trainings"] == .integer(5) && run["steps"] == .integer(1_200) && run["seconds"] == .real(11))
+
+        let dense = try #require(try SweepsTests.plan(yaml).tasks.first { $0.role == .dense }).key
+        let replayed = try SweepsTests.plan(yaml) { $0 == dense ? .done(outputs: [.final, .metrics]) : nil }
+        let replays = try rows(.levels, of: replayed) { _ in .done(summary(), seconds: 1) }
+            .filter { $0["branch"] == .text("replay") }
+        #expect(replays.map { $0["steps"] } == [.integer(100), .integer(100)])
+    }
+
     @Test("A run's row has its axes, seeds, every setting as it is resolved, and what its trainings came to")
     func runs() throws {
         let plan = try plan(yaml)

@@ -127,6 +127,8 @@ import Training
             #expect(training.batch == (isResNet ? 128 : 64))
             #expect(training.iterations == (isResNet ? 30_000 : 112_480))
             #expect(training.decay.map(\.at) == (isResNet ? [20_000, 25_000] : [56_240, 84_360]))
+            // P1 finds winning tickets of VGG-19 down to 1.5 %.
+            #expect(try #require(plan.forecast(point: point.index).densities.last) < 0.013)
         }
         #expect(plan.tasks.count { $0.role == .dense } == plan.sweep.runCount / 2)
     }

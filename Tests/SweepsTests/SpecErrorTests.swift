@@ -252,9 +252,14 @@ import Testing
                 #"2: "stop_when.margin" must be a fraction of the test set above 0 and at most 1, such as 0.05, not 5"#
             ),
             (
-                "name: a\nmatching_margin: 0.06\nstop_when: {margin: 0.05}",
+                "name: a\nmatching_margin: 0.06\nstop_when: {margin: 0.05}\nreplicates: 2",
                 #"3: "stop_when.margin" 0.05 would end chains that still match, since "matching_margin" is 0.06; raise it above that"#
             ),
+            (
+                "name: a\nstop_when: {margin: 0.05}",
+                #"2: "stop_when" ends chains, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#
+            ),
+            ("name: a\nstop_when: {margin: 0.05}\nrefine: {looks: [2, 5]}", "accepted"),
             (
                 "name: a\nwinning_at: [0.5]\npruning: {levels: 3, rate: 0.5}",
                 #"2: "winning_at" names densities to be tested, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#

@@ -57,6 +57,21 @@ import Testing
             #expect(changed.status == 1 && changed.states["checksums"] == "good", "\(changed.states)")
             #expect(changed.states["levels.csv"] == "bad", "\(changed.states)")
 
+            // Every result at odds with what the tickets say of themselves; a ticket that is not there.
+            let all = #"cd tiny && sed -i 's/"test_correct" : [0-9]*/"test_correct" : 1/' results.json"#
+            #expect(try shell("\(all) && \(again)", in: folder) == 0)
+            let falsified = try await check("changed.tar.gz", in: folder)
+            let tickets = falsified.states.filter { $0.key.hasPrefix("tickets/") }
+            #expect(!tickets.isEmpty && Set(tickets.values) == ["bad"], "\(falsified.states)")
+            #expect(
+                try shell(
+                    "tar xzf tiny.tar.gz && cd tiny && rm tickets/* && sed -i '/tickets/d' SHA256SUMS && cd .. "
+                        + "&& tar czf changed.tar.gz tiny", in: folder) == 0)
+            let incomplete = try await check("changed.tar.gz", in: folder)
+            #expect(incomplete.status == 1 && incomplete.states["checksums"] == "good", "\(incomplete.states)")
+            let missing = incomplete.states.filter { $0.key.hasPrefix("tickets/") }
+            #expect(!missing.isEmpty && Set(missing.values) == ["bad"], "\(incomplete.states)")
+
             let none = try await Program.run(["verify", spec], in: folder)
             #expect(none.status != 0 && none.errors.contains(spec), "\(none.errors)")
         }

@@ -37,6 +37,24 @@ import Testing
         }
     }
 
+    @Test("bench tasks has every task done, durably, and leaves nothing behind")
+    func benchTasks() async throws {
+        try await withFolder { folder in
+            let ended = try await Program.run(
+                ["bench", "tasks", "--count", "2000", "--idle-workers", "3", "--json"], in: folder)
+            #expect(ended.status == 0, "\(ended.errors)")
+            let found = try #require(
+                try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any], "\(ended.output)")
+            #expect(found["count"] as? Int == 2_000 && found["idle_workers"] as? Int == 3)
+            for name in ["tasks_per_second", "seconds_to_add", "seconds_to_restart", "seconds_to_sync"] {
+                #expect(found[name] as? Double ?? 0 > 0, "\(name): \(ended.output)")
+            }
+            #expect(found["coordinator_bytes"] as? Int ?? 0 > 1 << 20)
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            #expect(!left.contains { $0.hasPrefix("tombola-bench") }, "\(left)")
+        }
+    }
+
     @Test("The cost of a large sweep is measured, of a small one here")
     func benchSweep() async throws {
         try await withFolder { folder in

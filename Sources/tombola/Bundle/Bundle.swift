@@ -100,7 +100,7 @@ struct BundleMaker {
 
 extension Sequence where Element: Hashable {
     /// Each element once, where it is first.
-    fileprivate func uniqued() -> [Element] {
+    func uniqued() -> [Element] {
         var seen: Set<Element> = []
         return filter { seen.insert($0).inserted }
     }

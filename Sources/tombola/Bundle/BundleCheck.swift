@@ -30,7 +30,13 @@ struct BundleCheck {
         do {
             let results = try decode(bytes)
             let plan = try plan(String(decoding: spec, as: UTF8.self), results)
-            compare(bundle, try remade(plan, results))
+            let maker = try BundleMaker(plan: plan, results: results.records, curve: { _ in nil })
+            checkResults(plan, results)
+            compare(bundle, try maker.files(tables: maker.tables.tables.filter { $0 != .evaluations }))
+            for id in maker.leaderboard.rows.compactMap(\.ticket).uniqued() where bundle[Bundle.File.ticket(id)] == nil
+            {
+                add(Bundle.File.ticket(id), .bad, "is missing")
+            }
             try checkTickets(of: bundle, plan, results, catalog)
         } catch { add("results", .bad, "\(error)") }
     }
@@ -73,7 +79,7 @@ struct BundleCheck {
             })
     }
 
-    private mutating func remade(_ plan: Plan, _ results: BundleResults) throws -> [(name: String, bytes: [UInt8])] {
+    private mutating func checkResults(_ plan: Plan, _ results: BundleResults) {
         let records = results.records
         let keys = Set(plan.tasks.map(\.key))
         let strangers = records.keys.filter { !keys.contains($0) }.count
@@ -87,8 +93,6 @@ struct BundleCheck {
             let open = missing == 0 ? "" : ", \(Format.count(missing)) have none yet"
             add("spec", .good, "\(Format.count(records.count)) results belong to its trainings\(open)")
         }
-        let maker = try BundleMaker(plan: plan, results: records, curve: { _ in nil })
-        return try maker.files(tables: maker.tables.tables.filter { $0 != .evaluations })
     }
 
     private mutating func compare(_ bundle: Bundle, _ remade: [(name: String, bytes: [UInt8])]) {
@@ -113,16 +117,28 @@ struct BundleCheck {
             try? FileManager.default.removeItem(atPath: folder)
         }
         var paths: [Digest: String] = [:]
+        let records = results.records
         for file in bundle.files where file.name.hasPrefix("tickets/") {
             let metadata: [String: String]
             do { metadata = try file.bytes.withUnsafeBytes { try Safetensors.header(of: $0).metadata } } catch {
                 add(file.name, .bad, "it is no ticket: \(error)")
                 continue
             }
-            guard let task = plan.tasks.first(where: { $0.key.digest.hex == metadata["task"] })?.task,
-                let said = metadata["test_images_right"].flatMap({ Int($0) })
+            guard let planned = plan.tasks.first(where: { $0.key.digest.hex == metadata["task"] }),
+                let said = metadata["test_images_right"].flatMap({ Int($0) }),
+                file.name == Bundle.File.ticket(planned.key.digest.short)
             else {
-                add(file.name, .bad, "it belongs to no training of the spec")
+                add(file.name, .bad, "it belongs to no training of the spec, or to another one than its name says")
+                continue
+            }
+            let task = planned.task
+            // A ticket is measured in f32, a training in bf16 was not.
+            if task.training.precision == .f32, case .done(let summary, _, _) = records[planned.key],
+                let final = summary.final, final.testCorrect != said
+            {
+                add(
+                    file.name, .bad,
+                    "says \(Format.count(said)) test images right, and results.json \(Format.count(final.testCorrect))")
                 continue
             }
             let dataset = metadata["dataset"] ?? ""

@@ -9,7 +9,7 @@ enum BundleText {
             What a sweep for winning lottery tickets came to, made by tombola \(Version.text). Check it with
 
                 sha256sum --check SHA256SUMS            # in this folder
-                tombola verify ARCHIVE [--data DIR]     # makes the tables and the leaderboard anew, and evaluates the tickets
+                tombola verify ARCHIVE [--data DIR]     # makes leaderboard and tables (but evaluations.csv) anew, evaluates tickets
 
             | file | holds |
             |---|---|
@@ -20,6 +20,7 @@ enum BundleText {
             | `runs.csv` | a row for each run, with all of its settings and seeds |
             | `levels.csv` | a row for each training of each run |
             | `evaluations.csv` | a row for each evaluation of each training of each run |
+            | `connectivity.csv` | a row for each point on the line between a training and its sibling, where the sweep has such |
             | `tickets/ID.safetensors` | weights and masks of the tickets on the leaderboard, under PyTorch's names |
 
             Accuracies are fractions of the test set. Tables are in long form; a training that several runs share is in the rows of each,

@@ -99,8 +99,8 @@ struct StoreCommand: ParsableCommand {
             abstract: "Make a store of its own with all that was committed until now.",
             discussion: """
                 Artifacts are second names of the same files where the disk is the same, else copies; each is read and checked. Keys and \
-                workers' folders stay behind. To go back to a backup, end the coordinator and start it on the copy: workers notice, and \
-                what they finished since comes in again.
+                workers' folders stay behind. To go back to a backup, end the coordinator and start it on the copy: workers notice, \
+                what they still hold comes in, and what the copy has not got is trained again.
                 """)
 
         @Argument(help: "The backup's folder, which must not be there yet.")

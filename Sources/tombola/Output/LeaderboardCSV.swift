@@ -38,7 +38,9 @@ enum LeaderboardCSV {
         var titles = ["sweep"] + board.axes + ["level", "density"]
         titles +=
             estimateTitles("accuracy") + estimateTitles("difference") + estimateTitles("bootstrap") + [
-                "early_stop", "verdict", "matching", "matching_p", "matching_more_seeds", "winning", "winning_p",
+                "early_stop"
+            ] + estimateTitles("early_stop_ratio") + [
+                "verdict", "matching", "matching_p", "matching_more_seeds", "winning", "winning_p",
                 "winning_more_seeds",
             ]
         let hasBarriers = board.rows.contains { $0.denseBarrier != nil }
@@ -54,7 +56,8 @@ enum LeaderboardCSV {
                         "\(level.level)", number(level.density),
                     ]
                 for estimate in [level.accuracy, level.difference, level.bootstrap] { fields += numbers(estimate) }
-                fields += [number(level.earlyStop), level.verdict?.rawValue ?? ""]
+                fields += [number(level.earlyStop)] + numbers(level.earlyStopRatio)
+                fields.append(level.verdict?.rawValue ?? "")
                 fields += [level.matching?.rawValue ?? "", number(level.matchingP), seeds(level.matchingMoreSeeds)]
                 fields += [level.winning?.rawValue ?? "", number(level.winningP), seeds(level.winningMoreSeeds)]
                 if hasBarriers { fields += numbers(level.barrier) }
