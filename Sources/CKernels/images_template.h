@@ -17,15 +17,17 @@ static INLINE V quotient(V a, V b, V reciprocal) {
 typedef struct {
     V mean, deviation, reciprocal;
     int scales;   // whether they are more than divided by 255
-    int refines;  // whether the deviation is of a size for `quotient`
+    int refines;  // whether both are of a size for `quotient`
 } Scale;
 
 static INLINE Scale scale_of(float mean, float deviation) {
     V divisor = v_set1(deviation);
+    float size = mean < 0 ? -mean : mean;
+    int is_moderate = deviation > 0x1p-40f && deviation < 0x1p40f && (mean == 0 || (size > 0x1p-40f && size < 0x1p40f));
     return (Scale){
         v_set1(mean), divisor, v_div(v_set1(1), divisor),
         // x - 0 and x / 1 change nothing.
-        mean != 0 || deviation != 1, FUSED && deviation > 0x1p-40f && deviation < 0x1p40f};
+        mean != 0 || deviation != 1, FUSED && is_moderate};
 }
 
 // (pixel / 255 - mean) / deviation for 16 pixels.

@@ -233,7 +233,7 @@ extension Coordinator {
         if let route = sessions[worker]!.route { routes[route] = nil }
         sessions[worker] = nil
         // A process that rests may only have been silent for a while, and goes on with its rest when it comes back.
-        if resting[worker] == nil { forgetQuarantine(of: worker, &outcome) }
+        if end != .lost || resting[worker] == nil { forgetQuarantine(of: worker, &outcome) }
         replaced[worker] = nil
         free.remove(worker)
         holdings.forget(worker)

@@ -115,7 +115,7 @@ extension Coordinator {
             isPaused: isHeld(task.group), isDraining: drain != nil || isStopping,
             isShortOfRoom: isShortOfRoom, aheadByPriority: ahead.byPriority,
             aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
-            quarantinedWorkers: resting.count,
+            quarantinedWorkers: resting.keys.count { sessions[$0] != nil },
             freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: needs(of: task),
             ableWorkers: workers.count { canTake($0, needs(of: task)) })
     }

@@ -114,6 +114,8 @@ extension CoordinatorLoop {
     private func planAgain() {
         let arrival = arrivals.current!
         arrivals.current = nil
+        // What has begun so far is in the store, for the next plan to see.
+        if submissions.underWay + (growth.underWay == nil ? 0 : 1) == 1 { submissions.startedMeanwhile = [] }
         switch arrival.source {
         case .submission(let submission):
             beginSubmission(submission.request, submission.asker, tries: arrival.tries + 1)

@@ -19,8 +19,7 @@ extension CoordinatorLoop {
     func compact(_ survey: Survey, _ request: CompactRequest, for asker: Asker) throws(CoordinatorServiceError) {
         defer { committedSinceSurvey = nil }
         // Its plan may count on a data set or a checkpoint that is there already.
-        guard submissions.underWay == 0, growth.underWay == nil else {
-            if case .nobody = asker { submissions.tidied = [] }
+        guard submissions.underWay == 0 else {
             return refuse(asker, status: 1, "a sweep is being planned: compact the store again when that is over")
         }
         try flush()
@@ -77,9 +76,7 @@ extension CoordinatorLoop {
         guard configuration.retainsTicketsOnly else { return }
         let settled = Set(submissions.sweeps.filter(isAtItsEnd).map(\.name))
         submissions.tidied.formIntersection(settled)
-        guard isRetentionDue, committedSinceSurvey == nil, submissions.underWay == 0, growth.underWay == nil else {
-            return
-        }
+        guard isRetentionDue, committedSinceSurvey == nil, submissions.underWay == 0 else { return }
         submissions.tidied = settled
         beginCompaction(CompactRequest(intermediates: true), .nobody)
     }

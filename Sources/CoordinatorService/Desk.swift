@@ -243,7 +243,7 @@ final class DeskLoop {
             throw .failed("the tasks of the sweep could not be written as JSON beside the store: \(error)")
         }
         // Refused before its first piece is taken on: a sweep that has begun is gone on with, here and at every start.
-        let hasBegun = held?.isWhole == false
+        let hasBegun = held.map { !$0.isWhole && $0.digest == sweep.specDigest } ?? false
         let room = try? artifacts.freeByteCount()  // A disk that cannot be asked will say so when it is written to.
         if !hasBegun, let free = room, free < works.newByteCount {
             throw .failed(

@@ -75,12 +75,14 @@ public struct Atlas: Hashable, Sendable, Encodable {
             dense = entry.dense
             ticket = entry.ticket
             isDone = entry.trainingsDone == entry.trainings
+            isDecidedOfWinning = entry.found == .winning && entry.density == entry.winningDensity
+            isDecidedOfMatching = entry.found != .winning && entry.density == entry.matchingDensity
         }
 
-        /// Whether `decided` is about the sparsest winning ticket, rather than the sparsest matching one.
-        public var isDecidedOfWinning: Bool {
-            winningDensity != nil && (!isCensored || winningDensity == matchingDensity)
-        }
+        /// Whether `decided` is about the sparsest winning ticket; whether it is about the sparsest matching one, or
+        /// about there being none. It is about neither where winning is tested at other densities.
+        public let isDecidedOfWinning: Bool
+        public let isDecidedOfMatching: Bool
 
         /// Whether the chain ended before its tickets failed, so that the limit is `lastDensity` or lies below it.
         public var isCensored: Bool { verdict == .censored }

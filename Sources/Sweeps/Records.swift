@@ -157,10 +157,10 @@ public struct Records {
                 guard table != .runs else {
                     let siblings = plan.sweep.instability.map(SiblingSettings.values) ?? []
                     let masks = plan.sweep.transplant.map { MaskSettings.values(of: point, $0) } ?? []
-                    try body(place + RunRow.values(of: run, at: point, self) + siblings + masks)
+                    try body(place + RunRow.values(of: run, at: point, levels: extent.levels, self) + siblings + masks)
                     continue
                 }
-                for training in TrainingPlace.all(of: run, in: plan) where training.level <= extent.levels {
+                for training in TrainingPlace.all(of: run, in: plan, levels: extent.levels) {
                     let place = place + training.values(in: plan)
                     let task = plan.tasks[training.index]
                     switch table {
@@ -195,56 +195,35 @@ private struct TrainingPlace {
             name: "branch",
             meaning:
                 "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), search (an early-bird "
-                + "training that a mask is got from), replay (the dense network's first steps again), sibling (of that "
-                + "level, 0 for dense), or the control, such as random-reinit"),
+                + "training that a mask is got from), sibling (of that level, 0 for dense), or the control, such as "
+                + "random-reinit"),
         RecordColumn(name: "level", meaning: "prunings before the training; 0 is the dense network"),
         RecordColumn(name: "task", meaning: "key of the training; runs that share it have the same"),
     ]
 
-    static func all(of run: PlannedRun, in plan: Plan) -> [TrainingPlace] {
+    /// - Parameter levels: how many the run has come to ask for.
+    static func all(of run: PlannedRun, in plan: Plan, levels: Int) -> [TrainingPlace] {
         var places = [TrainingPlace(index: run.dense, branch: "dense", level: 0)]
-        for (position, index) in run.levels.enumerated() {
+        for (position, index) in run.levels.prefix(levels).enumerated() {
             places.append(TrainingPlace(index: index, branch: "ticket", level: position + 1))
         }
-        for (position, index) in run.masks.uniqued().enumerated() {
+        for (position, index) in run.masks.prefix(levels).uniqued().enumerated() {
             places.append(TrainingPlace(index: index, branch: "mask_from", level: position))
         }
-        for (branch, levels) in zip(plan.sweep.branches, run.branches) {
-            for (position, index) in levels.enumerated() {
+        for (branch, ofLevels) in zip(plan.sweep.branches, run.branches) {
+            for (position, index) in ofLevels.prefix(levels).enumerated() {
                 if let index { places.append(TrainingPlace(index: index, branch: branch.name, level: position + 1)) }
             }
         }
-        for (level, index) in run.siblings.enumerated() {
+        for (level, index) in run.siblings.prefix(levels + 1).enumerated() {
             if let index { places.append(TrainingPlace(index: index, branch: "sibling", level: level)) }
         }
-        return places + sources(of: places, in: plan)
-    }
-
-    /// What those start from and are not themselves: searches, replays, and the dense network of the recipe that gives
-    /// the masks.
-    private static func sources(of places: [TrainingPlace], in plan: Plan) -> [TrainingPlace] {
-        var known = Set(places.map(\.index))
-        var left = places
-        var found: [TrainingPlace] = []
-        while let place = left.popLast() {
-            for input in plan.tasks[place.index].inputs {
-                guard case .output(let key, _) = input.source, let index = plan.index(of: key),
-                    known.insert(index).inserted
-                else { continue }
-                let source =
-                    switch plan.tasks[index].role {
-                    case .search(let level): TrainingPlace(index: index, branch: "search", level: level - 1)
-                    case .replay: TrainingPlace(index: index, branch: "replay", level: 0)
-                    case .dense: TrainingPlace(index: index, branch: "mask_from", level: 0)
-                    case .level(let level): TrainingPlace(index: index, branch: "mask_from", level: level)
-                    case .branch(let name, let level): TrainingPlace(index: index, branch: name, level: level)
-                    case .sibling(let level): TrainingPlace(index: index, branch: "sibling", level: level)
-                    }
-                found.append(source)
-                left.append(source)
-            }
+        for (position, index) in run.searches.enumerated() where position < levels {
+            // Of a one-shot chain each of them is of the network that nothing is pruned of.
+            let level = plan.tasks[index].task.pruning?.level ?? 0
+            places.append(TrainingPlace(index: index, branch: "search", level: level))
         }
-        return found.sorted { ($0.branch, $0.level, $0.index) < ($1.branch, $1.level, $1.index) }
+        return places
     }
 
     func values(in plan: Plan) -> [RecordValue] {
@@ -273,11 +252,15 @@ private enum RunRow {
             RecordColumn(name: "processors", meaning: "instruction sets that trained it"),
         ] + Settings.table.map { RecordColumn(name: $0.path, meaning: $0.meaning) }
 
-    static func values(of run: PlannedRun, at point: GridPoint, _ records: Records) -> [RecordValue] {
+    static func values(
+        of run: PlannedRun, at point: GridPoint, levels: Int, _ records: Records
+    ) -> [RecordValue] {
         let plan = records.plan
         let dense = plan.tasks[run.dense].task
         // A training may stand in several places.
-        let trainings = TrainingPlace.all(of: run, in: plan).map(\.index).uniqued().map { plan.tasks[$0] }
+        let trainings = TrainingPlace.all(of: run, in: plan, levels: levels).map(\.index).uniqued().map {
+            plan.tasks[$0]
+        }
         let done = trainings.compactMap { records.results($0.key).summary }
         let cost = trainings.compactMap { records.cost(of: $0, dataset: point.settings.dataset) }
             .reduce(TrainingCost()) { $0 + $1 }

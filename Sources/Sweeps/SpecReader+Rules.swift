@@ -128,11 +128,6 @@ extension SpecReader {
                 line,
                 "\"winning_at\" names densities to be tested, but one replicate decides nothing; "
                     + "set \"replicates\" to 2 or more, such as 5")
-        } else if let line = lines["stop_when"], replicates < 2 {
-            throw error(
-                line,
-                "\"stop_when\" ends chains, but one replicate decides nothing; set \"replicates\" to 2 or more, such as 5"
-            )
         }
     }
 

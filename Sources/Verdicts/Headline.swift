@@ -29,8 +29,8 @@ public struct Headline: Hashable, Sendable {
     public let verdict: Verdict
     /// Is there such a ticket: yes, no (every level is below, and every test says so), or undecided. A ticket
     /// found winning is tested for winning, even where the chain is censored, any other for matching; an unfinished
-    /// or broken chain is undecided. Where the spec names the densities at which winning is tested, no other ticket
-    /// is found winning here, since none of its tests could bear that out.
+    /// or broken chain is undecided. Where the spec names densities of the chain at which winning is tested, no other
+    /// ticket is found winning here, since none of its tests could bear that out.
     public let decided: Decision
     /// Replicates that would decide it; nil where it is decided, or more of them would not help.
     public let moreSeeds: MoreSeeds?
@@ -69,7 +69,8 @@ public struct Headline: Hashable, Sendable {
             return best?.index
         }
         func isFoundWinning(_ index: Int, _ comparison: Comparison) -> Bool {
-            comparison.wins && comparison.design.winningLevels?.contains(index) ?? true
+            guard let named = comparison.design.winningLevels, !named.isEmpty else { return comparison.wins }
+            return comparison.wins && named.contains(index)
         }
         let matching = sparsest { $1.matches }
         let winning = sparsest(where: isFoundWinning)

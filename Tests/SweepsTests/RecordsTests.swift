@@ -57,8 +57,8 @@ import Testing
         return rows
     }
 
-    @Test("Searches and replays of the dense network have rows and costs of their own; a search costs what it took")
-    func searchesAndReplays() throws {
+    @Test("Searches have rows and costs of their own: what they took until their masks had settled")
+    func searches() throws {
         let searched = try SweepsTests.plan(
             "name: a\ntraining: {iterations: 300}\npruning: {levels: 2, search: early-bird, rate: 0.5}")
         func result(_ task: PlannedTask) -> TaskRecord {
@@ -74,11 +74,11 @@ import Testing
         let run = try #require(try rows(.runs, of: searched, result).first)
         #expect(run["trainings"] == .integer(5) && run["steps"] == .integer(1_200) && run["seconds"] == .real(11))
 
-        let dense = try #require(try SweepsTests.plan(yaml).tasks.first { $0.role == .dense }).key
-        let replayed = try SweepsTests.plan(yaml) { $0 == dense ? .done(outputs: [.final, .metrics]) : nil }
-        let replays = try rows(.levels, of: replayed) { _ in .done(summary(), seconds: 1) }
-            .filter { $0["branch"] == .text("replay") }
-        #expect(replays.map { $0["steps"] } == [.integer(100), .integer(100)])
+        let oneShot = try SweepsTests.plan(
+            "name: a\ntraining: {iterations: 300}\npruning: {levels: 2, search: early-bird, rate: 0.5, schedule: one-shot}"
+        )
+        let searches = try rows(.levels, of: oneShot, result).filter { $0["branch"] == .text("search") }
+        #expect(searches.map { $0["level"] } == [.integer(0), .integer(0)])
     }
 
     @Test("A run's row has its axes, seeds, every setting as it is resolved, and what its trainings came to")

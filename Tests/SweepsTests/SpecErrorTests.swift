@@ -256,11 +256,6 @@ import Testing
                 #"3: "stop_when.margin" 0.05 would end chains that still match, since "matching_margin" is 0.06; raise it above that"#
             ),
             (
-                "name: a\nstop_when: {margin: 0.05}",
-                #"2: "stop_when" ends chains, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#
-            ),
-            ("name: a\nstop_when: {margin: 0.05}\nrefine: {looks: [2, 5]}", "accepted"),
-            (
                 "name: a\nwinning_at: [0.5]\npruning: {levels: 3, rate: 0.5}",
                 #"2: "winning_at" names densities to be tested, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#
             ),

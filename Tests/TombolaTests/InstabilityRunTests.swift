@@ -48,7 +48,9 @@ import Testing
             #expect(later.mean < start.mean, "\(later)")
 
             let curves = try await tombola("leaderboard", "--by-density", "--csv")
-            #expect(curves.contains("early_stop,verdict") && curves.contains("barrier,barrier_low,barrier_high,stable"))
+            #expect(
+                curves.contains("early_stop_ratio_high,verdict")
+                    && curves.contains("barrier,barrier_low,barrier_high,stable"))
             #expect(try await tombola("leaderboard", "--by-density").contains("barrier"))
             #expect(
                 try await tombola("leaderboard", "--csv").contains(

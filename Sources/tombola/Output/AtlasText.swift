@@ -35,10 +35,10 @@ enum AtlasText {
             return (cell.isCensored && density == cell.lastDensity ? "≤ " : "") + Format.density(density)
         }
         let isBorneOut = cell.decided == (cell.matchingDensity == nil ? .no : .yes)
-        func star(ofWinning: Bool) -> String { isBorneOut && cell.isDecidedOfWinning == ofWinning ? " *" : "" }
+        func star(_ isDecided: Bool) -> String { isBorneOut && isDecided ? " *" : "" }
         var text =
-            words(cell.winningDensity) + star(ofWinning: true) + " / " + words(cell.matchingDensity)
-            + star(ofWinning: false)
+            words(cell.winningDensity) + star(cell.isDecidedOfWinning) + " / " + words(cell.matchingDensity)
+            + star(cell.isDecidedOfMatching)
         if !cell.isDone { text += " …" }
         return .init(text, cell.winningDensity != nil ? .green : cell.matchingDensity != nil ? .cyan : .dim)
     }
