@@ -15,12 +15,12 @@ extension CoordinatorLoop {
         ask(.survey(request, asker), for: asker)
     }
 
-    /// Removes what the desk found, but for what has been named since, or is about to be.
+    /// Removes what the desk found, but for what has been named since, or is about to be. Sweeps that were planned before
+    /// the survey have been taken on by now, and others are planned once this is over, so that no plan counts on what goes.
     func compact(_ survey: Survey, _ request: CompactRequest, for asker: Asker) throws(CoordinatorServiceError) {
-        defer { committedSinceSurvey = nil }
-        // Its plan may count on a data set or a checkpoint that is there already.
-        guard submissions.underWay == 0 else {
-            return refuse(asker, status: 1, "a sweep is being planned: compact the store again when that is over")
+        defer {
+            committedSinceSurvey = nil
+            desk.post(.compacted)
         }
         try flush()
         var reply = CompactReply(
@@ -76,7 +76,7 @@ extension CoordinatorLoop {
         guard configuration.retainsTicketsOnly else { return }
         let settled = Set(submissions.sweeps.filter(isAtItsEnd).map(\.name))
         submissions.tidied.formIntersection(settled)
-        guard isRetentionDue, committedSinceSurvey == nil, submissions.underWay == 0 else { return }
+        guard isRetentionDue, committedSinceSurvey == nil else { return }
         submissions.tidied = settled
         beginCompaction(CompactRequest(intermediates: true), .nobody)
     }

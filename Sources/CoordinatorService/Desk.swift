@@ -24,13 +24,23 @@ final class Desk: Sendable {
         case order(OrderRequest, Asker)
         case ticket(TicketRequest, Asker)
         case blob(BlobRequest, Asker)
-        /// Finds what nobody needs.
+        /// Finds what nobody needs. Until `compacted` follows, nothing is planned.
         case survey(CompactRequest, Asker)
+        /// What the last survey found is gone, or stays.
+        case compacted
         /// Finds what the results of an adaptive sweep ask for beyond what it has.
         case grow(sweep: String, everything: Bool, tries: Int)
         /// Ranks one sweep for the status.
         case rank(sweep: String)
         case stop
+
+        /// Whether it finds tasks to add, which count on checkpoints and data sets that the store has.
+        var plans: Bool {
+            switch self {
+            case .submit, .grow: true
+            case .restore, .leaderboard, .explain, .order, .ticket, .blob, .survey, .compacted, .rank, .stop: false
+            }
+        }
     }
 
     enum Event: Sendable {
@@ -134,6 +144,8 @@ final class DeskLoop {
     var plans: [Plan] { known.map(\.plan) }
     /// The tasks that each adaptive sweep has asked for.
     var asked: [String: Set<TaskKey>] = [:]
+    /// What to plan once the finds of a survey are gone, so that no plan counts on them. Nil while nothing is to go.
+    private var held: [Desk.Job]?
 
     init(
         store: Store, artifacts: ArtifactFolder, configuration: CoordinatorServiceConfiguration,
@@ -149,30 +161,45 @@ final class DeskLoop {
 
     func run() {
         while true {
-            for job in waitForJobs() {
-                switch job {
-                case .restore(let record): restore(record)
-                case .submit(let request, let asker, let tries): submit(request, asker, tries)
-                case .leaderboard(let request, let asker): answer(request, asker)
-                case .explain(let request, let asker):
-                    answer(asker) { .explained(try report(request), asker) }
-                case .order(let request, let asker):
-                    answer(asker) { .ordered(try target(of: request), request, asker) }
-                case .ticket(let request, let asker):
-                    answer(asker) {
-                        .ticket(try TicketRecord(request.ticket, in: store, plans: plans, specs: try specs()), asker)
-                    }
-                case .blob(let request, let asker): answer(asker) { .blob(try bytes(request), asker) }
-                case .survey(let request, let asker):
-                    do { events.post(.surveyed(try survey(request), request, asker)) } catch {
-                        events.post(.unsurveyed(reason: String(describing: error), asker))
-                    }
-                case .grow(let sweep, let everything, let tries): grow(sweep, everything: everything, tries: tries)
-                case .rank(let sweep): rank(sweep)
-                case .stop: return
-                }
-            }
+            for job in waitForJobs() where !perform(job) { return }
         }
+    }
+
+    /// - Returns: False if that was the last one.
+    private func perform(_ job: Desk.Job) -> Bool {
+        if held != nil, job.plans {
+            held!.append(job)
+            return true
+        }
+        switch job {
+        case .restore(let record): restore(record)
+        case .submit(let request, let asker, let tries): submit(request, asker, tries)
+        case .leaderboard(let request, let asker): answer(request, asker)
+        case .explain(let request, let asker): answer(asker) { .explained(try report(request), asker) }
+        case .order(let request, let asker):
+            answer(asker) { .ordered(try target(of: request), request, asker) }
+        case .ticket(let request, let asker):
+            answer(asker) {
+                .ticket(try TicketRecord(request.ticket, in: store, plans: plans, specs: try specs()), asker)
+            }
+        case .blob(let request, let asker): answer(asker) { .blob(try bytes(request), asker) }
+        case .survey(let request, let asker):
+            do {
+                let survey = try survey(request)
+                held = []
+                events.post(.surveyed(survey, request, asker))
+            } catch {
+                events.post(.unsurveyed(reason: String(describing: error), asker))
+            }
+        case .compacted:
+            let due = held ?? []
+            held = nil
+            for job in due where !perform(job) { return false }
+        case .grow(let sweep, let everything, let tries): grow(sweep, everything: everything, tries: tries)
+        case .rank(let sweep): rank(sweep)
+        case .stop: return false
+        }
+        return true
     }
 
     private func waitForJobs() -> [Desk.Job] {

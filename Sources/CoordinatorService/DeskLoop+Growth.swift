@@ -37,7 +37,7 @@ extension DeskLoop {
             var fresh = KnownResults(plan: planned.plan)
             let isAsked = try isAsked(&fresh)
             let works = try WorkSpool(plan: fresh.plan, folder: store.directory, isStored: planned.isStored) {
-                isAsked[$0] && !before.contains(fresh.plan.tasks[$0].key)
+                isAsked[$0] && !planned.isGiven(fresh.plan.tasks[$0].key, before)
             }
             remember(fresh, isAsked)
             growth.found = Arrival(

@@ -18,6 +18,10 @@ package struct PlannedSweep {
     /// Whether the store has a task that is not done.
     func isStored(_ key: TaskKey) -> Bool { stored[key] != nil }
 
+    /// Whether a task that was handed over before need not be handed over again. A replay that is done is another matter:
+    /// its checkpoint may have gone since, and then the plan has it done anew.
+    package func isGiven(_ key: TaskKey, _ before: Set<TaskKey>) -> Bool { before.contains(key) && isStored(key) }
+
     /// Tasks that are to leave checkpoints of which the store knew nothing: the plan believes that they are not given
     /// out before it is taken on. Another sweep may add one of them meanwhile, or try it anew.
     package var believedPending: Set<TaskKey> {

@@ -191,7 +191,7 @@ extension Cluster {
         let host = WorkerHost.index(of: route)
         send(
             { .toWorker(host, route, $0) }, Wire.encodeRefusal(reason: "its key is not authorised any more"),
-            machine: host)
+            machine: host, name: "REFUSED to worker-\(host)")
         apply(.expelled(route), &batch)
     }
 
@@ -271,7 +271,9 @@ extension Cluster {
             } else {
                 let to = envelope.to
                 trace.note(now, "to \(workers[host].id): \(Trace.text(of: envelope.message))")
-                send({ .toWorker(host, to, $0) }, Wire.encode(marred(withPayload(envelope.message))), machine: host)
+                send(
+                    { .toWorker(host, to, $0) }, Wire.encode(marred(withPayload(envelope.message))), machine: host,
+                    name: "\(Trace.text(of: envelope.message)) to worker-\(host)")
             }
         }
         for route in lost.sorted() { apply(.unreachable(route), &batch) }
@@ -337,7 +339,9 @@ extension Cluster {
 
     private mutating func sendBlob(_ message: BlobMessage, to route: RouteID) {
         let host = WorkerHost.index(of: route)
-        send({ .toBlobClient(host, route, $0) }, Wire.encode(message), machine: host)
+        send(
+            { .toBlobClient(host, route, $0) }, Wire.encode(message), machine: host,
+            name: "a blob's frame to worker-\(host)")
     }
 
     private mutating func turnBlobServer() throws(Interruption) {

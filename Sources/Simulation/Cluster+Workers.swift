@@ -99,7 +99,8 @@ extension Cluster {
                 datasets: host.blobs.keys.sorted(), host: "host-\(index)", processID: Int32(host.process),
                 memoryBytes: host.memory, numerics: [.f32Lanes16]),
             settings: Cluster.workerSettings, outbox: Array(host.outbox.values), at: clock.instant(at: now))
-        trace.note(now, "\(host.id) starts with \(host.slots) slots and \(host.outbox.count) results")
+        let memory = host.memory.map { ", \($0) of memory" } ?? ""
+        trace.note(now, "\(host.id) starts with \(host.slots) slots\(memory) and \(host.outbox.count) results")
         try tell(index, .begin)
     }
 
@@ -192,7 +193,9 @@ extension Cluster {
         for message in outcome.messages {
             trace.note(now, "\(workers[index].id) says \(Trace.text(of: message))")
             let route = workers[index].controlRoute
-            send({ .toCoordinator(route, $0) }, Wire.encode(message), machine: index)
+            send(
+                { .toCoordinator(route, $0) }, Wire.encode(message), machine: index,
+                name: "\(Trace.text(of: message)) of worker-\(index)")
             if case .result(let report) = message { reported(report, by: index) }
             guard mayGoOn(index, process) else { return }
         }
@@ -368,7 +371,11 @@ extension Cluster {
     private mutating func sendBlobs(_ messages: [BlobMessage], from index: Int) {
         guard workers[index].isBlobConnected else { return }
         let route = workers[index].blobRoute
-        for message in messages { send({ .toBlobServer(route, $0) }, Wire.encode(message), machine: index) }
+        for message in messages {
+            send(
+                { .toBlobServer(route, $0) }, Wire.encode(message), machine: index,
+                name: "a blob's frame of worker-\(index)")
+        }
     }
 
     mutating func receiveBlob(_ frames: [[UInt8]], on index: Int) throws(Violation) {

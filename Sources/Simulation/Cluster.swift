@@ -233,15 +233,19 @@ struct Cluster {
 
     /// Sends frames from or to machine `index`: they come once, later, twice, out of order, or
     /// never.
-    mutating func send(_ happening: (_ frames: [[UInt8]]) -> Happening, _ frames: [[UInt8]], machine index: Int) {
+    /// - Parameter name: what they are, for the trace.
+    mutating func send(
+        _ happening: (_ frames: [[UInt8]]) -> Happening, _ frames: [[UInt8]], machine index: Int,
+        name: @autoclosure () -> String
+    ) {
         guard !cut.contains(index), !cut.contains(nil) else { return }
         let isFaulty = !areFaultsOver
         if isFaulty, random.chance(faults.drop) {
-            trace.note(now, "that is lost on its way")
+            trace.note(now, "lost on its way: \(name())")
             return
         }
         let copies = isFaulty && random.chance(faults.duplicate) ? 2 : 1
-        if copies > 1 { trace.note(now, "that comes twice") }
+        if copies > 1 { trace.note(now, "comes twice: \(name())") }
         for _ in 0..<copies {
             let wait =
                 isFaulty && random.chance(faults.delay) ? random.below(Int64(30_000)) : 1 + random.below(Int64(40))
@@ -265,6 +269,7 @@ struct Cluster {
 
     private mutating func begin(_ fault: Faults.Fault) throws(Violation) {
         guard !areFaultsOver else { return }
+        if case .pauseCoordinator = fault, coordinator.isPaused { return }
         trace.note(now, "fault: \(fault)")
         func until(_ milliseconds: Int64) -> Int64 { min(faultsEnd, now + milliseconds) }
         switch fault {
@@ -279,7 +284,6 @@ struct Cluster {
             store.isFull = true
             timetable.enter(.diskHasRoom, at: until(milliseconds))
         case .pauseCoordinator(let milliseconds):
-            guard !coordinator.isPaused else { return }
             coordinator.isPaused = true
             coordinator.pausedAt = now
             timetable.enter(.coordinatorResumes, at: until(milliseconds))

@@ -48,14 +48,13 @@ extension Sweep {
     /// The numbers of replicates at which points are tested.
     public var looks: [Int] { refinement?.looks ?? [replicates] }
 
-    /// What is tested of a point, and when.
+    /// What is tested of a point, and when. A chain that comes to none of the named densities has winning tested at all of
+    /// its own.
     /// - Parameter densities: expected of its levels, the dense one's first.
     func testDesign(of settings: Settings, densities: [Double]) -> TestDesign {
-        let named =
-            winningAt.isEmpty
-            ? nil : Set(winningAt.compactMap { NamedDensity.level(of: $0, in: densities) }.map { $0 - 1 })
+        let named = Set(winningAt.compactMap { NamedDensity.level(of: $0, in: densities) }.map { $0 - 1 })
         return TestDesign(
             margin: settings.matchingMargin, rewoundToStart: settings.pruning.rewindsToStart, looks: looks,
-            winningLevels: named)
+            winningLevels: named.isEmpty ? nil : named)
     }
 }

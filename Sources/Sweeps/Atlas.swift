@@ -150,7 +150,7 @@ public struct Atlas: Hashable, Sendable, Encodable {
 
     /// An axis' name in a leaderboard: the short name of a setting, or its path, behind the recipe it is of if it is of
     /// one.
-    private static func axis(_ name: String) throws(AtlasError) -> String {
+    static func axis(_ name: String) throws(AtlasError) -> String {
         let (side, setting) = RecipeSide.split(name)
         guard let row = SettingNames.rowOfAxisName[setting] else {
             throw AtlasError(

@@ -37,7 +37,8 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let replicatesAsked: Int
     /// Numbers of replicates at which points are tested.
     public let looks: [Int]
-    /// What the ticket is by its means, `winning` or `matching`, where the verdict says something else of the chain.
+    /// What the ticket is taken for where the verdict says something else of the chain: `winning`, where its means say so and
+    /// winning is tested of it, or `matching`.
     public let found: Verdict?
     public let level: Int?
     public let matchingDensity: Double?

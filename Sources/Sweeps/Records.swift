@@ -207,7 +207,9 @@ private struct TrainingPlace {
         for (position, index) in run.levels.prefix(levels).enumerated() {
             places.append(TrainingPlace(index: index, branch: "ticket", level: position + 1))
         }
-        for (position, index) in run.masks.prefix(levels).uniqued().enumerated() {
+        // Masks that an early-bird search gives are of the search, not of a chain.
+        let ofChain = run.masks.prefix(levels).uniqued().filter { !run.searches.contains($0) }
+        for (position, index) in ofChain.enumerated() {
             places.append(TrainingPlace(index: index, branch: "mask_from", level: position))
         }
         for (branch, ofLevels) in zip(plan.sweep.branches, run.branches) {

@@ -36,7 +36,7 @@ public struct Headline: Hashable, Sendable {
     public let moreSeeds: MoreSeeds?
     /// Index among the levels of the sparsest ticket that the verdict speaks of; nil if there is none.
     public let level: Int?
-    /// What the ticket at `level` is by its means: `winning` or `matching`.
+    /// What the ticket at `level` is taken for: `winning`, where its means say so and winning is tested of it, or `matching`.
     public let found: Verdict?
     /// Indices of the sparsest matching and the sparsest winning level, by the means alone.
     public let sparsestMatching: Int?
@@ -69,8 +69,7 @@ public struct Headline: Hashable, Sendable {
             return best?.index
         }
         func isFoundWinning(_ index: Int, _ comparison: Comparison) -> Bool {
-            guard let named = comparison.design.winningLevels, !named.isEmpty else { return comparison.wins }
-            return comparison.wins && named.contains(index)
+            comparison.wins && comparison.design.winningLevels?.contains(index) != false
         }
         let matching = sparsest { $1.matches }
         let winning = sparsest(where: isFoundWinning)

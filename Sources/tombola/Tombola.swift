@@ -29,9 +29,8 @@ struct Tombola: ParsableCommand {
             CommandGroup(
                 name: "Results",
                 subcommands: [
-                    LeaderboardCommand.self, AtlasCommand.self, TicketCommand.self, ExportCommand.self,
-                    BundleCommand.self,
-                    VerifyCommand.self,
+                    LeaderboardCommand.self, AtlasCommand.self, ContrastCommand.self, TicketCommand.self,
+                    ExportCommand.self, BundleCommand.self, VerifyCommand.self,
                 ]),
             CommandGroup(
                 name: "This machine",

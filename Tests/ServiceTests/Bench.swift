@@ -49,7 +49,17 @@ final class Bench {
     ) throws -> CoordinatorService {
         var configuration = coordinatorConfiguration()
         change(&configuration)
-        return try CoordinatorService(configuration)
+        let final = configuration
+        var service: CoordinatorService?
+        // One that has ended lets go of its store a moment later, with its thread.
+        _ = try eventually(seconds: 5) {
+            do throws(CoordinatorServiceError) { service = try CoordinatorService(final) } catch {
+                guard case .store(.inUse) = error else { throw error }
+                return false
+            }
+            return true
+        }
+        return try service ?? CoordinatorService(final)
     }
 
     /// A worker on a thread of this process; its slots' children are real processes.

@@ -140,9 +140,9 @@ struct RefusalTests {
     func inUse() throws {
         let coordinator = try bench.startCoordinator()
         do {
-            _ = try bench.startCoordinator()
+            _ = try CoordinatorService(bench.coordinatorConfiguration())
             Issue.record("two coordinators opened one store")
-        } catch let error as CoordinatorServiceError {
+        } catch {
             guard case .store(.inUse) = error else {
                 Issue.record("\(error)")
                 return

@@ -242,6 +242,29 @@ struct SubmissionTests {
         #expect(try planned(.running(keepSteps: [0, 5])).0.believedPending == [])
     }
 
+    @Test("What was handed over is not handed over again, but for a replay that is done and whose checkpoint has gone")
+    func given() throws {
+        let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)
+        func plan(_ known: (TaskKey) -> KnownTask?) throws -> Plan {
+            try Plan(sweep: sweep, vocabulary: .fixture, dataDigest: { _ in Digest.of(DataAccess.bytes) }, known: known)
+        }
+        let dense = Set(try plan { _ in nil }.tasks.filter { $0.role == .dense }.map(\.key))
+        let withoutCheckpoint = KnownTask.done(outputs: [.final, .metrics])
+        let first = try plan { dense.contains($0) ? withoutCheckpoint : nil }
+        let replays = Set(first.tasks.filter { $0.role == .replay(step: 5) }.map(\.key))
+        try #require(replays.count == 4)
+        let later = try plan { dense.contains($0) || replays.contains($0) ? withoutCheckpoint : nil }
+        let level = try #require(later.tasks.first { $0.role == .level(1) }).key
+        let planned = PlannedSweep(plan: later, stored: [level: .pending(keepSteps: [])])
+        #expect(planned.isGiven(level, replays.union([level])))
+        #expect(!planned.isGiven(level, replays))
+        for replay in replays {
+            let index = try #require(later.index(of: replay))
+            #expect(!later.tasks[index].isDone)
+            #expect(!planned.isGiven(replay, replays))
+        }
+    }
+
     @Test("A submission whose coordinator died amid it is gone on with at the next start, to the sweep's end")
     func interrupted() throws {
         let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)

@@ -36,15 +36,15 @@ struct SimulationTests {
     private func evidence(_ scenario: Scenario) -> [String] {
         switch scenario {
         case .silentReconnect: ["fault: reconnectSilently", "SAY_HELLO"]
-        case .duplicateHello: ["that comes twice", "says HELLO"]
+        case .duplicateHello: ["comes twice: HELLO"]
         case .restoredBackup: ["fault: restoreBackup", "ends: released", "revoked: "]
         case .restartRace: ["fault: killWorker", "coordinator dies", "ends: released"]
-        case .lostTask: ["that is lost on its way", "RESULT_ACK discarded", "ends: lost"]
+        case .lostTask: ["lost on its way: TASK", "RESULT_ACK discarded", "ends: lost"]
         case .lateResults: ["fault: pauseWorker", "RESULT_ACK discarded", "ends: lost"]
         case .nondeterminism: ["computed something else"]
         case .deadUploader: ["worker-0 dies", "ends: lost"]
         case .drainingOutbox: ["fault: cut", "RESULT_ACK accepted"]
-        case .absoluteCapacity: ["that comes twice", "that is lost on its way"]
+        case .absoluteCapacity: ["comes twice: BEAT", "lost on its way: BEAT", "lost on its way: TASK"]
         case .stoppedCoordinator: ["fault: pauseCoordinator"]
         case .failedCommit: ["the commit fails", "coordinator dies"]
         case .pausedSweep: [", is paused", "coordinator dies"]
@@ -54,12 +54,12 @@ struct SimulationTests {
         case .drainedWorker: ["GOODBYE", "CHECKPOINT_ACK, given back", "ends: preempted"]
         case .drainedCoordinator: ["to worker-0: DRAIN", "the stop is over", "ends: preempted"]
         case .preemptedMidLevel: ["fault: replaceMachine", "has a checkpoint", "ends: lost"]
-        case .unequalMemory: ["fault: reconnectSilently"]
+        case .unequalMemory: ["worker-1 starts", " of memory"]
         case .interruptedStop: ["nothing more is to be given out", "coordinator dies", "the stop is over"]
         case .quarantinedWorker: ["is quarantined, the 1. time", "coordinator dies"]
         case .revokedKey: ["fault: revokeKey", "ends: released"]
         case .retiredOutputs: [" is gone", "is done again"]
-        case .growingSweep: ["coordinator dies", "wants"]
+        case .growingSweep: ["coordinator dies", "the results ask for"]
         case .interruptedSubmission: ["coordinator dies", "asked for again"]
         }
     }

@@ -126,12 +126,25 @@ func pretend(_ task: SlotTask, _ report: (Int) -> Bool) throws -> SlotChild.Answ
     let names = [OutputName.final, .metrics] + request.keepSteps.map(OutputName.step)
     let outputs = try names.map { name in
         let path = "\(task.outputDirectory)/\(name)"
-        try Data("\(name) of \(request.task.key)".utf8).write(to: URL(filePath: path))
+        let content =
+            name.checkpointStep == nil
+            ? Array("\(name) of \(request.task.key)".utf8) : checkpoint(name, of: request.task)
+        try Data(content).write(to: URL(filePath: path))
         return SlotResult.Output(name: name, path: path)
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return .finished(SlotResult(summary: try encoder.encode(summary), outputs: outputs, seconds: 0))
+}
+
+/// Weights and optimizer state at a step. Those of a replay are the same as those of the training that it repeats.
+func checkpoint(_ name: OutputName, of task: TrainingTask) -> [UInt8] {
+    var repeated = task
+    repeated.stopAfter = nil
+    let values: [Float] = [0.5, 1, 2, 4]
+    return Safetensors.encode(
+        [Safetensors.Tensor(name: "w", values), Safetensors.Tensor(name: "optimizer.w", values)],
+        metadata: ["key": repeated.key.hex, "name": name.text])
 }
 
 func work(_ arguments: [String]) throws {

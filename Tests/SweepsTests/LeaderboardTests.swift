@@ -64,6 +64,31 @@ import Verdicts
         #expect(whole.rows.allSatisfy { $0.collapse == nil })
     }
 
+    @Test("Winning is tested where the spec names densities, and all over a chain that comes to none of them")
+    func namedDensities() throws {
+        let text = """
+            name: a
+            pruning: {rate: 0.5}
+            replicates: 3
+            winning_at: [0.125]
+            grid: {levels: [2, 3]}
+            """
+        let board = board(try plan(text)) { task in
+            switch task.role {
+            case .level(let level):
+                done(task, right: level == 3 ? 9_500 : 9_810, surviving: [1, 0.5, 0.25, 0.125][level])
+            default: done(task, right: 9_800, stop: 1_000)
+            }
+        }
+        func row(_ levels: String) throws -> LeaderboardRow {
+            try #require(board.rows.first { $0.point["levels"]?.description == levels })
+        }
+        let short = try row("2")
+        #expect(short.found == .winning && short.winningDensity == 0.25 && short.decided == .yes)
+        let long = try row("3")
+        #expect(long.verdict == .matching && long.found == .matching && long.decided == .yes)
+    }
+
     @Test("A branch beside some levels alone is compared there, and is null elsewhere, not undecided")
     func placedBranches() throws {
         let text = yaml.replacing(

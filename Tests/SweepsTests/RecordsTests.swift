@@ -79,6 +79,19 @@ import Testing
         )
         let searches = try rows(.levels, of: oneShot, result).filter { $0["branch"] == .text("search") }
         #expect(searches.map { $0["level"] } == [.integer(0), .integer(0)])
+
+        // Under one recipe each search gives a mask to networks of another.
+        let transplant = try SweepsTests.plan(
+            """
+            name: a
+            training: {iterations: 300}
+            pruning: {levels: 2, search: early-bird, rate: 0.5}
+            mask_from: {lr: 0.1}
+            train: {lr: 0.2}
+            """)
+        let places = try rows(.levels, of: transplant, result)
+        #expect(places.map { $0["branch"] } == ["dense", "ticket", "ticket", "search", "search"].map { .text($0) })
+        #expect(Set(places.map { $0["task"] }).count == 5, "a training stands twice")
     }
 
     @Test("A run's row has its axes, seeds, every setting as it is resolved, and what its trainings came to")

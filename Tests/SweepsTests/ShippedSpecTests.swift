@@ -133,6 +133,34 @@ import Training
         #expect(plan.tasks.count { $0.role == .dense } == plan.sweep.runCount / 2)
     }
 
+    @Test("The mini study has an arm for each help, of which one differs in warmup alone; its screen has other seeds")
+    func mini() throws {
+        let mini = try shipped("warmup-mini")
+        let contrast = try Contrast(plan: mini, axis: "warmup", control: "random-reinit") { _ in .pending }
+        #expect(contrast.panels.map { $0.point["depth"]?.description } == ["11", "19"])
+        #expect(contrast.panels.allSatisfy { $0.from.description == "0" && $0.to.description == "500" })
+        #expect(contrast.panels.allSatisfy { abs($0.levels[3].density - 0.0625) < 1e-4 })
+        #expect(try Contrast(plan: mini, axis: "rewind", control: "random-reinit") { _ in .pending }.panels.count == 2)
+        let screen = try shipped("warmup-screen")
+        #expect(screen.tasks.count == 72)
+        let seeds = Set(screen.tasks.map(\.task.seeds.initialisation))
+        #expect(seeds.count == 3 && seeds.isDisjoint(with: mini.tasks.map(\.task.seeds.initialisation)))
+        func setting(_ plan: Plan) -> [Settings] {
+            plan.sweep.points.map {
+                var settings = $0.settings
+                settings.pruning = PruningSettings()
+                settings.matchingMargin = 0
+                settings.training.evaluateEvery = 1
+                settings.training.test = .always
+                return settings
+            }
+        }
+        // But for what the screen has no need of, its points are those of the study.
+        let screened = Set(setting(screen))
+        let isScreened = setting(mini).map(screened.contains)
+        #expect(zip(mini.sweep.points, isScreened).allSatisfy { $1 || $0.settings.training.learningRate == 0.01 })
+    }
+
     @Test("conv-6-cifar-short prunes convolutions to 6 % and dense layers to 3 %")
     func conv6() throws {
         let plan = try shipped("conv-6-cifar-short")

@@ -1,0 +1,168 @@
+import Lottery
+import Verdicts
+
+/// What a setting does for tickets: the gap in accuracy between ticket and control at one value of an axis, less the gap at
+/// another value, paired by seed (a difference of differences).
+///
+/// A recipe that trains any network better raises tickets and controls alike. Only the gap says whether the ticket's
+/// initialisation has come to matter more, which is what the warmup challenge asks (SCIENCE). Nothing is adjusted for the number
+/// of levels and panels: name beforehand the one that is to be decided by.
+public struct Contrast: Hashable, Sendable, Encodable {
+    /// Two points that differ in the axis alone.
+    public struct Panel: Hashable, Sendable, Encodable {
+        /// The other axes.
+        public let point: PointCoordinates
+        public let from: AxisValue
+        public let to: AxisValue
+        /// From level 1 on, without levels that either point has not.
+        public let levels: [Level]
+    }
+
+    public struct Level: Hashable, Sendable, Encodable {
+        public let level: Int
+        /// At `from` and at `to`, by which masks of one level may differ in rounding: the first of them.
+        public let density: Double
+        /// Pairs: the replicates that both points have results of; 0 until all are done.
+        public let replicates: Int
+        /// Accuracy of the ticket less that of the control, as a fraction of the test set; nil until all are done.
+        public let gapFrom: Estimate?
+        public let gapTo: Estimate?
+        /// `gapTo` less `gapFrom`, with the unadjusted 95 % t interval of the pairs.
+        public let difference: Estimate?
+        /// Two-sided, of the claim that there is a difference; nil for fewer than two pairs.
+        public let pValue: Double?
+        /// Whether the gap is larger at `to`, at 2.5 % to either side.
+        public let isLarger: Decision
+        /// Replicates that would decide it; nil where it is decided, or none are known to.
+        public let moreSeeds: MoreSeeds?
+
+        private enum CodingKeys: String, CodingKey {
+            case level, density, replicates, difference
+            case gapFrom = "gap_from"
+            case gapTo = "gap_to"
+            case pValue = "p_value"
+            case isLarger = "is_larger"
+            case moreSeeds = "more_seeds"
+        }
+
+        /// Unknown values are null, so that every level has the same keys.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(level, forKey: .level)
+            try container.encode(density, forKey: .density)
+            try container.encode(replicates, forKey: .replicates)
+            try container.encode(LeaderboardRow.MaybeEstimate(gapFrom), forKey: .gapFrom)
+            try container.encode(LeaderboardRow.MaybeEstimate(gapTo), forKey: .gapTo)
+            try container.encode(LeaderboardRow.MaybeEstimate(difference), forKey: .difference)
+            try container.encode(pValue, forKey: .pValue)
+            try container.encode(isLarger, forKey: .isLarger)
+            try container.encode(moreSeeds, forKey: .moreSeeds)
+        }
+    }
+
+    public let sweep: String
+    /// As the sweep calls it.
+    public let axis: String
+    /// The branch that tickets are held against, or `dense`.
+    public let control: String
+    /// In the order of points. Of an axis of several values each later one stands beside the first.
+    public let panels: [Panel]
+
+    /// The name of the dense network among controls.
+    public static let dense = "dense"
+
+    /// - Parameters:
+    ///   - axis: a setting that the sweep varies, by its path or short name.
+    ///   - control: a branch of the sweep, or `dense`.
+    ///   - results: what the store holds for a task.
+    /// - Throws: `AtlasError` for an axis or a control that the sweep has not, or where no two points differ in the axis
+    ///   alone.
+    public init(
+        plan: Plan, axis name: String, control: String, results: (TaskKey) -> CellResult
+    ) throws(AtlasError) {
+        let sweep = plan.sweep
+        let axis = try Atlas.axis(name)
+        guard sweep.axes.contains(where: { $0.name == axis }) else {
+            let axes =
+                sweep.axes.isEmpty ? "it has no axes" : "its axes are \(sweep.axes.map(\.name).joined(separator: ", "))"
+            throw AtlasError(message: "the sweep \"\(sweep.name)\" does not vary \(axis); \(axes)")
+        }
+        let controls = sweep.branches.map(\.name) + [Contrast.dense]
+        let branch = sweep.branches.firstIndex { $0.name == control }
+        guard branch != nil || control == Contrast.dense else {
+            throw AtlasError(
+                message:
+                    "the sweep \"\(sweep.name)\" has no branch \"\(control)\"; it has \(controls.joined(separator: ", "))"
+            )
+        }
+        self.sweep = sweep.name
+        self.axis = axis
+        self.control = control
+
+        let cells = plan.tasks.map { Cell(results($0.key), rates: $0.rates) }
+        let extent = Extent(plan: plan, cells: cells)
+        let others = sweep.axes.map(\.name).filter { $0 != axis }
+        var firsts: [PointCoordinates: (value: AxisValue, evidence: PointEvidence)] = [:]
+        var panels: [Panel] = []
+        for (point, extent) in zip(sweep.points, extent.points) {
+            let coordinates = PointCoordinates(sweep: sweep, point: point)
+            let rest = coordinates.restricted(to: others)
+            let value = coordinates[axis]!  // an axis of the sweep, checked above
+            let evidence = PointEvidence(plan: plan, point: point, cells: cells, extent: extent)
+            guard let first = firsts[rest] else {
+                firsts[rest] = (value, evidence)
+                continue
+            }
+            let levels = zip(first.evidence.levels, evidence.levels).enumerated().map { index, pair in
+                Level(
+                    level: index + 1, density: pair.0.density, from: Contrast.gaps(pair.0, first.evidence, branch),
+                    to: Contrast.gaps(pair.1, evidence, branch))
+            }
+            panels.append(Panel(point: rest, from: first.value, to: value, levels: levels))
+        }
+        guard !panels.isEmpty else {
+            throw AtlasError(
+                message:
+                    "no two points of the sweep \"\(sweep.name)\" differ in \(axis) alone, so there is nothing to compare"
+            )
+        }
+        self.panels = panels
+    }
+
+    /// Ticket and control, replicate by replicate; nil until all are done, and where a network that they are measured by diverged.
+    private static func gaps(
+        _ level: PointEvidence.Level, _ evidence: PointEvidence, _ branch: Int?
+    ) -> (tickets: [Outcome], controls: [Outcome])? {
+        guard evidence.incomparable == nil, let tickets = level.outcomes,
+            let controls = branch.map({ level.branches[$0] }) ?? evidence.dense
+        else { return nil }
+        return (tickets, controls)
+    }
+}
+
+extension Contrast.Level {
+    fileprivate typealias Gaps = (tickets: [Outcome], controls: [Outcome])
+
+    fileprivate init(level: Int, density: Double, from: Gaps?, to: Gaps?) {
+        self.level = level
+        self.density = density
+        func gap(_ gaps: Gaps?) -> PairedSample? { gaps.map { PairedSample($0.tickets, minus: $0.controls) } }
+        let (first, second) = (gap(from), gap(to))
+        gapFrom = first.flatMap { Estimate($0.differences) }
+        gapTo = second.flatMap { Estimate($0.differences) }
+        guard let first, let second else {
+            (replicates, difference, pValue, isLarger, moreSeeds) = (0, nil, nil, .undecided, nil)
+            return
+        }
+        // Where `refine` added seeds to one of the points, the others have no pair.
+        let pairs = zip(second.differences, first.differences).map { $0 - $1 }
+        let sample = PairedSample(pairs, resolution: max(first.resolution, second.resolution))
+        replicates = pairs.count
+        difference = Estimate(pairs)
+        let above = sample.probability(above: 0, first: pairs.count)
+        let below = sample.probability(below: 0, first: pairs.count)
+        pValue = pairs.count < 2 ? nil : min(1, 2 * min(above, below))
+        isLarger = above <= TestDesign.error ? .yes : below <= TestDesign.error ? .no : .undecided
+        moreSeeds = isLarger == .undecided ? sample.moreSeeds(toDecide: 0, error: TestDesign.error) : nil
+    }
+}

@@ -1,0 +1,114 @@
+import Foundation
+import Lottery
+import Sweeps
+import Testing
+import Verdicts
+
+@Suite struct ContrastTests {
+    /// Three arms, of which two differ in warmup alone.
+    private let yaml = """
+        name: a
+        pruning: {levels: 2, rate: 0.5}
+        branches: [random-reinit]
+        replicates: 3
+        zip: [{lr: [0.1, 0.1, 0.01], warmup: [0, 500, 0]}]
+        """
+
+    /// Images right of 10,000, less for a level and for reinit; warmup raises all by 200, and tickets by 30 more. Seeds differ
+    /// by the same in all networks, and by `noise` images in tickets with warmup.
+    private func result(_ task: PlannedTask, noise: Int = 3) -> CellResult {
+        let hasWarmup = task.task.training.warmup > 0
+        let seed = Int(task.task.seeds.initialisation) % 3
+        var right = 9_000 + (hasWarmup ? 200 : 0) + 50 * seed
+        var surviving = 1_024
+        switch task.role {
+        case .level(let level):
+            right += 100 - 10 * level + (hasWarmup ? 30 + noise * seed : 0)
+            surviving >>= level
+        case .branch(_, let level):
+            right -= 20 * level
+            surviving >>= level
+        default: break
+        }
+        let evaluation = Evaluation(
+            step: 500, validationLoss: 0.1, validationCorrect: 4_900, validationCount: 5_000, testLoss: 0.1,
+            testCorrect: right, testCount: 10_000)
+        return .done(
+            LevelSummary(
+                layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 1_024, surviving: surviving)],
+                otherWeights: 10, final: evaluation, earlyStop: evaluation, divergedAt: nil))
+    }
+
+    private func contrast(
+        _ yaml: String, axis: String = "warmup", control: String = "random-reinit",
+        _ result: (PlannedTask) -> CellResult
+    ) throws -> Contrast {
+        let plan = try plan(yaml)
+        let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
+        return try Contrast(plan: plan, axis: axis, control: control) { key in tasks[key].map(result) ?? .pending }
+    }
+
+    @Test("What lifts ticket and control alike is left out; what is left is paired by seed")
+    func differenceOfDifferences() throws {
+        let contrast = try contrast(yaml) { result($0) }
+        let panel = try #require(contrast.panels.first)
+        #expect(contrast.panels.count == 1)
+        #expect(panel.point.coordinates.map { "\($0.axis) \($0.value)" } == ["lr 0.1"])
+        #expect(panel.from.description == "0" && panel.to.description == "500")
+        #expect(panel.levels.map(\.level) == [1, 2] && panel.levels.map(\.density) == [0.5, 0.25])
+        for level in panel.levels {
+            let gap = Double(100 + 10 * level.level) / 10_000
+            // Three pairs of 30, 33 and 36 images: mean 33, deviation 3, so 1.732 of the mean, and t(2) = 4.303.
+            #expect(abs(try #require(level.gapFrom).mean - gap) < 1e-12)
+            #expect(abs(try #require(level.gapTo).mean - gap - 0.0033) < 1e-12)
+            let difference = try #require(level.difference)
+            #expect(abs(difference.mean - 0.0033) < 1e-12)
+            let low: Double = 0.0033 - 4.302_653 * 0.000_173_205_1
+            #expect(abs(try #require(difference.low) - low) < 1e-9)
+            #expect(level.replicates == 3 && level.isLarger == .yes && level.moreSeeds == nil)
+            // Two-sided p of t = 33 √3 / 3 with two degrees of freedom.
+            #expect(abs(try #require(level.pValue) - 0.002_74) < 2e-5)
+        }
+    }
+
+    @Test("A small gap beside much noise is undecided, and the other way round it is smaller")
+    func decisions() throws {
+        let noisy = try contrast(yaml) { result($0, noise: -40) }
+        #expect(noisy.panels[0].levels.allSatisfy { $0.isLarger == .undecided && $0.moreSeeds != nil })
+        let turned = try contrast(yaml.replacing("[0, 500, 0]", with: "[500, 0, 0]")) { result($0) }
+        #expect(turned.panels[0].levels.allSatisfy { $0.isLarger == .no })
+    }
+
+    @Test("Tickets stand beside the dense network on demand; what is not done is pending, and JSON has every key")
+    func dense() throws {
+        let contrast = try contrast(yaml, control: Contrast.dense) { task in
+            if case .level(2) = task.role, task.task.seeds.initialisation == 1 { return .pending }
+            return result(task)
+        }
+        let levels = contrast.panels[0].levels
+        #expect(abs(try #require(levels[0].gapFrom).mean - 0.009) < 1e-12)
+        #expect(levels[1].difference == nil && levels[1].replicates == 0 && levels[1].isLarger == .undecided)
+        let json = String(decoding: try JSONEncoder().encode(levels[1]), as: UTF8.self)
+        for key in ["gap_from", "gap_to", "difference", "p_value", "is_larger", "more_seeds"] {
+            #expect(json.contains("\"\(key)\":"), "\(json)")
+        }
+    }
+
+    @Test(
+        "What cannot be compared is refused with a remedy",
+        arguments: [
+            ("wramup", "random-reinit", #"unknown setting "wramup"; did you mean "warmup"?"#),
+            ("depth", "random-reinit", #"the sweep "a" does not vary depth; its axes are lr, warmup"#),
+            ("warmup", "random-mask", #"the sweep "a" has no branch "random-mask"; it has random-reinit, dense"#),
+            (
+                "lr", "random-reinit",
+                #"no two points of the sweep "a" differ in lr alone, so there is nothing to compare"#
+            ),
+        ])
+    func refusals(_ axis: String, _ control: String, _ sentence: String) throws {
+        let spec = axis == "lr" ? yaml.replacing("[0, 500, 0]", with: "[0, 500, 100]") : yaml
+        #expect {
+            _ = try contrast(spec, axis: axis, control: control) { result($0) }
+        } throws: { "\($0)" == sentence }
+    }
+}
