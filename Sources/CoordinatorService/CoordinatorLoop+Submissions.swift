@@ -136,9 +136,10 @@ extension CoordinatorLoop {
         case .failed(let reason, let asker): refuse(asker, status: 1, reason)
         case .grown(let growth): take(on: growth)
         case .notGrown(let sweep, let reason):
-            growth.finish()
+            growth.fail(at: CoordinatorLoop.now)
             forgetStarted()
-            logger.error("what the results of sweep \(sweep) ask for could not be planned: \(reason)")
+            logger.error(
+                "what the results of sweep \(sweep) ask for could not be planned, and is tried again: \(reason)")
         case .ranked(let sweep, let row, let diverged): note(best: row, diverged: diverged, of: sweep)
         case .unranked(let sweep, let reason):
             logger.warning("the tickets of sweep \(sweep) could not be ranked: \(reason)")

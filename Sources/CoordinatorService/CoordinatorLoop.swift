@@ -224,7 +224,8 @@ final class CoordinatorLoop {
     }
 
     private var nextDeadline: Instant {
-        [wakeUpAt, stopDeadline, reporting.nextAt].compactMap { $0 }.reduce(min(door.nextLook, room.nextLook), min)
+        [wakeUpAt, stopDeadline, reporting.nextAt, growth.nextAt].compactMap { $0 }
+            .reduce(min(door.nextLook, room.nextLook), min)
     }
 
     private func tendDoor() {

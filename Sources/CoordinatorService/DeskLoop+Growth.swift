@@ -71,17 +71,27 @@ extension DeskLoop {
 
 /// Which adaptive sweeps have results that may ask for more.
 struct GrowthWishes {
+    /// What the desk could not find out it is asked again after this long.
+    static let retryMilliseconds: Int64 = 2_000
+
     /// With whether everything is to be handed over again, since something may have been passed over.
     private(set) var due: [String: Bool] = [:]
     /// At the desk.
     private(set) var underWay: String?
+    /// Nothing is asked before, since the desk failed at it.
+    private var pausedUntil: Instant?
 
     mutating func want(_ sweep: String, everything: Bool = false) {
         due[sweep] = everything || due[sweep] ?? false
     }
 
+    /// When there is something to ask that has been put off; nil if there is not.
+    var nextAt: Instant? { underWay == nil && !due.isEmpty ? pausedUntil : nil }
+
     /// The next one to ask the desk about; nil while it is at one.
-    mutating func next() -> (sweep: String, everything: Bool)? {
+    mutating func next(at now: Instant) -> (sweep: String, everything: Bool)? {
+        if let pausedUntil, now < pausedUntil { return nil }
+        pausedUntil = nil
         guard underWay == nil, let sweep = due.keys.min() else { return nil }
         let everything = due.removeValue(forKey: sweep)!
         underWay = sweep
@@ -90,13 +100,21 @@ struct GrowthWishes {
 
     mutating func finish() { underWay = nil }
 
+    /// The desk could not find out. No result need come that has it look again, so it is asked again by itself: a sweep must not
+    /// end for want of an answer.
+    mutating func fail(at now: Instant) {
+        if let underWay { want(underWay, everything: true) }
+        underWay = nil
+        pausedUntil = now.advanced(byMilliseconds: GrowthWishes.retryMilliseconds)
+    }
+
     func concerns(_ sweep: String) -> Bool { underWay == sweep || due[sweep] != nil }
 }
 
 extension CoordinatorLoop {
     /// Asks the desk about a sweep whose results may ask for more.
     func tendGrowth() {
-        guard let (sweep, everything) = growth.next() else { return }
+        guard let (sweep, everything) = growth.next(at: CoordinatorLoop.now) else { return }
         desk.post(.grow(sweep: sweep, everything: everything, tries: 0))
     }
 

@@ -265,6 +265,41 @@ struct SubmissionTests {
         }
     }
 
+    @Test("Growth that could not be planned is planned later, by itself, and the sweep does not end without it")
+    func growthThatFails() throws {
+        let broken = bench.path("broken")
+        let wasAsked = bench.path("asked")
+        let coordinator = try bench.startCoordinator {
+            $0.exitWhenDone = true
+            let access = $0.data
+            $0.data = DataAccess(
+                digest: { name in
+                    guard FileManager.default.fileExists(atPath: broken) else { return try access.digest(name) }
+                    _ = FileManager.default.createFile(atPath: wasAsked, contents: nil)
+                    throw CocoaError(.fileReadNoPermission)
+                }, materialise: access.materialise)
+        }
+        let spec = SubmissionTests.spec.replacing("branches", with: "stop_when: {margin: 0.2, levels: 1}\nbranches")
+        _ = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: spec))
+        bench.touch("broken")
+        _ = try bench.startWorker(at: coordinator.endpoint, slots: 2)
+        // Nothing else is to come that might have it look again.
+        try #require(eventually { FileManager.default.fileExists(atPath: wasAsked) })
+        try #require(
+            try eventually {
+                let counts = try coordinator.store.counts()
+                return counts.pending + counts.running == 0
+            })
+        try FileManager.default.removeItem(atPath: broken)
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        let status = try #require(coordinator.status?.sweeps.first)
+        #expect(status.runs == ServiceStatus.Tally(done: 8, total: 8))
+        // None of its chains ends early.
+        let sweep = try Sweep(yaml: spec, file: "small.yaml", vocabulary: .fixture)
+        let plan = try Plan(sweep: sweep, vocabulary: .fixture, dataDigest: { _ in Digest.of(DataAccess.bytes) })
+        #expect(try coordinator.store.counts() == TaskCounts(done: plan.tasks.count))
+    }
+
     @Test("A submission whose coordinator died amid it is gone on with at the next start, to the sweep's end")
     func interrupted() throws {
         let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)
