@@ -71,41 +71,60 @@ extension DeskLoop {
 
 /// Which adaptive sweeps have results that may ask for more.
 struct GrowthWishes {
-    /// What the desk could not find out it is asked again after this long.
+    /// What the desk could not find out it is asked again after this long, twice as long if it fails again, and so on.
     static let retryMilliseconds: Int64 = 2_000
+    static let retryMillisecondsAtMost: Int64 = 60_000
 
     /// With whether everything is to be handed over again, since something may have been passed over.
     private(set) var due: [String: Bool] = [:]
     /// At the desk.
     private(set) var underWay: String?
-    /// Nothing is asked before, since the desk failed at it.
-    private var pausedUntil: Instant?
+    /// Sweeps at which the desk failed, and until when it is not asked about them.
+    private var paused: [String: (until: Instant, milliseconds: Int64)] = [:]
+    private var cancelled: Set<String> = []
 
     mutating func want(_ sweep: String, everything: Bool = false) {
         due[sweep] = everything || due[sweep] ?? false
     }
 
-    /// When there is something to ask that has been put off; nil if there is not.
-    var nextAt: Instant? { underWay == nil && !due.isEmpty ? pausedUntil : nil }
+    /// When the first of what was put off is to be asked; nil if nothing was.
+    var nextAt: Instant? { underWay == nil ? due.keys.compactMap { paused[$0]?.until }.min() : nil }
 
     /// The next one to ask the desk about; nil while it is at one.
     mutating func next(at now: Instant) -> (sweep: String, everything: Bool)? {
-        if let pausedUntil, now < pausedUntil { return nil }
-        pausedUntil = nil
-        guard underWay == nil, let sweep = due.keys.min() else { return nil }
+        let ready = due.keys.filter { paused[$0].map { $0.until <= now } ?? true }
+        guard underWay == nil, let sweep = ready.min() else { return nil }
         let everything = due.removeValue(forKey: sweep)!
         underWay = sweep
         return (sweep, everything)
     }
 
-    mutating func finish() { underWay = nil }
-
-    /// The desk could not find out. No result need come that has it look again, so it is asked again by itself: a sweep must not
-    /// end for want of an answer.
-    mutating func fail(at now: Instant) {
-        if let underWay { want(underWay, everything: true) }
+    mutating func finish() {
+        if let underWay { paused[underWay] = nil }
         underWay = nil
-        pausedUntil = now.advanced(byMilliseconds: GrowthWishes.retryMilliseconds)
+    }
+
+    /// The desk could not find out. No result need come that has it look again, so it is asked again by itself: a sweep
+    /// must not end for want of an answer.
+    mutating func fail(at now: Instant) {
+        guard let sweep = underWay else { return }
+        underWay = nil
+        guard !cancelled.contains(sweep) else { return }
+        let milliseconds = paused[sweep].map { min(2 * $0.milliseconds, GrowthWishes.retryMillisecondsAtMost) }
+        let wait = milliseconds ?? GrowthWishes.retryMilliseconds
+        paused[sweep] = (now.advanced(byMilliseconds: wait), wait)
+        want(sweep, everything: true)
+    }
+
+    /// A sweep that is cancelled asks for nothing; one that is not any more asks for all that it got not meanwhile.
+    mutating func note(_ sweep: String, isCancelled: Bool) {
+        if isCancelled {
+            cancelled.insert(sweep)
+            (due[sweep], paused[sweep]) = (nil, nil)
+        } else {
+            cancelled.remove(sweep)
+            want(sweep, everything: true)
+        }
     }
 
     func concerns(_ sweep: String) -> Bool { underWay == sweep || due[sweep] != nil }
@@ -136,11 +155,9 @@ extension CoordinatorLoop {
                 growth.want(sweep.name)
             }
         case .sweepChanged(let standing):
-            // A sweep that was cancelled got nothing meanwhile.
-            guard !standing.isCancelled,
-                submissions.sweeps.contains(where: { $0.name == standing.id.text && $0.plan.isAdaptive })
+            guard submissions.sweeps.contains(where: { $0.name == standing.id.text && $0.plan.isAdaptive })
             else { return }
-            growth.want(standing.id.text, everything: true)
+            growth.note(standing.id.text, isCancelled: standing.isCancelled)
         case .taskAdded, .taskRequested, .attemptStarted, .attemptEnded, .attemptLogged, .checkpointKept,
             .outputRetired,
             .taskReopened, .sweepWants, .sweepDrops, .workerQuarantined, .drainChanged, .nondeterminism:

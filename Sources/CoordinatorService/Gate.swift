@@ -56,7 +56,7 @@ final class Gate: Sendable {
         do {
             let fresh = try folder.allowList()
             list.withLock { $0 = fresh }
-            logger.notice("the allow-list was read again: \(fresh.entries.count) keys may come in")
+            logger.notice("the allow-list was read again: keys that may come in: \(fresh.entries.count)")
         } catch {
             logger.error("the allow-list stays as it was, because the new one cannot be read: \(error)")
         }

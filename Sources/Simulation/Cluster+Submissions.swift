@@ -124,8 +124,10 @@ extension Cluster {
         let before = everything ? [] : coordinator.growth.asked[id] ?? []
         let fresh = sweep.works.filter { asked.contains($0.key) && !before.contains($0.key) && !store.isDone($0.key) }
         coordinator.growth.asked[id] = asked
+        // A coordinator that was started anew is handed all that is not done.
+        let isMore = !everything && !fresh.isEmpty
+        if isMore { trace.note(now, "the results ask for \(fresh.count) tasks more of sweep \(id)") }
         if !fresh.isEmpty {
-            trace.note(now, "the results ask for \(fresh.count) tasks more of sweep \(id)")
             coordinator.arrivals.append(Arrival(sweep: id, source: .growth, all: fresh))
         }
         callCoordinator()

@@ -5,8 +5,9 @@ import Verdicts
 /// another value, paired by seed (a difference of differences).
 ///
 /// A recipe that trains any network better raises tickets and controls alike. Only the gap says whether the ticket's
-/// initialisation has come to matter more, which is what the warmup challenge asks (SCIENCE). Nothing is adjusted for the number
-/// of levels and panels: name beforehand the one that is to be decided by.
+/// initialisation has come to matter more, which is what the warmup challenge asks (SCIENCE). Where `refine` adds seeds, each look
+/// spends its share of the error; nothing is adjusted for the number of levels and panels: name beforehand the one that is to be
+/// decided by.
 public struct Contrast: Hashable, Sendable, Encodable {
     /// Two points that differ in the axis alone.
     public struct Panel: Hashable, Sendable, Encodable {
@@ -14,14 +15,19 @@ public struct Contrast: Hashable, Sendable, Encodable {
         public let point: PointCoordinates
         public let from: AxisValue
         public let to: AxisValue
-        /// From level 1 on, without levels that either point has not.
+        /// Levels that both points have and beside which the control stands, but for those before which a chain was ended on
+        /// purpose.
         public let levels: [Level]
+        /// Why a point has nothing to compare, if it has not: a dense network diverged, or tasks failed.
+        public let reason: String?
     }
 
     public struct Level: Hashable, Sendable, Encodable {
         public let level: Int
-        /// At `from` and at `to`, by which masks of one level may differ in rounding: the first of them.
-        public let density: Double
+        /// Measured, or expected until all are done. Where the axis decides what is pruned the two differ, and so do the
+        /// networks that are compared.
+        public let densityFrom: Double
+        public let densityTo: Double
         /// Pairs: the replicates that both points have results of; 0 until all are done.
         public let replicates: Int
         /// Accuracy of the ticket less that of the control, as a fraction of the test set; nil until all are done.
@@ -29,7 +35,7 @@ public struct Contrast: Hashable, Sendable, Encodable {
         public let gapTo: Estimate?
         /// `gapTo` less `gapFrom`, with the unadjusted 95 % t interval of the pairs.
         public let difference: Estimate?
-        /// Two-sided, of the claim that there is a difference; nil for fewer than two pairs.
+        /// Two-sided, of the claim that there is a difference, over all looks that are reached; nil for fewer than two pairs.
         public let pValue: Double?
         /// Whether the gap is larger at `to`, at 2.5 % to either side.
         public let isLarger: Decision
@@ -37,7 +43,9 @@ public struct Contrast: Hashable, Sendable, Encodable {
         public let moreSeeds: MoreSeeds?
 
         private enum CodingKeys: String, CodingKey {
-            case level, density, replicates, difference
+            case level, replicates, difference
+            case densityFrom = "density_from"
+            case densityTo = "density_to"
             case gapFrom = "gap_from"
             case gapTo = "gap_to"
             case pValue = "p_value"
@@ -49,7 +57,8 @@ public struct Contrast: Hashable, Sendable, Encodable {
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
             try container.encode(level, forKey: .level)
-            try container.encode(density, forKey: .density)
+            try container.encode(densityFrom, forKey: .densityFrom)
+            try container.encode(densityTo, forKey: .densityTo)
             try container.encode(replicates, forKey: .replicates)
             try container.encode(LeaderboardRow.MaybeEstimate(gapFrom), forKey: .gapFrom)
             try container.encode(LeaderboardRow.MaybeEstimate(gapTo), forKey: .gapTo)
@@ -65,7 +74,7 @@ public struct Contrast: Hashable, Sendable, Encodable {
     public let axis: String
     /// The branch that tickets are held against, or `dense`.
     public let control: String
-    /// In the order of points. Of an axis of several values each later one stands beside the first.
+    /// In the order of points. Of points that differ in the axis alone each stands beside the first of them.
     public let panels: [Panel]
 
     /// The name of the dense network among controls.
@@ -113,12 +122,19 @@ public struct Contrast: Hashable, Sendable, Encodable {
                 firsts[rest] = (value, evidence)
                 continue
             }
-            let levels = zip(first.evidence.levels, evidence.levels).enumerated().map { index, pair in
-                Level(
-                    level: index + 1, density: pair.0.density, from: Contrast.gaps(pair.0, first.evidence, branch),
-                    to: Contrast.gaps(pair.1, evidence, branch))
+            let pairs = zip(first.evidence.levels, evidence.levels).enumerated().filter { index, pair in
+                branch.map { sweep.branches[$0].stands(beside: index + 1) } ?? true
+                    && !pair.0.isBeyondStop && !pair.1.isBeyondStop
             }
-            panels.append(Panel(point: rest, from: first.value, to: value, levels: levels))
+            let levels = pairs.map { index, pair in
+                Level(
+                    level: index + 1, densities: (pair.0.density, pair.1.density),
+                    from: Contrast.gaps(pair.0, first.evidence, branch), to: Contrast.gaps(pair.1, evidence, branch),
+                    looks: sweep.looks)
+            }
+            let reasons = [first.evidence, evidence].compactMap { $0.incomparable ?? $0.failure }
+            panels.append(
+                Panel(point: rest, from: first.value, to: value, levels: levels, reason: reasons.first))
         }
         guard !panels.isEmpty else {
             throw AtlasError(
@@ -143,9 +159,9 @@ public struct Contrast: Hashable, Sendable, Encodable {
 extension Contrast.Level {
     fileprivate typealias Gaps = (tickets: [Outcome], controls: [Outcome])
 
-    fileprivate init(level: Int, density: Double, from: Gaps?, to: Gaps?) {
+    fileprivate init(level: Int, densities: (Double, Double), from: Gaps?, to: Gaps?, looks: [Int]) {
         self.level = level
-        self.density = density
+        (densityFrom, densityTo) = densities
         func gap(_ gaps: Gaps?) -> PairedSample? { gaps.map { PairedSample($0.tickets, minus: $0.controls) } }
         let (first, second) = (gap(from), gap(to))
         gapFrom = first.flatMap { Estimate($0.differences) }
@@ -159,10 +175,11 @@ extension Contrast.Level {
         let sample = PairedSample(pairs, resolution: max(first.resolution, second.resolution))
         replicates = pairs.count
         difference = Estimate(pairs)
-        let above = sample.probability(above: 0, first: pairs.count)
-        let below = sample.probability(below: 0, first: pairs.count)
+        let design = TestDesign(margin: 0, rewoundToStart: true, looks: looks)
+        let above = design.probability(with: pairs.count) { sample.probability(above: 0, first: $0) }
+        let below = design.probability(with: pairs.count) { sample.probability(below: 0, first: $0) }
         pValue = pairs.count < 2 ? nil : min(1, 2 * min(above, below))
         isLarger = above <= TestDesign.error ? .yes : below <= TestDesign.error ? .no : .undecided
-        moreSeeds = isLarger == .undecided ? sample.moreSeeds(toDecide: 0, error: TestDesign.error) : nil
+        moreSeeds = isLarger == .undecided ? sample.moreSeeds(toDecide: 0, error: design.errorPerLook) : nil
     }
 }

@@ -33,7 +33,7 @@ public struct TestDesign: Hashable, Sendable {
 
     /// The p of a claim over all looks that `count` replicates reach: as many times the least as there are looks
     /// (Bonferroni). More replicates never raise it, so a `yes` stays.
-    func probability(with count: Int, _ probability: (_ first: Int) -> Double) -> Double {
+    package func probability(with count: Int, _ probability: (_ first: Int) -> Double) -> Double {
         let least = looks.lazy.filter { $0 <= count }.reduce(1) { min($0, probability($1)) }
         return min(1, least * Double(looks.count))
     }

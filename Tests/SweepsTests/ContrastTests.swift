@@ -55,7 +55,8 @@ import Verdicts
         #expect(contrast.panels.count == 1)
         #expect(panel.point.coordinates.map { "\($0.axis) \($0.value)" } == ["lr 0.1"])
         #expect(panel.from.description == "0" && panel.to.description == "500")
-        #expect(panel.levels.map(\.level) == [1, 2] && panel.levels.map(\.density) == [0.5, 0.25])
+        #expect(panel.levels.map(\.level) == [1, 2] && panel.levels.map(\.densityFrom) == [0.5, 0.25])
+        #expect(panel.levels.map(\.densityTo) == [0.5, 0.25] && panel.reason == nil)
         for level in panel.levels {
             let gap = Double(100 + 10 * level.level) / 10_000
             // Three pairs of 30, 33 and 36 images: mean 33, deviation 3, so 1.732 of the mean, and t(2) = 4.303.
@@ -89,9 +90,38 @@ import Verdicts
         #expect(abs(try #require(levels[0].gapFrom).mean - 0.009) < 1e-12)
         #expect(levels[1].difference == nil && levels[1].replicates == 0 && levels[1].isLarger == .undecided)
         let json = String(decoding: try JSONEncoder().encode(levels[1]), as: UTF8.self)
-        for key in ["gap_from", "gap_to", "difference", "p_value", "is_larger", "more_seeds"] {
+        for key in [
+            "density_from", "density_to", "gap_from", "gap_to", "difference", "p_value", "is_larger", "more_seeds",
+        ] {
             #expect(json.contains("\"\(key)\":"), "\(json)")
         }
+    }
+
+    @Test("Only levels beside which the control stands are there, and a panel says why it has nothing to compare")
+    func gaps() throws {
+        let placed = yaml.replacing("[random-reinit]", with: "[{name: random-reinit, levels: [2]}]")
+        #expect(try contrast(placed) { result($0) }.panels[0].levels.map(\.level) == [2])
+        let diverged = try contrast(yaml) { task in
+            guard task.role == .dense, task.task.training.warmup == 500, task.task.seeds.initialisation == 1,
+                case .done(var summary) = result(task)
+            else { return result(task) }
+            summary.divergedAt = 100
+            summary.final = nil
+            return .done(summary)
+        }
+        #expect(diverged.panels[0].reason?.contains("the dense network diverged") == true)
+        #expect(diverged.panels[0].levels.allSatisfy { $0.difference == nil && $0.pValue == nil })
+    }
+
+    @Test("Where seeds are added until it is decided, each look spends its share")
+    func looks() throws {
+        let looked = yaml.replacing("replicates: 3", with: "replicates: 3\nrefine: {looks: [3, 5], budget: 40}")
+        let once = try contrast(yaml) { result($0) }.panels[0].levels
+        let twice = try contrast(looked) { $0.task.seeds.initialisation < 3 ? result($0) : .pending }.panels[0].levels
+        for (one, two) in zip(once, twice) {
+            #expect(abs(try #require(two.pValue) - 2 * (try #require(one.pValue))) < 1e-9)
+        }
+        #expect(once.count == 2 && twice.count == 2)
     }
 
     @Test(

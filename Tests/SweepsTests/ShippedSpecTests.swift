@@ -139,7 +139,7 @@ import Training
         let contrast = try Contrast(plan: mini, axis: "warmup", control: "random-reinit") { _ in .pending }
         #expect(contrast.panels.map { $0.point["depth"]?.description } == ["11", "19"])
         #expect(contrast.panels.allSatisfy { $0.from.description == "0" && $0.to.description == "500" })
-        #expect(contrast.panels.allSatisfy { abs($0.levels[3].density - 0.0625) < 1e-4 })
+        #expect(contrast.panels.allSatisfy { abs($0.levels[0].densityFrom - 0.0625) < 1e-4 })
         #expect(try Contrast(plan: mini, axis: "rewind", control: "random-reinit") { _ in .pending }.panels.count == 2)
         let screen = try shipped("warmup-screen")
         #expect(screen.tasks.count == 72)

@@ -6,15 +6,15 @@ struct ContrastCommand: ParsableCommand {
         commandName: "contrast",
         abstract: "Show whether a setting, such as warmup, widens the gap between tickets and a control.",
         discussion: """
-            For any two points that differ in the setting alone, level by level: accuracy of the ticket less that of its control at \
-            either value, and the one gap less the other, paired by seed. Nothing is adjusted for how many of these there are: name \
-            beforehand the level that is to be decided by.
+            Of points that differ in the setting alone, each beside the first of them, level by level: accuracy of the ticket less that \
+            of its control at either value, and the one gap less the other, paired by seed. Nothing is adjusted for how many of these \
+            there are: name beforehand the level that is to be decided by.
             """)
 
     @Argument(help: "The sweep's name; may be left out where the store has one only.")
     var sweep: String?
 
-    @Option(help: "The setting, one of the sweep's axes. Its first value is what the others are held against.")
+    @Option(help: "The setting, one of the sweep's axes.")
     var axis = "warmup"
 
     @Option(help: "What tickets are held against: a branch of the sweep, or dense.")
@@ -36,6 +36,7 @@ struct ContrastCommand: ParsableCommand {
             if index > 0 { Output.line("") }
             Output.line(ink(ContrastText.title(panel, of: contrast), .bold))
             Output.table(ContrastText.table(panel, of: contrast))
+            if let reason = panel.reason { Output.line(reason) }
         }
     }
 }

@@ -16,21 +16,29 @@ enum ContrastText {
         ])
         for level in panel.levels {
             grid.append([
-                .init("\(level.level)"), .init(Format.density(level.density)), .init("\(level.replicates)"),
+                .init("\(level.level)"), .init(densities(level)), .init("\(level.replicates)"),
                 .init(LeaderboardText.difference(level.gapFrom)), .init(LeaderboardText.difference(level.gapTo)),
                 .init(LeaderboardText.difference(level.difference)),
                 .init(level.pValue.map { $0 < 0.001 ? "< 0.001" : Format.fixed($0, 3) } ?? "–"),
                 level.difference == nil
-                    ? .init("pending", .dim) : .init(LeaderboardText.words(for: level.isLarger, level.moreSeeds)),
+                    ? .init(panel.reason == nil ? "pending" : "–", .dim)
+                    : .init(LeaderboardText.words(for: level.isLarger, level.moreSeeds)),
             ])
         }
         return grid
     }
 
+    /// One where they differ in rounding at most.
+    private static func densities(_ level: Contrast.Level) -> String {
+        let (from, to) = (Format.density(level.densityFrom), Format.density(level.densityTo))
+        return from == to ? from : "\(from) and \(to)"
+    }
+
     /// A row for each level, every number in full.
     static func csv(_ contrast: Contrast) -> TextGrid {
         let others = contrast.panels.first?.point.coordinates.map(\.axis) ?? []
-        var titles = ["sweep"] + others + ["axis", "from", "to", "control", "level", "density", "replicates"]
+        var titles =
+            ["sweep"] + others + ["axis", "from", "to", "control", "level", "density_from", "density_to", "replicates"]
         for name in ["gap_from", "gap_to", "difference"] { titles += [name, "\(name)_low", "\(name)_high"] }
         titles += ["p_value", "is_larger"]
         var grid = TextGrid(titles.map { .init($0) })
@@ -38,7 +46,7 @@ enum ContrastText {
             for level in panel.levels {
                 var fields = [contrast.sweep] + panel.point.coordinates.map(\.value.description)
                 fields += [contrast.axis, panel.from.description, panel.to.description, contrast.control]
-                fields += ["\(level.level)", "\(level.density)", "\(level.replicates)"]
+                fields += ["\(level.level)", "\(level.densityFrom)", "\(level.densityTo)", "\(level.replicates)"]
                 for estimate in [level.gapFrom, level.gapTo, level.difference] {
                     fields += [estimate?.mean, estimate?.low, estimate?.high].map { $0.map { "\($0)" } ?? "" }
                 }
