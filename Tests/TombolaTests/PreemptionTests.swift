@@ -13,7 +13,7 @@ import Testing
         dataset: glyphs
         data: {train: 1500, validation: 300}
         model: {family: mlp, depth: 1, width: 12}
-        training: {iterations: 100000, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 10000}
+        training: {iterations: 150000, batch: 30, optimizer: adam, learning_rate: 0.003, evaluate_every: 10000}
         pruning: {rate: 0.4, levels: 1}
         grid: {rewind: [100]}
         """
@@ -32,21 +32,26 @@ import Testing
     func changesMachines() async throws {
         try await withFolder { folder in
             let spec = try TestSweep.write(PreemptionTests.spec, in: folder)
+            let start = ContinuousClock.now
             let undisturbed = try await Program.run(
                 ["run", spec, "--json", "--store", "undisturbed", "--workers", "1"], in: folder)
+            let duration = ContinuousClock.now - start
             #expect(undisturbed.status == 0, "\(undisturbed.errors)")
             let expected = try artifacts(of: folder.appending(path: "undisturbed").path())
             for end in End.allCases {
                 try await withFolder { place in
                     _ = try TestSweep.write(PreemptionTests.spec, in: place)
-                    try await disturb(end, in: place, leaderboard: undisturbed.output, artifacts: expected)
+                    try await disturb(
+                        end, in: place, midway: max(1, Int(duration.components.seconds) / 3),
+                        leaderboard: undisturbed.output, artifacts: expected)
                 }
             }
         }
     }
 
+    /// - Parameter midway: seconds after which a worker of this machine trains, and is not through yet.
     private func disturb(
-        _ end: End, in folder: URL, leaderboard: String, artifacts expected: [TaskKey: [TaskOutput]]
+        _ end: End, in folder: URL, midway: Int, leaderboard: String, artifacts expected: [TaskKey: [TaskOutput]]
     ) async throws {
         let coordinator = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
         defer { coordinator.send(SIGKILL) }
@@ -87,10 +92,10 @@ import Testing
             first.send(end == .warned ? SIGUSR1 : SIGTERM)
             #expect(try await first.end() == 0, "\(first.errors)")
         case .timed:
-            first = try worker("first", ["--drain-at", "+10s", "--margin", "5"])
+            first = try worker("first", ["--drain-at", "+\(midway + 5)s", "--margin", "5"])
             #expect(try await first.end() == 0, "\(first.errors)")
         }
-        let step = try #require(try checkpointStep())
+        let step = try #require(try checkpointStep(), "\(end): \(first.errors)")
         let second = try worker("second")
         defer { second.send(SIGKILL) }
         let watched = try await Program.run(["watch", "--connect", address], in: folder)
