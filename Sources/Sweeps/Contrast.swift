@@ -20,6 +20,18 @@ public struct Contrast: Hashable, Sendable, Encodable {
         public let levels: [Level]
         /// Why a point has nothing to compare, if it has not: a dense network diverged, or tasks failed.
         public let reason: String?
+
+        private enum CodingKeys: String, CodingKey { case point, from, to, levels, reason }
+
+        /// An unknown reason is null, so that every panel has the same keys.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(point, forKey: .point)
+            try container.encode(from, forKey: .from)
+            try container.encode(to, forKey: .to)
+            try container.encode(levels, forKey: .levels)
+            try container.encode(reason, forKey: .reason)
+        }
     }
 
     public struct Level: Hashable, Sendable, Encodable {
@@ -30,7 +42,8 @@ public struct Contrast: Hashable, Sendable, Encodable {
         public let densityTo: Double
         /// Pairs: the replicates that both points have results of; 0 until all are done.
         public let replicates: Int
-        /// Accuracy of the ticket less that of the control, as a fraction of the test set; nil until all are done.
+        /// Accuracy of the ticket less that of the control, as a fraction of the test set; nil until all are done, and where
+        /// the panel's reason keeps them from being compared.
         public let gapFrom: Estimate?
         public let gapTo: Estimate?
         /// `gapTo` less `gapFrom`, with the unadjusted 95 % t interval of the pairs.

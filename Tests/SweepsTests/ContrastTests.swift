@@ -89,6 +89,8 @@ import Verdicts
         let levels = contrast.panels[0].levels
         #expect(abs(try #require(levels[0].gapFrom).mean - 0.009) < 1e-12)
         #expect(levels[1].difference == nil && levels[1].replicates == 0 && levels[1].isLarger == .undecided)
+        let panel = String(decoding: try JSONEncoder().encode(contrast.panels[0]), as: UTF8.self)
+        #expect(panel.contains("\"reason\":null"), "\(panel)")
         let json = String(decoding: try JSONEncoder().encode(levels[1]), as: UTF8.self)
         for key in [
             "density_from", "density_to", "gap_from", "gap_to", "difference", "p_value", "is_larger", "more_seeds",
