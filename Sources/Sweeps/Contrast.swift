@@ -6,8 +6,8 @@ import Verdicts
 ///
 /// A recipe that trains any network better raises tickets and controls alike. Only the gap says whether the ticket's
 /// initialisation has come to matter more, which is what the warmup challenge asks (SCIENCE). Where `refine` adds seeds, each look
-/// spends its share of the error; nothing is adjusted for the number of levels and panels: name beforehand the one that is to be
-/// decided by.
+/// spends its share of the error. Of the levels and panels name beforehand those that are to be decided by; for more than one
+/// each gets its share of the error (Bonferroni) by `tests`.
 public struct Contrast: Hashable, Sendable, Encodable {
     /// Two points that differ in the axis alone.
     public struct Panel: Hashable, Sendable, Encodable {
@@ -18,7 +18,7 @@ public struct Contrast: Hashable, Sendable, Encodable {
         /// Levels that both points have and beside which the control stands, but for those before which a chain was ended on
         /// purpose.
         public let levels: [Level]
-        /// Why a point has nothing to compare, if it has not: a dense network diverged, or tasks failed.
+        /// Why none of it can be compared, if that is so: a dense network diverged, or no level is left.
         public let reason: String?
 
         private enum CodingKeys: String, CodingKey { case point, from, to, levels, reason }
@@ -34,6 +34,11 @@ public struct Contrast: Hashable, Sendable, Encodable {
         }
     }
 
+    /// Which way the gap differs at `to`.
+    public enum Direction: String, Hashable, Sendable, Codable {
+        case larger, smaller, undecided
+    }
+
     public struct Level: Hashable, Sendable, Encodable {
         public let level: Int
         /// Measured, or expected until all are done. Where the axis decides what is pruned the two differ, and so do the
@@ -43,27 +48,34 @@ public struct Contrast: Hashable, Sendable, Encodable {
         /// Pairs: the replicates that both points have results of; 0 until all are done.
         public let replicates: Int
         /// Accuracy of the ticket less that of the control, as a fraction of the test set; nil until all are done, and where
-        /// the panel's reason keeps them from being compared.
+        /// a reason keeps them from being compared. Of the pairs alone, once there are any.
         public let gapFrom: Estimate?
         public let gapTo: Estimate?
         /// `gapTo` less `gapFrom`, with the unadjusted 95 % t interval of the pairs.
         public let difference: Estimate?
-        /// Two-sided, of the claim that there is a difference, over all looks that are reached; nil for fewer than two pairs.
+        /// Two-sided, of the claim that there is a difference, over all looks that are reached and times the number of tests;
+        /// nil for fewer than two pairs.
         public let pValue: Double?
-        /// Whether the gap is larger at `to`, at 2.5 % to either side.
-        public let isLarger: Decision
+        /// Decided where the p is at most 5 %, which is 2.5 % to either side.
+        public let direction: Direction
         /// Replicates that would decide it; nil where it is decided, or none are known to.
         public let moreSeeds: MoreSeeds?
+        /// Tickets and controls, of the replicates that are tested, that diverged: each counts as no image right.
+        public let divergedFrom: Int
+        public let divergedTo: Int
+        /// Why it is not compared and will not be: a training failed or was cancelled.
+        public let reason: String?
 
         private enum CodingKeys: String, CodingKey {
-            case level, replicates, difference
+            case level, replicates, difference, direction, reason
             case densityFrom = "density_from"
             case densityTo = "density_to"
             case gapFrom = "gap_from"
             case gapTo = "gap_to"
             case pValue = "p_value"
-            case isLarger = "is_larger"
             case moreSeeds = "more_seeds"
+            case divergedFrom = "diverged_from"
+            case divergedTo = "diverged_to"
         }
 
         /// Unknown values are null, so that every level has the same keys.
@@ -77,8 +89,11 @@ public struct Contrast: Hashable, Sendable, Encodable {
             try container.encode(LeaderboardRow.MaybeEstimate(gapTo), forKey: .gapTo)
             try container.encode(LeaderboardRow.MaybeEstimate(difference), forKey: .difference)
             try container.encode(pValue, forKey: .pValue)
-            try container.encode(isLarger, forKey: .isLarger)
+            try container.encode(direction, forKey: .direction)
             try container.encode(moreSeeds, forKey: .moreSeeds)
+            try container.encode(divergedFrom, forKey: .divergedFrom)
+            try container.encode(divergedTo, forKey: .divergedTo)
+            try container.encode(reason, forKey: .reason)
         }
     }
 
@@ -96,11 +111,12 @@ public struct Contrast: Hashable, Sendable, Encodable {
     /// - Parameters:
     ///   - axis: a setting that the sweep varies, by its path or short name.
     ///   - control: a branch of the sweep, or `dense`.
+    ///   - tests: how many levels and panels were named beforehand to be decided by; at least 1.
     ///   - results: what the store holds for a task.
     /// - Throws: `AtlasError` for an axis or a control that the sweep has not, or where no two points differ in the axis
     ///   alone.
     public init(
-        plan: Plan, axis name: String, control: String, results: (TaskKey) -> CellResult
+        plan: Plan, axis name: String, control: String, tests: Int = 1, results: (TaskKey) -> CellResult
     ) throws(AtlasError) {
         let sweep = plan.sweep
         let axis = try Atlas.axis(name)
@@ -124,30 +140,32 @@ public struct Contrast: Hashable, Sendable, Encodable {
         let cells = plan.tasks.map { Cell(results($0.key), rates: $0.rates) }
         let extent = Extent(plan: plan, cells: cells)
         let others = sweep.axes.map(\.name).filter { $0 != axis }
-        var firsts: [PointCoordinates: (value: AxisValue, evidence: PointEvidence)] = [:]
+        var firsts: [PointCoordinates: Side] = [:]
         var panels: [Panel] = []
         for (point, extent) in zip(sweep.points, extent.points) {
             let coordinates = PointCoordinates(sweep: sweep, point: point)
             let rest = coordinates.restricted(to: others)
             let value = coordinates[axis]!  // an axis of the sweep, checked above
             let evidence = PointEvidence(plan: plan, point: point, cells: cells, extent: extent)
+            let side = Side(
+                name: "\(axis) \(value)", value: value, evidence: evidence,
+                runs: (0..<extent.tested).map { plan.run(point: point.index, replicate: $0) }, branch: branch)
             guard let first = firsts[rest] else {
-                firsts[rest] = (value, evidence)
+                firsts[rest] = side
                 continue
             }
-            let pairs = zip(first.evidence.levels, evidence.levels).enumerated().filter { index, pair in
-                branch.map { sweep.branches[$0].stands(beside: index + 1) } ?? true
-                    && !pair.0.isBeyondStop && !pair.1.isBeyondStop
+            let common = first.evidence.levels.indices.filter { index in
+                evidence.levels.indices.contains(index)
+                    && branch.map { sweep.branches[$0].stands(beside: index + 1) } ?? true
+                    && !first.evidence.levels[index].isBeyondStop && !evidence.levels[index].isBeyondStop
             }
-            let levels = pairs.map { index, pair in
-                Level(
-                    level: index + 1, densities: (pair.0.density, pair.1.density),
-                    from: Contrast.gaps(pair.0, first.evidence, branch), to: Contrast.gaps(pair.1, evidence, branch),
-                    looks: sweep.looks)
-            }
-            let reasons = [first.evidence, evidence].compactMap { $0.incomparable ?? $0.failure }
+            let levels = common.map { Level(index: $0, from: first, to: side, cells, looks: sweep.looks, tests: tests) }
+            var reasons = [first, side].compactMap { side in side.evidence.incomparable.map { "\(side.name): \($0)" } }
+            if levels.isEmpty { reasons.append("both have no level beside which \(control) stands") }
             panels.append(
-                Panel(point: rest, from: first.value, to: value, levels: levels, reason: reasons.first))
+                Panel(
+                    point: rest, from: first.value, to: value, levels: levels,
+                    reason: reasons.isEmpty ? nil : reasons.joined(separator: "; ")))
         }
         guard !panels.isEmpty else {
             throw AtlasError(
@@ -158,41 +176,85 @@ public struct Contrast: Hashable, Sendable, Encodable {
         self.panels = panels
     }
 
-    /// Ticket and control, replicate by replicate; nil until all are done, and where a network that they are measured by diverged.
-    private static func gaps(
-        _ level: PointEvidence.Level, _ evidence: PointEvidence, _ branch: Int?
-    ) -> (tickets: [Outcome], controls: [Outcome])? {
-        guard evidence.incomparable == nil, let tickets = level.outcomes,
-            let controls = branch.map({ level.branches[$0] }) ?? evidence.dense
-        else { return nil }
-        return (tickets, controls)
+    /// One point of a panel.
+    fileprivate struct Side {
+        /// `warmup 500`
+        var name: String
+        var value: AxisValue
+        var evidence: PointEvidence
+        /// Of the replicates that are tested.
+        var runs: [PlannedRun]
+        /// Nil: tickets are held against the dense network.
+        var branch: Int?
+
+        /// Ticket less control, replicate by replicate; nil until all are done, and where a network that they are
+        /// measured by diverged.
+        func gap(_ index: Int) -> PairedSample? {
+            let level = evidence.levels[index]
+            guard evidence.incomparable == nil, let tickets = level.outcomes,
+                let controls = branch.map({ level.branches[$0] }) ?? evidence.dense
+            else { return nil }
+            return PairedSample(tickets, minus: controls)
+        }
+
+        /// Tasks of the tickets and of the controls.
+        private func trainings(_ index: Int) -> (tickets: [Int], controls: [Int]) {
+            let controls = runs.compactMap { run in branch.map { run.branches[$0][index] } ?? run.dense }
+            return (runs.map { $0.levels[index] }, controls)
+        }
+
+        func diverged(_ index: Int, _ cells: [Cell]) -> Int {
+            let (tickets, controls) = trainings(index)
+            return (tickets + controls).count { cells[$0].divergedAt != nil }
+        }
+
+        /// Why the level will not be compared.
+        func reason(_ index: Int, _ cells: [Cell]) -> String? {
+            let (tickets, controls) = trainings(index)
+            // What fails or is cancelled takes along all that starts from it, the tickets' dense network included.
+            for task in tickets + controls {
+                switch cells[task].state {
+                case .failed(let reason): return "\(name): \(reason)"
+                case .stopped: return "\(name): a training was cancelled"
+                case .pending, .done: break
+                }
+            }
+            return nil
+        }
     }
 }
 
 extension Contrast.Level {
-    fileprivate typealias Gaps = (tickets: [Outcome], controls: [Outcome])
-
-    fileprivate init(level: Int, densities: (Double, Double), from: Gaps?, to: Gaps?, looks: [Int]) {
-        self.level = level
-        (densityFrom, densityTo) = densities
-        func gap(_ gaps: Gaps?) -> PairedSample? { gaps.map { PairedSample($0.tickets, minus: $0.controls) } }
-        let (first, second) = (gap(from), gap(to))
-        gapFrom = first.flatMap { Estimate($0.differences) }
-        gapTo = second.flatMap { Estimate($0.differences) }
+    fileprivate init(
+        index: Int, from: Contrast.Side, to: Contrast.Side, _ cells: [Cell], looks: [Int], tests: Int
+    ) {
+        level = index + 1
+        densityFrom = from.evidence.levels[index].density
+        densityTo = to.evidence.levels[index].density
+        divergedFrom = from.diverged(index, cells)
+        divergedTo = to.diverged(index, cells)
+        let (first, second) = (from.gap(index), to.gap(index))
         guard let first, let second else {
-            (replicates, difference, pValue, isLarger, moreSeeds) = (0, nil, nil, .undecided, nil)
+            gapFrom = first.flatMap { Estimate($0.differences) }
+            gapTo = second.flatMap { Estimate($0.differences) }
+            (replicates, difference, pValue, direction, moreSeeds) = (0, nil, nil, .undecided, nil)
+            reason = from.reason(index, cells) ?? to.reason(index, cells)
             return
         }
-        // Where `refine` added seeds to one of the points, the others have no pair.
+        reason = nil
+        // Where `refine` added seeds to one of the points, those have no pair.
+        replicates = min(first.differences.count, second.differences.count)
+        gapFrom = Estimate(Array(first.differences.prefix(replicates)))
+        gapTo = Estimate(Array(second.differences.prefix(replicates)))
         let pairs = zip(second.differences, first.differences).map { $0 - $1 }
         let sample = PairedSample(pairs, resolution: max(first.resolution, second.resolution))
-        replicates = pairs.count
         difference = Estimate(pairs)
         let design = TestDesign(margin: 0, rewoundToStart: true, looks: looks)
-        let above = design.probability(with: pairs.count) { sample.probability(above: 0, first: $0) }
-        let below = design.probability(with: pairs.count) { sample.probability(below: 0, first: $0) }
+        let above = Double(tests) * design.probability(with: pairs.count) { sample.probability(above: 0, first: $0) }
+        let below = Double(tests) * design.probability(with: pairs.count) { sample.probability(below: 0, first: $0) }
         pValue = pairs.count < 2 ? nil : min(1, 2 * min(above, below))
-        isLarger = above <= TestDesign.error ? .yes : below <= TestDesign.error ? .no : .undecided
-        moreSeeds = isLarger == .undecided ? sample.moreSeeds(toDecide: 0, error: design.errorPerLook) : nil
+        direction = above <= TestDesign.error ? .larger : below <= TestDesign.error ? .smaller : .undecided
+        moreSeeds =
+            direction == .undecided ? sample.moreSeeds(toDecide: 0, error: design.errorPerLook / Double(tests)) : nil
     }
 }

@@ -40,12 +40,14 @@ import Verdicts
     }
 
     private func contrast(
-        _ yaml: String, axis: String = "warmup", control: String = "random-reinit",
+        _ yaml: String, axis: String = "warmup", control: String = "random-reinit", tests: Int = 1,
         _ result: (PlannedTask) -> CellResult
     ) throws -> Contrast {
         let plan = try plan(yaml)
         let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
-        return try Contrast(plan: plan, axis: axis, control: control) { key in tasks[key].map(result) ?? .pending }
+        return try Contrast(plan: plan, axis: axis, control: control, tests: tests) { key in
+            tasks[key].map(result) ?? .pending
+        }
     }
 
     @Test("What lifts ticket and control alike is left out; what is left is paired by seed")
@@ -66,7 +68,7 @@ import Verdicts
             #expect(abs(difference.mean - 0.0033) < 1e-12)
             let low: Double = 0.0033 - 4.302_653 * 0.000_173_205_1
             #expect(abs(try #require(difference.low) - low) < 1e-9)
-            #expect(level.replicates == 3 && level.isLarger == .yes && level.moreSeeds == nil)
+            #expect(level.replicates == 3 && level.direction == .larger && level.moreSeeds == nil)
             // Two-sided p of t = 33 √3 / 3 with two degrees of freedom.
             #expect(abs(try #require(level.pValue) - 0.002_74) < 2e-5)
         }
@@ -75,9 +77,9 @@ import Verdicts
     @Test("A small gap beside much noise is undecided, and the other way round it is smaller")
     func decisions() throws {
         let noisy = try contrast(yaml) { result($0, noise: -40) }
-        #expect(noisy.panels[0].levels.allSatisfy { $0.isLarger == .undecided && $0.moreSeeds != nil })
+        #expect(noisy.panels[0].levels.allSatisfy { $0.direction == .undecided && $0.moreSeeds != nil })
         let turned = try contrast(yaml.replacing("[0, 500, 0]", with: "[500, 0, 0]")) { result($0) }
-        #expect(turned.panels[0].levels.allSatisfy { $0.isLarger == .no })
+        #expect(turned.panels[0].levels.allSatisfy { $0.direction == .smaller })
     }
 
     @Test("Tickets stand beside the dense network on demand; what is not done is pending, and JSON has every key")
@@ -88,12 +90,13 @@ import Verdicts
         }
         let levels = contrast.panels[0].levels
         #expect(abs(try #require(levels[0].gapFrom).mean - 0.009) < 1e-12)
-        #expect(levels[1].difference == nil && levels[1].replicates == 0 && levels[1].isLarger == .undecided)
+        #expect(levels[1].difference == nil && levels[1].replicates == 0 && levels[1].direction == .undecided)
         let panel = String(decoding: try JSONEncoder().encode(contrast.panels[0]), as: UTF8.self)
         #expect(panel.contains("\"reason\":null"), "\(panel)")
         let json = String(decoding: try JSONEncoder().encode(levels[1]), as: UTF8.self)
         for key in [
-            "density_from", "density_to", "gap_from", "gap_to", "difference", "p_value", "is_larger", "more_seeds",
+            "density_from", "density_to", "gap_from", "gap_to", "difference", "p_value", "direction", "more_seeds",
+            "diverged_from", "diverged_to", "reason",
         ] {
             #expect(json.contains("\"\(key)\":"), "\(json)")
         }
@@ -111,8 +114,78 @@ import Verdicts
             summary.final = nil
             return .done(summary)
         }
-        #expect(diverged.panels[0].reason?.contains("the dense network diverged") == true)
+        #expect(diverged.panels[0].reason?.hasPrefix("warmup 500: the dense network diverged") == true)
         #expect(diverged.panels[0].levels.allSatisfy { $0.difference == nil && $0.pValue == nil })
+    }
+
+    @Test("A level says why it will not be compared, others are; without a level in common the panel says so")
+    func reasons() throws {
+        for (state, words) in [
+            (CellResult.failed(reason: "out of memory"), "warmup 0: out of memory"),
+            (.stopped, "warmup 0: a training was cancelled"),
+        ] {
+            let panel = try contrast(yaml) { task in
+                guard case .branch(_, 2) = task.role, task.task.training.warmup == 0,
+                    task.task.seeds.initialisation == 1
+                else { return result(task) }
+                return state
+            }.panels[0]
+            #expect(panel.reason == nil && panel.levels.map(\.reason) == [nil, words])
+            #expect(panel.levels.map(\.direction) == [.larger, .undecided])
+        }
+        let placed =
+            yaml.replacing("[random-reinit]", with: "[{name: random-reinit, levels: [2]}]")
+            + "\nstop_when: {margin: 0.05, levels: 1}"
+        let ended = try contrast(placed) { task in
+            if case .level = task.role, task.task.training.warmup == 0, case .done(var summary) = result(task) {
+                summary.final?.testCorrect = 100
+                return .done(summary)
+            }
+            return result(task)
+        }.panels[0]
+        #expect(ended.levels.isEmpty && ended.reason == "both have no level beside which random-reinit stands")
+    }
+
+    @Test("What diverged counts as no image right, and is counted")
+    func divergence() throws {
+        let level = try contrast(yaml) { task in
+            guard case .branch(_, 1) = task.role, task.task.training.warmup == 0, task.task.seeds.initialisation == 1,
+                case .done(var summary) = result(task)
+            else { return result(task) }
+            summary.divergedAt = 100
+            summary.final = nil
+            return .done(summary)
+        }.panels[0].levels[0]
+        #expect(level.divergedFrom == 1 && level.divergedTo == 0 && level.reason == nil)
+        #expect(try #require(level.gapFrom).mean > 0.3)
+        #expect(level.direction == .undecided)
+    }
+
+    @Test("Several tests share the error")
+    func tests() throws {
+        let one = try contrast(yaml) { result($0) }.panels[0].levels[0]
+        let two = try contrast(yaml, tests: 2) { result($0) }.panels[0].levels[0]
+        let many = try contrast(yaml, tests: 20) { result($0) }.panels[0].levels[0]
+        #expect(abs(try #require(two.pValue) - 2 * (try #require(one.pValue))) < 1e-12)
+        // 20 × 0.00274 is above 5 %.
+        #expect(two.direction == .larger && many.direction == .undecided && many.moreSeeds != nil)
+    }
+
+    @Test("Gaps are those of the pairs, where one point has more seeds than the other")
+    func pairs() throws {
+        let looked = yaml.replacing("replicates: 3", with: "refine: {looks: [3, 5]}")
+        // The point without warmup is decided at the first look; the other's scatter has it go on to the next.
+        let level = try contrast(looked) { task in
+            if case .level = task.role, task.task.training.warmup > 0, case .done(var summary) = result(task, noise: 0)
+            {
+                summary.final?.testCorrect = 9_180 + [0, 60, -60, 40, -40][Int(task.task.seeds.initialisation) % 5]
+                return .done(summary)
+            }
+            return result(task)
+        }.panels[0].levels[0]
+        #expect(level.replicates == 3)
+        let difference = try #require(level.gapTo).mean - (try #require(level.gapFrom).mean)
+        #expect(abs(difference - (try #require(level.difference).mean)) < 1e-12)
     }
 
     @Test("Where seeds are added until it is decided, each look spends its share")

@@ -7,8 +7,8 @@ struct ContrastCommand: ParsableCommand {
         abstract: "Show whether a setting, such as warmup, widens the gap between tickets and a control.",
         discussion: """
             Of points that differ in the setting alone, each beside the first of them, level by level: accuracy of the ticket less that \
-            of its control at either value, and the one gap less the other, paired by seed. Nothing is adjusted for how many of these \
-            there are: name beforehand the level that is to be decided by.
+            of its control at either value, and the one gap less the other, paired by seed. Name beforehand which levels and panels are \
+            to be decided by, and their number with --tests; the rest describes.
             """)
 
     @Argument(help: "The sweep's name; may be left out where the store has one only.")
@@ -20,15 +20,24 @@ struct ContrastCommand: ParsableCommand {
     @Option(help: "What tickets are held against: a branch of the sweep, or dense.")
     var against = "random-reinit"
 
+    @Option(help: "How many levels and panels are to be decided by; each has its share of the error.")
+    var tests = 1
+
     @OptionGroup var store: StoreOption
     @OptionGroup var data: DataOption
     @OptionGroup var output: TableOptions
+
+    func validate() throws {
+        guard (1...1_000).contains(tests) else { throw ValidationError("--tests must be 1…1000, not \(tests)") }
+    }
 
     func run() throws {
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
         let plan = try sweeps.plan(of: sweeps.record(named: sweep))
         let results = try sweeps.results(of: plan)
-        let contrast = try Contrast(plan: plan, axis: axis, control: against) { CellResult(results[$0] ?? .pending) }
+        let contrast = try Contrast(plan: plan, axis: axis, control: against, tests: tests) {
+            CellResult(results[$0] ?? .pending)
+        }
         if output.json { return try Output.json(contrast) }
         if output.csv { return Output.csv(ContrastText.csv(contrast)) }
         let ink = Terminal.output.ink
@@ -36,7 +45,7 @@ struct ContrastCommand: ParsableCommand {
             if index > 0 { Output.line("") }
             Output.line(ink(ContrastText.title(panel, of: contrast), .bold))
             Output.table(ContrastText.table(panel, of: contrast))
-            if let reason = panel.reason { Output.line(reason) }
+            for note in ContrastText.notes(panel, of: contrast) { Output.line(note) }
         }
     }
 }

@@ -12,7 +12,7 @@ enum ContrastText {
         var grid = TextGrid([
             .init("level", .right), .init("density", .right), .init("seeds", .right),
             .init("\(contrast.axis) \(panel.from)"), .init("\(contrast.axis) \(panel.to)"), .init("difference"),
-            .init("p", .right), .init("larger"),
+            .init("p", .right), .init("gap"),
         ])
         for level in panel.levels {
             grid.append([
@@ -21,11 +21,30 @@ enum ContrastText {
                 .init(LeaderboardText.difference(level.difference)),
                 .init(level.pValue.map { $0 < 0.001 ? "< 0.001" : Format.fixed($0, 3) } ?? "–"),
                 level.difference == nil
-                    ? .init(panel.reason == nil ? "pending" : "–", .dim)
-                    : .init(LeaderboardText.words(for: level.isLarger, level.moreSeeds)),
+                    ? .init(panel.reason == nil && level.reason == nil ? "pending" : "–", .dim)
+                    : .init(words(for: level), level.direction == .undecided ? nil : .green),
             ])
         }
         return grid
+    }
+
+    private static func words(for level: Contrast.Level) -> String {
+        level.direction == .undecided
+            ? LeaderboardText.words(for: .undecided, level.moreSeeds) : level.direction.rawValue
+    }
+
+    /// What the table cannot say.
+    static func notes(_ panel: Contrast.Panel, of contrast: Contrast) -> [String] {
+        var notes: [String] = panel.reason.map { [$0] } ?? []
+        for level in panel.levels {
+            if let reason = level.reason { notes.append("level \(level.level) cannot be compared: \(reason)") }
+            for (value, count) in [(panel.from, level.divergedFrom), (panel.to, level.divergedTo)] where count > 0 {
+                notes.append(
+                    "level \(level.level), \(contrast.axis) \(value): \(count) \(count == 1 ? "training" : "trainings") diverged, and "
+                        + "\(count == 1 ? "counts" : "count") as no image right")
+            }
+        }
+        return notes
     }
 
     /// One where they differ in rounding at most.
@@ -40,7 +59,7 @@ enum ContrastText {
         var titles =
             ["sweep"] + others + ["axis", "from", "to", "control", "level", "density_from", "density_to", "replicates"]
         for name in ["gap_from", "gap_to", "difference"] { titles += [name, "\(name)_low", "\(name)_high"] }
-        titles += ["p_value", "is_larger"]
+        titles += ["p_value", "direction", "more_seeds", "diverged_from", "diverged_to", "reason"]
         var grid = TextGrid(titles.map { .init($0) })
         for panel in contrast.panels {
             for level in panel.levels {
@@ -50,7 +69,9 @@ enum ContrastText {
                 for estimate in [level.gapFrom, level.gapTo, level.difference] {
                     fields += [estimate?.mean, estimate?.low, estimate?.high].map { $0.map { "\($0)" } ?? "" }
                 }
-                fields += [level.pValue.map { "\($0)" } ?? "", level.isLarger.rawValue]
+                fields += [level.pValue.map { "\($0)" } ?? "", level.direction.rawValue]
+                fields += [level.moreSeeds.map { "\($0)" } ?? "", "\(level.divergedFrom)", "\(level.divergedTo)"]
+                fields.append(panel.reason ?? level.reason ?? "")
                 grid.append(fields.map { .init($0) })
             }
         }
