@@ -11,7 +11,8 @@ enum LeaderboardCSV {
         let hasBarriers = board.rows.contains { $0.denseBarrier != nil }
         if hasBarriers { titles += barrierTitles("dense_") + barrierTitles("ticket_") }
         for branch in board.branches { titles += estimateTitles(branch) + ["beats_\(branch)"] }
-        titles += ["beats_controls", "replicates", "replicates_asked", "ticket", "reason"]
+        titles += ["best_dense_point"] + estimateTitles("best_dense") + estimateTitles("best_dense_difference")
+        titles += ["matches_best_dense", "beats_controls", "replicates", "replicates_asked", "ticket", "reason"]
 
         var grid = TextGrid(titles.map { .init($0) })
         for row in board.rows {
@@ -26,6 +27,10 @@ enum LeaderboardCSV {
             fields += numbers(row.earlyStop?.ratio)
             if hasBarriers { fields += numbers(row.denseBarrier) + numbers(row.ticketBarrier) }
             for control in row.controls { fields += numbers(control.accuracy) + [control.beaten?.rawValue ?? ""] }
+            let best = row.bestDense?.point.coordinates.map { "\($0.axis) \($0.value)" }
+            fields.append(best?.joined(separator: "; ") ?? "")
+            fields += numbers(row.bestDense?.accuracy) + numbers(row.bestDense?.difference)
+            fields.append(row.bestDense?.matching.rawValue ?? "")
             fields += [row.beatsControls?.rawValue ?? "", "\(row.replicates)", "\(row.replicatesAsked)"]
             fields += [row.ticket ?? "", row.reason ?? ""]
             grid.append(fields.map { .init($0) })

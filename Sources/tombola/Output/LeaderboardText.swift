@@ -22,6 +22,8 @@ enum LeaderboardText {
         let hasBarriers = board.rows.contains { $0.denseBarrier != nil }
         if hasBarriers { columns += [.init("dense barrier", dropRank: 4), .init("ticket barrier", dropRank: 4)] }
         columns += board.branches.map { .init("beats \($0)", dropRank: 5) }
+        let hasRecipes = hasRecipes(board)
+        if hasRecipes { columns.append(.init("matches best dense", dropRank: 7)) }
         columns.append(.init("ticket"))
         var grid = TextGrid(columns)
         for row in board.rows {
@@ -43,10 +45,20 @@ enum LeaderboardText {
                 .init(
                     control.difference.map { "\(control.beaten?.rawValue ?? "–") (\(Format.points($0.mean)))" } ?? "–")
             }
+            if hasRecipes {
+                let best = row.bestDense
+                cells.append(
+                    .init(best?.difference.map { "\(best!.matching.rawValue) (\(Format.points($0.mean)))" } ?? "–"))
+            }
             cells.append(.init(row.ticket ?? "–", .bold))
             grid.append(cells)
         }
         return grid
+    }
+
+    /// Whether a ticket stands beside a dense network that is not its own recipe's: then a weak recipe may flatter it.
+    private static func hasRecipes(_ board: Leaderboard) -> Bool {
+        board.rows.contains { $0.bestDense != nil && $0.bestDense?.difference != $0.difference }
     }
 
     /// One row per level of one point.
@@ -120,19 +132,28 @@ enum LeaderboardText {
 
     /// What a table cannot say: why rows failed, diverged levels.
     static func notes(_ board: Leaderboard) -> [String] {
-        board.rows.flatMap { row in
-            var notes: [String] = []
-            if let reason = row.reason { notes.append("rank \(row.rank) failed: \(reason)") }
-            if row.diverged > 0 {
-                notes.append("rank \(row.rank): \(row.diverged) of \(row.trainings) levels diverged")
+        var best: [String] = []
+        if hasRecipes(board) {
+            for recipe in board.rows.compactMap(\.bestDense) {
+                let note =
+                    "best dense network, by validation accuracy: \(words(for: recipe.point)) with \(accuracy(recipe.accuracy))"
+                if !best.contains(note) { best.append(note) }
             }
-            if let collapse = row.collapse {
-                notes.append(
-                    "rank \(row.rank): pruning emptied \(collapse.layers.joined(separator: ", ")) at level \(collapse.level)"
-                )
-            }
-            return notes
         }
+        return best
+            + board.rows.flatMap { row in
+                var notes: [String] = []
+                if let reason = row.reason { notes.append("rank \(row.rank) failed: \(reason)") }
+                if row.diverged > 0 {
+                    notes.append("rank \(row.rank): \(row.diverged) of \(row.trainings) levels diverged")
+                }
+                if let collapse = row.collapse {
+                    notes.append(
+                        "rank \(row.rank): pruning emptied \(collapse.layers.joined(separator: ", ")) at level \(collapse.level)"
+                    )
+                }
+                return notes
+            }
     }
 
     /// A row in a few words, for progress; nil if it has no ticket.

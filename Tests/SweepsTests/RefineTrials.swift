@@ -1,0 +1,130 @@
+/// Sweeps whose results are drawn at random, refined by the product's own rules to the last look that they ask for: how
+/// often does the leaderboard say `yes` of what is false, and how often of what is true? Ten thousand sweeps of each with
+/// TOMBOLA_SOAK, a sample without. `SimulatedTrials` asks the tests alone.
+import Foundation
+import Lottery
+import Sweeps
+import Testing
+import Verdicts
+
+@Suite struct RefineTrials {
+    private static let trials = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] == nil ? 400 : 10_000
+    private static let margin = 0.002
+    private static let spread = 0.003
+    private static let images = 1_000_000_000
+
+    /// One point with looks at 5, 8 and 12, and its tasks by key.
+    private struct Study {
+        let plan: Plan
+        let tasks: [TaskKey: PlannedTask]
+
+        init(levels: Int, rewind: Int) throws {
+            plan = try SweepsTests.plan(
+                """
+                name: a
+                training: {iterations: 2000}
+                pruning: {levels: \(levels), rate: 0.5, rewind: \(rewind)}
+                matching_margin: \(RefineTrials.margin)
+                refine: {looks: [5, 8, 12]}
+                """)
+            tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
+        }
+
+        /// The leaderboard once all that was asked for is done.
+        func board(_ result: (PlannedTask) -> CellResult) -> Leaderboard {
+            var extent = Extent(plan: plan) { _ in .pending }
+            while true {
+                let isAsked = plan.isAsked(within: extent)
+                let asked = Set(zip(plan.tasks, isAsked).lazy.filter(\.1).map(\.0.key))
+                func results(_ key: TaskKey) -> CellResult { asked.contains(key) ? result(tasks[key]!) : .pending }
+                let next = Extent(plan: plan, results: results)
+                guard next != extent else { return Leaderboard(plan: plan, results: results) }
+                extent = next
+            }
+        }
+    }
+
+    /// A network of 0.9, and tickets that differ from it by `means` and train `exp(ratios)` times as long, level by
+    /// level, both with normal noise.
+    private func result(_ task: PlannedTask, seed: UInt64, trial: Int, means: [Double], ratios: [Double]) -> CellResult
+    {
+        guard let level = task.task.pruning?.level else { return summary(level: 0, accuracy: 0.9, step: 1_000_000) }
+        // Two normal numbers by address (Box & Muller 1958).
+        let random = CounterRandom(seed: seed, purpose: .bootstrap)
+        let words = random.words(epoch: trial, index: UInt64(level) << 8 | task.task.seeds.initialisation)
+        let radius = (-2 * log((Double(words[0]) + 0.5) * 0x1p-32)).squareRoot()
+        let angle = 2 * Double.pi * Double(words[1]) * 0x1p-32
+        return summary(
+            level: level, accuracy: 0.9 + means[level - 1] + Self.spread * radius * cos(angle),
+            step: Int(1e6 * exp(ratios[level - 1] + 0.2 * radius * sin(angle))))
+    }
+
+    private func summary(level: Int, accuracy: Double, step: Int) -> CellResult {
+        let evaluation = Evaluation(
+            step: step, validationLoss: 0.1, validationCorrect: 4_900, validationCount: 5_000, testLoss: 0.1,
+            testCorrect: Int(accuracy * Double(Self.images)), testCount: Self.images)
+        return .done(
+            LevelSummary(
+                layers: [LayerCount(name: "fc1.weight", kind: .fc, weights: 65_536, surviving: 65_536 >> level)],
+                otherWeights: 0, final: evaluation, earlyStop: evaluation, divergedAt: nil))
+    }
+
+    private func rate(
+        _ seed: UInt64, _ means: [Double], _ ratios: [Double], rewind: Int = 0, _ holds: (Leaderboard) -> Bool
+    ) throws -> Double {
+        let study = try Study(levels: means.count, rewind: rewind)
+        var count = 0
+        for trial in 0..<Self.trials {
+            let board = study.board { result($0, seed: seed, trial: trial, means: means, ratios: ratios) }
+            if holds(board) { count += 1 }
+        }
+        return Double(count) / Double(Self.trials)
+    }
+
+    /// Four standard errors of a rate over all trials: one run in 30,000 is beyond, and the seeds are fixed.
+    private func tolerance(_ rate: Double) -> Double { 4 * (rate * (1 - rate) / Double(Self.trials)).squareRoot() }
+
+    @Test("At the bound itself, a refined sweep reports a matching ticket at most at the stated rate")
+    func falseMatching() throws {
+        let means = Array(repeating: -Self.margin, count: 3)
+        var headlines = 0
+        let faulty = try rate(21, means, [0, 0, 0], rewind: 1) { board in
+            if board.rows[0].decided == .yes { headlines += 1 }
+            return board.curves[0].levels.contains { $0.matching == .yes }
+        }
+        #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
+        let headline = Double(headlines) / Double(Self.trials)
+        #expect(headline <= TestDesign.error + tolerance(TestDesign.error), "\(headline)")
+        // The looks were taken, and with them some of the error.
+        #expect(faulty > 0.3 * TestDesign.error - tolerance(TestDesign.error), "\(faulty)")
+    }
+
+    @Test("Tickets that train as long as the dense network are reported winning at most at the stated rate")
+    func falseWinning() throws {
+        var headlines = 0
+        let faulty = try rate(22, [0.01, 0.01, 0.01], [0.001, 0.001, 0.001]) { board in
+            let row = board.rows[0]
+            if row.found == .winning && row.decided == .yes { headlines += 1 }
+            return board.curves[0].levels.contains { $0.winning == .yes }
+        }
+        #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
+        let headline = Double(headlines) / Double(Self.trials)
+        #expect(headline <= TestDesign.error + tolerance(TestDesign.error), "\(headline)")
+    }
+
+    @Test("A ticket of one spread above the bound is found with the power of three looks")
+    func power() throws {
+        // numpy, 2,000,000 trials: any of the looks at 5, 8 and 12 has t above its 1 − 0.025 / 3 quantile.
+        let expected = 0.7591
+        let found = try rate(23, [Self.spread - Self.margin], [0], rewind: 1) { $0.rows[0].decided == .yes }
+        #expect(abs(found - expected) <= tolerance(expected), "\(found) of \(expected)")
+    }
+
+    @Test("Replicates are added where they are needed: a clear ticket takes the first look, one at the bound the last")
+    func cost() throws {
+        let clear = try rate(24, [0.01], [0], rewind: 1) { $0.rows[0].replicates == 5 }
+        #expect(clear > 0.99, "\(clear)")
+        let close = try rate(25, [-Self.margin], [0], rewind: 1) { $0.rows[0].replicates == 12 }
+        #expect(close > 0.9, "\(close)")
+    }
+}
