@@ -153,11 +153,11 @@ extension CoordinatorLoop {
     private func finishArrival() {
         let arrival = arrivals.current!
         arrivals.current = nil
-        submissions.put(arrival.progress)
         // What planning took is free now.
         hasPlanned = true
         switch arrival.source {
         case .submission(let submission):
+            submissions.put(arrival.progress)
             submissions.submitted.insert(arrival.sweep)
             if arrival.progress.doneCount > 0 { reporting.ranksWanted.insert(arrival.sweep) }
             // Results that came meanwhile may ask for more.
@@ -169,9 +169,14 @@ extension CoordinatorLoop {
             reply(submission.reply, to: submission.asker)
             finishPlanning()
         case .growth:
-            reporting.ranksWanted.insert(arrival.sweep)
-            logger.info("sweep \(arrival.sweep): its results ask for \(arrival.works.count) more tasks")
             growth.finish()
+            // If it was cancelled on the way, the coordinator passed over the rest of it.
+            if !growth.isCancelled(arrival.sweep) {
+                submissions.put(arrival.progress)
+                reporting.ranksWanted.insert(arrival.sweep)
+                let count = arrival.works.newCount
+                if count > 0 { logger.info("sweep \(arrival.sweep): its results ask for \(count) more tasks") }
+            }
             forgetStarted()
         }
     }

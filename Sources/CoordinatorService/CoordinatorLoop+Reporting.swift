@@ -12,6 +12,8 @@ struct Reporting {
     static let rankMilliseconds: Int64 = 2_000
 
     var rate = StepRate()
+    /// In the order in which they were found.
+    var contradictedTasks: [TaskKey] = []
     /// Something changed since the last report.
     var isDue = true
     private(set) var reportedAt: Instant?
@@ -62,8 +64,9 @@ extension CoordinatorLoop {
                 level: failure.name == .cancelled ? .notice : .error,
                 "task \(key) is \(failure.name): \(failure.reason)")
         case .nondeterminism(let key, _, _, let worker):
+            if !reporting.contradictedTasks.contains(key) { reporting.contradictedTasks.append(key) }
             logger.critical(
-                "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; both are kept in the store"
+                "task \(key) gave other results on \(worker) than before: a bug in tombola, or broken hardware; see `tombola explain \(key)`"
             )
         case .taskRevived(let key): logger.debug("task \(key) is tried anew")
         case .outputRetired(let retirement):
@@ -130,7 +133,14 @@ extension CoordinatorLoop {
         reporting.rate.note(status.running.map { ($0.task, $0.attempt, $0.step) }, at: now)
         let progress = reporting.rate.progress
         let standings = Dictionary(uniqueKeysWithValues: status.sweeps.map { ($0.standing.id.text, $0.standing) })
-        let sweeps = submissions.sweeps.map { $0.status(running: progress, standing: standings[$0.name]) }
+        let sweeps = submissions.sweeps.map { sweep in
+            var line = sweep.status(running: progress, standing: standings[sweep.name])
+            line.growthFailure = growth.failed[sweep.name]?.reason
+            return line
+        }
+        let unplanned = submissions.unplanned.values.sorted { $0.record.name < $1.record.name }.map {
+            ServiceStatus.Unplanned(sweep: $0.record.name, reason: $0.backOff.reason)
+        }
         let running = Dictionary(grouping: status.running, by: \.worker)
         let workers = status.workers.map { line in
             ServiceStatus.WorkerStatus(
@@ -143,11 +153,12 @@ extension CoordinatorLoop {
         let total = sweeps.reduce(0) { $0 + $1.stepsTotal }
         let rate = reporting.rate.stepsPerSecond
         return ServiceStatus(
-            store: store.id, sweeps: sweeps, tasks: status.counts, workers: workers, stepsTotal: total, stepsDone: done,
+            store: store.id, sweeps: sweeps, unplanned: unplanned, tasks: status.counts, workers: workers,
+            stepsTotal: total, stepsDone: done,
             stepsPerSecond: rate,
             secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
             incidents: status.incidents, unmet: status.unmet, isDraining: status.isDraining,
-            isShortOfRoom: status.isShortOfRoom)
+            isShortOfRoom: status.isShortOfRoom, contradictedTasks: reporting.contradictedTasks)
     }
 
     private func describe(_ line: CoordinatorStatus.RunningLine) -> ServiceStatus.RunningTask {

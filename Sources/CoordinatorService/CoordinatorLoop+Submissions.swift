@@ -20,10 +20,17 @@ struct Submissions {
     var underWay = 0
     /// Answers that clients wait for from the desk.
     var clientsWaiting = 0
+    /// Sweeps of earlier starts that the desk could not plan for want of something that may come, such as a disk with
+    /// their data: nothing is asked for beyond their tasks until it can.
+    private(set) var unplanned: [String: (record: SweepRecord, backOff: BackOff)] = [:]
+    /// Those that it is at again.
+    private var planned: Set<String> = []
     /// Tasks given out while something is planned: the plan may believe that they can still be asked for more.
     var startedMeanwhile: Set<TaskKey> = []
 
     mutating func put(_ progress: SweepProgress) {
+        unplanned[progress.name] = nil
+        planned.remove(progress.name)
         if let index = sweeps.firstIndex(where: { $0.name == progress.name }) {
             var progress = progress
             progress.best = sweeps[index].best
@@ -34,12 +41,39 @@ struct Submissions {
         }
     }
 
+    mutating func fail(
+        toPlan record: SweepRecord, at now: Instant, took: Int64, retryMilliseconds: Int64, _ reason: String
+    ) {
+        planned.remove(record.name)
+        unplanned[record.name, default: (record, BackOff(at: now, milliseconds: retryMilliseconds))]
+            .backOff.fail(at: now, took: took, reason)
+    }
+
+    /// When the first of the unplanned sweeps is to be tried again; nil if there is none.
+    var nextAt: Instant? {
+        unplanned.values.lazy.filter { !planned.contains($0.record.name) }.map(\.backOff.until).min()
+    }
+
+    /// Those that are to be tried again now.
+    mutating func due(at now: Instant) -> [SweepRecord] {
+        let due = unplanned.values.filter { $0.backOff.until <= now && !planned.contains($0.record.name) }.map(\.record)
+        planned.formUnion(due.map(\.name))
+        return due
+    }
+
     private var watched: [SweepProgress] { sweeps.filter { submitted.contains($0.name) } }
 
     /// - Parameter growth: what their results may ask for yet.
     func areSettled(_ counts: CoordinatorStatus.Counts, _ growth: GrowthWishes) -> Bool {
         guard underWay == 0, tasksWereAdded || !submitted.isEmpty else { return false }
         return watched.allSatisfy { $0.isSettled && !growth.concerns($0.name) } && (!tasksWereAdded || counts.isSettled)
+    }
+
+    /// The first sweep of which nothing is left to do but what the desk cannot plan, time after time, with the last reason.
+    func hopeless(_ growth: GrowthWishes) -> (sweep: String, reason: String)? {
+        guard underWay == 0, growth.underWay == nil, watched.allSatisfy(\.isSettled) else { return nil }
+        return watched.lazy.compactMap { sweep in growth.failed[sweep.name].map { (sweep.name, $0) } }
+            .first { $0.1.tries >= GrowthWishes.triesBeforeTheEnd }.map { ($0.0, $0.1.reason) }
     }
 
     func failedTasks(_ counts: CoordinatorStatus.Counts) -> Int {
@@ -111,9 +145,22 @@ extension CoordinatorLoop {
             submissions.put(progress)
             if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
             apply(.sweepPlanned(SweepID(progress.name), progress.askedKeys))
-            if progress.plan.isAdaptive { growth.want(progress.name, everything: true) }
-        case .unplannable(let sweep, let reason):
-            logger.warning("the progress of sweep \(sweep) cannot be shown: \(reason)")
+            if progress.plan.isAdaptive {
+                let standing = coordinator.status.sweeps.first { $0.standing.id.text == progress.name }?.standing
+                growth.note(progress.name, isCancelled: standing?.isCancelled ?? false)
+            }
+        case .unplannable(let record, let reason, let took):
+            let text =
+                "sweep \(record.name) cannot be planned, so that its progress is not shown, and nothing is asked for"
+                + " beyond the tasks that it has"
+            guard let took else {
+                logger.warning("\(text): \(reason)")
+                break
+            }
+            logger.warning("\(text), until it can be; it is tried again: \(reason)")
+            submissions.fail(
+                toPlan: record, at: CoordinatorLoop.now, took: took,
+                retryMilliseconds: configuration.retryMilliseconds, reason)
         case .planned(let arrival):
             hasPlanned = true
             arrivals.current = arrival
@@ -136,7 +183,7 @@ extension CoordinatorLoop {
         case .failed(let reason, let asker): refuse(asker, status: 1, reason)
         case .grown(let growth): take(on: growth)
         case .notGrown(let sweep, let reason):
-            growth.fail(at: CoordinatorLoop.now)
+            growth.fail(at: CoordinatorLoop.now, reason)
             forgetStarted()
             logger.error(
                 "what the results of sweep \(sweep) ask for could not be planned, and is tried again: \(reason)")

@@ -57,7 +57,7 @@ final class CoordinatorLoop {
     var submissions = Submissions()
     /// Plans came from the desk in this turn.
     var hasPlanned = false
-    var growth = GrowthWishes()
+    var growth: GrowthWishes
     var arrivals = Arrivals()
     var reporting = Reporting()
 
@@ -66,6 +66,7 @@ final class CoordinatorLoop {
         blob blobAddress: BindAddress?, gate: Gate, shared: SharedState, signals: StopSignals?, hangup: NoticeSignal?
     ) throws(CoordinatorServiceError) {
         self.configuration = configuration
+        growth = GrowthWishes(retryMilliseconds: configuration.retryMilliseconds)
         self.store = store
         self.shared = shared
         self.signals = signals
@@ -100,6 +101,7 @@ final class CoordinatorLoop {
             readAt = CoordinatorLoop.now
             var checkpoints: Set<Digest> = []
             let circumstances = try store.circumstances()
+            reporting.contradictedTasks = try store.contradictedTasks()
             coordinator = try Coordinator(
                 restoring: store.id, sweeps: store.standings(), quarantines: circumstances.quarantines,
                 drain: circumstances.drain,
@@ -224,7 +226,7 @@ final class CoordinatorLoop {
     }
 
     private var nextDeadline: Instant {
-        [wakeUpAt, stopDeadline, reporting.nextAt, growth.nextAt].compactMap { $0 }
+        [wakeUpAt, stopDeadline, reporting.nextAt, growth.nextAt, submissions.nextAt].compactMap { $0 }
             .reduce(min(door.nextLook, room.nextLook), min)
     }
 
@@ -420,6 +422,9 @@ final class CoordinatorLoop {
             endInOrder(
                 .done(
                     failedTasks: submissions.failedTasks(counts), cancelledTasks: submissions.cancelledTasks(counts)))
+        } else if configuration.exitWhenDone, let (sweep, reason) = submissions.hopeless(growth) {
+            apply(.stopWorkers)
+            end(.failure(.growth(sweep: sweep, reason: reason)))
         } else if isDrained {
             if configuration.exitWhenDone || coordinator.drain?.endsWorkers == true { apply(.stopWorkers) }
             endInOrder(.drained(tasksLeft: coordinator.counts.left))

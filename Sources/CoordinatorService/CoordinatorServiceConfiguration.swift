@@ -23,6 +23,8 @@ public struct CoordinatorServiceConfiguration: Sendable {
     public var unnamedSeconds = 3_600
     /// Whether, when a sweep has come to its end, the store is compacted, checkpoints to rewind to included.
     public var retainsTicketsOnly = false
+    /// How long it waits before it plans anew what could not be planned; twice as long each time, up to a minute.
+    public var retryMilliseconds: Int64 = 2_000
     /// What this build can train.
     public var vocabulary: Vocabulary
     public var data: DataAccess

@@ -15,6 +15,8 @@ public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConv
     case store(StoreError)
     /// The store's disk failed while a blob came in.
     case blobs(String)
+    /// All tasks of a sweep are done, and what their results ask for cannot be planned.
+    case growth(sweep: String, reason: String)
 
     public var description: String {
         switch self {
@@ -33,6 +35,9 @@ public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConv
         case .socket(let reason): "the coordinator's socket failed: \(reason)"
         case .store(let error): error.description
         case .blobs(let reason): reason
+        case .growth(let sweep, let reason):
+            "all tasks of the sweep “\(sweep)” are done, and what their results ask for could not be planned in "
+                + "\(GrowthWishes.triesBeforeTheEnd) tries; mend what follows and give the same command, which goes on from here: \(reason)"
         }
     }
 }

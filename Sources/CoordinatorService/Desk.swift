@@ -64,8 +64,10 @@ final class Desk: Sendable {
         case ranked(sweep: String, LeaderboardRow?, diverged: Int)
         case unranked(sweep: String, reason: String)
         case failed(reason: String, Asker)
-        /// A sweep of an earlier start cannot be planned by this version; its tasks go on all the same.
-        case unplannable(sweep: String, reason: String)
+        /// A sweep of an earlier start cannot be planned; its tasks go on all the same. With the milliseconds that it took
+        /// to find that out; nil where another try would find the same, since it is the spec that this version cannot
+        /// read.
+        case unplannable(SweepRecord, reason: String, took: Int64?)
 
         /// Whose request this answers; nil for the coordinator's own.
         var asker: Asker? {
@@ -213,17 +215,37 @@ final class DeskLoop {
     }
 
     private func restore(_ record: SweepRecord) {
+        let begunAt = MonotonicClock.milliseconds
         do {
             let sweep = try Sweep(
                 yaml: record.spec, file: record.file, vocabulary: configuration.vocabulary,
                 maximumRuns: Sweep.runsAtMost)
-            var known = KnownResults(plan: try plan(sweep).plan)
-            let isAsked = try isAsked(&known)
+            let planned = try plan(sweep)
+            var known = KnownResults(plan: planned.plan)
+            var isAsked = try isAsked(&known)
+            // A cancelled sweep asks for nothing that it has not got, and must not be waited for on its account.
+            if known.plan.isAdaptive, try isCancelled(record.name) {
+                for (index, task) in known.plan.tasks.enumerated() where !task.isDone && !planned.isStored(task.key) {
+                    isAsked[index] = false
+                }
+            }
             remember(known, isAsked)
             events.post(.restored(SweepProgress(plan: known.plan, isAsked: isAsked)))
         } catch {
-            events.post(.unplannable(sweep: record.name, reason: String(describing: error)))
+            let isFinal =
+                switch error {
+                case is SpecError, SubmissionError.spec, SubmissionError.tooManyTasks: true
+                default: false
+                }
+            events.post(
+                .unplannable(
+                    record, reason: String(describing: error),
+                    took: isFinal ? nil : MonotonicClock.milliseconds - begunAt))
         }
+    }
+
+    private func isCancelled(_ sweep: String) throws -> Bool {
+        try store.standings().contains { $0.id.text == sweep && $0.isCancelled }
     }
 
     private func submit(_ request: SubmitRequest, _ asker: Asker, _ tries: Int) {

@@ -71,48 +71,58 @@ extension DeskLoop {
 
 /// Which adaptive sweeps have results that may ask for more.
 struct GrowthWishes {
-    /// What the desk could not find out it is asked again after this long, twice as long if it fails again, and so on.
-    static let retryMilliseconds: Int64 = 2_000
-    static let retryMillisecondsAtMost: Int64 = 60_000
+    /// A process that is to end once all is done gives up after so many failures in a row, half a minute, where nothing
+    /// else is left to do.
+    static let triesBeforeTheEnd = 5
+
+    /// How long a sweep at which the desk failed is left alone at first.
+    let retryMilliseconds: Int64
 
     /// With whether everything is to be handed over again, since something may have been passed over.
     private(set) var due: [String: Bool] = [:]
     /// At the desk.
     private(set) var underWay: String?
-    /// Sweeps at which the desk failed, and until when it is not asked about them.
-    private var paused: [String: (until: Instant, milliseconds: Int64)] = [:]
+    private var begunAt: Instant?
+    /// Sweeps at which the desk failed.
+    private(set) var failed: [String: BackOff] = [:]
     private var cancelled: Set<String> = []
 
+    init(retryMilliseconds: Int64) { self.retryMilliseconds = retryMilliseconds }
+
+    func isCancelled(_ sweep: String) -> Bool { cancelled.contains(sweep) }
+
+    /// What a cancel does to a sweep's tasks is a result, too, but asks for nothing.
     mutating func want(_ sweep: String, everything: Bool = false) {
+        guard !cancelled.contains(sweep) else { return }
         due[sweep] = everything || due[sweep] ?? false
     }
 
     /// When the first of what was put off is to be asked; nil if nothing was.
-    var nextAt: Instant? { underWay == nil ? due.keys.compactMap { paused[$0]?.until }.min() : nil }
+    var nextAt: Instant? { underWay == nil ? due.keys.compactMap { failed[$0]?.until }.min() : nil }
 
     /// The next one to ask the desk about; nil while it is at one.
     mutating func next(at now: Instant) -> (sweep: String, everything: Bool)? {
-        let ready = due.keys.filter { paused[$0].map { $0.until <= now } ?? true }
+        let ready = due.keys.filter { failed[$0].map { $0.until <= now } ?? true }
         guard underWay == nil, let sweep = ready.min() else { return nil }
         let everything = due.removeValue(forKey: sweep)!
         underWay = sweep
+        begunAt = now
         return (sweep, everything)
     }
 
     mutating func finish() {
-        if let underWay { paused[underWay] = nil }
+        if let underWay { failed[underWay] = nil }
         underWay = nil
     }
 
     /// The desk could not find out. No result need come that has it look again, so it is asked again by itself: a sweep
     /// must not end for want of an answer.
-    mutating func fail(at now: Instant) {
+    mutating func fail(at now: Instant, _ reason: String) {
         guard let sweep = underWay else { return }
         underWay = nil
         guard !cancelled.contains(sweep) else { return }
-        let milliseconds = paused[sweep].map { min(2 * $0.milliseconds, GrowthWishes.retryMillisecondsAtMost) }
-        let wait = milliseconds ?? GrowthWishes.retryMilliseconds
-        paused[sweep] = (now.advanced(byMilliseconds: wait), wait)
+        failed[sweep, default: BackOff(at: now, milliseconds: retryMilliseconds)]
+            .fail(at: now, took: begunAt.map { now.since($0) } ?? 0, reason)
         want(sweep, everything: true)
     }
 
@@ -120,7 +130,7 @@ struct GrowthWishes {
     mutating func note(_ sweep: String, isCancelled: Bool) {
         if isCancelled {
             cancelled.insert(sweep)
-            (due[sweep], paused[sweep]) = (nil, nil)
+            (due[sweep], failed[sweep]) = (nil, nil)
         } else {
             cancelled.remove(sweep)
             want(sweep, everything: true)
@@ -131,15 +141,17 @@ struct GrowthWishes {
 }
 
 extension CoordinatorLoop {
-    /// Asks the desk about a sweep whose results may ask for more.
+    /// Asks the desk about a sweep whose results may ask for more, and about those of earlier starts that it could not plan.
     func tendGrowth() {
+        for record in submissions.due(at: CoordinatorLoop.now) { desk.post(.restore(record)) }
         guard let (sweep, everything) = growth.next(at: CoordinatorLoop.now) else { return }
         desk.post(.grow(sweep: sweep, everything: everything, tries: 0))
     }
 
     /// Begins to give the coordinator what a sweep's results ask for.
     func take(on growth: Growth) {
-        guard let found = growth.found else {
+        // A sweep that was cancelled meanwhile takes on nothing, so there must be no waiting for it either.
+        guard let found = growth.found, !self.growth.isCancelled(growth.sweep) else {
             self.growth.finish()
             return forgetStarted()
         }

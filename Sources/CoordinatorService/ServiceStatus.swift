@@ -8,6 +8,9 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var store: StoreID
     /// In the order of submission. A sweep of an earlier start appears as soon as its plan is made again.
     public var sweeps: [SweepStatus]
+    /// Sweeps of earlier starts that cannot be planned until something comes, each with what is in the way. Their tasks go
+    /// on.
+    public var unplanned: [Unplanned]
     /// Tasks of all sweeps by state; a task that sweeps share counts once.
     public var tasks: CoordinatorStatus.Counts
     public var workers: [WorkerStatus]
@@ -26,6 +29,9 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var isDraining: Bool
     /// Nothing more is given out until the store's disk has room.
     public var isShortOfRoom: Bool
+    /// Tasks of the store of which two results differ: a bug in tombola, or broken hardware. Those of earlier starts
+    /// too.
+    public var contradictedTasks: [TaskKey]
 
     /// Whether every task is done or failed.
     public var isSettled: Bool { tasks.isSettled }
@@ -69,6 +75,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         /// Why tasks were given up, the first few; those that only waited for one of them are left out, and so are
         /// cancelled ones.
         public var failures: [Failure]
+        /// Why what its results ask for could not be planned the last time; it is tried again. Nil if nothing is in the way.
+        public var growthFailure: String?
 
         public struct Failure: Hashable, Sendable, Codable {
             public var task: TaskKey
@@ -76,6 +84,11 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
             public var name: FailureName
             public var reason: String
         }
+    }
+
+    public struct Unplanned: Hashable, Sendable, Codable {
+        public var sweep: String
+        public var reason: String
     }
 
     public struct WorkerStatus: Hashable, Sendable, Codable {
@@ -120,13 +133,14 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case store, sweeps, tasks, workers, incidents, unmet
+        case store, sweeps, unplanned, tasks, workers, incidents, unmet
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"
         case stepsPerSecond = "steps_per_second"
         case secondsRemaining = "seconds_remaining"
         case isDraining = "is_draining"
         case isShortOfRoom = "is_short_of_room"
+        case contradictedTasks = "contradicted_tasks"
     }
 }
 
@@ -135,6 +149,7 @@ extension ServiceStatus.SweepStatus {
         case name, priority, points, runs, levels, best, diverged, failures
         case isPaused = "is_paused"
         case isCancelled = "is_cancelled"
+        case growthFailure = "growth_failure"
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"
     }

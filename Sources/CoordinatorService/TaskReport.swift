@@ -21,8 +21,22 @@ public struct TaskReport: Hashable, Sendable, Codable {
     public var origin: ResultOrigin?
     /// The step at which the training met an infinity or NaN.
     public var divergedAt: Int?
+    /// Every later result that differs from the one that counts. Empty unless something is broken.
+    public var contradictions: [Contradiction]
 
     public static let placesShown = 4
+
+    /// Two results of one task that are not the same: a bug in tombola, or broken hardware.
+    public struct Contradiction: Hashable, Sendable, Codable {
+        /// Which brought the other result.
+        public var worker: WorkerID
+        public var kept: [TaskOutput]
+        public var other: [TaskOutput]
+
+        package init(_ record: NondeterminismRecord) {
+            (worker, kept, other) = (record.worker, record.kept, record.other)
+        }
+    }
 
     public struct Attempt: Hashable, Sendable, Codable {
         public var number: Int
@@ -50,6 +64,7 @@ public struct TaskReport: Hashable, Sendable, Codable {
                 number: $0.number, worker: $0.worker, startedAt: $0.startedAt, endedAt: $0.endedAt, ending: $0.ending,
                 failure: $0.ending?.failure, reason: $0.reason, log: $0.log)
         }
+        contradictions = try store.nondeterminism().filter { $0.task == key }.map(Contradiction.init)
         guard let result = try store.result(of: key) else { return }
         seconds = result.seconds
         origin = ResultOrigin(text: result.origin)

@@ -206,6 +206,13 @@ extension Store {
         }
     }
 
+    /// The tasks of those, each once.
+    public func contradictedTasks() throws(StoreError) -> [TaskKey] {
+        var tasks: [TaskKey] = []
+        for record in try nondeterminism() where !tasks.contains(record.task) { tasks.append(record.task) }
+        return tasks
+    }
+
     private static func outputs(ofTask task: Int64, _ database: Database) throws -> [TaskOutput] {
         let statement = try database.cachedStatement(
             sql: "SELECT name, digest, byte_count FROM outputs WHERE task = ? ORDER BY name")

@@ -99,6 +99,13 @@ struct Doctor: Encodable {
                         ? "all there"
                         : "\(Format.count(absent.count)) \(absent.count == 1 ? "is" : "are") missing, such as \(absent[0].hex)",
                     remedy: absent.isEmpty ? nil : "`tombola store verify` lists them; bring them back from a backup")
+                if let first = try store.contradictedTasks().first {
+                    add(
+                        "results", .bad, "task \(first) gave two results that differ",
+                        remedy:
+                            "a bug in tombola, or broken hardware: see `tombola explain \(first)`, and keep its workers apart"
+                    )
+                }
                 if let endpoint = EndpointFile.read(from: directory) {
                     add("coordinator", .good, "said to be at \(endpoint)")
                 }

@@ -49,7 +49,7 @@ package struct Failure: Error {
             case .badAddress, .unprotected: self.init(.usage, error.description)
             case .keys(let error): self.init(error)
             case .store(let error): self.init(Failure.status(of: error), error.description)
-            case .portInUse, .socket, .blobs: self.init(.infrastructure, error.description)
+            case .portInUse, .socket, .blobs, .growth: self.init(.infrastructure, error.description)
             }
         case let error as WorkerServiceError:
             switch error {

@@ -9,6 +9,7 @@ import Sweeps
 struct StoreStatus: Encodable {
     var store: StoreID
     var sweeps: [SweepStatus]
+    var contradictedTasks: [TaskKey]
 
     struct SweepStatus: Encodable {
         var name: String
@@ -33,10 +34,11 @@ struct StoreStatus: Encodable {
 
     init(_ stored: StoredSweeps) throws {
         store = stored.store.id
+        contradictedTasks = try stored.store.contradictedTasks()
         sweeps = try stored.records(named: nil).map { record in
             let plan = try stored.plan(of: record)
             return SweepStatus(
-                plan, isAsked: try stored.isAsked(plan), stored, best: try stored.leaderboard(of: plan).rows.first)
+                plan, isAsked: try stored.isAwaited(plan), stored, best: try stored.leaderboard(of: plan).rows.first)
         }
     }
 }

@@ -86,6 +86,13 @@ struct StoredSweeps {
         return plan.isAsked(within: Extent(plan: plan) { CellResult(results[$0] ?? .pending) })
     }
 
+    /// Which tasks the sweep waits for as it stands: one that is cancelled asks for nothing that it has not got.
+    func isAwaited(_ plan: Plan) throws -> [Bool] {
+        let isAsked = try isAsked(plan)
+        guard standing(of: plan.sweep.name)?.isCancelled == true else { return isAsked }
+        return zip(isAsked, plan.tasks).map { $0 && tasks[$1.key] != nil }
+    }
+
     /// What the store knows of each task of the plan that it knows.
     func results(of plan: Plan) throws -> [TaskKey: TaskRecord] {
         let decoder = JSONDecoder()

@@ -101,6 +101,48 @@ import Testing
         }
     }
 
+    @Test(
+        "A cancel frees no share of a budget: the sweep takes nothing more, its run ends, and so it stays when served again"
+    )
+    func cancelledWithBudget() async throws {
+        try await withFolder { folder in
+            // Two points may have one more run between them, and one of them, which takes two of the workers, never ends.
+            let text = Self.spec.replacing("levels: 4", with: "levels: 1")
+                .replacing("refine: {looks: [2, 3, 5], budget: 4}", with: "refine: {looks: [2, 3], budget: 1}")
+                .replacing("stop_when: {margin: 0.15, levels: 1}\n", with: "")
+                .replacing("{rewind: [0, 10], prune_rate: [0.3, 0.8]}", with: "{iterations: [60, 100000000]}")
+            let spec = try TestSweep.write(text, in: folder)
+            let store = folder.appending(path: "store")
+            let run = try Program(["run", spec, "--store", "store", "--workers", "3"], in: folder)
+            defer { if run.isRunning { run.send(SIGKILL) } }
+            try await until("the short point is done", within: Self.seconds) {
+                guard let attempts = try? Attempts(store: store) else { return false }  // no store yet
+                return attempts.done.count == 4
+            }
+            let cancel = try await Program.run(["cancel", "adaptive", "--store", "store"], in: folder)
+            #expect(cancel.status == 0, "\(cancel.errors)")
+            try await run.end(within: Self.seconds)
+
+            func levels(_ arguments: [String]) async throws -> [String: Int] {
+                let status = try await Program.run(["status", "--json"] + arguments, in: folder)
+                let object = try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any]
+                let sweep = (object?["sweeps"] as? [[String: Any]])?.first
+                return sweep?["levels"] as? [String: Int] ?? [:]
+            }
+            let serve = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
+            defer { if serve.isRunning { serve.send(SIGKILL) } }
+            var served: [String: Int] = [:]
+            try await until("the sweep is planned again") {
+                served = try await levels(["--store", "store"])
+                return !served.isEmpty
+            }
+            #expect(served["total"] == 8 && served["done"] == 4 && served["cancelled"] == 4, "\(served)")
+            #expect(!serve.errors.contains("ask for"), "\(serve.errors)")
+            serve.send(SIGTERM)
+            try await serve.end()
+        }
+    }
+
     private struct Bounds { var atLeast, most, asked, done: Int }
 
     private func plan(_ spec: String, _ store: String, in folder: URL) async throws -> Bounds {

@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Glibc
 import Lottery
 import Store
 import Testing
@@ -35,6 +36,49 @@ import Testing
             #expect(broken.status == 1 && broken.output.contains("is missing"), "\(broken.output)")
             let board = try await Program.run(["run", spec, "--json", "--store", "copy"], in: folder)
             #expect(board.output == first.output, "\(board.errors)")
+        }
+    }
+
+    @Test("Two results of one task that differ are said by status, explain, verify and doctor, and outlive a restart")
+    func contradiction() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let ran = try await Program.run(["run", spec, "--store", "store"], in: folder)
+            #expect(ran.status == 0, "\(ran.errors)")
+            /// What the coordinator decides when a worker brings a second result.
+            func contradict() throws -> (task: TaskKey, digest: Digest) {
+                let store = try Store.open(directory: folder.appending(path: "store").path(), mode: .coordinator)
+                let key = try store.snapshot().tasks[0].work.key
+                let kept = try #require(try store.task(key)).outputs
+                let digest = Digest.of("other".utf8)
+                let other = kept.map { $0.name == .final ? TaskOutput(name: .final, digest: digest, byteCount: 5) : $0 }
+                try #require(other != kept)
+                try store.commit([.nondeterminism(key, kept: kept, other: other, worker: WorkerID("node-7"))])
+                return (key, digest)
+            }
+            let (task, digest) = try contradict()
+            let words = "two results that differ: a bug in tombola, or broken hardware"
+            func tombola(_ words: String...) async throws -> (status: Int32, output: String, errors: String) {
+                try await Program.run(words + ["--store", "store"], in: folder)
+            }
+            #expect(try await tombola("status").output.contains("task \(task) gave \(words)"))
+            let explained = try await tombola("explain", task.hex)
+            #expect(explained.output.contains("node-7 gave another result"), "\(explained.output)")
+            #expect(explained.output.contains(", there \(digest)"), "\(explained.output)")
+            let verified = try await tombola("store", "verify", "--quick")
+            #expect(verified.status == 1 && verified.output.contains("task \(task) gave another result on node-7"))
+            let doctor = try await tombola("doctor")
+            #expect(doctor.status == 1 && doctor.output.contains("task \(task) gave two results"), "\(doctor.output)")
+
+            let serve = try Program(["serve", "--store", "store", "--bind", "tcp://127.0.0.1:*"], in: folder)
+            defer { if serve.isRunning { serve.send(SIGKILL) } }
+            let endpoint = folder.appending(path: "store/endpoint").path()
+            try await until("the coordinator listens") { FileManager.default.fileExists(atPath: endpoint) }
+            let address = try String(contentsOfFile: endpoint, encoding: .utf8).trimmingCharacters(in: .newlines)
+            let remote = try await Program.run(["status", "--connect", address], in: folder)
+            #expect(remote.output.contains("task \(task) gave \(words)"), "\(remote.output)\(remote.errors)")
+            serve.send(SIGTERM)
+            try await serve.end()
         }
     }
 

@@ -82,7 +82,7 @@ struct RunCommand: ParsableCommand {
         let sweeps = try StoredSweeps(directory: store.directory, catalog: catalog)
         let plans = try sweeps.records(named: submitted.sweep).map { try sweeps.plan(of: $0) }
         // Results may have asked for more than was submitted.
-        let total = try plans.reduce(0) { try $0 + sweeps.isAsked($1).count { $0 } }
+        let total = try plans.reduce(0) { try $0 + sweeps.isAwaited($1).count { $0 } }
         Console.shared.say(
             "\(submitted.sweep): finished; levels \(Format.count(total - failedTasks - cancelledTasks)) of \(Format.count(total)) done\(failures)"
         )

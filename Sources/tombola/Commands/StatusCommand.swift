@@ -40,6 +40,7 @@ enum StatusText {
         if status.isShortOfRoom {
             lines.append(("pauses", "the store's disk is short of room; nothing more is given out until it has some"))
         }
+        if let broken = broken(status.contradictedTasks) { lines.append(("broken", broken)) }
         for unmet in status.unmet { lines.append(("unmet", sentence(about: unmet, status.workers))) }
         if let left = status.secondsRemaining { lines.append(("left", Format.duration(seconds: left))) }
         Output.facts(lines)
@@ -58,6 +59,15 @@ enum StatusText {
             for failure in sweep.failures {
                 Output.line("\(sweep.name): task \(failure.task) is \(failure.name): \(failure.reason)")
             }
+            if let reason = sweep.growthFailure {
+                Output.line(
+                    "\(sweep.name): what its results ask for could not be planned, and is tried again: \(reason)")
+            }
+        }
+        for sweep in status.unplanned {
+            Output.line(
+                "\(sweep.sweep): cannot be planned, and is tried again; its tasks go on, and none are added: \(sweep.reason)"
+            )
         }
 
         var workers = TextGrid([
@@ -88,6 +98,14 @@ enum StatusText {
         if status.workers.isEmpty { Output.line("no workers") } else { Output.table(workers) }
     }
 
+    /// Nil where no results contradict each other.
+    static func broken(_ tasks: [TaskKey]) -> String? {
+        guard let first = tasks.first else { return nil }
+        let count =
+            tasks.count == 1 ? "task \(first) gave" : "\(Format.count(tasks.count)) tasks, such as \(first), gave"
+        return "\(count) two results that differ: a bug in tombola, or broken hardware; see `tombola explain \(first)`"
+    }
+
     /// Which worker lacks.
     static func sentence(
         about unmet: CoordinatorStatus.UnmetNeeds, _ workers: [ServiceStatus.WorkerStatus]
@@ -107,6 +125,7 @@ enum StatusText {
     }
 
     static func print(_ status: StoreStatus) {
+        if let broken = broken(status.contradictedTasks) { Output.facts([("broken", broken)]) }
         var sweeps = sweepGrid()
         for sweep in status.sweeps {
             sweeps.append(

@@ -216,6 +216,9 @@ struct StoreCheck: Encodable {
     init(_ store: Store, isQuick: Bool) throws {
         self.isQuick = isQuick
         problems = try store.databaseDamage().map { "the database: \($0)" }
+        problems += try store.nondeterminism().map {
+            "task \($0.task) gave another result on \($0.worker) than the one that counts; see `tombola explain \($0.task)`"
+        }
         let named = try store.references().sorted { $0.key < $1.key }
         for (number, (digest, reference)) in named.enumerated() {
             do {

@@ -19,6 +19,9 @@ enum ExplainText {
             }
             if let counted = counted(explanation) { facts.append(("counted", counted)) }
         }
+        for contradiction in report.contradictions {
+            facts.append(("broken", sentence(about: contradiction)))
+        }
         if let seconds = report.seconds {
             let origin = report.origin.map { " on \($0.machine), \($0.processor), by tombola \($0.program)" } ?? ""
             facts.append(("trained", Format.duration(seconds: seconds) + origin))
@@ -59,6 +62,18 @@ enum ExplainText {
             }
         case .ready: reasons(explanation.readiness!, explanation)
         }
+    }
+
+    /// Names the outputs that differ, by the first digits of their digests.
+    private static func sentence(about contradiction: TaskReport.Contradiction) -> String {
+        let differences = contradiction.kept.compactMap { kept -> String? in
+            let other = contradiction.other.first { $0.name == kept.name }
+            guard other?.digest != kept.digest else { return nil }
+            return "\(kept.name) is \(kept.digest), there \(other.map { "\($0.digest)" } ?? "absent")"
+        }
+        return
+            "\(contradiction.worker) gave another result than the one that counts (\(differences.joined(separator: "; "))): "
+            + "a bug in tombola, or broken hardware"
     }
 
     private static func sentence(about running: CoordinatorStatus.RunningLine) -> String {
