@@ -242,9 +242,17 @@ struct Checker: Sendable {
         try demand(
             counts.total == store.records.count, "\(counts.total) tasks are counted of \(store.records.count)")
         try demand(counts.done == done.count, "\(counts.done) tasks are counted as done of \(done.count)")
-        try demand(
-            counts.running + counts.delivering >= open.count,
-            "\(counts.running + counts.delivering) attempts are counted of \(open.count)")
+        let held = counts.running + counts.delivering
+        // One that was given up for lost is delivered, too, where its worker returned with the result.
+        try demand(held >= open.count, "\(held) attempts are counted of \(open.count)")
+        try demand(counts.running <= open.count, "\(counts.running) tasks are counted as running of \(open.count)")
+        for (name, counted) in [
+            (FailureName.failed, counts.failed), (.quarantined, counts.quarantined), (.lost, counts.lost),
+            (.cancelled, counts.cancelled),
+        ] {
+            let expected = standing.failures.values.count { $0 == name }
+            try demand(counted == expected, "\(counted) tasks are counted as \(name) of \(expected)")
+        }
     }
 
     /// The store was put back to an earlier copy.

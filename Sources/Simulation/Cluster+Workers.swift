@@ -215,6 +215,7 @@ extension Cluster {
             for output in report.result.outputs { workers[index].blobs[output.digest] = nil }
         }
         if !areFaultsOver, random.chance(faults.uploaderDeath) {
+            trace.note(now, "\(workers[index].id) is gone with its disk as its result is on its way")
             killWorker(index)
             loseDisk(index)
         }

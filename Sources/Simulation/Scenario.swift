@@ -137,7 +137,8 @@ public enum Scenario: String, CaseIterable, Sendable {
             faults.miscomputation = 0.2
             plan(8) { [.pauseWorker($0.below(workers), milliseconds: 40_000 + $0.below(Int64(20_000)))] }
         case .deadUploader: faults.uploaderDeath = 0.3
-        case .drainingOutbox: plan(6) { [.cut($0.below(workers), milliseconds: 5_000 + $0.below(Int64(15_000)))] }
+        // Shorter and longer than a session.
+        case .drainingOutbox: plan(6) { [.cut($0.below(workers), milliseconds: 5_000 + $0.below(Int64(85_000)))] }
         case .absoluteCapacity: (faults.drop, faults.duplicate) = (0.02, 0.3)
         case .stoppedCoordinator: plan(4) { [.pauseCoordinator(milliseconds: 10_000 + $0.below(Int64(200_000)))] }
         case .pausedSweep:

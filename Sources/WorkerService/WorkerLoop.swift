@@ -244,7 +244,9 @@ final class WorkerLoop {
             blobs.post(.connect(endpoint: service.endpoint.blob(port: welcome.blobEndpointPort)))
         case .fetch(let digest): blobs.post(.fetch(digest))
         case .dropFetch(let digest): blobs.post(.dropFetch(digest))
-        case .start(let slot, _) where service.configuration.answersAtOnce: answered.append(slot)
+        case .start(let slot, _) where service.configuration.answersAtOnce:
+            answered.append(slot)
+            service.configuration.onAnswer?()
         case .start(let slot, let assignment): start(assignment, in: slot)
         case .kill(let slot): kill(slot)
         case .stop(let slot): stop(slot)

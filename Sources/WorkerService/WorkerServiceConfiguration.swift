@@ -25,6 +25,8 @@ public struct WorkerServiceConfiguration: Sendable {
     public var numerics: [NumericsID] = []
     /// For measuring coordination: every task comes to an empty result at once, without a child process.
     public var answersAtOnce = false
+    /// Called by the worker's thread with each task that it answers at once; it must return soon.
+    public var onAnswer: (@Sendable () -> Void)?
     public var settings = WorkerSettings()
     /// How long after its start the machine will be taken away; nil if nobody said so.
     public var deadlineMilliseconds: Int64?

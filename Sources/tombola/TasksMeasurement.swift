@@ -31,6 +31,8 @@ struct TasksMeasurement: Encodable {
     let secondsToRestart: Double
     /// The median of fdatasync after 4 KiB, on the same disk; nil if it could not be measured.
     let secondsToSync: Double?
+    /// Nil unless tasks were given out one at a time.
+    let trips: RoundTrips?
     /// The most that the coordinator's process held.
     let coordinatorBytes: Int
     let bytesPerReadyTask: Int
@@ -38,7 +40,7 @@ struct TasksMeasurement: Encodable {
 
     init(
         count: Int, workers: Int, idleWorkers: Int, prefetch: Int, course: TaskCourse, secondsToAdd: Double,
-        secondsToRestart: Double, secondsToSync: Double?, coordinatorBytes: Int,
+        secondsToRestart: Double, secondsToSync: Double?, trips: RoundTrips?, coordinatorBytes: Int,
         bytesPerReadyTask: Int, bytesPerDoneTask: Int
     ) {
         self.count = count
@@ -51,9 +53,17 @@ struct TasksMeasurement: Encodable {
         self.secondsToAdd = secondsToAdd
         self.secondsToRestart = secondsToRestart
         self.secondsToSync = secondsToSync
+        self.trips = trips
         self.coordinatorBytes = coordinatorBytes
         self.bytesPerReadyTask = bytesPerReadyTask
         self.bytesPerDoneTask = bytesPerDoneTask
+    }
+
+    private func text(_ trips: RoundTrips) -> String {
+        func milliseconds(_ seconds: Double) -> String { "\(Format.fixed(seconds * 1_000, 2)) ms" }
+        return "\(milliseconds(trips.secondsAtMedian)) at the median, \(milliseconds(trips.secondsAt99)) at 99 %"
+            + (secondsToSync.map { "; twice fdatasync and half a millisecond are \(milliseconds(2 * $0 + 0.000_5))" }
+                ?? "")
     }
 
     var facts: [(name: String, value: String)] {
@@ -64,11 +74,12 @@ struct TasksMeasurement: Encodable {
             ("adding", "\(Format.duration(seconds: secondsToAdd)) until all tasks were durable"),
             ("restart", "\(Format.fixed(secondsToRestart, 2)) s with all of them done"),
             ("disk", secondsToSync.map { "fdatasync takes \(Format.fixed($0 * 1_000, 2)) ms" } ?? "cannot be measured"),
+        ] + (trips.map { [("round trip", text($0))] } ?? []) + [
             (
                 "memory",
                 "\(Format.bytes(coordinatorBytes)) at the most in the coordinator; \(Format.count(bytesPerReadyTask)) bytes a ready "
                     + "task, \(Format.count(bytesPerDoneTask)) a done one"
-            ),
+            )
         ]
     }
 }

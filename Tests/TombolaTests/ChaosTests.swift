@@ -27,6 +27,7 @@ extension DisturbedProcesses {
                 var left = ChaosTests.disturbances
                 var sweeps = 0
                 var done: [Disturbance: Int] = [:]
+                var first = Disturbance.allCases.shuffled(using: &draws)
                 while left > 0 {
                     let cluster = try await Cluster(in: folder, store: "store-\(sweeps)", workers: ChaosTests.workers)
                     defer { cluster.kill() }
@@ -34,7 +35,8 @@ extension DisturbedProcesses {
                     while left > 0 {
                         let before = cluster.attempts ?? Attempts()
                         guard before.done.count < ChaosTests.tasks else { break }
-                        let disturbance = Disturbance.allCases.randomElement(using: &draws)!
+                        // Each of them once, then whichever comes.
+                        let disturbance = first.popLast() ?? Disturbance.allCases.randomElement(using: &draws)!
                         try await disturb(cluster, disturbance, &draws)
                         left -= 1
                         done[disturbance, default: 0] += 1
@@ -53,6 +55,7 @@ extension DisturbedProcesses {
                     try await cluster.end()
                     sweeps += 1
                 }
+                #expect(done.count == Disturbance.allCases.count, "\(done)")
                 let counts = done.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
                 report(
                     "chaos", since: start,

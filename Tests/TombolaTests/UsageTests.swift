@@ -55,6 +55,31 @@ import Testing
         }
     }
 
+    @Test("Tasks one at a time have their round trips measured")
+    func roundTrips() async throws {
+        try await withFolder { folder in
+            let ended = try await Program.run(
+                ["bench", "tasks", "--count", "200", "--workers", "1", "--prefetch", "1", "--json"], in: folder)
+            #expect(ended.status == 0, "\(ended.errors)")
+            let found = try #require(
+                try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any], "\(ended.output)")
+            let trips = try #require(found["trips"] as? [String: Any])
+            #expect(trips["count"] as? Int == 199)
+            let (median, most) = (trips["seconds_at_median"] as? Double, trips["seconds_at99"] as? Double)
+            #expect(try #require(median) > 0 && #require(most) >= #require(median))
+        }
+    }
+
+    @Test("A simulated value that stops the process leaves the seeds that show it again")
+    func trap() async throws {
+        try await withFolder { folder in
+            let ended = try await Program.run(
+                ["simulate", "--first-seed", "70", "--seeds", "4", "--trap"], in: folder)
+            #expect(ended.status == 1 && ended.errors.contains("shows it again: "), "\(ended.errors)")
+            #expect(ended.errors.contains(" --seed 71"), "\(ended.errors)")
+        }
+    }
+
     @Test("The cost of a large sweep is measured, of a small one here")
     func benchSweep() async throws {
         try await withFolder { folder in

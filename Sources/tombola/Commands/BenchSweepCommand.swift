@@ -67,7 +67,7 @@ struct BenchSweepCommand: ParsableCommand {
         DispatchQueue.global().async(group: watcher) {
             // Without a client nothing is measured, which shows.
             guard let client = try? Client(endpoint: endpoint) else { return }
-            while !isOver.load(ordering: .relaxed) {
+            repeat {
                 let asked = monotonicSeconds()
                 guard
                     (try? client.request(
@@ -75,7 +75,7 @@ struct BenchSweepCommand: ParsableCommand {
                 else { return }
                 let took = monotonicSeconds() - asked
                 longestWait.withLock { $0 = max($0, took) }
-            }
+            } while !isOver.load(ordering: .relaxed)
         }
         let submitted = monotonicSeconds()
         let request = SubmitRequest(

@@ -1,9 +1,11 @@
 import ArgumentParser
 import Coordination
 import CoordinatorService
+import Foundation
 import Logging
 import Lottery
 import Store
+import Synchronization
 import Wire
 import WorkerService
 import ZeroMQ
@@ -40,6 +42,11 @@ struct BenchTasksCommand: ParsableCommand {
     @OptionGroup var log: LogOptions
 
     private static let pollMilliseconds: Int64 = 50
+    private static let secondsToEnd = 10.0
+
+    private func workerDirectories(_ directory: String) -> [String] {
+        (1...workers).map { "\(directory)/worker-\($0)" }
+    }
 
     func run() throws {
         guard (1...100_000_000).contains(count) else {
@@ -69,7 +76,9 @@ struct BenchTasksCommand: ParsableCommand {
         let result = TasksMeasurement(
             count: count, workers: workers, idleWorkers: idleWorkers, prefetch: prefetch, course: course,
             secondsToAdd: secondsToAdd, secondsToRestart: restarted - stopped,
-            secondsToSync: DiskSync.median(in: bench.directory), coordinatorBytes: peakBytes,
+            secondsToSync: DiskSync.median(in: bench.directory),
+            trips: prefetch == 1 ? RoundTrips(workers: workerDirectories(bench.directory)) : nil,
+            coordinatorBytes: peakBytes,
             bytesPerReadyTask: readyBytes / count, bytesPerDoneTask: doneBytes / count)
         if output.json { return try Output.json(result) }
         Output.facts(result.facts)
@@ -95,7 +104,7 @@ struct BenchTasksCommand: ParsableCommand {
                 + (1...workers).map { number in
                     [
                         "bench", "tasks-worker", "--connect", coordinator.endpoint, "--directory",
-                        "\(directory)/worker-\(number)", "--prefetch", String(prefetch),
+                        workerDirectories(directory)[number - 1], "--prefetch", String(prefetch),
                     ]
                 })
         defer { processes.kill() }
@@ -111,6 +120,14 @@ struct BenchTasksCommand: ParsableCommand {
             if done >= count { break }
         }
         _ = try coordinator.run()
+        if prefetch == 1 {
+            // Written as a worker ends, which it was told to.
+            let deadline = monotonicSeconds() + BenchTasksCommand.secondsToEnd
+            while !RoundTrips.areWritten(by: workerDirectories(directory)), monotonicSeconds() < deadline {
+                var nothing = Poller()
+                _ = try nothing.wait(milliseconds: BenchTasksCommand.pollMilliseconds)
+            }
+        }
         try coordinator.store.close()
         return (course, added - planned, readyBytes)
     }
@@ -136,7 +153,45 @@ struct BenchTasksWorkerCommand: ParsableCommand {
             endpoint: connect, directory: directory, name: "bench", slots: prefetch,
             slotCommand: [ChildProcess.executable, "slot"], logger: Logger(label: "worker"))
         configuration.answersAtOnce = true
+        let times = Mutex<[Double]>([])
+        if prefetch == 1 { configuration.onAnswer = { times.withLock { $0.append(monotonicSeconds()) } } }
         _ = try WorkerService(configuration).run()
+        if prefetch == 1 { try RoundTrips.write(times.withLock { $0 }, worker: directory) }
+    }
+}
+
+/// How long one-at-a-time tasks take, each from its coming to a worker to the next one's: its result on disk, the next attempt on
+/// disk, and the way there and back.
+struct RoundTrips: Encodable {
+    let count: Int
+    let secondsAtMedian: Double
+    /// 99 % take at most this.
+    let secondsAt99: Double
+
+    private static func file(_ worker: String) -> String { "\(worker)/task-times" }
+
+    /// - Parameter times: at which the tasks of a worker came.
+    static func write(_ times: [Double], worker directory: String) throws {
+        let bytes = times.withUnsafeBytes { Data($0) }
+        try bytes.write(to: URL(filePath: file(directory)), options: .atomic)
+    }
+
+    static func areWritten(by workers: [String]) -> Bool {
+        workers.allSatisfy { FileManager.default.fileExists(atPath: file($0)) }
+    }
+
+    /// - Parameter directories: of the workers that have ended. Nil where none of them had two tasks.
+    init?(workers directories: [String]) {
+        let trips = directories.flatMap { directory -> [Double] in
+            // Absent where a worker was killed: its tasks went to others.
+            guard let data = FileManager.default.contents(atPath: RoundTrips.file(directory)) else { return [] }
+            let times = data.withUnsafeBytes { Array($0.bindMemory(to: Double.self)) }
+            return zip(times.dropFirst(), times).map { $0 - $1 }
+        }.sorted()
+        guard !trips.isEmpty else { return nil }
+        count = trips.count
+        secondsAtMedian = trips[trips.count / 2]
+        secondsAt99 = trips[min(trips.count - 1, trips.count * 99 / 100)]
     }
 }
 

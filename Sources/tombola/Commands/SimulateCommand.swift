@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import Glibc
 import Simulation
 import Synchronization
 
@@ -37,6 +38,10 @@ struct SimulateCommand: ParsableCommand {
             valueName: "bug"))
     var plant: String?
 
+    /// For tests: has the seed after the first stop the process, as a broken invariant does.
+    @Flag(help: .hidden)
+    var trap = false
+
     @OptionGroup var output: OutputOptions
 
     func run() throws {
@@ -52,7 +57,12 @@ struct SimulateCommand: ParsableCommand {
         let started = monotonicSeconds()
         let summary = Mutex(SimulationSummary(seeds: seeds, firstSeed: firstSeed))
         let first = firstSeed
+        let trap = trap
+        SeedsUnderWay.tellOfTraps()
         DispatchQueue.concurrentPerform(iterations: seeds) { index in
+            let place = SeedsUnderWay.begin(first + UInt64(index))
+            defer { SeedsUnderWay.end(place) }
+            if trap, index == 1 { preconditionFailure("a trap was asked for") }
             let simulation = Simulation(seed: first + UInt64(index), scenario: scenario, bug: bug)
             let failure = summary.withLock { $0.add(simulation) }
             if let failure { Terminal.error.write(failure + "\n") }
@@ -97,6 +107,61 @@ struct SimulateCommand: ParsableCommand {
             throw Failure(.usage, "no bug to plant is called “\(plant)”; there are \(known)")
         }
         return bug
+    }
+}
+
+/// The seeds that are simulated now, for a handler of signals to print: a value whose invariants are broken stops the process,
+/// and without its seed nobody could see that again.
+private enum SeedsUnderWay {
+    private static let places = 256
+    /// A seed and one, so that 0 is none. Allocated once and for ever, since handlers may read it at any time.
+    nonisolated(unsafe) private static let seeds: UnsafeMutablePointer<UInt64> = {
+        let seeds = UnsafeMutablePointer<UInt64>.allocate(capacity: places)
+        seeds.initialize(repeating: 0, count: places)
+        return seeds
+    }()
+    private static let free = Mutex(Array(0..<places))
+
+    static func begin(_ seed: UInt64) -> Int? {
+        let place = free.withLock { $0.popLast() }
+        if let place { seeds[place] = seed &+ 1 }
+        return place
+    }
+
+    static func end(_ place: Int?) {
+        guard let place else { return }
+        seeds[place] = 0
+        free.withLock { $0.append(place) }
+    }
+
+    /// The handler calls what may be called in one, and nothing else (signal-safety(7)).
+    static func tellOfTraps() {
+        _ = seeds
+        for number in [SIGILL, SIGTRAP, SIGABRT] {
+            signal(number) { _ in
+                SeedsUnderWay.write("a simulated value stopped the process; one of these shows it again:")
+                for place in 0..<SeedsUnderWay.places where SeedsUnderWay.seeds[place] != 0 {
+                    SeedsUnderWay.write(" --seed ")
+                    SeedsUnderWay.write(SeedsUnderWay.seeds[place] &- 1)
+                }
+                SeedsUnderWay.write("\n")
+                _exit(1)
+            }
+        }
+    }
+
+    private static func write(_ text: StaticString) {
+        _ = Glibc.write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    private static func write(_ number: UInt64) {
+        var divisor: UInt64 = 1
+        while number / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            var digit = UInt8(truncatingIfNeeded: number / divisor % 10) + UInt8(ascii: "0")
+            _ = Glibc.write(STDERR_FILENO, &digit, 1)
+            divisor /= 10
+        }
     }
 }
 
