@@ -44,6 +44,7 @@ extension Worker {
     }
 
     mutating func onMessage(_ message: CoordinatorMessage, _ outcome: inout Outcome) {
+        defer { heardAt = latest }
         switch message {
         case .welcome(let welcome): onWelcome(welcome, &outcome)
         case .sayHello:
@@ -68,6 +69,10 @@ extension Worker {
         connection = .joined
         reconnections = 0
         unansweredBeats = 0
+        if let silentSince {
+            outcome.notices.append(.coordinatorBack(afterMilliseconds: latest.since(silentSince)))
+        }
+        silentSince = nil
         outcome.actions.append(.welcomed(welcome))
         for report in unsaidFailures { outcome.messages.append(.failure(report)) }
         unsaidFailures = []
@@ -107,11 +112,15 @@ extension Worker {
         switch connection {
         case .none: break
         case .greeting(let since):
-            if latest.since(since) >= settings.helloMilliseconds { backOff(random: random) }
+            if latest.since(since) >= settings.helloMilliseconds { backOff(random: random, &outcome) }
         case .joined:
             if latest >= nextBeatAt {
                 // At most one beat a turn: after a stall of its own the worker does not blame the coordinator.
-                if unansweredBeats >= settings.missedAcks { backOff(random: random) } else { beat(&outcome) }
+                if unansweredBeats >= settings.missedAcks {
+                    backOff(random: random, &outcome)
+                } else {
+                    beat(&outcome)
+                }
             }
         case .backingOff(let until):
             if latest >= until { connect(&outcome) }
@@ -123,12 +132,16 @@ extension Worker {
 
     /// Waits between half of and the whole of a time that doubles up to the cap, so that workers do not come back in
     /// step.
-    private mutating func backOff(random: Double) {
+    private mutating func backOff(random: Double, _ outcome: inout Outcome) {
         precondition((0..<1).contains(random), "a random number of \(random)")
         let doublings = Int64(1) << min(reconnections, 20)
         let wait = min(settings.backoffCapMilliseconds, settings.backoffMilliseconds * doublings)
         let jittered = Int64(Double(wait) * (0.5 + 0.5 * random))
         reconnections += 1
+        if silentSince == nil {
+            silentSince = heardAt
+            outcome.notices.append(.coordinatorGone(retryMilliseconds: settings.backoffCapMilliseconds))
+        }
         connection = .backingOff(until: latest.advanced(byMilliseconds: jittered))
     }
 

@@ -48,7 +48,8 @@ extension Worker {
         if let drainDeadline {
             if idleSince != nil || latest >= drainDeadline { leave(.stopped, &outcome) }
         } else if let idleSince, let limit = settings.idleExitMilliseconds, latest.since(idleSince) >= limit {
-            leave(.idle, &outcome)
+            // Who waited in vain for a coordinator has not come to the end of its work.
+            leave(generation == nil ? .unanswered : .idle, &outcome)
         }
     }
 

@@ -38,9 +38,18 @@ extension Worker {
         /// To be done before `messages` are sent, in this order.
         public var actions: [Action] = []
         public var messages: [WorkerMessage] = []
+        public var notices: [Notice] = []
         public var wakeUpAt: Instant?
 
         public init() {}
+    }
+
+    /// What the log should tell beyond the actions: each outage once at its begin and once at its end.
+    public enum Notice: Hashable, Sendable {
+        /// Nobody answers; a new connection is tried after `retryMilliseconds` at the latest, again and again.
+        case coordinatorGone(retryMilliseconds: Int64)
+        /// It answers, so long after it was last heard.
+        case coordinatorBack(afterMilliseconds: Int64)
     }
 
     public enum Action: Hashable, Sendable {
@@ -76,6 +85,8 @@ extension Worker {
         /// The coordinator cannot use this worker, and why.
         case refused(String)
         case idle
+        /// As `idle`, and no coordinator has ever answered.
+        case unanswered
         /// `Event.stop` or `Event.deadline` was carried out.
         case stopped
     }

@@ -46,6 +46,10 @@ public struct Worker: Sendable {
     var beatMilliseconds: Int64
     var nextBeatAt: Instant
     var unansweredBeats = 0
+    /// When the coordinator last said anything; at first, when it was first asked.
+    var heardAt: Instant
+    /// When it was last heard before it was said that nobody answers; nil while somebody does.
+    var silentSince: Instant?
     /// Highest number of a TASK of this generation.
     var lastSequence: UInt64 = 0
     var store: StoreID?
@@ -83,6 +87,7 @@ public struct Worker: Sendable {
         self.settings = settings
         beatMilliseconds = settings.beatMilliseconds
         nextBeatAt = now
+        heardAt = now
         latest = now
         slots = Array(repeating: .free, count: identity.slots)
         for report in finished { put(report) }

@@ -206,7 +206,7 @@ extension Cluster {
         // A supervisor starts it again and again.
         case .refused where wereRevoked.contains(index): killWorker(index)
         case .refused(let reason): throw Violation(description: "\(workers[index].id) was refused: \(reason)")
-        case .shutdown, .idle: throw Violation(description: "\(workers[index].id) ended of its own accord")
+        case .shutdown, .idle, .unanswered: throw Violation(description: "\(workers[index].id) ended of its own accord")
         }
     }
 

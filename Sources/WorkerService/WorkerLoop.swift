@@ -97,7 +97,7 @@ final class WorkerLoop {
             guard control != nil, worker.load.isConnected else { return }
             // If it cannot be sent, the session ends by its silence.
             _ = try? control!.send(Wire.encode(.goodbye(service.worker)))
-        case .badEndpoint, .badSlots, .badName, .refused, .notLetIn, .socket: break
+        case .badEndpoint, .badSlots, .badName, .refused, .notLetIn, .unanswered, .socket: break
         }
     }
 
@@ -207,13 +207,29 @@ final class WorkerLoop {
             if case .exit(let reason) = action { exit = reason } else { carryOut(action) }
         }
         for message in outcome.messages { send(message) }
+        for notice in outcome.notices { log(notice) }
         wakeUpAt = outcome.wakeUpAt
         switch exit {
         case nil: break
         case .shutdown: end(.success(.shutdown))
         case .idle: end(.success(.idle))
+        case .unanswered:
+            let seconds = (service.configuration.settings.idleExitMilliseconds ?? 0) / 1_000
+            end(.failure(.unanswered(service.endpoint.control, seconds: seconds)))
         case .stopped: end(.success(.stopped))
         case .refused(let reason): end(.failure(.refused(reason)))
+        }
+    }
+
+    private func log(_ notice: Worker.Notice) {
+        switch notice {
+        case .coordinatorGone(let retryMilliseconds):
+            logger.warning(
+                "no coordinator answers at \(service.endpoint.control); what runs goes on, and it is tried again at least every \(retryMilliseconds / 1_000) s"
+            )
+        case .coordinatorBack(let milliseconds):
+            logger.notice(
+                "the coordinator at \(service.endpoint.control) is back after \((milliseconds + 999) / 1_000) s")
         }
     }
 

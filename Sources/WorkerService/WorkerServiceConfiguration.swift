@@ -65,6 +65,8 @@ public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertib
     case refused(String)
     /// The coordinator does not let this worker's key in.
     case notLetIn(ConnectionRefusal, String)
+    /// It was to end when there is no work for so long, and no coordinator has ever answered.
+    case unanswered(String, seconds: Int64)
     case socket(String)
 
     public var description: String {
@@ -78,6 +80,8 @@ public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertib
         case .slotCommand(let sentence): sentence
         case .refused(let reason): "the coordinator refused this worker: \(reason)"
         case .notLetIn(let refusal, let endpoint): refusal.sentence(about: endpoint)
+        case .unanswered(let endpoint, let seconds):
+            "no coordinator answered at \(endpoint) within the \(seconds) s of --idle-exit: is `tombola serve` running there?"
         case .socket(let sentence): sentence
         }
     }

@@ -54,7 +54,8 @@ package struct Failure: Error {
         case let error as WorkerServiceError:
             switch error {
             case .badEndpoint, .badSlots, .badName: self.init(.usage, error.description)
-            case .directory, .slotCommand, .refused, .notLetIn, .socket: self.init(.infrastructure, error.description)
+            case .directory, .slotCommand, .refused, .notLetIn, .unanswered, .socket:
+                self.init(.infrastructure, error.description)
             }
         case let error as ClientError:
             if case .badEndpoint = error {

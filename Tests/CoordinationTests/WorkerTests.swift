@@ -130,6 +130,33 @@ struct WorkerTests {
         #expect(waits == [375, 750, 1_500, 3_000, 6_000, 11_250, 11_250, 11_250])
     }
 
+    @Test("An outage is told once at its first wait and once at the WELCOME that ends it; a quick return is not told")
+    func outage() {
+        var bench = WorkerBench()
+        #expect(bench.join().notices.isEmpty)
+        bench.hear(bench.ack(), after: 1_000)
+        for _ in 0..<3 { #expect(bench.handle(.wake, after: 5_000).notices.isEmpty) }
+        #expect(bench.handle(.wake, after: 5_000).notices == [.coordinatorGone(retryMilliseconds: 15_000)])
+        for _ in 0..<6 { #expect(bench.handle(.wake, after: 15_000).notices.isEmpty) }
+        let welcome = Welcome(
+            store: StoreID("store"), generation: generation, blobEndpointPort: 1, beatMilliseconds: 5_000,
+            sessionMilliseconds: 30_000)
+        #expect(bench.hear(.welcome(welcome)).notices == [.coordinatorBack(afterMilliseconds: 110_000)])
+        bench.hear(.sayHello)
+        #expect(bench.hear(.welcome(welcome)).notices.isEmpty)
+    }
+
+    @Test("Without work for long enough a worker ends, and says so where no coordinator ever answered")
+    func idleExit() {
+        var bench = WorkerBench(idleExit: 20_000)
+        bench.handle(.begin)
+        #expect(bench.handle(.wake, after: 19_999).actions.allSatisfy { $0 == .openSocket })
+        #expect(bench.handle(.wake, after: 1).actions.contains(.exit(.unanswered)))
+        var joined = WorkerBench(idleExit: 20_000)
+        joined.join()
+        #expect(joined.handle(.wake, after: 20_000).actions.contains(.exit(.idle)))
+    }
+
     @Test("What is revoked is killed or never started, and a result that comes all the same is dropped")
     func revocation() {
         var bench = WorkerBench()

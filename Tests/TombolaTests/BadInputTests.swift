@@ -123,3 +123,7 @@ import Testing
         }
     }
 }
+            let worker = try await Program.run(
+                ["worker", "--connect", "tcp://127.0.0.1:1", "--idle-exit", "1"], in: folder)
+            #expect(worker.status == 1, "\(worker.errors)")
+            #expect(worker.errors.contains("no coordinator answered at tcp://127.0.0.1:1"), "\(worker.errors)")
