@@ -10,7 +10,9 @@ public final class Client {
     public static let maximumBodyBytes = 4 * 1024 * 1024 - Limits.headerBytes
 
     public let endpoint: String
-    private let socket: Socket
+    private let options: SocketOptions
+    private let interrupt: Doorbell?
+    private var socket: Socket
     private var handshakes: HandshakeMonitor
     private var judge: ConnectionJudge
     private var lastID: UInt64 = 0
@@ -19,23 +21,42 @@ public final class Client {
     /// - Parameters:
     ///   - endpoint: `tcp://host:port`, as `tombola serve` prints it.
     ///   - security: a coordinator that listens to other machines wants a key (`Keys.KeyFile.security`).
-    public init(endpoint: String, security: SocketSecurity = .plain) throws(ClientError) {
+    ///   - interrupt: ends the waiting of every request once it rings, as for Ctrl-C.
+    public init(
+        endpoint: String, security: SocketSecurity = .plain, interrupt: Doorbell? = nil
+    ) throws(ClientError) {
         self.endpoint = endpoint
+        self.interrupt = interrupt
         var options = SocketOptions()
         options.maximumFrameBytes = Limits.clientBodyBytes + Limits.headerBytes
         options.security = security
+        self.options = options
         judge = ConnectionJudge(security)
         do {
             socket = try Socket(.dealer, options: options, context: try ZMQContext())
             handshakes = try HandshakeMonitor(of: socket, options: options)
         } catch { throw .socket(error.description) }
+        try connect()
+    }
+
+    /// Forgets requests that nobody has answered, and begins to connect anew. The old socket would hand all of them to
+    /// a coordinator that comes back after a long time. What is known of the key stays.
+    public func reconnect() throws(ClientError) {
+        do {
+            socket = try Socket(.dealer, options: options, context: try ZMQContext())
+            handshakes = try HandshakeMonitor(of: socket, options: options)
+        } catch { throw .socket(error.description) }
+        try connect()
+    }
+
+    private func connect() throws(ClientError) {
         do { try socket.connect(endpoint) } catch { throw .badEndpoint(endpoint, reason: error.description) }
     }
 
     /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
     ///
-    /// - Throws: `noAnswer` or `closed` after that time; `notLetIn` where the key is at fault; `refused` for an answer
-    ///   whose status is not 0, with its body.
+    /// - Throws: `noAnswer` or `closed` after that time; `interrupted`; `notLetIn` where the key is at fault; `refused`
+    ///   for an answer whose status is not 0, with its body.
     public func request(
         _ verb: String, body: [UInt8] = [], timeoutMilliseconds milliseconds: Int64 = 5_000
     ) throws(ClientError) -> [UInt8] {
@@ -66,12 +87,16 @@ public final class Client {
             try judgeHandshakes()
             let left = deadline - MonotonicClock.milliseconds
             guard left > 0 else { return nil }
+            var isInterrupted = false
             do throws(ZMQError) {
                 var poller = Poller()
                 _ = poller.watch(socket)
                 _ = poller.watch(handshakes)
+                let bell = interrupt.map { poller.watch(readable: $0.descriptor) }
                 _ = try poller.wait(milliseconds: left)
+                isInterrupted = bell.map { poller.isReady($0) } ?? false
             } catch { throw .socket(error.description) }
+            if isInterrupted { throw .interrupted }
         }
     }
 
@@ -111,6 +136,8 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case noAnswer(String, seconds: Double)
     /// Likewise, and each connection was closed before it had begun.
     case closed(String, seconds: Double)
+    /// The doorbell that was handed in rang first.
+    case interrupted
     /// The coordinator does not let this client's key in.
     case notLetIn(ConnectionRefusal, String)
     /// The coordinator refused to talk.
@@ -130,6 +157,7 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
             "what listens at \(endpoint) closed each connection within \(Client.text(ofSeconds: seconds)) s before it had begun: if the "
                 + "coordinator there lets in nobody without a key, name a key file with --key; if it is a tunnel, is `tombola serve` "
                 + "running behind it?"
+        case .interrupted: "interrupted before the coordinator answered: try again"
         case .notLetIn(let refusal, let endpoint): refusal.sentence(about: endpoint)
         case .notServed(let endpoint, let reason): "the coordinator at \(endpoint) cannot be used: \(reason)"
         case .refused(_, let body): String(decoding: body, as: UTF8.self)

@@ -16,13 +16,18 @@ struct RemoteCoordinator {
 
     private let client: Client
 
-    init(_ endpoint: String, _ peer: PeerOptions) throws {
-        try self.init(endpoint: endpoint, security: peer.security(for: endpoint, as: .client))
+    /// - Parameter interrupt: ends any waiting once it rings, by `ClientError.interrupted`.
+    init(_ endpoint: String, _ peer: PeerOptions, interrupt: Doorbell? = nil) throws {
+        client = try Client(
+            endpoint: endpoint, security: peer.security(for: endpoint, as: .client), interrupt: interrupt)
     }
 
     init(endpoint: String, security: SocketSecurity) throws {
         client = try Client(endpoint: endpoint, security: security)
     }
+
+    /// To be called before it is asked again after a request that nobody answered.
+    func reconnect() throws { try client.reconnect() }
 
     func status() throws -> ServiceStatus { try ask(.status, Self.shortMilliseconds) }
 

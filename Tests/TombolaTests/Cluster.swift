@@ -86,9 +86,13 @@ final class Cluster {
     }
 
     /// Ends the coordinator by `signal` and starts another at its address, after a while.
-    func replaceCoordinator(by signal: Int32, after downtime: Duration = .zero) async throws {
+    /// - Parameter whileGone: what is to have happened before the other one is started.
+    func replaceCoordinator(
+        by signal: Int32, after downtime: Duration = .zero, whileGone: () async throws -> Void = {}
+    ) async throws {
         coordinator.send(signal)
         try await coordinator.end()
+        try await whileGone()
         // That nobody is there for so long is what is tried.
         if downtime > .zero { try await Task.sleep(for: downtime) }
         coordinator = try Program(

@@ -59,4 +59,32 @@ import Testing
             #expect(try await coordinator.end() == 0, "\(coordinator.errors)")
         }
     }
+
+    @Test("watch goes on after its coordinator was killed, says once that it is gone and once that it is back")
+    func watchAcrossRestart() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 3_000), in: folder)
+            let cluster = try await Cluster(in: folder, store: "store", workers: 1)
+            defer { cluster.kill() }
+            try await cluster.submit(spec)
+            let watches = try (0..<2).map { _ in try Program(["watch", "--connect", cluster.address], in: folder) }
+            defer { for watch in watches { watch.send(SIGKILL) } }
+            for watch in watches { try await until("it has looked once") { watch.errors.contains("tiny: ") } }
+            try await cluster.replaceCoordinator(by: SIGKILL) {
+                for watch in watches {
+                    try await until("it says that nobody answers") { watch.errors.contains("no coordinator answers") }
+                }
+                watches[1].send(SIGINT)
+                // Sooner than a question that nobody answers has waited.
+                #expect(try await watches[1].end(within: 4) == 0, "\(watches[1].errors)")
+            }
+            #expect(try await watches[0].end(within: 120) == 0, "\(watches[0].errors)")
+            for (program, gone) in [(watches[0], " any more"), (cluster.workers[0], "; what runs goes on")] {
+                for sentence in ["no coordinator answers at \(cluster.address)\(gone)", "is back after "] {
+                    #expect(program.errors.ranges(of: sentence).count == 1, "\(program.errors)")
+                }
+            }
+            try await cluster.end()
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import Coordination
 import CoordinatorService
 import ZeroMQ
@@ -6,7 +7,10 @@ import ZeroMQ
 struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Follow a coordinator's sweeps until they are done.",
-        discussion: "Ctrl-C ends the watching only. With --json, each look is one JSON object.")
+        discussion: """
+            Ctrl-C ends the watching only. A coordinator that goes away is waited for until it is back, or until Ctrl-C. With --json, each \
+            look is one JSON object.
+            """)
 
     @Option(help: "The coordinator's address (TOMBOLA_CONNECT; default: \(ServeCommand.defaultAddress)).")
     var connect: String?
@@ -18,12 +22,12 @@ struct WatchCommand: ParsableCommand {
 
     func run() throws {
         let endpoint = Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress
-        let coordinator = try RemoteCoordinator(endpoint, peer)
         let signals = try StopSignals()
+        let coordinator = WatchedCoordinator(
+            try RemoteCoordinator(endpoint, peer, interrupt: signals.doorbell), at: endpoint, signals)
         var reporter = ProgressReporter()
         defer { reporter.end() }
-        while signals.signal == nil {
-            let status = try coordinator.status()
+        while let status = try coordinator.status(whenGone: { reporter.end() }) {
             if output.json {
                 try Output.json(status)
             } else {
@@ -36,9 +40,79 @@ struct WatchCommand: ParsableCommand {
                 }
                 return
             }
+            try signals.wait(milliseconds: WatchCommand.lookMilliseconds)
+        }
+    }
+}
+
+/// A coordinator that may go away between two looks, and come back: only one that never answered is an error.
+private final class WatchedCoordinator {
+    /// Between two tries; the first, which doubles up to the last.
+    private static let retryMilliseconds: ClosedRange<Int64> = 500...8_000
+
+    private let coordinator: RemoteCoordinator
+    private let endpoint: String
+    private let signals: StopSignals
+    private var hasAnswered = false
+
+    init(_ coordinator: RemoteCoordinator, at endpoint: String, _ signals: StopSignals) {
+        self.coordinator = coordinator
+        self.endpoint = endpoint
+        self.signals = signals
+    }
+
+    /// Its next answer, however long that takes once it has answered; nil after Ctrl-C.
+    /// - Parameter whenGone: called before it is said that nobody answers.
+    func status(whenGone: () -> Void) throws -> ServiceStatus? {
+        let asked = monotonicSeconds()
+        var retry = WatchedCoordinator.retryMilliseconds.lowerBound
+        var isGone = false
+        while signals.signal == nil {
+            do {
+                let status = try coordinator.status()
+                if isGone {
+                    let seconds = Format.duration(seconds: monotonicSeconds() - asked)
+                    Console.shared.say("the coordinator at \(endpoint) is back after \(seconds)")
+                }
+                hasAnswered = true
+                return status
+            } catch ClientError.interrupted {
+                return nil
+            } catch let error as ClientError where hasAnswered && error.mayPass {
+                if !isGone {
+                    whenGone()
+                    Console.shared.say(
+                        "no coordinator answers at \(endpoint) any more; this waits until it is back, and Ctrl-C ends the waiting"
+                    )
+                }
+                isGone = true
+                try signals.wait(milliseconds: retry)
+                retry = min(2 * retry, WatchedCoordinator.retryMilliseconds.upperBound)
+                try coordinator.reconnect()
+            }
+        }
+        return nil
+    }
+}
+
+extension ClientError {
+    /// Whether a coordinator that is started again, or a network that is mended, would answer.
+    fileprivate var mayPass: Bool {
+        switch self {
+        case .noAnswer, .closed: true
+        case .badEndpoint, .interrupted, .notLetIn, .notServed, .refused, .tooLarge, .socket: false
+        }
+    }
+}
+
+extension StopSignals {
+    /// Returns after that time, or at once after Ctrl-C or SIGTERM.
+    fileprivate func wait(milliseconds: Int64) throws {
+        let deadline = MonotonicClock.milliseconds + milliseconds
+        while signal == nil, case let left = deadline - MonotonicClock.milliseconds, left > 0 {
             var poller = Poller()
-            _ = poller.watch(readable: signals.doorbell.descriptor)
-            _ = try poller.wait(milliseconds: WatchCommand.lookMilliseconds)
+            _ = poller.watch(readable: doorbell.descriptor)
+            _ = try poller.wait(milliseconds: left)
         }
     }
 }
