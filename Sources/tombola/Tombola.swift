@@ -55,7 +55,7 @@ enum Main {
         sigaddset(&stops, SIGHUP)
         pthread_sigmask(SIG_UNBLOCK, &stops, nil)
         do {
-            var command = try Tombola.parseAsRoot()
+            var command = try Tombola.parseAsRoot(PriorityCommand.readable(Array(CommandLine.arguments.dropFirst())))
             try Environment.checkInstructionSet()
             try command.run()
             end(.ok)

@@ -43,6 +43,8 @@ import Testing
             }
             _ = try await tell("submit", spec)
             #expect(try await tell("pause", "tiny") == "tiny is paused\n")
+            #expect(try await tell("priority", "tiny", "-5") == "tiny has priority -5\n")
+            #expect(try await tell("priority", "tiny", "-5000", status: 2).contains("-1000…1000"))
             #expect(try await tell("priority", "tiny", "3") == "tiny has priority 3\n")
             #expect(try await tell("status").contains("paused, priority 3"))
             let worker = try Program(["worker", "--connect", address, "--directory", "w", "--slots", "1"], in: folder)

@@ -18,6 +18,16 @@ struct PriorityCommand: ParsableCommand {
 
     @OptionGroup var options: ChangeOptions
 
+    /// The arguments with a negative number put behind a `--`: the argument parser takes `-5` for options otherwise.
+    static func readable(_ arguments: [String]) -> [String] {
+        guard arguments.first == configuration.commandName, !arguments.contains("--"),
+            let number = arguments.firstIndex(where: { $0.hasPrefix("-") && Int($0) != nil })
+        else { return arguments }
+        var rest = arguments
+        rest.remove(at: number)
+        return rest + ["--", arguments[number]]
+    }
+
     func validate() throws {
         guard SweepStanding.priorities.contains(priority) else {
             let (low, high) = (SweepStanding.priorities.lowerBound, SweepStanding.priorities.upperBound)
