@@ -209,10 +209,24 @@ extension Store {
         }
     }
 
+    private static func speaksOfWhatIsRead(_ error: any Error) -> Bool {
+        guard let error = error as? DatabaseError else { return false }
+        switch error.resultCode {
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_BUSY, .SQLITE_LOCKED: return true
+        case .SQLITE_IOERR:
+            return [.SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ].contains(error.extendedResultCode)
+        default: return false
+        }
+    }
+
     private func fillBackup(_ folder: String, _ progress: (Int, Int) -> Void) throws -> (Int, Int) {
         let path = "\(folder)/\(Store.databaseName)"
         // No transaction may be open. The copy is of one moment all the same.
-        try database.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [path]) }
+        do { try database.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [path]) } } catch {
+            // What is wrong with this store must not be said of the backup.
+            if Store.speaksOfWhatIsRead(error) { throw StoreError(error, directory: directory, byteCount: 0) }
+            throw error
+        }
         try File(path, O_RDONLY).synchronize()
         // What is in the copy decides, not what was committed since.
         let copy = try Store.open(directory: folder, mode: .reader)

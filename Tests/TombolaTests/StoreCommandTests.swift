@@ -36,6 +36,15 @@ import Testing
             #expect(broken.status == 1 && broken.output.contains("is missing"), "\(broken.output)")
             let board = try await Program.run(["run", spec, "--json", "--store", "copy"], in: folder)
             #expect(board.output == first.output, "\(board.errors)")
+
+            // Which of the two is damaged must be said of the right one.
+            let database = try FileHandle(forUpdating: folder.appending(path: "copy/tombola.sqlite"))
+            try database.seek(toOffset: 10 * 4_096)
+            try database.write(contentsOf: Data(repeating: 0xFF, count: 4_096))
+            try database.close()
+            let spoilt = try await Program.run(["store", "backup", "other", "--store", "copy"], in: folder)
+            #expect(spoilt.status == 1 && spoilt.errors.contains("the store copy is damaged"), "\(spoilt.errors)")
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "other").path()))
         }
     }
 
