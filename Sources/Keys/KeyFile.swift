@@ -59,13 +59,15 @@ public struct PublicKeyFile: Hashable, Sendable {
     }
 
     /// Reads a key file, of which the secret is left alone, or a file that holds a public key and nothing else.
-    /// - Throws: `missing`, `damaged`.
+    /// - Throws: `missing`, `damaged`; `exposed` or `foreign` where the file holds a secret that others can read, since
+    ///   whoever has it could come in as the one who is meant.
     public init(path: String) throws(KeyError) {
         let text = try SecretFile.readUnchecked(path)
         if let key = CurvePublicKey(text.trimmingPrefix { $0.isWhitespace }.prefix { !$0.isWhitespace }) {
             self.init(publicKey: key)
         } else {
-            let fields = try KeyFields(path: path, text)
+            var fields = try KeyFields(path: path, text)
+            if fields.has("secret") { fields = try KeyFields(path: path, SecretFile.read(path)) }
             self.init(
                 publicKey: try fields.publicKey("public"), name: try fields.has("name") ? fields.name() : nil,
                 role: try fields.has("role") ? fields.role() : nil)

@@ -67,6 +67,8 @@ public struct KeyFolder: Sendable {
     /// Takes a key off the allow-list. Its key file stays where it is.
     /// - Throws: `unknownName`.
     public func revoke(_ name: KeyName) throws(KeyError) {
+        // Before the lock is made, and the folder for it.
+        guard try allowList()[name] != nil else { throw .unknownName(name) }
         try change { (list) throws(KeyError) in try list.remove(name) }
     }
 

@@ -52,6 +52,14 @@ import Testing
                 let file = try await run("keys", "authorize", "s/keys/gpu-1.key", "--store", "s", in: folder)
                 #expect(file.status == 0, "\(file.errors)")
             }
+            // As for --key, a secret that others may have read is nobody's any more.
+            chmod(folder.appending(path: "s/keys/gpu-1.key").path(), 0o644)
+            let exposed = try await run("keys", "authorize", "s/keys/gpu-1.key", "--store", "other", in: folder)
+            #expect(exposed.status == 1 && exposed.errors.contains("chmod 600 s/keys/gpu-1.key"), "\(exposed.errors)")
+            let nobody = try await run("keys", "revoke", "nobody", "--store", "other", in: folder)
+            #expect(nobody.status == 2 && nobody.errors.contains("“nobody”"), "\(nobody.errors)")
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "other").path()))
+
             _ = try await run("keys", "revoke", "gpu-1", "--store", "s", in: folder)
             let text = try await run(
                 "keys", "authorize", "--name", "other", "--role", "client", "--store", "s", "--", key, in: folder)
