@@ -31,6 +31,14 @@ struct BindAddress: Hashable, Sendable {
     /// Whether only this machine can reach it.
     var isLoopback: Bool { Loopback.contains(host: host) }
 
+    private static let everyHost: Set = ["*", "0.0.0.0", "[::]"]
+
+    /// Whether one port cannot be listened at by both.
+    func overlaps(_ other: BindAddress) -> Bool {
+        guard let port, port == other.port else { return false }
+        return host == other.host || !BindAddress.everyHost.isDisjoint(with: [host, other.host])
+    }
+
     private init(host: String, port: Int?) {
         self.host = host
         self.port = port

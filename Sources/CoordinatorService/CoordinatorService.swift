@@ -31,8 +31,12 @@ public final class CoordinatorService: Sendable {
         let blob: BindAddress? = if let text = configuration.blobBind { try BindAddress(text) } else { nil }
         let gate = try Gate(
             configuration.protection, for: [control, blob].compactMap(\.self), logger: configuration.logger)
+        if let blob, blob.overlaps(control) { throw .sameAddress(blob.text) }
         let store: Store
         let shared: SharedState
+        let isNew: Bool
+        do { isNew = try !Store.exists(in: configuration.storeDirectory) } catch { throw .store(error) }
+        if isNew { try FreePorts.require(control, blob: blob) }
         do { store = try Store.open(directory: configuration.storeDirectory, mode: .coordinator) } catch {
             throw .store(error)
         }

@@ -11,6 +11,8 @@ public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConv
     case keys(KeyError)
     /// `isDerived`: the port was not named but follows from that of the control socket.
     case portInUse(String, isDerived: Bool)
+    /// Blobs were to come in at the address of the control socket.
+    case sameAddress(String)
     case socket(String)
     case store(StoreError)
     /// The store's disk failed while a blob came in.
@@ -32,6 +34,8 @@ public enum CoordinatorServiceError: Error, Hashable, Sendable, CustomStringConv
         case .portInUse(let address, isDerived: true):
             "the port of \(address), which is to carry blobs because it follows the control port, is in use by another program: "
                 + "choose another control port or name a port for blobs"
+        case .sameAddress(let address):
+            "--blob-bind \(address) takes the port of --bind: give blobs a port of their own, or leave --blob-bind out for the next one"
         case .socket(let reason): "the coordinator's socket failed: \(reason)"
         case .store(let error): error.description
         case .blobs(let reason): reason

@@ -46,7 +46,7 @@ package struct Failure: Error {
         case let error as DataError: self.init(error.kind == .unknown ? .usage : .infrastructure, error.description)
         case let error as CoordinatorServiceError:
             switch error {
-            case .badAddress, .unprotected: self.init(.usage, error.description)
+            case .badAddress, .sameAddress, .unprotected: self.init(.usage, error.description)
             case .keys(let error): self.init(error)
             case .store(let error): self.init(Failure.status(of: error), error.description)
             case .portInUse, .socket, .blobs, .growth: self.init(.infrastructure, error.description)

@@ -94,8 +94,18 @@ import Testing
                 ["serve", "--store", "other", "--bind", "tcp://127.0.0.1:\(port)"], in: folder, status: 1,
                 saying: "in use", port)
             try await fails(
+                ["serve", "--store", "other", "--bind", "tcp://127.0.0.1:*", "--blob-bind", "tcp://127.0.0.1:\(port)"],
+                in: folder, status: 1, saying: "in use", port)
+            for host in ["127.0.0.1", "localhost"] {
+                try await fails(
+                    ["serve", "--store", "other", "--bind", "tcp://127.0.0.1:1", "--blob-bind", "tcp://\(host):1"],
+                    in: folder, status: 2, saying: "--blob-bind", "port of their own")
+            }
+            try await fails(
                 ["serve", "--store", "other", "--bind", "tcp://0.0.0.0:5570"], in: folder, status: 2,
                 saying: "127.0.0.1")
+            // A start that fails by its address makes no store.
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "other").path()))
             try await fails(["leaderboard", "--store", "nowhere"], in: folder, status: 2, saying: "nowhere", "--store")
             try await fails(["leaderboard", "nothing", "--store", "store"], in: folder, status: 2, saying: "nothing")
             try await fails(["ticket", "show", "xyz", "--store", "store"], in: folder, status: 2, saying: "xyz")
