@@ -128,6 +128,12 @@ package enum Folder {
 
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// Whether `path` is a folder, or a link to one.
+    package static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// The folder that holds `path`, by the text of the path.
     package static func parent(of path: String) -> String {
         let trimmed = path.reversed().drop { $0 == "/" }

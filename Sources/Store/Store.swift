@@ -121,6 +121,9 @@ public final class Store: Sendable {
     /// A folder without a database becomes a store only if it holds nothing of anyone else's.
     private static func checkFolder(_ directory: String) throws {
         guard Folder.exists(directory), !Folder.exists("\(directory)/\(databaseName)") else { return }
+        guard Folder.isFolder(directory) else {
+            throw StoreError.notAStore(directory: directory, reason: "it is not a folder")
+        }
         let ours: Set = [
             lockName, artifactsName, checkpointsName, "data", "endpoint", "keys", "workers", "logs",
             "lost+found",

@@ -72,12 +72,13 @@ struct Doctor: Encodable {
     // MARK: A store and its disk
 
     mutating func examineStore(_ directory: String) {
-        let exists = FileManager.default.fileExists(atPath: "\(directory)/\(Store.databaseName)")
         do {
             try NetworkFileSystem.refuse(directory)
         } catch {
             return add("store", .bad, "\(error)", remedy: "name a folder on a local disk with --store")
         }
+        let exists: Bool
+        do { exists = try Store.exists(in: directory) } catch { return add("store", .bad, "\(error)") }
         if exists {
             do {
                 let store = try Store.open(directory: directory, mode: .reader)
@@ -164,14 +165,17 @@ struct Doctor: Encodable {
 
     // MARK: A coordinator
 
-    mutating func examineCoordinator(_ endpoint: String, _ peer: PeerOptions) {
+    /// - Throws: what is wrong with the command line, which is no finding about this machine.
+    mutating func examineCoordinator(_ endpoint: String, _ peer: PeerOptions) throws {
         do {
             let status = try RemoteCoordinator(endpoint, peer).status()
             add(
                 "coordinator", .good,
                 "\(endpoint) answers: \(status.workers.count) workers, \(Format.count(status.tasks.done)) tasks done")
         } catch {
-            add("coordinator", .bad, Failure(error).message)
+            let failure = Failure(error)
+            guard failure.status != .usage else { throw failure }
+            add("coordinator", .bad, failure.message)
         }
     }
 }

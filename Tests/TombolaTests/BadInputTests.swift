@@ -130,10 +130,10 @@ import Testing
                 ["status", "--connect", "tcp://127.0.0.1:1"], in: folder, status: 1, saying: "tcp://127.0.0.1:1",
                 "tombola serve")
             try await fails(["status", "--connect", "nonsense"], in: folder, status: 2, saying: "nonsense")
-        }
-    }
-}
             let worker = try await Program.run(
                 ["worker", "--connect", "tcp://127.0.0.1:1", "--idle-exit", "1"], in: folder)
             #expect(worker.status == 1, "\(worker.errors)")
             #expect(worker.errors.contains("no coordinator answered at tcp://127.0.0.1:1"), "\(worker.errors)")
+        }
+    }
+}

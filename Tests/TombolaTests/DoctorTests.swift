@@ -31,4 +31,25 @@ import Testing
             #expect(sick.output.contains("coordinator"), "\(sick.output)")
         }
     }
+
+    @Test("doctor says of a file, and of a folder of other things, that it is no store; a bad address is usage")
+    func noStore() async throws {
+        try await withFolder { folder in
+            try FileManager.default.createDirectory(
+                at: folder.appending(path: "letters"), withIntermediateDirectories: false)
+            try Data().write(to: folder.appending(path: "letters/to-mother"))
+            for (store, words) in [
+                ("letters/to-mother", "is not a tombola store (it is not a folder)"),
+                ("letters", "is not a tombola store (it has no tombola.sqlite, but holds “to-mother”)"),
+            ] {
+                let found = try await Program.run(["doctor", "--store", store], in: folder)
+                #expect(found.status == 1 && found.output.contains(words), "\(found.output)\(found.errors)")
+                let served = try await Program.run(["serve", "--store", store], in: folder)
+                #expect(served.status == 2 && served.errors.contains(words), "\(served.errors)")
+            }
+            let address = try await Program.run(["doctor", "--store", "none", "--connect", "foo"], in: folder)
+            #expect(address.status == 2 && address.output.isEmpty, "\(address.output)")
+            #expect(address.errors.contains("“foo” is no coordinator's address"), "\(address.errors)")
+        }
+    }
 }

@@ -17,7 +17,7 @@ struct DoctorCommand: ParsableCommand {
         doctor.examineMachine()
         doctor.examineStore(store.directory)
         doctor.examineData(data.catalog(store: store.directory))
-        if let endpoint = Environment.setting(connect, "CONNECT") { doctor.examineCoordinator(endpoint, peer) }
+        if let endpoint = Environment.setting(connect, "CONNECT") { try doctor.examineCoordinator(endpoint, peer) }
         if output.json {
             try Output.json(doctor)
         } else {
