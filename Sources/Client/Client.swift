@@ -25,6 +25,7 @@ public final class Client {
     public init(
         endpoint: String, security: SocketSecurity = .plain, interrupt: Doorbell? = nil
     ) throws(ClientError) {
+        do { _ = try ConnectAddress(endpoint) } catch { throw .badEndpoint(error) }
         self.endpoint = endpoint
         self.interrupt = interrupt
         var options = SocketOptions()
@@ -50,7 +51,9 @@ public final class Client {
     }
 
     private func connect() throws(ClientError) {
-        do { try socket.connect(endpoint) } catch { throw .badEndpoint(endpoint, reason: error.description) }
+        do { try socket.connect(endpoint) } catch {
+            throw .badEndpoint(BadAddress(endpoint, error.description))
+        }
     }
 
     /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
@@ -132,7 +135,7 @@ public final class Client {
 
 /// Why there is no answer: one sentence, with the remedy.
 public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
-    case badEndpoint(String, reason: String)
+    case badEndpoint(BadAddress)
     case noAnswer(String, seconds: Double)
     /// Likewise, and each connection was closed before it had begun.
     case closed(String, seconds: Double)
@@ -149,8 +152,7 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .badEndpoint(let endpoint, let reason):
-            "“\(endpoint)” is no coordinator's address (\(reason)); write it as tcp://127.0.0.1:5570, as `tombola serve` prints it"
+        case .badEndpoint(let error): error.description
         case .noAnswer(let endpoint, let seconds):
             "no coordinator answers at \(endpoint) within \(Client.text(ofSeconds: seconds)) s: is `tombola serve` running there?"
         case .closed(let endpoint, let seconds):

@@ -71,7 +71,8 @@ final class WorkerLoop {
     static var now: Instant { Instant(milliseconds: MonotonicClock.milliseconds) }
 
     func run() throws(WorkerServiceError) -> WorkerExit {
-        logger.info("worker \(service.worker) starts with \(slots.count) slots for \(service.endpoint.control)")
+        let slotsText = slots.count == 1 ? "1 slot" : "\(slots.count) slots"
+        logger.info("worker \(service.worker) starts with \(slotsText) for \(service.endpoint.text)")
         handle(.begin)
         if let deadline = service.configuration.deadlineMilliseconds {
             handle(.deadline(WorkerLoop.now.advanced(byMilliseconds: deadline)))
@@ -150,7 +151,7 @@ final class WorkerLoop {
     private func judgeHandshakes() throws(ZMQError) {
         while ending == nil, handshakes != nil, let handshake = try handshakes!.next() {
             guard let refusal = judge.judge(handshake) else { continue }
-            end(.failure(.notLetIn(refusal, service.endpoint.control)))
+            end(.failure(.notLetIn(refusal, service.endpoint.text)))
         }
     }
 
@@ -215,7 +216,7 @@ final class WorkerLoop {
         case .idle: end(.success(.idle))
         case .unanswered:
             let seconds = (service.configuration.settings.idleExitMilliseconds ?? 0) / 1_000
-            end(.failure(.unanswered(service.endpoint.control, seconds: seconds)))
+            end(.failure(.unanswered(service.endpoint.text, seconds: seconds)))
         case .stopped: end(.success(.stopped))
         case .refused(let reason): end(.failure(.refused(reason)))
         }
@@ -225,11 +226,11 @@ final class WorkerLoop {
         switch notice {
         case .coordinatorGone(let retryMilliseconds):
             logger.warning(
-                "no coordinator answers at \(service.endpoint.control); what runs goes on, and it is tried again at least every \(retryMilliseconds / 1_000) s"
+                "no coordinator answers at \(service.endpoint.text); what runs goes on, and it is tried again at least every \(retryMilliseconds / 1_000) s"
             )
         case .coordinatorBack(let milliseconds):
             logger.notice(
-                "the coordinator at \(service.endpoint.control) is back after \((milliseconds + 999) / 1_000) s")
+                "the coordinator at \(service.endpoint.text) is back after \((milliseconds + 999) / 1_000) s")
         }
     }
 
@@ -257,7 +258,7 @@ final class WorkerLoop {
         case .openSocket: openSocket()
         case .welcomed(let welcome):
             logger.info("worker \(service.worker) works for store \(welcome.store)")
-            blobs.post(.connect(endpoint: service.endpoint.blob(port: welcome.blobEndpointPort)))
+            blobs.post(.connect(endpoint: service.endpoint.with(port: welcome.blobEndpointPort)))
         case .fetch(let digest): blobs.post(.fetch(digest))
         case .dropFetch(let digest): blobs.post(.dropFetch(digest))
         case .start(let slot, _) where service.configuration.answersAtOnce:
@@ -289,10 +290,10 @@ final class WorkerLoop {
             options.security = service.configuration.security
             let socket = try Socket(.dealer, options: options, context: service.context)
             handshakes = try HandshakeMonitor(of: socket, options: options)
-            try socket.connect(service.endpoint.control)
+            try socket.connect(service.endpoint.text)
             control = consume socket
         } catch {
-            end(.failure(.badEndpoint(service.endpoint.control, reason: error.description)))
+            end(.failure(.badEndpoint(BadAddress(service.endpoint.text, error.description))))
         }
     }
 }

@@ -11,7 +11,7 @@ import ZeroMQ
 public final class WorkerService: Sendable {
     let configuration: WorkerServiceConfiguration
     let directory: WorkerDirectory
-    let endpoint: WorkerEndpoint
+    let endpoint: ConnectAddress
     let context: ZMQContext
     let stopBell: Doorbell
 
@@ -23,7 +23,7 @@ public final class WorkerService: Sendable {
         guard (1...Limits.slotsPerWorker).contains(configuration.slots) else { throw .badSlots(configuration.slots) }
         precondition(!configuration.slotCommand.isEmpty, "a slot's command names at least a program")
         self.configuration = configuration
-        endpoint = try WorkerEndpoint(configuration.endpoint)
+        do { endpoint = try ConnectAddress(configuration.endpoint) } catch { throw .badEndpoint(error) }
         directory = try WorkerDirectory(path: configuration.directory, name: configuration.name)
         do {
             context = try ZMQContext()
@@ -54,25 +54,4 @@ public final class WorkerService: Sendable {
     /// Stops in good order, soon: children write their resume files, checkpoints and finished results are delivered.
     /// From any thread.
     public func stop() { stopBell.ring() }
-}
-
-/// Where the coordinator is; its blob socket is at the same host.
-struct WorkerEndpoint: Sendable {
-    var control: String
-    private var host: Substring
-
-    init(_ text: String) throws(WorkerServiceError) {
-        guard text.hasPrefix("tcp://") else { throw .badEndpoint(text, reason: "it does not begin with tcp://") }
-        let rest = text.dropFirst("tcp://".count)
-        guard let colon = rest.lastIndex(of: ":"), colon > rest.startIndex else {
-            throw .badEndpoint(text, reason: "it has no port")
-        }
-        guard let port = Int(rest[rest.index(after: colon)...]), (1...65_535).contains(port) else {
-            throw .badEndpoint(text, reason: "its port is not a number from 1 to 65535")
-        }
-        control = text
-        host = rest[..<colon]
-    }
-
-    func blob(port: Int) -> String { "tcp://\(host):\(port)" }
 }

@@ -56,7 +56,7 @@ public enum WorkerExit: Hashable, Sendable {
 
 /// Why a worker cannot start or go on: one sentence each, with the remedy.
 public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertible {
-    case badEndpoint(String, reason: String)
+    case badEndpoint(BadAddress)
     case badSlots(Int)
     case badName(String)
     case directory(String)
@@ -71,8 +71,7 @@ public enum WorkerServiceError: Error, Hashable, Sendable, CustomStringConvertib
 
     public var description: String {
         switch self {
-        case .badEndpoint(let endpoint, let reason):
-            "“\(endpoint)” is no coordinator's address (\(reason)); write it as tcp://127.0.0.1:5570, as `tombola serve` prints it"
+        case .badEndpoint(let error): error.description
         case .badSlots(let slots): "a worker has 1 to \(Limits.slotsPerWorker) slots, not \(slots)"
         case .badName(let name):
             "“\(name)” cannot name a worker: use 1 to \(WorkerDirectory.maximumNameBytes) letters, digits, '.', '_' and '-'"

@@ -65,6 +65,7 @@ package struct Failure: Error {
             }
         case let error as KeyError: self.init(error.isUsage ? .usage : .infrastructure, error.description)
         case let error as TrainingError: self.init(.infrastructure, error.description)
+        case let error as BadAddress: self.init(.usage, error.description)
         case let error as ZMQError: self.init(.infrastructure, error.description)
         default:
             // What is left comes from the argument parser (help and version, usage errors) or from the system.

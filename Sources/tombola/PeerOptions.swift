@@ -18,6 +18,8 @@ struct PeerOptions: ParsableArguments {
     /// What to connect to `endpoint` with. Other machines are not talked to in the clear unless that is asked for.
     /// - Parameter role: what the key must be for.
     func security(for endpoint: String, as role: Role) throws -> SocketSecurity {
+        // What is no address is no other machine's either.
+        _ = try ConnectAddress(endpoint)
         if insecure {
             if !Loopback.contains(endpoint: endpoint) {
                 Insecure.warn("whoever is on the way to \(endpoint) can read and change it")
@@ -35,7 +37,7 @@ struct PeerOptions: ParsableArguments {
             }
             return file.security
         }
-        guard Loopback.contains(endpoint: endpoint) || !endpoint.hasPrefix("tcp://") else {
+        guard Loopback.contains(endpoint: endpoint) else {
             throw Failure(
                 .usage,
                 "\(endpoint) is another machine, and there is no key to talk to it with: have one made there with "

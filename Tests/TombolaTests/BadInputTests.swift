@@ -137,3 +137,10 @@ import Testing
         }
     }
 }
+            for address in ["nonsense", "tcp://127.0.0.1", "tcp://:5570", "tcp://192.0.2.1", "tcp://127.0.0.1:70000"] {
+                for command in ["status", "doctor", "worker", "watch"] {
+                    try await fails(
+                        [command, "--connect", address], in: folder, status: 2, saying: "“\(address)”",
+                        "write it as tcp://127.0.0.1:5570")
+                }
+            }
