@@ -26,7 +26,7 @@ struct WorkerDirectory: Sendable {
         else { throw .badName(name) }
         do {
             try NetworkFileSystem.refuse(path)
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try WorkerDirectory.make(path)
             lock = try FolderLock(path: path + "/lock")
             artifacts = try ArtifactFolder(directory: path + "/artifacts")
             outbox = try Outbox(folder: path + "/outbox")
@@ -34,14 +34,34 @@ struct WorkerDirectory: Sendable {
             self.path = path
             try FileManager.default.createDirectory(atPath: path + "/attempts", withIntermediateDirectories: true)
             try removeForgottenAttempts()
+        } catch let error as WorkerServiceError {
+            throw error
         } catch let error as ArtifactError {
             if case .locked(_, let processID) = error {
                 let holder = processID.map { " (process \($0))" } ?? ""
-                throw .directory("another worker\(holder) uses the folder \(path); give this one a folder of its own")
+                throw .directory(
+                    "another worker\(holder) uses the folder \(path): give this one a folder of its own with --directory"
+                )
             }
             throw .directory(error.description)
         } catch {
             throw .directory("the worker's folder \(path) cannot be used: \(error.localizedDescription)")
+        }
+    }
+
+    private static func make(_ path: String) throws(WorkerServiceError) {
+        func cannotBeMade(_ reason: String) -> WorkerServiceError {
+            .directory("the worker's folder \(path) cannot be made (\(reason)): name another with --directory")
+        }
+        if Folder.exists(path), !Folder.isFolder(path) {
+            throw cannotBeMade("there is a file of that name")
+        }
+        do { try Folder.make(path) } catch {
+            switch error {
+            case .notWritable(let place, let reason), .failed(_, let place, let reason):
+                throw cannotBeMade("\(place): \(reason)")
+            default: throw .directory(error.description)
+            }
         }
     }
 

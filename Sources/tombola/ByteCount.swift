@@ -18,11 +18,15 @@ package enum ByteCount {
 
     /// The flag, or else TOMBOLA_`variable`. The flag's name is the variable's: `--cache-limit` and
     /// TOMBOLA_CACHE_LIMIT.
-    static func setting(_ flag: String?, _ variable: String) throws(Failure) -> Int? {
+    /// - Parameter least: what less than is refused.
+    static func setting(_ flag: String?, _ variable: String, least: Int = 0) throws(Failure) -> Int? {
         guard let text = Environment.setting(flag, variable) else { return nil }
+        let name = flag == nil ? "TOMBOLA_\(variable)" : "--" + variable.lowercased().replacing("_", with: "-")
         guard let count = parse(text) else {
-            let name = flag == nil ? "TOMBOLA_\(variable)" : "--" + variable.lowercased().replacing("_", with: "-")
             throw Failure(.usage, "\(name) is “\(text)”, which is no size: write 10GB, 512MiB or a number of bytes")
+        }
+        guard count >= least else {
+            throw Failure(.usage, "\(name) is “\(text)”, which is too little for anything: write a size such as 10GB")
         }
         return count
     }

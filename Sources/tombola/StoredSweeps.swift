@@ -219,9 +219,11 @@ enum SpecFile {
     static func read(_ path: String) throws(Failure) -> String {
         let data: Data
         do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+            var isFolder: ObjCBool = false
             let reason =
-                FileManager.default.fileExists(atPath: path)
-                ? "it cannot be read (\(error.localizedDescription))" : "there is no such file"
+                !FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+                ? "there is no such file"
+                : isFolder.boolValue ? "it is a folder" : "it cannot be read (\(error.localizedDescription))"
             throw Failure(.usage, "\(path): \(reason); name a YAML file such as sweeps/quickstart.yaml")
         }
         guard data.count <= byteLimit, let text = String(data: data, encoding: .utf8) else {

@@ -123,6 +123,23 @@ import Testing
         }
     }
 
+    @Test("What cannot be a worker's folder or memory, or a spec, is said with the remedy")
+    func ofWorkers() async throws {
+        try await withFolder { folder in
+            let worker = ["worker", "--connect", "tcp://127.0.0.1:1"]
+            try Data().write(to: folder.appending(path: "letter"))
+            for (path, reason) in [("/proc/x/y", "/proc/x: no such file"), ("letter", "a file of that name")] {
+                try await fails(
+                    worker + ["--directory", path], in: folder, status: 1, saying: "folder \(path) cannot be made",
+                    reason, "--directory")
+            }
+            try await fails(worker + ["--memory", "0"], in: folder, status: 2, saying: "--memory is “0”", "10GB")
+            try await fails(
+                worker, in: folder, status: 2, saying: "TOMBOLA_MEMORY is “0B”", environment: ["TOMBOLA_MEMORY": "0B"])
+            try await fails(["submit", "/tmp"], in: folder, status: 2, saying: "/tmp: it is a folder", "YAML")
+        }
+    }
+
     @Test("Nobody at the address")
     func noCoordinator() async throws {
         try await withFolder { folder in
@@ -130,13 +147,6 @@ import Testing
                 ["status", "--connect", "tcp://127.0.0.1:1"], in: folder, status: 1, saying: "tcp://127.0.0.1:1",
                 "tombola serve")
             try await fails(["status", "--connect", "nonsense"], in: folder, status: 2, saying: "nonsense")
-            let worker = try await Program.run(
-                ["worker", "--connect", "tcp://127.0.0.1:1", "--idle-exit", "1"], in: folder)
-            #expect(worker.status == 1, "\(worker.errors)")
-            #expect(worker.errors.contains("no coordinator answered at tcp://127.0.0.1:1"), "\(worker.errors)")
-        }
-    }
-}
             for address in ["nonsense", "tcp://127.0.0.1", "tcp://:5570", "tcp://192.0.2.1", "tcp://127.0.0.1:70000"] {
                 for command in ["status", "doctor", "worker", "watch"] {
                     try await fails(
@@ -144,3 +154,10 @@ import Testing
                         "write it as tcp://127.0.0.1:5570")
                 }
             }
+            let worker = try await Program.run(
+                ["worker", "--connect", "tcp://127.0.0.1:1", "--idle-exit", "1"], in: folder)
+            #expect(worker.status == 1, "\(worker.errors)")
+            #expect(worker.errors.contains("no coordinator answered at tcp://127.0.0.1:1"), "\(worker.errors)")
+        }
+    }
+}

@@ -25,6 +25,8 @@ import Testing
             let third = try await Program.run(["worker", "--connect", address, "--directory", "w1"], in: folder)
             #expect(third.status == 1)
             #expect(third.errors.contains("another worker"), "\(third.errors)")
+            #expect(third.errors.contains("--directory"), "\(third.errors)")
+            #expect(workers[0].errors.contains("starts with 1 slot for"), "\(workers[0].errors)")
 
             let submitted = try await Program.run(["submit", spec, "--connect", address, "--json"], in: folder)
             #expect(submitted.status == 0, "\(submitted.errors)")

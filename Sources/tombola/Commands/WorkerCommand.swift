@@ -108,7 +108,7 @@ struct WorkerCommand: ParsableCommand {
             configuration.deadlineMilliseconds = Int64(seconds * 1_000)
         }
         if let limit = try ByteCount.setting(cacheLimit, "CACHE_LIMIT") { configuration.cacheByteCount = limit }
-        configuration.memoryBytes = try ByteCount.setting(memory, "MEMORY") ?? MemoryBudget.systemBytes
+        configuration.memoryBytes = try ByteCount.setting(memory, "MEMORY", least: 1) ?? MemoryBudget.systemBytes
         configuration.numerics = Registry.standard.numerics.values.sorted { $0.text < $1.text }
         let signals = try StopSignals()
         let preemption = try NoticeSignal(.preemption)
