@@ -33,10 +33,16 @@ struct ChangeOptions: ParsableArguments {
     }
 
     /// Tells the coordinator, and returns what it answers.
-    func tell<Reply>(_ body: (RemoteCoordinator) throws -> Reply) throws -> Reply {
+    func tell<Reply>(_ body: (RemoteCoordinator) throws -> Reply) throws -> Reply { try tellWhoIsThere(body).reply }
+
+    /// As above.
+    /// - Returns: as `idleStore` the store's folder, if no coordinator worked on it.
+    func tellWhoIsThere<Reply>(
+        _ body: (RemoteCoordinator) throws -> Reply
+    ) throws -> (reply: Reply, idleStore: String?) {
         guard let directory else {
-            return try body(
-                RemoteCoordinator(Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress, peer))
+            let endpoint = Environment.setting(connect, "CONNECT") ?? ServeCommand.defaultAddress
+            return (try body(RemoteCoordinator(endpoint, peer)), nil)
         }
         guard FileManager.default.fileExists(atPath: "\(directory)/\(Store.databaseName)") else {
             // Opening it would make one.
@@ -45,14 +51,14 @@ struct ChangeOptions: ParsableArguments {
         let service: CoordinatorService
         do { service = try open(directory) } catch CoordinatorServiceError.store(let error) {
             guard case .inUse = error, let endpoint = EndpointFile.read(from: directory) else { throw error }
-            return try body(RemoteCoordinator(endpoint, peer))
+            return (try body(RemoteCoordinator(endpoint, peer)), nil)
         }
         defer { service.stop() }
         // Without a key that the environment may name for another coordinator.
         let reply = try body(RemoteCoordinator(endpoint: service.endpoint, security: .plain))
         service.stop()
         _ = try service.run()
-        return reply
+        return (reply, directory)
     }
 
     private func open(_ directory: String) throws -> CoordinatorService {

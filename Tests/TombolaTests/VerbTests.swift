@@ -71,6 +71,9 @@ import Testing
             #expect(left > 0)
 
             // Nobody works on the store now.
+            let idle = try await change("stop")
+            #expect(idle.contains("no coordinator works on store"), "\(idle)")
+            #expect(idle.contains("nothing to stop; \(left) tasks stay"), "\(idle)")
             let offline = try await change("explain", dense)
             #expect(offline.contains("its result counts"), "\(offline)")
             let cancelled = try json(try await change("cancel", "tiny", "--json"))

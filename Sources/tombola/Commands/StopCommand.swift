@@ -22,12 +22,19 @@ struct StopCommand: ParsableCommand {
     @OptionGroup var options: ChangeOptions
 
     func run() throws {
-        let reply = try options.tell { try $0.stop(StopRequest(endsWorkers: workers, isAtOnce: now)) }
+        let (reply, idleStore) = try options.tellWhoIsThere {
+            try $0.stop(StopRequest(endsWorkers: workers, isAtOnce: now))
+        }
         if options.output.json { return try Output.json(reply) }
         let left =
             reply.left > 0
             ? "\(OrderText.tasks(reply.left)) \(reply.left == 1 ? "stays" : "stay") for the next start"
             : "nothing else is left to do"
+        if let idleStore {
+            return Output.line(
+                "no coordinator works on \(idleStore), so there is nothing to stop"
+                    + (reply.left > 0 ? "; \(left)" : ""))
+        }
         Output.line(
             reply.running > 0
                 ? "ends once \(OrderText.tasks(reply.running)) \(reply.running == 1 ? "has" : "have") \(now ? "been saved" : "ended"); \(left)"
