@@ -12,7 +12,8 @@ public enum KeyError: Error, Hashable, Sendable, CustomStringConvertible {
     case damaged(String, String)
     case badLine(file: String, line: Int, String)
     case notAnEntry(String)
-    case nameTaken(KeyName)
+    /// `file`: that name's key file, where it is still in the way.
+    case nameTaken(KeyName, file: String? = nil)
     case keyTaken(KeyName, Role)
     case unknownName(KeyName)
     case tooManyKeys
@@ -39,8 +40,9 @@ public enum KeyError: Error, Hashable, Sendable, CustomStringConvertible {
         case .badLine(let file, let line, let reason):
             "\(file):\(line): \(reason); a line is ROLE NAME PUBLICKEY, as `tombola keys authorize` writes it"
         case .notAnEntry(let reason): reason
-        case .nameTaken(let name):
-            "the name “\(name)” has a key already: choose another, or `tombola keys revoke \(name)` first"
+        case .nameTaken(let name, let file):
+            "the name “\(name)” has a key already: choose another, or first `tombola keys revoke \(name)`"
+                + (file.map { " and remove \($0)" } ?? "")
         case .keyTaken(let name, let role):
             "this key is authorised already, as \(role.rawValue) “\(name)”: `tombola keys revoke \(name)` first"
         case .unknownName(let name): "no authorised key is named “\(name)”; `tombola keys list` shows those that are"

@@ -37,7 +37,9 @@ public struct KeyFolder: Sendable {
     public func generate(_ name: KeyName, _ role: Role) throws(KeyError) -> String {
         let server = try makeServerPair()
         let list = try allowList()
-        guard list[name] == nil else { throw .nameTaken(name) }
+        guard list[name] == nil else {
+            throw .nameTaken(name, file: Folder.exists(file(of: name)) ? file(of: name) : nil)
+        }
         let path = try KeyFolder.generate(name, role, for: server.publicKey, in: directory)
         try authorize(AllowList.Entry(role: role, name: name, publicKey: KeyFile(path: path).pair.publicKey))
         return path

@@ -45,7 +45,9 @@ struct KeyFolderTests {
             _ = try folder.generate(KeyName("b"), .client)
             #expect(try folder.serverPair() == pair)
             let name = try KeyName("a")
-            #expect(throws: KeyError.nameTaken(name)) { _ = try folder.generate(name, .worker) }
+            #expect(throws: KeyError.nameTaken(name, file: folder.file(of: name))) {
+                _ = try folder.generate(name, .worker)
+            }
             try folder.revoke(name)
             #expect(throws: KeyError.exists(folder.file(of: name))) { _ = try folder.generate(name, .worker) }
         }

@@ -36,6 +36,10 @@ import Testing
             let secret = try String(contentsOf: folder.appending(path: "s/keys/gpu-1.key"), encoding: .utf8)
                 .firstMatch(of: #/secret (\S+)/#).map { String($0.1) }
 
+            let taken = try await run("keys", "generate", "gpu-1", "--role", "worker", "--store", "s", in: folder)
+            #expect(taken.status == 2, "\(taken.errors)")
+            #expect(taken.errors.contains("revoke gpu-1` and remove s/keys/gpu-1.key"), "\(taken.errors)")
+
             func listed() async throws -> String {
                 let list = try await run("keys", "list", "--store", "s", "--json", in: folder)
                 #expect(list.status == 0, "\(list.errors)")
