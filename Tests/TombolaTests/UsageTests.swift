@@ -22,6 +22,8 @@ import Testing
             (["leaderboard", "--json", "--csv"], "--csv"), (["run", "x.yaml", "--workers", "0"], "--workers"),
             (["status", "--store", "a", "--connect", "tcp://127.0.0.1:1"], "--connect"),
             (["worker", "--log-level", "loud"], "loud"),
+            (["simulate", "--seed", "3", "--seeds", "10"], "--seeds"),
+            (["simulate", "--seed", "3", "--first-seed", "1"], "--first-seed"),
             (["bench", "train", "--width", "inf"], "--width"),
             (["bench", "train", "--model", "mlp", "--depth=-1"], "--depth"),
             (["bench", "train", "--model", "mlp", "--width", "0"], "--width"),
@@ -34,6 +36,20 @@ import Testing
             #expect(result.status == 2)
             #expect(result.output.isEmpty)
             #expect(result.errors.contains(word), "\(result.errors)")
+        }
+    }
+
+    @Test("One seed of a simulation says how long it took, as many do")
+    func simulateSeconds() async throws {
+        try await withFolder { folder in
+            for arguments in [["--seed", "3"], ["--seeds", "1"]] {
+                let result = try await Program.run(["simulate", "--json"] + arguments, in: folder)
+                #expect(result.status == 0, "\(result.errors)")
+                let found = try #require(
+                    try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+                #expect(found["seeds"] as? Int == 1)
+                #expect(try #require(found["seconds"] as? Double) > 0, "\(result.output)")
+            }
         }
     }
 

@@ -17,11 +17,11 @@ struct SimulateCommand: ParsableCommand {
             Exit status: 0 if every seed holds, 1 with the seeds that do not; --seed replays one and prints what happened.
             """)
 
-    @Option(help: "How many seeds to run.")
-    var seeds = 1_000
+    @Option(help: "How many seeds to run (default: 1000).")
+    var seeds: Int?
 
-    @Option(help: "The first of them.")
-    var firstSeed: UInt64 = 0
+    @Option(help: "The first of them (default: 0).")
+    var firstSeed: UInt64?
 
     @Option(help: "Run this seed alone, and print what happens, a line each.")
     var seed: UInt64?
@@ -44,8 +44,16 @@ struct SimulateCommand: ParsableCommand {
 
     @OptionGroup var output: OutputOptions
 
+    func validate() throws {
+        if seed != nil, seeds != nil || firstSeed != nil {
+            throw ValidationError("give either --seed, for one, or --seeds and --first-seed, for many")
+        }
+    }
+
     func run() throws {
         if let seed { return try replay(seed) }
+        let seeds = seeds ?? 1_000
+        let firstSeed = firstSeed ?? 0
         guard (1...100_000_000).contains(seeds) else {
             throw Failure(.usage, "--seeds must be in 1…100000000, not \(seeds)")
         }
@@ -56,14 +64,13 @@ struct SimulateCommand: ParsableCommand {
         let scenario = try onlyScenario() ?? bug?.scenario
         let started = monotonicSeconds()
         let summary = Mutex(SimulationSummary(seeds: seeds, firstSeed: firstSeed))
-        let first = firstSeed
         let trap = trap
         SeedsUnderWay.tellOfTraps()
         DispatchQueue.concurrentPerform(iterations: seeds) { index in
-            let place = SeedsUnderWay.begin(first + UInt64(index))
+            let place = SeedsUnderWay.begin(firstSeed + UInt64(index))
             defer { SeedsUnderWay.end(place) }
             if trap, index == 1 { preconditionFailure("a trap was asked for") }
-            let simulation = Simulation(seed: first + UInt64(index), scenario: scenario, bug: bug)
+            let simulation = Simulation(seed: firstSeed + UInt64(index), scenario: scenario, bug: bug)
             let failure = summary.withLock { $0.add(simulation) }
             if let failure { Terminal.error.write(failure + "\n") }
         }
@@ -78,12 +85,14 @@ struct SimulateCommand: ParsableCommand {
     }
 
     private func replay(_ seed: UInt64) throws {
+        let started = monotonicSeconds()
         let simulation = Simulation(
             seed: seed, scenario: try onlyScenario() ?? plantedBug()?.scenario, bug: try plantedBug(),
             keepsTrace: !output.json)
         if output.json {
             var summary = SimulationSummary(seeds: 1, firstSeed: seed)
             summary.add(simulation)
+            summary.seconds = monotonicSeconds() - started
             try Output.json(summary)
         } else {
             for line in simulation.trace { Output.line(line) }
