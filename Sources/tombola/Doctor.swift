@@ -86,7 +86,7 @@ struct Doctor: Encodable {
                 let sweeps = try store.sweeps().count
                 add(
                     "store", .good,
-                    "\(directory): \(sweeps) sweep\(sweeps == 1 ? "" : "s"), \(Format.count(counts.done)) tasks done, "
+                    "\(directory): \(Format.count(sweeps, "sweep")), \(Format.count(counts.done, "task")) done, "
                         + "\(Format.count(counts.pending + counts.running)) to do, \(Format.count(counts.failed)) given up"
                 )
                 let damage = try store.databaseDamage()
@@ -171,7 +171,8 @@ struct Doctor: Encodable {
             let status = try RemoteCoordinator(endpoint, peer).status()
             add(
                 "coordinator", .good,
-                "\(endpoint) answers: \(status.workers.count) workers, \(Format.count(status.tasks.done)) tasks done")
+                "\(endpoint) answers: \(Format.count(status.workers.count, "worker")), \(Format.count(status.tasks.done, "task")) done"
+            )
         } catch {
             let failure = Failure(error)
             guard failure.status != .usage else { throw failure }

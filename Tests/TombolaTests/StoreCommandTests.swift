@@ -124,6 +124,8 @@ import Testing
                 #expect(run.status == 0, "\(run.errors)")
                 return run.output
             }
+            let said = try await tombola("store", "compact", "--intermediates", "--dry-run", "--store", "store")
+            #expect(said.contains("2 checkpoints that no level waits for would go"), "\(said)")
             let dry = try await compacted("--dry-run")
             #expect(try number("intermediates", dry) == 2)
             #expect(try await compacted("--dry-run") == dry)

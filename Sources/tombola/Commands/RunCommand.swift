@@ -89,7 +89,8 @@ struct RunCommand: ParsableCommand {
         try LeaderboardOutput.print(try plans.map(sweeps.leaderboard), output)
         if failedTasks > 0 {
             throw Failure(
-                .tasksFailed, "\(failedTasks) tasks failed; `tombola status --store \(store.directory)` says why")
+                .tasksFailed,
+                "\(OrderText.tasks(failedTasks)) failed; `tombola status --store \(store.directory)` says why")
         }
     }
 

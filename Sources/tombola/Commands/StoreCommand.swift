@@ -76,13 +76,13 @@ struct StoreCommand: ParsableCommand {
             let request = CompactRequest(intermediates: intermediates, isDryRun: dryRun)
             let reply = try options.tell { try $0.compact(request) }
             if options.output.json { return try Output.json(reply) }
-            let verb = dryRun ? "would go" : "are gone"
+            func verb(_ count: Int) -> String { dryRun ? "would go" : count == 1 ? "is gone" : "are gone" }
             Output.line(
-                "\(Format.count(reply.removed)) artifacts that no record names \(verb), \(Format.bytes(reply.removedBytes))"
+                "\(Format.count(reply.removed, "artifact")) that no record names \(verb(reply.removed)), \(Format.bytes(reply.removedBytes))"
             )
             if intermediates {
                 Output.line(
-                    "\(Format.count(reply.intermediates)) checkpoints that no level waits for \(verb), but for their weights: "
+                    "\(Format.count(reply.intermediates, "checkpoint")) that no level waits for \(verb(reply.intermediates)), but for their weights: "
                         + Format.bytes(reply.intermediateBytes))
             }
             guard !dryRun else { return }
@@ -118,12 +118,12 @@ struct StoreCommand: ParsableCommand {
             let source = try Store.open(directory: store.directory, mode: .reader)
             let done = try source.backUp(to: target) { number, count in
                 guard Console.shared.isInteractive, number % 16 == 0 else { return }
-                Console.shared.show(["\(Format.count(number)) of \(Format.count(count)) artifacts"])
+                Console.shared.show(["\(Format.count(number)) of \(Format.count(count, "artifact"))"])
             }
             if Console.shared.isInteractive { Console.shared.clear() }
             if output.json { return try Output.json(["artifacts": done.artifacts, "bytes": done.byteCount]) }
             Output.line(
-                "\(target) has \(Format.count(done.artifacts)) artifacts, \(Format.bytes(done.byteCount)), and the database of this moment"
+                "\(target) has \(Format.count(done.artifacts, "artifact")), \(Format.bytes(done.byteCount)), and the database of this moment"
             )
         }
     }
@@ -236,14 +236,14 @@ struct StoreCheck: Encodable {
                 problems.append("\(reference.name) of task \(reference.task): \(error)")
             }
             if Console.shared.isInteractive, number % 16 == 0 {
-                Console.shared.show(["\(Format.count(number)) of \(Format.count(named.count)) artifacts"])
+                Console.shared.show(["\(Format.count(number)) of \(Format.count(named.count, "artifact"))"])
             }
         }
         if Console.shared.isInteractive { Console.shared.clear() }
     }
 
     var sentence: String {
-        "the database \(problems.contains { $0.hasPrefix("the database") } ? "is damaged" : "is sound"); \(Format.count(artifacts)) artifacts, "
+        "the database \(problems.contains { $0.hasPrefix("the database") } ? "is damaged" : "is sound"); \(Format.count(artifacts, "artifact")), "
             + "\(Format.bytes(bytes)), are \(isQuick ? "there" : "what their names say")"
     }
 }

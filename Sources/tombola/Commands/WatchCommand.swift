@@ -36,7 +36,8 @@ struct WatchCommand: ParsableCommand {
             if status.isSettled {
                 reporter.end()
                 guard status.tasks.faulty == 0 else {
-                    throw Failure(.tasksFailed, "\(status.tasks.faulty) tasks failed; `tombola status` says why")
+                    throw Failure(
+                        .tasksFailed, "\(OrderText.tasks(status.tasks.faulty)) failed; `tombola status` says why")
                 }
                 return
             }

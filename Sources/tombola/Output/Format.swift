@@ -17,6 +17,11 @@ package enum Format {
     /// Half the width of a 95 % interval, in points.
     package static func halfWidth(low: Double, high: Double) -> String { "± \(fixed((high - low) / 2 * 100, 2))" }
 
+    /// A count of things: `1 artifact`, `1,200 artifacts`.
+    package static func count(_ count: Int, _ thing: String) -> String {
+        "\(self.count(count)) \(thing)\(count == 1 ? "" : "s")"
+    }
+
     /// A count with thin groups: 1234567 is `1,234,567`.
     package static func count(_ count: Int) -> String {
         let digits = Array(String(count.magnitude))

@@ -24,12 +24,13 @@ enum PlanText {
         let excluded = summary.excluded > 0 ? " (\(Format.count(summary.excluded)) more excluded)" : ""
         facts.append(("points", Format.count(summary.points) + excluded))
         let replicates =
-            summary.adaptive.flatMap { $0.looks.count > 1 ? "at most \(Format.count(summary.replicates))" : nil }
+            (summary.adaptive.map { $0.looks.count > 1 } ?? false ? "at most " : "")
+            + Format.count(summary.replicates, "replicate")
         let most = summary.adaptive == nil ? "" : "at most "
         facts.append(
             (
                 "runs",
-                "\(most)\(Format.count(summary.runs)), \(replicates ?? Format.count(summary.replicates)) replicates of each point"
+                "\(most)\(Format.count(summary.runs)), \(replicates) of each point"
             ))
         facts.append(("levels", most + Format.count(summary.levels)))
         // Networks of other sizes leave a weight more or less, which is not to be seen.
@@ -43,7 +44,7 @@ enum PlanText {
             facts.append(
                 (
                     "instability",
-                    "levels \(levels): \(most)\(Format.count(siblings.tasks)) siblings, each compared at \(Format.count(siblings.points)) points; "
+                    "levels \(levels): \(most)\(Format.count(siblings.tasks, "sibling")), each compared at \(Format.count(siblings.points, "point")); "
                         + "batch-norm \(siblings.batchNorm.rawValue)"
                 ))
         }

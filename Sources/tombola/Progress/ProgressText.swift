@@ -46,8 +46,9 @@ package enum ProgressText {
             if let pace = progress.stepsPerSecond { parts.append("\(Format.count(Int(pace.rounded()))) steps/s") }
             if let left = progress.secondsLeft { parts.append("\(Format.duration(seconds: left)) left") }
         }
-        let workers = "\(progress.workers) worker\(progress.workers == 1 ? "" : "s")"
-        parts.append(progress.slots == progress.workers ? workers : "\(workers), \(progress.slots) slots")
+        let workers = Format.count(progress.workers, "worker")
+        parts.append(
+            progress.slots == progress.workers ? workers : "\(workers), \(Format.count(progress.slots, "slot"))")
         return parts
     }
 }
