@@ -134,7 +134,7 @@ public struct WorkResult: Hashable, Sendable {
     public var outputs: [TaskOutput]
     /// At most `Limits.summaryBytes` bytes that coordination does not read; part of what two results are compared by.
     public var summary: [UInt8]
-    /// Wall time of the training. Not compared.
+    /// Processor time of the training, in seconds, also of those of its steps that other attempts took. Not compared.
     public var seconds: Double
     /// Where it is from: at most `Limits.originBytes` bytes of text that coordination does not read. Not compared.
     public var origin: String

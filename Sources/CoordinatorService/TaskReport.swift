@@ -15,7 +15,7 @@ public struct TaskReport: Hashable, Sendable, Codable {
     public var furtherPlaces: Int
     /// In the order in which they began.
     public var attempts: [Attempt]
-    /// Wall time of the training, once it is done.
+    /// Processor time of the training, once it is done.
     public var seconds: Double?
     /// Where its result is from; nil where a version of before trained it.
     public var origin: ResultOrigin?

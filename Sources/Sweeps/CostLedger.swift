@@ -3,7 +3,8 @@ import Lottery
 /// What trainings cost together.
 public struct TrainingCost: Hashable, Sendable, Codable {
     public var steps = 0
-    /// Wall time, in seconds: core time, because a training has one thread.
+    /// Processor time, in seconds: what a core would have taken that did nothing else. Of a training that changed
+    /// machines it is that of all its steps; what was trained and lost, and then trained again, counts once.
     public var seconds = 0.0
     /// Floating-point operations of training steps, on surviving weights.
     public var flops = 0.0

@@ -51,7 +51,7 @@ public struct RecordColumn: Hashable, Sendable {
 public enum TaskRecord: Hashable, Sendable {
     case pending
     /// - Parameters:
-    ///   - seconds: wall time of its training.
+    ///   - seconds: processor time of its training, wherever its steps were taken.
     ///   - origin: nil where a version of before trained it.
     case done(LevelSummary, seconds: Double, origin: ResultOrigin? = nil)
     /// - Parameter name: what has become of it: `failed`, `quarantined`, `lost` or `cancelled`.
@@ -246,7 +246,7 @@ private enum RunRow {
             RecordColumn(name: "diverged", meaning: "how many of those have diverged"),
             RecordColumn(name: "steps", meaning: "training steps of the run's done trainings"),
             RecordColumn(
-                name: "seconds", meaning: "wall time of the run's done trainings on one core each, in seconds"),
+                name: "seconds", meaning: "processor time of the run's done trainings, in seconds"),
             RecordColumn(name: "flops", meaning: "floating-point operations of their steps, on surviving weights"),
             RecordColumn(name: "bytes", meaning: "bytes that their kernels read and wrote, were nothing cached"),
             RecordColumn(name: "programs", meaning: "versions of the program that trained it"),
@@ -291,7 +291,9 @@ private enum LevelRow {
                 name: "emptied_layers", meaning: "layers that pruning has left without a weight (layer collapse)"),
             RecordColumn(name: "first_step", meaning: "step at which the training begins: that of the rewound weights"),
             RecordColumn(name: "steps", meaning: "steps trained"),
-            RecordColumn(name: "seconds", meaning: "wall time on one core, in seconds"),
+            RecordColumn(
+                name: "seconds",
+                meaning: "processor time, in seconds, of all its steps, wherever they were taken"),
             RecordColumn(name: "flops", meaning: "floating-point operations of its steps, on surviving weights"),
             RecordColumn(name: "bytes", meaning: "bytes that its kernels read and wrote, were nothing cached"),
             RecordColumn(name: "diverged_at", meaning: "step at which a loss or gradient ceased to be finite"),

@@ -65,7 +65,7 @@ public struct SlotResult: Hashable, Sendable, Codable {
     /// At most `Limits.summaryBytes`; no one between reads it. Must not say anything that may differ between two tries.
     public var summary: Data
     public var outputs: [Output]
-    /// Wall time of all tries together, as far as known.
+    /// Processor time, in seconds: of what was gone on from as well, as far as known.
     public var seconds: Double
     /// At most `Limits.originBytes`; no one between reads it.
     public var origin: String

@@ -95,7 +95,8 @@ import Testing
             first = try worker("first", ["--drain-at", "+\(midway + 5)s", "--margin", "5"])
             #expect(try await first.end() == 0, "\(first.errors)")
         }
-        let step = try #require(try checkpointStep(), "\(end): \(first.errors)")
+        let saved = try #require(try saved(in: store), "\(end): \(first.errors)")
+        let step = saved.checkpoint.step
         let second = try worker("second")
         defer { second.send(SIGKILL) }
         let watched = try await Program.run(["watch", "--connect", address], in: folder)
@@ -104,6 +105,26 @@ import Testing
         let board = try await Program.run(["leaderboard", "--connect", address, "--json"], in: folder)
         #expect(board.output == leaderboard, "\(end)")
         #expect(try artifacts(of: store) == expected, "\(end)")
+        let reader = try Store.open(directory: store, mode: .reader)
+        defer { #expect(throws: Never.self) { try reader.close() } }
+        let seconds = try #require(try reader.result(of: saved.task)?.seconds)
+        #expect(saved.seconds > 0 && seconds > saved.seconds, "\(end): the time before the checkpoint is part of it")
+    }
+
+    /// The checkpoint that a store has of a training under way, and the processor time that it says.
+    private func saved(
+        in store: String
+    ) throws -> (task: TaskKey, checkpoint: SavedCheckpoint, seconds: Double)? {
+        let reader = try Store.open(directory: store, mode: .reader)
+        defer { #expect(throws: Never.self) { try reader.close() } }
+        for task in try reader.snapshot().tasks {
+            guard let checkpoint = task.checkpoint else { continue }
+            let hex = checkpoint.digest.hex
+            let file = try Data(contentsOf: URL(filePath: "\(store)/checkpoints/\(hex.prefix(2))/\(hex)"))
+            let seconds = try Safetensors.decode(Array(file)).tensors["seconds"]?.doubleValues?.first
+            return (task.work.key, checkpoint, try #require(seconds))
+        }
+        return nil
     }
 
     /// The outputs of each task.

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Lottery
+import Synchronization
 import Testing
 import Training
 
@@ -147,6 +148,64 @@ struct LevelTrainerTests {
             for output in result!.outputs { #expect(try contents(output.path) == whole.outputs[output.name.text]) }
             #expect(result!.summary == whole.summary)
         }
+    }
+
+    @Test("An interrupted training says what all of its parts took, and no output says it")
+    func secondsOfAllParts() throws {
+        let bench = try TrainingBench()
+        let task = bench.dense()
+        let whole = try bench.train(task)
+        /// - Parameter file: what to go on from; by default what an earlier part left in the same place.
+        /// - Returns: what the training took in the end, or what its resume file says that it took so far.
+        func seconds(
+            in place: String, stop: Int?, from file: [UInt8]? = nil,
+            clock: @escaping @Sendable () -> Double = Ticks().tick
+        ) throws -> Double {
+            let outputs = try bench.folder.folder(place)
+            let resume = "\(outputs)/resume"
+            if let file { try write(file, to: resume) }
+            let trainer = LevelTrainer(registry: bench.registry, progressSeconds: 0, clock: clock)
+            let result = try trainer.run(
+                TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+                resumeFile: resume, checkpointSeconds: .infinity
+            ) { $0.step == stop ? .stop : .goOn }
+            guard let result else {
+                return try #require(Safetensors.decode(try contents(resume)).tensors["seconds"]?.doubleValues?.first)
+            }
+            for output in result.outputs {
+                #expect(try contents(output.path) == whole.outputs[output.name.text], "\(output.name) in \(place)")
+            }
+            return result.seconds
+        }
+        // The clock goes on by a second with each look at it, of which there is one at the beginning and one at the
+        // end; each part has a clock of its own, as on another machine.
+        #expect(try seconds(in: "whole", stop: nil) == 1)
+        #expect(try seconds(in: "cut", stop: 10) == 1)
+        #expect(try seconds(in: "cut", stop: 25) == 2)
+        let file = try contents("\(bench.folder.path)/cut/resume")
+        #expect(try seconds(in: "cut", stop: nil) == 3)
+
+        let old = try withoutSeconds(file)
+        #expect(try seconds(in: "old", stop: 26, from: old) == 1, "what is not said counts as 0")
+        #expect(try seconds(in: "old", stop: nil) == 2)
+
+        let before = try seconds(in: "thread", stop: 10, clock: { ThreadTime.seconds })
+        #expect(before > 0)
+        #expect(try seconds(in: "thread", stop: nil, clock: { ThreadTime.seconds }) > before)
+    }
+
+    /// A resume file as versions wrote it that did not measure processor time.
+    private func withoutSeconds(_ file: [UInt8]) throws -> [UInt8] {
+        var (tensors, metadata) = try Safetensors.decode(file)
+        #expect(tensors.removeValue(forKey: "seconds") != nil)
+        let rest = tensors.values.sorted { $0.name < $1.name }
+        var hasher = ContentHasher()
+        for tensor in rest {
+            hasher.update("\(tensor.name) \(tensor.type.rawValue) \(tensor.shape)\n")
+            hasher.update(tensor.bytes)
+        }
+        metadata["digest"] = hasher.finalize().hex
+        return Safetensors.encode(rest, metadata: metadata)
     }
 
     @Test("A resume file of another task, a damaged one, or one whose checkpoints are gone is not used")
@@ -609,4 +668,11 @@ struct LevelTrainerTests {
             })
         #expect(!error.isFinal && error.description.contains("absent/step-3"), "\(error)")
     }
+}
+
+/// A clock on which a second goes by with each look at it.
+private final class Ticks: Sendable {
+    private let count = Atomic(0)
+
+    @Sendable func tick() -> Double { Double(count.wrappingAdd(1, ordering: .relaxed).newValue) }
 }

@@ -3,15 +3,22 @@ import Lottery
 /// Resume files, from which a training goes on bit for bit, here or on another machine.
 ///
 /// A resume file is safetensors: the tensors of a `Checkpoint`, those of the evaluations so far (`metrics.…`), a
-/// search's masks (`search.…`), the best weights while the test set waits for them (`best.…`), and each checkpoint that
-/// the level was asked to keep and has passed, whole, as `kept.step-k` u8. Metadata: `format`, the `task`'s key, and
+/// search's masks (`search.…`), the best weights while the test set waits for them (`best.…`), each checkpoint that the
+/// level was asked to keep and has passed, whole, as `kept.step-k` u8, and `seconds` f64 [], the processor time that the
+/// training has taken so far, which a file of an older version is without. Metadata: `format`, the `task`'s key, and
 /// `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
+///
+/// For the time that is in it, two files of the same step differ. Nothing compares them: they are no outputs.
 extension LevelInTraining {
     private static let format = "tombola resume 3"
     private static let keptPrefix = "kept."
+    private static let secondsName = "seconds"
 
-    func save(to path: String) throws(TrainingError) {
-        let tensors = Checkpoint.tensors(of: network, step: step) + resumeTensors
+    /// - Parameter seconds: processor time that the training has taken so far.
+    func save(to path: String, seconds: Double) throws(TrainingError) {
+        let tensors =
+            Checkpoint.tensors(of: network, step: step) + resumeTensors
+            + [.init(name: LevelInTraining.secondsName, shape: [], [seconds])]
         do {
             var kept: [DurableFile.Part] = []
             for step in keepSteps.sorted() where step <= self.step {
@@ -45,17 +52,20 @@ extension LevelInTraining {
 
     /// Goes on from the furthest of the files at `paths` that is whole and of this task. That none is, or that one is
     /// damaged, is no error: the training begins anew, and comes to the same.
-    mutating func resume(from paths: [String]) throws(TrainingError) {
-        guard divergedAt == nil else { return }
+    /// - Returns: processor time, in seconds, that the training took until then, as far as the file says; 0 if it
+    ///   begins anew.
+    mutating func resume(from paths: [String]) throws(TrainingError) -> Double {
+        guard divergedAt == nil else { return 0 }
         let found = paths.compactMap { resumeFile(at: $0) }
         // The first of equals.
-        guard let furthest = found.max(by: { $0.checkpoint.step < $1.checkpoint.step }) else { return }
+        guard let furthest = found.max(by: { $0.checkpoint.step < $1.checkpoint.step }) else { return 0 }
         for kept in furthest.kept {
             do { try DurableFile.write(kept.bytes, to: self.path(of: kept.name)) } catch {
                 throw .unwritable(error.description)
             }
         }
         try goOn(from: furthest.checkpoint, furthest.metrics, furthest.history, furthest.best)
+        return furthest.seconds
     }
 
     private struct ResumeFile {
@@ -63,6 +73,7 @@ extension LevelInTraining {
         var metrics: Metrics
         var history: MaskHistory
         var best: BestWeights?
+        var seconds: Double
         /// Into `file`, which is in memory as long as this value.
         var kept: [(name: OutputName, bytes: UnsafeRawBufferPointer)]
         var file: TensorFile
@@ -77,7 +88,8 @@ extension LevelInTraining {
             let metrics = try? Metrics(  // Damaged likewise.
                 resuming: file, validationCount: order.validation.count, testCount: data.shape.testCount),
             let history = try? MaskHistory(resuming: file, network.parameters.filter(\.isWeight)),  // Damaged likewise.
-            (task.firstStep...task.lastStep).contains(checkpoint.step)
+            (task.firstStep...task.lastStep).contains(checkpoint.step),
+            let seconds = seconds(in: file)
         else { return nil }
         let best: BestWeights?
         do {
@@ -93,7 +105,16 @@ extension LevelInTraining {
             kept.append((name, bytes))
         }
         return ResumeFile(
-            checkpoint: checkpoint, metrics: metrics, history: history, best: best, kept: kept, file: file)
+            checkpoint: checkpoint, metrics: metrics, history: history, best: best, seconds: seconds, kept: kept,
+            file: file)
+    }
+
+    /// 0 where an older version wrote the file; nil where it says what no clock does.
+    private func seconds(in file: TensorFile) -> Double? {
+        guard file.header[LevelInTraining.secondsName] != nil else { return 0 }
+        // Damaged likewise.
+        let seconds = try? file.doubles(LevelInTraining.secondsName, shape: [])[0]
+        return seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     }
 
     private static func digest(of file: TensorFile) -> Digest {

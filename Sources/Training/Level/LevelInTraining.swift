@@ -209,7 +209,9 @@ struct LevelInTraining {
     /// - Parameter isInterrupted: what looks at the test set asks it now and then: the comparison with another
     ///   training, which evaluates many networks, and the test of the best weights.
     /// - Returns: nil if that was interrupted, and is to be made anew.
-    mutating func finish(unless isInterrupted: () -> Bool) throws(TrainingError) -> LevelResult? {
+    mutating func finish(
+        unless isInterrupted: () -> Bool
+    ) throws(TrainingError) -> (summary: LevelSummary, outputs: [LevelResult.Output])? {
         precondition(isDone, "finished at step \(step) of \(task.lastStep)")
         guard testBest(unless: isInterrupted) else { return nil }
         var summary = summary
@@ -229,8 +231,7 @@ struct LevelInTraining {
             try write(metrics.tensors, metadata: counts, as: .metrics)
             names += [.final, .metrics]
         }
-        return LevelResult(
-            summary: summary, outputs: names.sorted().map { .init(name: $0, path: path(of: $0)) })
+        return (summary, names.sorted().map { .init(name: $0, path: path(of: $0)) })
     }
 
     private var summary: LevelSummary {

@@ -31,6 +31,9 @@ public struct LevelResult: Hashable, Sendable {
     public var summary: LevelSummary
     /// Sorted by name.
     public var outputs: [Output]
+    /// Processor time, in seconds, of all steps up to the last, also of those before an interruption. It differs from
+    /// one time to the next, and so is in no output.
+    public var seconds: Double
 }
 
 /// Trains one task: prunes its parent, goes back to the weights it starts from, and trains to the last step.
@@ -50,18 +53,22 @@ public struct LevelTrainer: Sendable {
     private let engine: Engine
     private let memory: MemoryBudget
     private let progressSeconds: Double
+    private let clock: @Sendable () -> Double
 
     /// - Parameters:
     ///   - engine: changes speed only; its precision is the task's.
     ///   - memory: what a network must fit in; one that does not is refused with both figures.
     ///   - progressSeconds: progress is told at the first occasion (`run`) this much later than it was told last.
+    ///   - clock: seconds that the calling thread has used so far. A training has this one thread.
     public init(
-        registry: Registry, engine: Engine = Engine(), memory: MemoryBudget = .system, progressSeconds: Double = 0.1
+        registry: Registry, engine: Engine = Engine(), memory: MemoryBudget = .system, progressSeconds: Double = 0.1,
+        clock: @escaping @Sendable () -> Double = { ThreadTime.seconds }
     ) {
         self.registry = registry
         self.engine = engine
         self.memory = memory
         self.progressSeconds = progressSeconds
+        self.clock = clock
     }
 
     /// Trains on the calling thread, whose treatment of denormals it sets.
@@ -81,6 +88,7 @@ public struct LevelTrainer: Sendable {
         checkpointSeconds: Double, saved: (_ step: Int) -> Void = { _ in },
         progress: (TrainingProgress) -> ProgressAnswer
     ) throws(TrainingError) -> LevelResult? {
+        let begun = clock()
         FloatingPointMode.flushDenormals()
         // Ranking and reading take more than a sparse network does, and are over soon.
         linux_return_large_blocks()
@@ -91,7 +99,8 @@ public struct LevelTrainer: Sendable {
         var level = try LevelInTraining(
             request, data: ImageData(path: dataset, settings: request.task.data), registry: registry, engine: engine,
             memory: memory, inputs: inputs, outputDirectory: outputDirectory)
-        try level.resume(from: [resumeFile, inputs[TrainingRequest.Input.checkpoint]].compactMap { $0 })
+        let earlier = try level.resume(from: [resumeFile, inputs[TrainingRequest.Input.checkpoint]].compactMap { $0 })
+        var seconds: Double { earlier + clock() - begun }
 
         var toldAt = monotonicSeconds()
         var savedAt = toldAt
@@ -112,22 +121,22 @@ public struct LevelTrainer: Sendable {
             guard !level.isDone else { break }
             if !isStopped { _ = tell(level.progress) }
             if let resumeFile, isStopped || toldAt - savedAt >= checkpointSeconds {
-                try level.save(to: resumeFile)
+                try level.save(to: resumeFile, seconds: seconds)
                 saved(level.step)
                 savedAt = toldAt
             }
             if isStopped { return nil }
         }
         let reached = level.progress
-        guard let result = try level.finish(unless: { tell(reached) }) else {
+        guard let (summary, outputs) = try level.finish(unless: { tell(reached) }) else {
             if let resumeFile {
-                try level.save(to: resumeFile)
+                try level.save(to: resumeFile, seconds: seconds)
                 saved(level.step)
             }
             return nil
         }
         if let resumeFile { unlink(resumeFile) }
-        return result
+        return LevelResult(summary: summary, outputs: outputs, seconds: seconds)
     }
 
     /// Whether this build computes what the key of `task` promises.

@@ -48,7 +48,6 @@ struct SlotCommand: ParsableCommand {
         _ request: TrainingRequest, _ task: SlotTask, with trainer: LevelTrainer, report: (Int) -> Bool,
         saved: (Int) -> Void
     ) -> SlotChild.Answer {
-        let start = monotonicSeconds()
         do {
             let result = try trainer.run(
                 request, inputs: task.inputs, outputDirectory: task.outputDirectory, resumeFile: task.resumeFile,
@@ -63,7 +62,7 @@ struct SlotCommand: ParsableCommand {
                 SlotResult(
                     summary: try encoder.encode(result.summary),
                     outputs: result.outputs.map { SlotResult.Output(name: $0.name, path: $0.path) },
-                    seconds: monotonicSeconds() - start, origin: SlotCommand.origin(of: request.task).text))
+                    seconds: result.seconds, origin: SlotCommand.origin(of: request.task).text))
         } catch TrainingError.unwritable(let reason) {
             return .unable(reason: reason)
         } catch let error as TrainingError {

@@ -24,7 +24,7 @@ enum ExplainText {
         }
         if let seconds = report.seconds {
             let origin = report.origin.map { " on \($0.machine), \($0.processor), by tombola \($0.program)" } ?? ""
-            facts.append(("trained", Format.duration(seconds: seconds) + origin))
+            facts.append(("trained", "\(Format.duration(seconds: seconds)) of processor time" + origin))
         }
         Output.facts(facts)
         guard !report.attempts.isEmpty else { return }
