@@ -28,6 +28,30 @@ import Testing
         }
     }
 
+    @Test("run with a bad spec leaves nothing behind; where a store is, it stays as it was")
+    func nothingIsMade() async throws {
+        try await withFolder { folder in
+            func files(_ place: String) throws -> Set<String> {
+                Set(try FileManager.default.subpathsOfDirectory(atPath: folder.appending(path: place).path()))
+            }
+            let wrong = TestSweep.tiny(branches: "[]").replacing("rewind: [0, 20]", with: "rewnd: [0, 20]")
+            let spec = try TestSweep.write(wrong, in: folder)
+            for arguments in [["run", spec], ["run", spec, "--store", "store"], ["run", spec, "--yes"]] {
+                try await fails(arguments, in: folder, status: 2, saying: "sweep.yaml:9:", "rewnd")
+                #expect(try files("") == ["sweep.yaml"])
+            }
+            try await fails(["run", "absent.yaml"], in: folder, status: 2, saying: "absent.yaml")
+            #expect(try files("") == ["sweep.yaml"])
+
+            let right = try TestSweep.write(TestSweep.tiny(branches: "[]"), "right.yaml", in: folder)
+            let ran = try await Program.run(["run", right, "--store", "store"], in: folder)
+            #expect(ran.status == 0, "\(ran.errors)")
+            let before = try files("store")
+            try await fails(["run", spec, "--store", "store"], in: folder, status: 2, saying: "rewnd")
+            #expect(try files("store") == before)
+        }
+    }
+
     @Test("A grid of more than a million runs needs --yes")
     func hugeGrid() async throws {
         try await withFolder { folder in
@@ -39,6 +63,8 @@ import Testing
             )
             let spec = try TestSweep.write(text, in: folder)
             try await fails(["plan", spec], in: folder, status: 2, saying: "--yes")
+            try await fails(["run", spec, "--store", "store"], in: folder, status: 2, saying: "--yes")
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "store").path()))
         }
     }
 

@@ -39,10 +39,14 @@ struct RunCommand: ParsableCommand {
         let count = try Environment.setting(workers, "WORKERS", in: 1...1_024) ?? UsableCores.count
         let request = SubmitRequest(file: spec, spec: try SpecFile.read(spec), consents: yes)
         let catalog = data.catalog(store: store.directory)
-        // Before anything is made, but for a store of an older version, which is brought up to date first.
+        // Before anything is made: a spec that is refused leaves no store behind.
+        let sweep = try Sweep(
+            yaml: request.spec, file: spec, vocabulary: catalog.vocabulary,
+            maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
+        // Likewise, but for a store of an older version, which is brought up to date first.
         var isChecked = false
         do {
-            try keepWithinBudget(request, catalog)
+            try keepWithinBudget(sweep, catalog)
             isChecked = true
         } catch StoreError.olderSchema {}
         let signals = try StopSignals()
@@ -55,7 +59,7 @@ struct RunCommand: ParsableCommand {
         configuration.minimumFreeBytes = try room.bytes()
         configuration.retainsTicketsOnly = try retention.keepsTicketsOnly()
         let coordinator = try CoordinatorService(configuration)
-        if !isChecked { try keepWithinBudget(request, catalog) }
+        if !isChecked { try keepWithinBudget(sweep, catalog) }
         let submitted = try coordinator.submit(request)
         let exit = try LocalRun(coordinator: coordinator, signals: signals, sweep: submitted.sweep).carryOut(
             workers: (0..<workersNeeded(for: submitted.plan, of: count)).map { number in
@@ -95,11 +99,8 @@ struct RunCommand: ParsableCommand {
     }
 
     /// Refuses a sweep of which there is more to do than fits, before anything of it is submitted.
-    private func keepWithinBudget(_ request: SubmitRequest, _ catalog: DataCatalog) throws {
+    private func keepWithinBudget(_ sweep: Sweep, _ catalog: DataCatalog) throws {
         guard let seconds = try budget.seconds() else { return }
-        let sweep = try Sweep(
-            yaml: request.spec, file: spec, vocabulary: catalog.vocabulary,
-            maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
         let (plan, _) = try StoredSweeps.plan(of: sweep, store: store.directory, catalog: catalog)
         let found = try BudgetOption.plan(seconds, of: plan)
         guard found.fits else {
