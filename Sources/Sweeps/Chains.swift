@@ -80,11 +80,18 @@ struct Chains: Sendable {
 
     /// All of its first levels, branches, siblings, the dense one and those that gave the masks included.
     func tasks(of chain: Chain, levels: Int) -> Set<Int> {
-        let first = Int(chain.first)
-        var all = Set(tasks[first..<first + levels * width].lazy.filter { $0 >= 0 }.map(Int.init))
-        all.insert(Int(chain.dense))
-        if let sibling = sibling(of: chain, level: 0) { all.insert(sibling) }
+        var all: Set<Int> = []
+        all.reserveCapacity(levels * width + 2)
+        forEachTask(of: chain, levels: levels) { all.insert($0) }
         return all
+    }
+
+    /// Hands the same over in no order, some more than once.
+    func forEachTask(of chain: Chain, levels: Int, _ body: (Int) -> Void) {
+        body(Int(chain.dense))
+        if let sibling = sibling(of: chain, level: 0) { body(sibling) }
+        let first = Int(chain.first)
+        for task in tasks[first..<first + levels * width] where task >= 0 { body(Int(task)) }
     }
 
     func forecast(of chain: Chain) -> PruningForecast { forecasts[Int(chain.forecast)] }

@@ -21,7 +21,4 @@ public struct Instability: Hashable, Sendable {
     }
 
     func contains(_ level: Int) -> Bool { levels?.contains(level) ?? true }
-
-    /// How many trainings of a chain with so many prunings have a sibling.
-    func count(to lastLevel: Int) -> Int { (0...lastLevel).count(where: contains) }
 }

@@ -48,6 +48,7 @@ struct PlanBuilder {
 
     /// A chain of another recipe that masks come from.
     private struct GiverID: Hashable {
+        /// The recipe of its dense training; the replicate is that of the chain.
         var dense: Int32
         var pruning: Int32
         var pruned: Int32
@@ -58,7 +59,8 @@ struct PlanBuilder {
         var place: Place
         /// In `prunings`.
         var identity: Int32
-        var dense: Int32
+        /// Nil where nothing has use for it: see `needsDense`.
+        var dense: Int32?
     }
 
     /// A level of a chain, or a branch's at that level.
@@ -142,7 +144,9 @@ struct PlanBuilder {
                 if masks != nil, let maskIdentity {
                     masks!.replicate = place.replicate
                     masks!.seeds = place.seeds
-                    giver = Giver(place: masks!, identity: maskIdentity, dense: addDense(masks!, known: known))
+                    giver = Giver(
+                        place: masks!, identity: maskIdentity,
+                        dense: needsDense(masks!.settings.pruning) ? addDense(masks!, known: known) : nil)
                 }
                 chains.addRun(
                     try addChain(
@@ -235,6 +239,17 @@ struct PlanBuilder {
         return index
     }
 
+    /// Whether a chain that gives its masks to another one needs its dense training. Early-bird searches train in its
+    /// place, and go back to θ0 without it; nobody looks at how good it is.
+    private func needsDense(_ pruning: PruningSettings) -> Bool {
+        guard pruning.search == .earlyBird else { return true }
+        let rewinds = pruning.rewind > 0 && pruning.retrain == .weightRewinding
+        if rewinds, pruning.schedule == .iterative, pruning.levels > 1 { return true }
+        return zip(sweep.branches, branches).contains { wanted, branch in
+            if case .oneShot = branch.kind { wanted.count(to: pruning.levels) > 0 } else { false }
+        }
+    }
+
     /// One for all settings whose chains are prefixes of each other.
     private mutating func number(of pruning: PruningSettings) -> Int32 {
         var identity = pruning
@@ -256,7 +271,9 @@ struct PlanBuilder {
     ) throws -> Int32 {
         let id = ChainID(
             dense: dense, pruning: identity, pruned: place.pruned.recipe,
-            giver: other.map { GiverID(dense: $0.dense, pruning: $0.identity, pruned: $0.place.pruned.recipe) })
+            giver: other.map {
+                GiverID(dense: $0.place.dense.recipe, pruning: $0.identity, pruned: $0.place.pruned.recipe)
+            })
         let giver = other ?? Giver(place: place, identity: identity, dense: dense)
         let chain: Int32
         if let same = chainOf[id] {
@@ -270,6 +287,7 @@ struct PlanBuilder {
         chains.lengthen(chain, forecast: forecast)
         let first = Int(chains.chains[Int(chain)].levels) + 1
         guard first <= pruning.levels else { return chain }
+        // What the next level is pruned from; nil for a dense training that is not there, in whose place a search comes.
         var parent = giver.dense
         if first > 1, pruning.schedule == .iterative, pruning.at == .end {
             if let other, pruning.search == .full {
@@ -294,8 +312,9 @@ struct PlanBuilder {
                 search = searching
                 parent = searching
             }
+            guard let pruned = parent else { preconditionFailure("level \(level) has nothing to prune") }
             let own = add(
-                form(FormID(pruning: identity, level: Int32(level)), pruning), place.pruned, place, parent: parent,
+                form(FormID(pruning: identity, level: Int32(level)), pruning), place.pruned, place, parent: pruned,
                 dense: dense, giver: giver, known: known)
             var tasks = [own]
             for position in branches.indices {
@@ -306,18 +325,18 @@ struct PlanBuilder {
                 tasks.append(
                     try addBranch(
                         Int32(position), FormID(pruning: identity, level: Int32(level), branch: Int32(position)), place,
-                        parent: parent, dense: dense, giver: giver,
+                        parent: pruned, dense: dense, giver: giver,
                         surviving: chains.forecasts[Int(forecast)].surviving[level], known: known))
             }
             let sibling = addSibling(
-                of: own, level: level, pruning, identity, place, parent: parent, dense: dense, giver: giver,
+                of: own, level: level, pruning, identity, place, parent: pruned, dense: dense, giver: giver,
                 known: known)
-            chains.append(tasks, search: search, sibling: sibling, mask: other == nil ? nil : parent, to: chain)
+            chains.append(tasks, search: search, sibling: sibling, mask: other == nil ? nil : pruned, to: chain)
             if search == nil {
                 let isNeeded = level < pruning.levels && pruning.schedule == .iterative && pruning.at == .end
                 parent =
                     other == nil
-                    ? own : isNeeded ? addLevel(level, of: giver, parent: parent, known: known) : giver.dense
+                    ? own : isNeeded ? addLevel(level, of: giver, parent: pruned, known: known) : giver.dense
             }
         }
         return chain
@@ -326,7 +345,7 @@ struct PlanBuilder {
     /// A level of a chain that gives masks to another one, which has use for it alone.
     /// - Parameter parent: what it prunes itself.
     private mutating func addLevel(
-        _ level: Int, of giver: Giver, parent: Int32, known: (TaskKey) -> KnownTask?
+        _ level: Int, of giver: Giver, parent: Int32?, known: (TaskKey) -> KnownTask?
     ) -> Int32 {
         add(
             form(FormID(pruning: giver.identity, level: Int32(level)), giver.place.settings.pruning),
@@ -610,29 +629,35 @@ struct PlanBuilder {
     func summary() -> PlanSummary {
         var densities: Set<Double> = []
         var trainings = 0
-        var withoutSharing = 0
-        var stepsWithoutSharing = 0
-        var siblings = 0
+        var alone = (tasks: 0, steps: 0)
+        // By task, the last point whose run it was counted for. Replicates differ in what is done already alone.
+        var countedFor = [Int32](repeating: -1, count: slots.count)
+        var left: [Int32] = []
         for point in sweep.points {
             let levels = point.settings.pruning.levels
             let chain = chains.ofRun(point.index * sweep.replicates)
             densities.formUnion(chains.forecast(of: chain).densities.prefix(levels + 1))
             trainings += levels + 1
-            withoutSharing += 1 + levels + sweep.branches.reduce(0) { $0 + $1.count(to: levels) }
-            siblings += sweep.instability?.count(to: levels) ?? 0
-            let givers = Set((1..<levels + 1).compactMap { chains.mask(of: chain, level: $0) })
-            withoutSharing += givers.count
-            stepsWithoutSharing += givers.reduce(0) { $0 + cost($1) }
-            stepsWithoutSharing += point.settings.training.iterations
-            for level in 0..<levels + 1 {
-                stepsWithoutSharing += chains.sibling(of: chain, level: level).map(cost) ?? 0
-            }
-            for level in 1..<levels + 1 {
-                stepsWithoutSharing += cost(chains.task(of: chain, level: level))
-                for branch in branches.indices {
-                    stepsWithoutSharing += chains.branch(branch, of: chain, level: level).map(cost) ?? 0
+            chains.forEachTask(of: chain, levels: levels) { left.append(Int32($0)) }
+            while let index = left.popLast() {
+                guard countedFor[Int(index)] != point.index else { continue }
+                countedFor[Int(index)] = Int32(point.index)
+                let slot = slots[Int(index)]
+                if forms[Int(slot.form)].stopAfter == nil {
+                    alone.tasks += 1
+                    alone.steps += cost(Int(index))
                 }
+                if let parent = slot.parent { left.append(parent) }
+                guard let sources = slot.checkpoints.map({ checkpoints[Int($0)] }) else { continue }
+                left.append(sources.trajectory)
+                for source in [sources.rewind, sources.ranked, sources.peer] { if let source { left.append(source) } }
             }
+        }
+        alone = (alone.tasks * sweep.replicates, alone.steps * sweep.replicates)
+        // What a store lost is done again once, however many runs start from it.
+        for slot in slots where forms[Int(slot.form)].stopAfter != nil {
+            alone.tasks += 1
+            alone.steps += slot.cost(recipes, forms)
         }
         var steps = (all: 0, remaining: 0)
         for slot in slots {
@@ -643,10 +668,9 @@ struct PlanBuilder {
         return PlanSummary(
             sweep: sweep.name, points: sweep.points.count, excluded: sweep.excludedCount, runs: sweep.runCount,
             levels: trainings * sweep.replicates, tasks: slots.count,
-            tasksWithoutSharing: (withoutSharing + siblings) * sweep.replicates,
+            tasksWithoutSharing: alone.tasks,
             tasksDone: slots.count(where: \.isDone), steps: steps.all,
-            stepsWithoutSharing: stepsWithoutSharing * sweep.replicates,
-            stepsRemaining: steps.remaining,
+            stepsWithoutSharing: alone.steps, stepsRemaining: steps.remaining,
             axes: sweep.axes.map {
                 PlanSummary.Axis(name: $0.name, path: $0.path, values: $0.values.map(AxisValue.init))
             },

@@ -11,7 +11,7 @@ public struct PlanSummary: Hashable, Sendable, Codable {
     /// Trainings of all runs' chains, dense ones included and branches not.
     public var levels: Int
     public var tasks: Int
-    /// Tasks if each run were on its own.
+    /// Tasks if each run were on its own, all that it starts from included; never fewer than `tasks`.
     public var tasksWithoutSharing: Int
     public var tasksDone: Int
     /// Training steps of all tasks.

@@ -158,6 +158,38 @@ struct MethodPlanTests {
         }
     }
 
+    @Test(
+        "On its own each run has all that it starts from: never fewer tasks than the sweep, and for one run as many",
+        arguments: [
+            "pruning: {levels: 2, search: early-bird}", "pruning: {levels: 2, search: early-bird, schedule: one-shot}",
+            "pruning: {levels: 3, search: early-bird, rewind: 50}",
+            "pruning: {levels: 2, criterion: synflow}", "pruning: {levels: 2, rank_at: 30, rewind: 20}",
+            // What is pruned once is pruned at once: the first control is its level.
+            "pruning: {levels: 2}\nbranches: [one-shot, {name: random-reinit, levels: [2]}]",
+            "pruning: {levels: 2, rewind: 20}\nbranches: [dense-budget, small-dense]\ninstability: {levels: [0, 2]}",
+            "pruning: {levels: 2, search: early-bird}\ninstability: {levels: [0, 1]}",
+            "pruning: {levels: 3}\nmask_from: {lr: 0.01}",
+            "pruning: {levels: 3, search: early-bird}\nmask_from: {lr: 0.01}",
+            "pruning: {levels: 1, search: early-bird}\nmask_from: {lr: 0.01, rewind: 20}",
+            "pruning: {levels: 3, search: early-bird, rewind: 20}\nmask_from: {lr: 0.01}",
+            "pruning: {levels: 3, search: early-bird, schedule: one-shot, rewind: 20}\nmask_from: {lr: 0.01}",
+            "pruning: {levels: 2, search: early-bird}\nbranches: [one-shot]\nmask_from: {lr: 0.01}",
+            "pruning: {levels: 0, search: early-bird}\nmask_from: {lr: 0.01}",
+        ])
+    func alone(spec: String) throws {
+        let common = "name: a\ntraining: {iterations: 300}\n\(spec)\n"
+        let one = try plan(common).summary
+        #expect(one.tasks == one.tasksWithoutSharing && one.steps == one.stepsWithoutSharing)
+        let many = try plan(common + "replicates: 3\ngrid: {prune_rate: [0.5, 0.2]}").summary
+        #expect(many.tasks <= many.tasksWithoutSharing && many.steps <= many.stepsWithoutSharing)
+        #expect(many.tasksWithoutSharing == 6 * one.tasks && many.stepsWithoutSharing == 6 * one.steps)
+        // Nobody kept the checkpoints of dense trainings that are done.
+        let late = try plan(
+            common + "replicates: 3\ngrid: {prune_rate: [0.5, 0.2]}", known: { _ in .done(outputs: [.final]) }
+        ).summary
+        #expect(late.tasks <= late.tasksWithoutSharing && late.steps <= late.stepsWithoutSharing)
+    }
+
     @Test("A chain of early-bird searches: levels and the next search prune what a search left")
     func earlyBird() throws {
         let plan = try plan("name: a\npruning: {levels: 3, search: early-bird}")

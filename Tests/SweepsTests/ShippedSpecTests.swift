@@ -34,6 +34,16 @@ import Training
         }
     }
 
+    @Test("No shipped spec has more tasks, or steps, than its runs have on their own")
+    func sharing() throws {
+        for file in try FileManager.default.subpathsOfDirectory(atPath: Self.folder.path).sorted()
+        where file.hasSuffix(".yaml") {
+            let summary = try shipped(String(file.dropLast(".yaml".count))).summary
+            #expect(summary.tasks <= summary.tasksWithoutSharing, "\(file)")
+            #expect(summary.steps <= summary.stepsWithoutSharing, "\(file)")
+        }
+    }
+
     /// What Frankle & Carbin 2019 say of one network: figure 2 and section 4.
     struct Published: CustomTestStringConvertible, Sendable {
         var preset: String

@@ -111,6 +111,26 @@ import Verdicts
         #expect(searched.levels.allSatisfy { search.tasks[$0].task.training.learningRate == 0.1 })
     }
 
+    @Test("An early-bird giver has a dense training of its own only where something starts from it")
+    func needlessDense() throws {
+        func givers(_ method: String, _ rest: String = "") throws -> Int {
+            let plan = try plan(
+                Self.common.replacing("rate: 0.5", with: "rate: 0.5, search: early-bird\(method)")
+                    + "mask_from: {lr: 0.01}\n" + rest)
+            return plan.tasks.count { $0.role == .dense && $0.task.training.learningRate == 0.01 }
+        }
+        #expect(try givers("") == 0)
+        #expect(try givers("", "branches: [random-reinit]") == 0)
+        // From the second on, searches go back to its weights of step 20.
+        #expect(try givers(", rewind: 20") == 1)
+        #expect(try givers(", rewind: 20, schedule: one-shot") == 0)
+        // A control that prunes it.
+        #expect(try givers("", "branches: [one-shot]") == 1)
+        #expect(try givers("", "branches: [{name: one-shot, levels: [2]}]") == 1)
+        // The recipes change places: the same network is another point's own.
+        #expect(try givers("", "grid: {train.lr: [0.01, 0.1]}") == 1)
+    }
+
     @Test(
         "A chain that becomes longer has the tasks that one of its length has, and its giver's, however masks are found",
         arguments: [
