@@ -11,6 +11,7 @@ public struct Plan: Sendable {
     public let tasks: PlannedTasks
     public let summary: PlanSummary
     private let chains: Chains
+    private let criterionTraits: [String: CriterionTraits]
 
     /// Tasks above which a sweep is refused before the rest of it is planned: it would not fit in memory.
     public static let tasksAtMost = 50_000_000
@@ -27,6 +28,7 @@ public struct Plan: Sendable {
         try builder.addAllRuns(maximumTasks: maximumTasks, dataDigest: dataDigest, known: known)
         builder.setPriorities()
         self.sweep = sweep
+        criterionTraits = vocabulary.criterionTraits
         summary = builder.summary()
         chains = builder.chains
         tasks = PlannedTasks(plan: builder.finish())
@@ -52,6 +54,15 @@ public struct Plan: Sendable {
             siblings: sweep.instability == nil
                 ? [] : (0..<levels.upperBound).map { chains.sibling(of: chain, level: $0) },
             densities: Array(chains.forecast(of: chain).densities.prefix(levels.upperBound)))
+    }
+
+    /// A point's settings as its tasks have them, with what its criterion was published with in the place of what the
+    /// spec left to it.
+    func resolved(_ settings: Settings) -> Settings {
+        var settings = settings
+        settings.pruning = settings.pruning.resolved(
+            for: criterionTraits[settings.pruning.criterion] ?? CriterionTraits())
+        return settings
     }
 
     /// The indices of one run's tasks, each once, in no order.

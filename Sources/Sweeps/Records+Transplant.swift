@@ -11,10 +11,9 @@ enum MaskSettings {
         }
     }
 
-    static func values(of point: GridPoint, _ transplant: Transplant) -> [RecordValue] {
-        transplant.rows.map { row in
-            RecordValue(reading: SettingNames.table[row].read(point.maskSettings ?? point.settings))
-        }
+    static func values(of point: GridPoint, _ transplant: Transplant, in plan: Plan) -> [RecordValue] {
+        let settings = plan.resolved(point.maskSettings ?? point.settings)
+        return transplant.rows.map { RecordValue(reading: SettingNames.table[$0].read(settings)) }
     }
 }
 

@@ -130,7 +130,9 @@ public struct Records {
         let siblings = plan.sweep.instability != nil
         return switch table {
         case .runs:
-            place + RunRow.columns + (siblings ? SiblingSettings.columns : [])
+            place + RunRow.columns
+                + RunRow.settings(of: plan.sweep).map { RecordColumn(name: $0.path, meaning: $0.meaning) }
+                + SweepSettings.columns + (siblings ? SiblingSettings.columns : [])
                 + (plan.sweep.transplant.map(MaskSettings.columns(of:)) ?? [])
         case .levels: place + TrainingPlace.columns + LevelRow.columns + (siblings ? ConnectionRow.summaryColumns : [])
         case .evaluations: place + TrainingPlace.columns + EvaluationRow.columns
@@ -156,8 +158,10 @@ public struct Records {
                 let run = plan.run(point: point.index, replicate: replicate)
                 guard table != .runs else {
                     let siblings = plan.sweep.instability.map(SiblingSettings.values) ?? []
-                    let masks = plan.sweep.transplant.map { MaskSettings.values(of: point, $0) } ?? []
-                    try body(place + RunRow.values(of: run, at: point, levels: extent.levels, self) + siblings + masks)
+                    let masks = plan.sweep.transplant.map { MaskSettings.values(of: point, $0, in: plan) } ?? []
+                    try body(
+                        place + RunRow.values(of: run, at: point, levels: extent.levels, self)
+                            + SweepSettings.values(of: plan.sweep) + siblings + masks)
                     continue
                 }
                 for training in TrainingPlace.all(of: run, in: plan, levels: extent.levels) {
@@ -234,30 +238,36 @@ private struct TrainingPlace {
 }
 
 private enum RunRow {
-    static let columns =
-        [
-            RecordColumn(name: "seed_initialisation", meaning: "seed of θ0 and of all redrawn weights"),
-            RecordColumn(name: "seed_data_order", meaning: "seed of the order of batches"),
-            RecordColumn(name: "seed_augmentation", meaning: "seed of the changes to training images"),
-            RecordColumn(name: "numerics", meaning: "engine, precision and order of sums: equal ids give equal bits"),
-            RecordColumn(name: "dataset_digest", meaning: "SHA-256 of the decoded data set"),
-            RecordColumn(name: "trainings", meaning: "trainings that make up the run, controls included"),
-            RecordColumn(name: "trainings_done", meaning: "how many of them are done"),
-            RecordColumn(name: "diverged", meaning: "how many of those have diverged"),
-            RecordColumn(name: "steps", meaning: "training steps of the run's done trainings"),
-            RecordColumn(
-                name: "seconds", meaning: "processor time of the run's done trainings, in seconds"),
-            RecordColumn(name: "flops", meaning: "floating-point operations of their steps, on surviving weights"),
-            RecordColumn(name: "bytes", meaning: "bytes that their kernels read and wrote, were nothing cached"),
-            RecordColumn(name: "programs", meaning: "versions of the program that trained it"),
-            RecordColumn(name: "machines", meaning: "machines that trained it"),
-            RecordColumn(name: "processors", meaning: "instruction sets that trained it"),
-        ] + Settings.table.map { RecordColumn(name: $0.path, meaning: $0.meaning) }
+    static let columns = [
+        RecordColumn(name: "seed_initialisation", meaning: "seed of θ0 and of all redrawn weights"),
+        RecordColumn(name: "seed_data_order", meaning: "seed of the order of batches"),
+        RecordColumn(name: "seed_augmentation", meaning: "seed of the changes to training images"),
+        RecordColumn(name: "numerics", meaning: "engine, precision and order of sums: equal ids give equal bits"),
+        RecordColumn(name: "dataset_digest", meaning: "SHA-256 of the decoded data set"),
+        RecordColumn(name: "trainings", meaning: "trainings that make up the run, controls included"),
+        RecordColumn(name: "trainings_done", meaning: "how many of them are done"),
+        RecordColumn(name: "diverged", meaning: "how many of those have diverged"),
+        RecordColumn(name: "steps", meaning: "training steps of the run's done trainings"),
+        RecordColumn(
+            name: "seconds", meaning: "processor time of the run's done trainings, in seconds"),
+        RecordColumn(name: "flops", meaning: "floating-point operations of their steps, on surviving weights"),
+        RecordColumn(name: "bytes", meaning: "bytes that their kernels read and wrote, were nothing cached"),
+        RecordColumn(name: "programs", meaning: "versions of the program that trained it"),
+        RecordColumn(name: "machines", meaning: "machines that trained it"),
+        RecordColumn(name: "processors", meaning: "instruction sets that trained it"),
+    ]
+
+    /// All but those that an axis is called after, which has their value already.
+    static func settings(of sweep: Sweep) -> [Setting] {
+        let axes = Set(sweep.axes.map(\.name))
+        return Settings.table.filter { !axes.contains($0.path) }
+    }
 
     static func values(
         of run: PlannedRun, at point: GridPoint, levels: Int, _ records: Records
     ) -> [RecordValue] {
         let plan = records.plan
+        let resolved = plan.resolved(point.settings)
         let dense = plan.tasks[run.dense].task
         // A training may stand in several places.
         let trainings = TrainingPlace.all(of: run, in: plan, levels: levels).map(\.index).uniqued().map {
@@ -276,7 +286,7 @@ private enum RunRow {
             .integer(trainings.count), .integer(done.count), .integer(done.count { $0.divergedAt != nil }),
             .integer(cost.steps), .real(cost.seconds), .real(cost.flops), .real(cost.bytes),
             names(\.program), names(\.machine), names(\.processor),
-        ] + Settings.table.map { RecordValue(reading: $0.read(point.settings)) }
+        ] + settings(of: plan.sweep).map { RecordValue(reading: $0.read(resolved)) }
     }
 }
 

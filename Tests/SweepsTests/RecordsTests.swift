@@ -124,6 +124,66 @@ import Testing
         #expect(last["trainings_done"] == .integer(0) && last["steps"] == .integer(0))
     }
 
+    @Test("What a spec left to its criterion is in a run's row as its trainings had it")
+    func resolved() throws {
+        let vocabulary = MethodPlanTests.vocabulary
+        let plan = try Plan(
+            sweep: Sweep(
+                yaml: "name: a\npruning: {levels: 1}\ngrid: {criterion: [synflow, magnitude, snip], rounds: [1, 2]}",
+                file: "x", vocabulary: vocabulary), vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) })
+        let grid = try rows(.runs, of: plan) { _ in .pending }
+        #expect(grid.map { $0["pruning.rounds"] } == [1, 2, 1, 2, 1, 2].map { .integer($0) })
+        let left = try Plan(
+            sweep: Sweep(
+                yaml: "name: a\npruning: {levels: 1}\ngrid: {criterion: [synflow, magnitude, snip]}", file: "x",
+                vocabulary: vocabulary), vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) })
+        let found = try rows(.runs, of: left) { _ in .pending }
+        #expect(found.map { $0["pruning.rank_at"] } == [.integer(0), .text("end"), .integer(0)])
+        #expect(found.map { $0["pruning.rounds"] } == [.integer(100), .integer(1), .integer(1)])
+        for (row, run) in zip(found, left.sweep.points.map { left.run(point: $0.index, replicate: 0) }) {
+            let step = try #require(left.tasks[run.levels[0]].task.pruning)
+            #expect(row["pruning.rounds"] == .integer(step.rounds))
+            #expect(row["pruning.rank_at"] == (step.at.map { .integer($0) } ?? .text("end")))
+        }
+    }
+
+    @Test("A run's row says what the spec says of the whole sweep; what it does not say is missing")
+    func sweepSettings() throws {
+        let rest = "training: {iterations: 300}\npruning: {levels: 2, rate: 0.5}\n"
+        let plain = try #require(try rows(.runs, of: plan("name: a\n" + rest)) { _ in .pending }.first)
+        #expect(plain["seed"] == .text("0") && plain["replicates"] == .integer(1))
+        for name in [
+            "branches", "refine.looks", "refine.budget", "stop_when.margin", "stop_when.levels", "winning_at",
+        ] {
+            #expect(plain[name] == .missing, "\(name)")
+        }
+        let full = try plan(
+            """
+            name: a
+            seed: 18446744073709551615
+            branches: [random-mask, {name: random-reinit, levels: [1, 2]}]
+            refine: {looks: [2, 4, 6], budget: 7}
+            stop_when: {margin: 0.05, levels: 1}
+            winning_at: [0.5, 0.25]
+            matching_margin: 0.001
+
+            """ + rest)
+        let row = try #require(try rows(.runs, of: full) { _ in .pending }.first)
+        #expect(row["seed"] == .text("18446744073709551615") && row["replicates"] == .integer(6))
+        #expect(row["branches"] == .text("random-mask random-reinit:1:2"))
+        #expect(row["refine.looks"] == .text("2 4 6") && row["refine.budget"] == .integer(7))
+        #expect(row["stop_when.margin"] == .real(0.05) && row["stop_when.levels"] == .integer(1))
+        #expect(row["winning_at"] == .text("0.5 0.25") && row["matching_margin"] == .real(0.001))
+    }
+
+    @Test("A setting without a short name that is an axis has one column")
+    func axisOfSameName() throws {
+        let rows = try rows(.runs, of: plan("name: a\npruning: {levels: 1}\ngrid: {matching_margin: [0.001, 0.002]}")) {
+            _ in .pending
+        }
+        #expect(rows.map { $0["matching_margin"] } == [.real(0.001), .real(0.002)])
+    }
+
     @Test("A level's row has its counts and both evaluations; one that is not done, its state alone")
     func levels() throws {
         let plan = try plan(yaml)

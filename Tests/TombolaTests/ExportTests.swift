@@ -22,6 +22,14 @@ import Testing
 
             let runs = rows(try await export("--table", "runs").output)
             #expect(runs.count == 4 && runs.allSatisfy { $0["trainings_done"] == "5" && $0["pruning.levels"] == "2" })
+            for run in runs {
+                #expect(run["pruning.rank_at"] == "end" && run["pruning.rounds"] == "1", "\(run)")
+                #expect(run["branches"] == "random-reinit" && run["replicates"] == "2" && run["seed"] == "0", "\(run)")
+                #expect(run["winning_at"] == "" && run["stop_when.margin"] == "", "\(run)")
+                #expect(Double(run["seconds"] ?? "").map { $0 > 0 } == true, "\(run)")
+            }
+            let said = try await export("--table", "runs", "--columns").output
+            for name in runs[0].keys { #expect(said.contains("\n\(name) ") || said.hasPrefix("\(name) "), "\(name)") }
             let levels = rows(try await export("--table", "levels").output)
             #expect(levels.count == 4 * 5 && Set(levels.map { $0["task"]! }).count == 16)
             // Before the first step and every 20 of 60; two rewound chains of two levels begin at 20.
