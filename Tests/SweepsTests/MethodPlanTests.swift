@@ -174,7 +174,6 @@ struct MethodPlanTests {
             "pruning: {levels: 3, search: early-bird, rewind: 20}\nmask_from: {lr: 0.01}",
             "pruning: {levels: 3, search: early-bird, schedule: one-shot, rewind: 20}\nmask_from: {lr: 0.01}",
             "pruning: {levels: 2, search: early-bird}\nbranches: [one-shot]\nmask_from: {lr: 0.01}",
-            "pruning: {levels: 0, search: early-bird}\nmask_from: {lr: 0.01}",
         ])
     func alone(spec: String) throws {
         let common = "name: a\ntraining: {iterations: 300}\n\(spec)\n"

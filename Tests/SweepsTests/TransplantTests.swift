@@ -114,9 +114,11 @@ import Verdicts
     @Test("An early-bird giver has a dense training of its own only where something starts from it")
     func needlessDense() throws {
         func givers(_ method: String, _ rest: String = "") throws -> Int {
-            let plan = try plan(
-                Self.common.replacing("rate: 0.5", with: "rate: 0.5, search: early-bird\(method)")
-                    + "mask_from: {lr: 0.01}\n" + rest)
+            let spec = Self.common.replacing("rate: 0.5", with: "rate: 0.5, search: early-bird\(method)")
+            let vocabulary = MethodPlanTests.vocabulary
+            let plan = try Plan(
+                sweep: Sweep(yaml: spec + "mask_from: {lr: 0.01}\n" + rest, file: "x", vocabulary: vocabulary),
+                vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) })
             return plan.tasks.count { $0.role == .dense && $0.task.training.learningRate == 0.01 }
         }
         #expect(try givers("") == 0)
