@@ -32,6 +32,7 @@ struct SpecNode {
     }
 
     var isEmpty: Bool { if case .empty = content { true } else { false } }
+    var isMap: Bool { if case .map = content { true } else { false } }
 }
 
 /// Limits on a spec, far above any that a person writes. They keep a hostile one from using up stack or memory.

@@ -73,7 +73,7 @@ extension SpecReader {
 
     /// Points at the line of the first setting of the misfit that the spec gives, an axis before a fixed setting.
     /// - Parameter side: the recipe that it is a misfit of; nil where there is one only, or it is of both.
-    private func specError(
+    func specError(
         _ misfit: Misfit, writes: [SettingWrite], chosen: [Int], side: RecipeSide?
     ) -> SpecError {
         let rows = misfit.paths.compactMap { SettingNames.rowOfPath[$0] }
@@ -89,8 +89,11 @@ extension SpecReader {
             source.writes[choice].contains { rows.contains($0.row) }
                 && (source.side.map(sides.contains) ?? true)
         }
-        let place = involved.map { "\($0.axis.name) is \($0.axis.values[$1])" }.joined(separator: " and ")
-        return error(line, misfit.message + (place.isEmpty ? "" : " (where \(place))"))
+        let values = involved.map { "\($0.axis.name) is \($0.axis.values[$1])" }.joined(separator: " and ")
+        // Which of them, where the recipes differ in one of the settings.
+        let recipe = RecipeSide.allCases.contains { !rowsOfOwn($0).isDisjoint(with: rows) } ? side : nil
+        let place = [recipe.map { "under \($0.rawValue)" }, values.isEmpty ? nil : "where \(values)"].compactMap { $0 }
+        return error(line, misfit.message + (place.isEmpty ? "" : " (\(place.joined(separator: ", ")))"))
     }
 }
 
@@ -364,6 +367,12 @@ struct PointChecks {
             return Misfit(
                 paths: rates + ["pruning.levels"],
                 message: "at these prune rates no layer of the network is ever pruned; raise one, or set levels: 0")
+        }
+        guard idle > 1 else {
+            return Misfit(
+                paths: rates + ["pruning.levels"],
+                message: "level 1 would prune nothing, since these prune rates come to less than one weight; raise "
+                    + "\"pruning.rate\"")
         }
         return Misfit(
             paths: ["pruning.levels"] + rates,

@@ -17,7 +17,9 @@ extension SpecReader {
         for inner in entries {
             switch inner.key {
             case "looks": looks = try readLooks(inner)
-            case "budget": budget = try integer(inner, in: 1...Sweep.runsAtMost, name: "refine.budget")
+            case "budget":
+                budget = try integer(inner, in: 1...Sweep.runsAtMost, name: "refine.budget")
+                lines["refine.budget"] = inner.line
             default: throw values.unknown(inner.key, line: inner.line, among: ["looks", "budget"])
             }
         }
@@ -77,7 +79,9 @@ extension SpecReader {
                             + inner.value.written)
                 }
                 margin = value
-            case "levels": levels = try integer(inner, in: 1...200, name: "stop_when.levels")
+            case "levels":
+                levels = try integer(inner, in: 1...200, name: "stop_when.levels")
+                lines["stop_when.levels"] = inner.line
             default: throw values.unknown(inner.key, line: inner.line, among: ["margin", "levels"])
             }
         }
@@ -149,8 +153,8 @@ extension SpecReader {
         guard points.contains(where: { $0.settings.pruning.rewindsToStart && $0.settings.pruning.levels > 0 }) else {
             throw error(
                 line,
-                "\"winning_at\" names densities to be tested for winning, but no point rewinds to step 0; "
-                    + "add \"rewind\" 0, or leave it out")
+                "\"winning_at\" names densities to be tested for winning, but \(whyNothingWins(points)), or leave it "
+                    + "out")
         }
         var chains = NamedChains(vocabulary: vocabulary)
         var known: Set<Double> = []
@@ -165,7 +169,18 @@ extension SpecReader {
         throw error(
             stray.line,
             "no chain of the sweep has the density \(stray.density) that \"winning_at\" names; the nearest are "
-                + near.map { "\(($0 * 10_000).rounded() / 10_000)" }.joined(separator: " and "))
+                + near.map { "\($0.roundedForPeople)" }.joined(separator: " and "))
+    }
+
+    /// Why no ticket of the sweep could win, and the remedy.
+    private func whyNothingWins(_ points: GridPoints) -> String {
+        guard points.deepest > 0 else { return "no point prunes; raise \"pruning.levels\"" }
+        let ways = points.lazy.map(\.settings.pruning).filter { $0.levels > 0 }.map(\.retrain)
+        guard let way = ways.first, !ways.contains(.weightRewinding) else {
+            return "no point rewinds to step 0; add \"rewind\" 0"
+        }
+        return "\(way.rawValue) goes on with trained weights instead of those of step 0; add \"retrain\" "
+            + "\(Retraining.weightRewinding.rawValue)"
     }
 
     /// The rules' share of what a spec means; nothing where there are none, so that old digests stay.
@@ -185,7 +200,7 @@ extension SpecReader {
 }
 
 /// Expected densities of the points' chains, each computed once.
-private struct NamedChains {
+struct NamedChains {
     private struct Chain: Hashable {
         var dataset: String
         var resize: Int?
@@ -213,4 +228,9 @@ private struct NamedChains {
         known[chain] = densities
         return densities
     }
+}
+
+extension Double {
+    /// To four digits, as densities are written.
+    var roundedForPeople: Double { (self * 10_000).rounded() / 10_000 }
 }

@@ -25,6 +25,17 @@ extension SpecReader {
     ) throws(SpecError) {
         let path = prefix.isEmpty ? entry.key : "\(prefix).\(entry.key)"
         try refuseCircle(side, path, line: entry.line)
+        // As a number it is `data.train`.
+        if path == RecipeSide.train.rawValue, entry.value.isMap { throw nested(path, in: side, line: entry.line) }
+        if prefix.isEmpty, let section = sectionOfAllPoints(path) {
+            throw error(
+                entry.line,
+                SpecReader.axisSections.contains(section)
+                    ? "\"\(path)\" does not stand inside \"\(side.rawValue)\"; give it at the top of the spec, with axes such as "
+                        + "\(side.rawValue).lr: [0.01, 0.1]"
+                    : "\"\(path)\" is the same for both recipes and for all points of a sweep; give \"\(section)\" outside of "
+                        + "\"\(side.rawValue)\"")
+        }
         guard let row = SettingNames.rowOfAxisName[path] else {
             guard SettingNames.isSection(path), case .map(let entries) = entry.value.content else {
                 throw values.unknown(path, line: entry.line, among: RecipeSide.names)
@@ -45,11 +56,23 @@ extension SpecReader {
 
     /// A chain that gives masks has its own, so that masks of masks would have no beginning.
     func refuseCircle(_ side: RecipeSide, _ name: String, line: Int) throws(SpecError) {
-        guard name == RecipeSide.maskFrom.rawValue || RecipeSide.split(name).side != nil else { return }
+        let inner = RecipeSide.split(name).side
+        if inner == .train { throw nested(name, in: side, line: line) }
+        guard name == RecipeSide.maskFrom.rawValue || inner != nil else { return }
         throw error(
             line,
             "\"\(name)\" inside \"\(side.rawValue)\" goes in a circle: the chain that masks come from takes none from another; give the "
                 + "settings themselves, such as mask_from: {lr: 0.01}")
+    }
+
+    private func nested(_ name: String, in side: RecipeSide, line: Int) -> SpecError {
+        let remedy =
+            side == .train
+            ? "give the settings themselves, such as train: {lr: 0.1}" : "put \"train\" beside \"\(side.rawValue)\""
+        return error(
+            line,
+            "\"\(name)\" inside \"\(side.rawValue)\" is a recipe inside a recipe, which has none of its own; "
+                + remedy)
     }
 
     /// Refuses settings that must be the same under both recipes.
@@ -110,12 +133,15 @@ extension SpecReader {
         return nil
     }
 
+    /// Where the two recipes are told apart.
+    var recipeLine: Int {
+        RecipeSide.allCases.compactMap { lines[$0.rawValue] }.first ?? axes.first { $0.side != nil }?.line ?? sweepLine
+    }
+
     /// What the points must be for two recipes to be of any use.
     func checkTransplant(against points: GridPoints) throws(SpecError) {
         guard transplants else { return }
-        let line =
-            RecipeSide.allCases.compactMap { lines[$0.rawValue] }.first ?? axes.first { $0.side != nil }?.line
-            ?? sweepLine
+        let line = recipeLine
         guard points.deepest > 0 else {
             throw error(line, "masks are to be transplanted, but no point prunes; raise \"pruning.levels\"")
         }
@@ -137,7 +163,7 @@ extension SpecReader {
     // MARK: Settings of a recipe
 
     /// Rows for which a recipe has values of its own, from its section or from axes.
-    private func rowsOfOwn(_ side: RecipeSide) -> Set<Int> {
+    func rowsOfOwn(_ side: RecipeSide) -> Set<Int> {
         Set(recipes[side, default: [:]].keys).union(
             axes.filter { $0.side == side }.flatMap { $0.writes.joined().map(\.row) })
     }

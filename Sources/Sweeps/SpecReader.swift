@@ -37,6 +37,7 @@ struct SpecReader {
         "name", "branches", "replicates", "seed", "refine", "stop_when", "winning_at", "instability", "mask_from",
         "train", "grid", "zip", "exclude",
     ]
+    static let axisSections = ["grid", "zip", "exclude"]
     static let maximumReplicates = 10_000
     static let maximumNameLetters = 100
 
@@ -300,6 +301,7 @@ struct SpecReader {
 
     private mutating func readAxis(_ entry: SpecNode.Entry, zipGroup: Int?, dimension: Int) throws(SpecError) {
         let (side, name) = RecipeSide.split(entry.key)
+        try refuseSectionAsAxis(name, entry, side)
         if let side { try refuseCircle(side, name, line: entry.line) }
         guard let row = SettingNames.rowOfAxisName[name] else {
             throw values.unknown(entry.key, line: entry.line, among: SettingNames.axisNames)
@@ -344,6 +346,30 @@ struct SpecReader {
             axis: axis, row: row, line: entry.line, writes: writes, side: side, dimension: dimension)
         if zipGroup == nil { try checkDuplicates(of: [source]) }
         axes.append(source)
+    }
+
+    /// A section of the spec speaks of all points at once.
+    private func refuseSectionAsAxis(_ name: String, _ entry: SpecNode.Entry, _ side: RecipeSide?) throws(SpecError) {
+        let hasMaps = if case .list(let items) = entry.value.content { items.contains { $0.isMap } } else { false }
+        if side == nil, let recipe = RecipeSide(rawValue: name), recipe != .train || hasMaps || entry.value.isMap {
+            throw error(
+                entry.line,
+                "\"\(name)\" as a whole is no axis; make axes of its settings, such as \(name).lr: [0.01, 0.1]")
+        }
+        guard let section = sectionOfAllPoints(name) else { return }
+        if SpecReader.axisSections.contains(section) {
+            throw error(entry.line, "\"\(entry.key)\" is no setting; give \"\(section)\" at the top of the spec")
+        }
+        throw error(
+            entry.line,
+            "\"\(entry.key)\" is the same for all points of a sweep and so no axis; give \"\(section)\" outside of grid "
+                + "and zip, or make a sweep for each value")
+    }
+
+    /// The section that a name is of, if points cannot differ in it.
+    func sectionOfAllPoints(_ name: String) -> String? {
+        let section = String(name.prefix { $0 != "." })
+        return RecipeSide(rawValue: section) == nil && SpecReader.sections.contains(section) ? section : nil
     }
 
     /// The fixed settings, over which those of axes are written.

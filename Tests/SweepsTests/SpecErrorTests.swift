@@ -180,6 +180,19 @@ import Testing
                 #"2: level 19 of 60 would prune nothing, with 3 weights left; lower "pruning.levels" to 18"#
             ),
             (
+                "name: a\npruning:\n  levels: 2\n  rate: 0.000001",
+                #"4: level 1 would prune nothing, since these prune rates come to less than one weight; raise "pruning.rate""#
+            ),
+            (
+                "name: a\ntraining: {iterations: 200}\npruning: {rewind: 100}\ntrain: {iterations: 80}",
+                "3: rewinding to step 100 leaves nothing to train, since training ends at step 80 (under train)"
+            ),
+            (
+                "name: a\ntraining: {iterations: 200}\npruning: {rewind: 100}\ngrid: {mask_from.iterations: [150, 80]}",
+                "3: rewinding to step 100 leaves nothing to train, since training ends at step 80 "
+                    + "(under mask_from, where mask_from.iterations is 80)"
+            ),
+            (
                 "name: a\ntraining:\n  optimizer:\n    name: adam\n    momentum: 0.9",
                 "5: momentum is a setting of sgd, but the optimizer is adam (whose own is beta1)"
             ),
@@ -276,9 +289,75 @@ import Testing
                 "name: a\nreplicates: 5\nwinning_at: [0.5]\npruning: {levels: 3, rate: 0.5, rewind: 10}",
                 #"3: "winning_at" names densities to be tested for winning, but no point rewinds to step 0; add "rewind" 0, or leave it out"#
             ),
+            (
+                "name: a\nreplicates: 5\nwinning_at: [0.5]\npruning: {levels: 3, rate: 0.5, retrain: fine-tuning}",
+                #"3: "winning_at" names densities to be tested for winning, but fine-tuning goes on with trained weights instead of those of step 0; add "retrain" weight-rewinding, or leave it out"#
+            ),
+            (
+                "name: a\nreplicates: 5\nwinning_at: [0.5]\npruning: {levels: 0}",
+                #"3: "winning_at" names densities to be tested for winning, but no point prunes; raise "pruning.levels", or leave it out"#
+            ),
         ])
     func rules(yaml: String, expected: String) {
         #expect(refusal(yaml) == (expected == "accepted" ? expected : "sweeps/x.yaml:\(expected)"))
+    }
+
+    @Test(
+        "What is the same for all points is no axis, and belongs to no recipe",
+        arguments: [
+            "name", "replicates", "seed", "branches", "winning_at", "refine", "stop_when.margin", "stop_when.levels",
+            "refine.budget", "instability.points", "instability",
+        ])
+    func sameForAllPoints(name: String) {
+        let section = name.split(separator: ".")[0]
+        let said =
+            #"is the same for all points of a sweep and so no axis; give "\#(section)" outside of grid and zip, or make a "#
+            + "sweep for each value"
+        #expect(refusal("name: a\ngrid: {\(name): [2, 3]}") == #"sweeps/x.yaml:2: "\#(name)" \#(said)"#)
+        #expect(refusal("name: a\nzip:\n- {\(name): [2, 3]}") == #"sweeps/x.yaml:3: "\#(name)" \#(said)"#)
+        let own = #""mask_from.\#(name)" \#(said)"#
+        #expect(refusal("name: a\ngrid: {mask_from.\(name): [2, 3]}") == "sweeps/x.yaml:2: \(own)")
+        #expect(
+            refusal("name: a\ntrain: {\(name): 2}")
+                == #"sweeps/x.yaml:2: "\#(name)" is the same for both recipes and for all points of a sweep; give "\#(section)" outside of "train""#
+        )
+    }
+
+    @Test(
+        "Sections that are no settings are no axes either, and stand in no other",
+        arguments: [
+            (
+                "grid: {mask_from: [a]}",
+                #""mask_from" as a whole is no axis; make axes of its settings, such as mask_from.lr: [0.01, 0.1]"#
+            ),
+            (
+                "grid: {train: [{lr: 0.1}]}",
+                #""train" as a whole is no axis; make axes of its settings, such as train.lr: [0.01, 0.1]"#
+            ),
+            ("grid: {exclude: ['lr > 1']}", #""exclude" is no setting; give "exclude" at the top of the spec"#),
+            (
+                "mask_from: {grid: {lr: [0.1]}}",
+                #""grid" does not stand inside "mask_from"; give it at the top of the spec, with axes such as mask_from.lr: [0.01, 0.1]"#
+            ),
+            (
+                "mask_from: {train: {lr: 0.1}}",
+                #""train" inside "mask_from" is a recipe inside a recipe, which has none of its own; put "train" beside "mask_from""#
+            ),
+            (
+                "grid: {mask_from.train.lr: [0.1]}",
+                #""train.lr" inside "mask_from" is a recipe inside a recipe, which has none of its own; put "train" beside "mask_from""#
+            ),
+            (
+                "train: {train: {lr: 0.1}}",
+                #""train" inside "train" is a recipe inside a recipe, which has none of its own; give the settings themselves, such as train: {lr: 0.1}"#
+            ),
+            (
+                "mask_from: {train: 1000}",
+                #""data.train" in "mask_from" must stay fixed, because both recipes see the same images; give it outside, for both recipes"#
+            ),
+        ])
+    func sections(rest: String, expected: String) {
+        #expect(refusal("name: a\n\(rest)") == "sweeps/x.yaml:2: \(expected)")
     }
 
     @Test("A grid above the limit is refused before it is expanded, and the error says how large it is")
