@@ -276,6 +276,7 @@ final class DeskLoop {
 
         let planned = try plan(sweep)
         let plan = planned.plan
+        if held?.digest != sweep.specDigest { do { try plan.checkAsNew() } catch { throw .spec(error) } }
         for (digest, name) in planned.datasets.sorted(by: { $0.key < $1.key }) { try keep(dataset: name, digest) }
         let record = SweepRecord(
             name: sweep.name, file: request.file, spec: request.spec, digest: sweep.specDigest,

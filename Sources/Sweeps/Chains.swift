@@ -94,6 +94,11 @@ struct Chains: Sendable {
         for task in tasks[first..<first + levels * width] where task >= 0 { body(Int(task)) }
     }
 
+    /// All tasks of its first levels in their places: two chains with the same train the same.
+    func row(of chain: Chain, levels: Int) -> ArraySlice<Int32> {
+        tasks[Int(chain.first)..<Int(chain.first) + levels * width]
+    }
+
     func forecast(of chain: Chain) -> PruningForecast { forecasts[Int(chain.forecast)] }
 
     mutating func add(_ forecast: PruningForecast) -> Int32 {

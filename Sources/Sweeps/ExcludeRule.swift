@@ -9,7 +9,7 @@ import Lottery
 /// comparison = operand ("==" | "!=" | "<" | "<=" | ">" | ">=") operand
 /// operand    = number | "text" | 'text' | axis
 /// ```
-struct ExcludeRule {
+struct ExcludeRule: Sendable {
     /// An axis as rules see it: by any of its names, and whether all its values are numbers.
     struct Column {
         var names: [String]
@@ -23,7 +23,7 @@ struct ExcludeRule {
     }
 
     /// An axis value to compare.
-    enum Value: Equatable {
+    enum Value: Equatable, Sendable {
         case number(Double)
         case text(String)
 
@@ -36,7 +36,7 @@ struct ExcludeRule {
         }
     }
 
-    private indirect enum Expression {
+    private indirect enum Expression: Sendable {
         case or(Expression, Expression)
         case and(Expression, Expression)
         case not(Expression)

@@ -26,7 +26,7 @@ public struct GridPoints: RandomAccessCollection, Sendable {
     ///   - position: the place in each dimension.
     ///   - levels: prunings after the dense level 0, at most 200.
     mutating func append(_ position: [Int], levels: Int) {
-        numbers.append(Int32(zip(position, counts).reduce(0) { $0 * $1.1 + $1.0 }))
+        numbers.append(number(of: position))
         self.levels.append(UInt8(levels))
     }
 
@@ -35,17 +35,39 @@ public struct GridPoints: RandomAccessCollection, Sendable {
 
     /// - Complexity: some settings are written, which takes a microsecond or two.
     public subscript(index: Int) -> GridPoint {
+        let position = position(of: index)
+        let writes = axes.flatMap { $0.writes[position[$0.dimension]] }
+        return GridPoint(
+            index: index, values: axes.map { $0.axis.values[position[$0.dimension]] },
+            settings: hasRecipes ? fixed.settings(writing: writes, for: .train) : fixed.settings(writing: writes),
+            maskSettings: hasRecipes ? fixed.settings(writing: writes, for: .maskFrom) : nil)
+    }
+
+    /// The place of a point in each dimension.
+    func position(of index: Int) -> [Int] {
         var position = counts
         var number = Int(numbers[index])
         for dimension in counts.indices.reversed() {
             position[dimension] = number % counts[dimension]
             number /= counts[dimension]
         }
-        let writes = axes.flatMap { $0.writes[position[$0.dimension]] }
-        return GridPoint(
-            index: index, values: axes.map { $0.axis.values[position[$0.dimension]] },
-            settings: hasRecipes ? fixed.settings(writing: writes, for: .train) : fixed.settings(writing: writes),
-            maskSettings: hasRecipes ? fixed.settings(writing: writes, for: .maskFrom) : nil)
+        return position
+    }
+
+    /// The point at a place in each dimension; nil if `exclude` leaves it out.
+    /// - Complexity: O(log n); points are in the order of their numbers.
+    func index(at position: [Int]) -> Int? {
+        let number = number(of: position)
+        var (low, high) = (0, numbers.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if numbers[middle] < number { low = middle + 1 } else { high = middle }
+        }
+        return low < numbers.count && numbers[low] == number ? low : nil
+    }
+
+    private func number(of position: [Int]) -> Int32 {
+        Int32(zip(position, counts).reduce(0) { $0 * $1.1 + $1.0 })
     }
 
     /// Prunings after the dense level 0.

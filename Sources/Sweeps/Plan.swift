@@ -10,7 +10,7 @@ public struct Plan: Sendable {
     /// Parents first.
     public let tasks: PlannedTasks
     public let summary: PlanSummary
-    private let chains: Chains
+    let chains: Chains
     private let criterionTraits: [String: CriterionTraits]
 
     /// Tasks above which a sweep is refused before the rest of it is planned: it would not fit in memory.

@@ -358,6 +358,53 @@ struct PointChecks {
                 + "\(left) images that are left to train on; lower pruning.examples")
     }
 
+    // MARK: Of new sweeps alone
+
+    /// What trains, but decides nothing.
+    /// - Parameters:
+    ///   - settings: of the networks whose results are reported.
+    ///   - masks: of the chain that the masks come from, if it is another one.
+    func misfitAsNew(in settings: Settings, masks: Settings?) -> (Misfit, side: RecipeSide)? {
+        if let misfit = earlyStopMisfit(settings) { return (misfit, .train) }
+        return searchMisfit(masks ?? settings).map { ($0, .maskFrom) }
+    }
+
+    private func earlyStopMisfit(_ settings: Settings) -> Misfit? {
+        let training = settings.training
+        guard settings.report == .earlyStop, training.evaluateEvery >= training.iterations else { return nil }
+        return Misfit(
+            paths: ["training.evaluate_every", "training.iterations", "report"],
+            message:
+                "early-stop reports the step of least validation loss, but with evaluate_every \(training.evaluateEvery) "
+                + "nothing is evaluated before training ends at step \(training.iterations); lower training.evaluate_every"
+        )
+    }
+
+    private func searchMisfit(_ settings: Settings) -> Misfit? {
+        let pruning = settings.pruning
+        guard pruning.search == .earlyBird, pruning.levels > 0 else { return nil }
+        if pruning.criterion == "random" {
+            return Misfit(
+                paths: ["pruning.search", "pruning.criterion"],
+                message:
+                    "random draws masks without a look at the weights, so that early-bird has nothing to wait for; use "
+                    + "search: full")
+        }
+        guard let shape = datasets[settings.dataset] else { return nil }
+        let used = settings.data.train ?? trainCounts[shape.name] ?? vocabulary.trainCount(shape)
+        let epoch = (used - settings.data.validation) / settings.training.batch
+        let needed = TrainingTask.EarlyBird.epochs * epoch
+        guard settings.training.iterations < needed else { return nil }
+        return Misfit(
+            paths: ["pruning.search", "training.iterations"],
+            message:
+                "early-bird compares the masks of \(TrainingTask.EarlyBird.epochs) epochs of \(epoch) steps each, but training "
+                + "ends at step \(settings.training.iterations), before that; raise training.iterations to \(needed) or "
+                + "more, or use search: full")
+    }
+
+    // MARK: Parts
+
     private mutating func chainMisfit(_ settings: Settings) -> Misfit? {
         guard case .success(let layers) = layers(of: settings) else { return nil }
         let forecast = PruningForecast(layers: layers, pruning: settings.pruning)

@@ -28,6 +28,8 @@ public struct Sweep: Sendable {
     public let seed: UInt64
     /// Digest of the spec's meaning: specs that differ in comments or layout alone have the same.
     public let specDigest: Digest
+    /// Where the spec says what, for what is asked of new sweeps alone.
+    let reader: SpecReader
 
     /// Runs above which a person must say that they mean it.
     public static let runsWithoutConsent = 1_000_000
@@ -37,7 +39,7 @@ public struct Sweep: Sendable {
     /// Points × replicates.
     public var runCount: Int { points.count * replicates }
 
-    /// Reads a spec.
+    /// Reads a spec, one that a store holds as well as one that is new, of which `Plan.checkAsNew` asks for more.
     /// - Parameters:
     ///   - file: what errors call it.
     ///   - maximumRuns: a larger grid, `exclude` not considered, is refused before it is expanded; the error's
@@ -64,7 +66,13 @@ public struct Sweep: Sendable {
         try reader.checkRules(against: points)
         try reader.checkInstability(against: points)
         try reader.checkTransplant(against: points)
+        self.reader = reader
     }
+
+    /// Refuses a spec that can be read, but whose sweep would train what decides nothing. Asked of specs that people
+    /// give; not of those that a store has taken on, perhaps before there was such a rule. `Plan.checkAsNew` asks it,
+    /// too.
+    public func checkAsNew() throws(SpecError) { try reader.checkAsNew(points) }
 
     /// The values of a point by axis name, for people: `depth 8, lr 0.1`; empty if there are no axes.
     public func describe(_ point: GridPoint) -> String {

@@ -31,16 +31,19 @@ struct StoredSweeps {
     }
 
     /// A sweep's plan beside what a store holds, which may not be there yet, and which of its tasks are asked for so
-    /// far.
+    /// far. Unless the store has taken the very spec on, it must do as a new one.
     static func plan(of sweep: Sweep, store: String, catalog: DataCatalog) throws -> (Plan, isAsked: [Bool]) {
         // A folder may hold data sets for a store that is still to come.
         guard try Store.exists(in: store) else {
             let plan = try Plan(
                 sweep: sweep, vocabulary: catalog.vocabulary, dataDigest: { try catalog.digest(of: $0) })
+            try plan.checkAsNew()
             return (plan, plan.isAsked(within: Extent(plan: plan) { _ in .pending }))
         }
         let stored = try StoredSweeps(directory: store, catalog: catalog)
         let plan = try stored.plan(of: sweep)
+        let isStored = try stored.store.sweeps().contains { $0.name == sweep.name && $0.digest == sweep.specDigest }
+        if !isStored { try plan.checkAsNew() }
         return (plan, try stored.isAsked(plan))
     }
 

@@ -25,6 +25,9 @@ struct SubmissionTests {
         grid: {lr: [0.1, 0.2], rewind: [0, 5]}
         """
 
+    /// One that is refused by now, as stores from before may hold.
+    static let olderSpec = spec.replacing("rewind: [0, 5]", with: "examples: [5, 10]")
+
     init() throws { bench = try Bench() }
 
     @Test("A sweep that was submitted is trained to a leaderboard; submitted again it is done already")
@@ -122,6 +125,21 @@ struct SubmissionTests {
         #expect(noData.status == 1 && noData.sentence == "dots are not here: place them by hand", "\(noData)")
         #expect(try coordinator.store.sweeps().isEmpty)
         #expect(try coordinator.store.counts() == TaskCounts())
+    }
+
+    @Test("A sweep that would decide nothing is refused, by submit and by extend")
+    func senseless() throws {
+        let coordinator = try bench.startCoordinator()
+        let client = try Client(endpoint: coordinator.endpoint)
+        let refused = try #require(try refusal(of: SubmissionTests.olderSpec, client))
+        #expect(refused.status == 2)
+        #expect(refused.sentence.hasPrefix("small.yaml:9: axis \"examples\" makes no difference"))
+        #expect(try coordinator.store.sweeps().isEmpty)
+        _ = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        #expect(throws: SubmissionError.self) {
+            try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.olderSpec, extends: true))
+        }
+        #expect(try coordinator.store.sweeps().map(\.spec) == [SubmissionTests.spec])
     }
 
     private func refusal(of spec: String, _ client: Client) throws -> (status: Int, sentence: String)? {
@@ -300,9 +318,11 @@ struct SubmissionTests {
         #expect(try coordinator.store.counts() == TaskCounts(done: plan.tasks.count))
     }
 
-    @Test("A submission whose coordinator died amid it is gone on with at the next start, to the sweep's end")
-    func interrupted() throws {
-        let sweep = try Sweep(yaml: SubmissionTests.spec, file: "small.yaml", vocabulary: .fixture)
+    @Test(
+        "A submission whose coordinator died amid it is gone on with at the next start, to the sweep's end",
+        arguments: [spec, olderSpec])
+    func interrupted(spec: String) throws {
+        let sweep = try Sweep(yaml: spec, file: "small.yaml", vocabulary: .fixture)
         let plan = try Plan(sweep: sweep, vocabulary: .fixture, dataDigest: { _ in Digest.of(DataAccess.bytes) })
         do {
             // As the first piece leaves it.
@@ -315,7 +335,7 @@ struct SubmissionTests {
                 payload: try JSONEncoder().encode(first.request).map(\.self))
             try store.addSweep(
                 SweepRecord(
-                    name: sweep.name, file: "small.yaml", spec: SubmissionTests.spec, digest: sweep.specDigest,
+                    name: sweep.name, file: "small.yaml", spec: spec, digest: sweep.specDigest,
                     submittedAt: 1, isWhole: false),
                 changes: [
                     .sweepChanged(SweepStanding(id: SweepID(sweep.name))), .taskAdded(work),

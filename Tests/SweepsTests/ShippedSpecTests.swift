@@ -15,9 +15,15 @@ import Training
     }
 
     private func shipped(_ name: String) throws -> Plan {
-        let text = try String(contentsOf: Self.folder.appendingPathComponent("\(name).yaml"), encoding: .utf8)
-        return try Plan(
+        try plan(String(contentsOf: Self.folder.appendingPathComponent("\(name).yaml"), encoding: .utf8))
+    }
+
+    /// As of a new sweep.
+    private func plan(_ text: String) throws -> Plan {
+        let plan = try Plan(
             sweep: sweep(text), vocabulary: Self.vocabulary, dataDigest: { Digest.of($0.utf8) }, known: { _ in nil })
+        try plan.checkAsNew()
+        return plan
     }
 
     @Test("Each spec in sweeps/ reads, is called what its file is, and says what it asks")
@@ -30,7 +36,8 @@ import Training
             let text = try String(contentsOf: Self.folder.appendingPathComponent(file), encoding: .utf8)
             #expect(text.hasPrefix("# ") && text.contains("?"), "\(file) does not begin with its question")
             // One store can hold all of them, so a preset's name says whose it is.
-            #expect("\(try sweep(text).name).yaml" == file.replacingOccurrences(of: "/", with: "-"))
+            let name = try shipped(String(file.dropLast(".yaml".count))).sweep.name
+            #expect("\(name).yaml" == file.replacingOccurrences(of: "/", with: "-"))
         }
     }
 
@@ -42,6 +49,16 @@ import Training
             #expect(summary.tasks <= summary.tasksWithoutSharing, "\(file)")
             #expect(summary.steps <= summary.stepsWithoutSharing, "\(file)")
         }
+    }
+
+    @Test("The specs of the README are taken on as new sweeps")
+    func readme() throws {
+        let file = Self.folder.deletingLastPathComponent().appendingPathComponent("README.md")
+        let blocks = try String(contentsOf: file, encoding: .utf8).components(separatedBy: "```yaml\n").dropFirst()
+        // The others are lines to be added to one.
+        let specs = blocks.map { $0.components(separatedBy: "\n```")[0] }.filter { $0.hasPrefix("name:") }
+        #expect(specs.count >= 2)
+        for spec in specs { _ = try plan(spec) }
     }
 
     /// What Frankle & Carbin 2019 say of one network: figure 2 and section 4.

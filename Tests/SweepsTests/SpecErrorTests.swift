@@ -302,6 +302,161 @@ import Testing
         #expect(refusal(yaml) == (expected == "accepted" ? expected : "sweeps/x.yaml:\(expected)"))
     }
 
+    private static let chains = "name: a\npruning: {levels: 3, rate: 0.5}\n"
+
+    /// What follows `chains`, and the answer.
+    private static let senseless: [(String, String)] = [
+        // stop_when
+        (
+            "stop_when: {margin: 0.05}",
+            #"3: "stop_when" ends chains, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#
+        ),
+        (
+            "replicates: 1\nstop_when: {margin: 0.05}",
+            #"4: "stop_when" ends chains, but one replicate decides nothing; set "replicates" to 2 or more, such as 5"#
+        ),
+        ("stop_when: {margin: 0.05}\nrefine: {looks: [2, 5]}", "accepted"),
+        (
+            "replicates: 2\nstop_when:\n  margin: 0.05\n  levels: 4",
+            #"6: "stop_when" waits for 4 levels in a row, but no chain has more than 3, so that it ends none; lower "#
+                + #""stop_when.levels" to 2 or less, or raise "pruning.levels""#
+        ),
+        ("replicates: 2\nstop_when: {margin: 0.05, levels: 3}", "accepted"),
+        (
+            "replicates: 2\nstop_when: {margin: 0.05}\ngrid: {levels: [0, 1]}",
+            #"4: "stop_when" waits for 2 levels in a row, but no chain has more than 1, so that it ends none; raise "#
+                + #""pruning.levels", or leave it out"#
+        ),
+        (
+            "replicates: 2\nstop_when: {margin: 0.05}\ngrid: {levels: [0]}",
+            #"4: "stop_when" ends chains, but no point prunes; leave it out"#
+        ),
+        // refine
+        (
+            "refine:\n  looks: [5, 8]\n  budget: 2",
+            #"5: "refine.budget" is 2, but a point needs 3 more runs for its look at 8, so that nothing is ever added; "#
+                + "raise it to 3 or more, or leave it out"
+        ),
+        ("refine: {looks: [5, 8], budget: 3}", "accepted"),
+        // winning_at
+        (
+            "replicates: 2\nwinning_at: [0.5,\n  0.51]",
+            #"5: "winning_at" names 0.5 and 0.51, which are both level 1 of the chain, at density 0.5; keep one"#
+        ),
+        ("replicates: 2\nwinning_at: [0.5, 0.52]\ngrid: {prune_rate: [0.5, 0.46]}", "accepted"),
+        // search
+        (
+            "training: {iterations: 2079}\npruning.search: early-bird",
+            "4: early-bird compares the masks of 5 epochs of 416 steps each, but training ends at step 2079, before that; "
+                + "raise training.iterations to 2080 or more, or use search: full"
+        ),
+        ("training: {iterations: 2080}\npruning.search: early-bird", "accepted"),
+        (
+            "pruning.search: early-bird\nmask_from: {iterations: 500}",
+            "3: early-bird compares the masks of 5 epochs of 416 steps each, but training ends at step 500, before that; "
+                + "raise training.iterations to 2080 or more, or use search: full (under mask_from)"
+        ),
+        ("pruning.search: early-bird\ntrain: {iterations: 500}", "accepted"),
+        (
+            "pruning.search: early-bird\ngrid: {criterion: [magnitude, random]}",
+            "3: random draws masks without a look at the weights, so that early-bird has nothing to wait for; use search: "
+                + "full (where criterion is random)"
+        ),
+        // report
+        (
+            "report: early-stop\ntraining:\n  evaluate_every: 20000",
+            "5: early-stop reports the step of least validation loss, but with evaluate_every 20000 nothing is evaluated "
+                + "before training ends at step 10000; lower training.evaluate_every"
+        ),
+        (
+            "report: early-stop\ntraining: {evaluate_every: 100}\ngrid: {iterations: [200, 100]}",
+            "4: early-stop reports the step of least validation loss, but with evaluate_every 100 nothing is evaluated "
+                + "before training ends at step 100; lower training.evaluate_every (where iterations is 100)"
+        ),
+        ("training: {evaluate_every: 20000}", "accepted"),
+        // mask_from and train
+        (
+            "mask_from: {lr: 0.1}\ngrid: {mask_from.lr: [0.2, 0.3]}",
+            #"3: "mask_from" gives "training.learning_rate", which no point has, because the axis "mask_from.lr" on line 4 "#
+                + "gives each its own; keep one of them"
+        ),
+        ("train: {lr: 0.1}\ngrid: {mask_from.lr: [0.2, 0.3]}", "accepted"),
+        (
+            "mask_from: {training.evaluate_every: 50}",
+            "3: the recipes differ in training.evaluate_every alone, which changes no mask here, so that each network finds "
+                + "the masks itself that it is given; leave mask_from out, or let them differ in what the masks come from, "
+                + "such as mask_from: {lr: 0.01}"
+        ),
+        (
+            "train: {training.test: best}\nmask_from: {rewind_optimizer: fresh}",
+            "4: the recipes differ in training.test and rewind_optimizer alone, which changes no mask here, so that each "
+                + "network finds the masks itself that it is given; leave mask_from and train out, or let them differ in "
+                + "what the masks come from, such as mask_from: {lr: 0.01}"
+        ),
+        ("pruning.rewind: 10\nmask_from: {rewind_optimizer: fresh}", "accepted"),
+        ("mask_from: {retrain: fine-tuning}", "accepted"),
+        (
+            "mask_from: {rewind: 10}\ngrid: {levels: [1]}",
+            "3: the recipes differ in rewind alone, which changes no mask here, so that each network finds the masks "
+                + "itself that it is given; leave mask_from out, or let them differ in what the masks come from, such as "
+                + "mask_from: {lr: 0.01}"
+        ),
+        ("mask_from: {rewind: 10}\ngrid: {levels: [1, 2]}", "accepted"),
+        (
+            "pruning.rank_at: 20\nmask_from: {iterations: 9000}",
+            "4: the recipes differ in iterations alone, which changes no mask here, so that each network finds the masks "
+                + "itself that it is given; leave mask_from out, or let them differ in what the masks come from, such as "
+                + "mask_from: {lr: 0.01}"
+        ),
+        ("pruning.rank_at: 20\nmask_from: {iterations: 9000, training.schedule: cosine}", "accepted"),
+        // Values that make no difference
+        (
+            "grid: {examples: [5, 10]}",
+            #"3: axis "examples" makes no difference between 5 and 10: points with either train exactly the same; keep one of them"#
+        ),
+        ("grid: {criterion: [magnitude, snip], examples: [5, 10]}", "accepted"),
+        (
+            "grid:\n  lr: [0.1, 0.2]\n  rewind_optimizer: [restore,\n    fresh]",
+            #"6: axis "rewind_optimizer" makes no difference between restore and fresh: points with either train exactly "#
+                + "the same; keep one of them"
+        ),
+        ("grid: {rewind: [0, 10], rewind_optimizer: [restore, fresh]}", "accepted"),
+        (
+            "grid: {rewind: [0, 10], rewind_optimizer: [restore, fresh]}\nexclude: ['rewind == 10']",
+            #"3: axis "rewind_optimizer" makes no difference between restore and fresh: points with either train exactly "#
+                + "the same; keep one of them"
+        ),
+        (
+            "zip: [{lr: [0.1, 0.1], examples: [5, 10]}]",
+            #"3: axes "lr", "examples" make no difference between 0.1, 5 and 0.1, 10: points with either train exactly the "#
+                + "same; keep one of them"
+        ),
+        (
+            "grid: {levels: [0], criterion: [magnitude, random]}",
+            #"3: axis "criterion" makes no difference between magnitude and random: points with either train exactly the "#
+                + "same; keep one of them"
+        ),
+        ("grid: {levels: [0, 2], prune_rate: [0.2, 0.5]}", "accepted"),
+        ("grid: {levels: [1, 3]}", "accepted"),
+        ("grid: {report: [final, early-stop], matching_margin: [0, 0.01]}", "accepted"),
+        (
+            "grid: {levels: [0], rewind: [0, 10]}",
+            #"3: axis "rewind" makes no difference between 0 and 10: points with either train exactly the same; keep one of them"#
+        ),
+        ("grid: {levels: [0], rewind: [0, 10]}\ninstability: {levels: [0]}", "accepted"),
+    ]
+
+    @Test(
+        "What would decide nothing is refused in a new sweep; a spec that a store holds is still read",
+        arguments: senseless)
+    func asNew(rest: String, expected: String) throws {
+        let yaml = Self.chains + rest
+        #expect(
+            refusalAsNew(yaml, vocabulary: MethodPlanTests.vocabulary)
+                == (expected == "accepted" ? expected : "sweeps/x.yaml:\(expected)"))
+        _ = try Sweep(yaml: yaml, file: "sweeps/x.yaml", vocabulary: MethodPlanTests.vocabulary)
+    }
+
     @Test(
         "What is the same for all points is no axis, and belongs to no recipe",
         arguments: [
@@ -359,6 +514,9 @@ import Testing
     func sections(rest: String, expected: String) {
         #expect(refusal("name: a\n\(rest)") == "sweeps/x.yaml:2: \(expected)")
     }
+
+    @Test("Images may be an axis, which has the name of a recipe")
+    func images() { #expect(refusalAsNew("name: a\ngrid: {train: [10000, 20000]}") == "accepted") }
 
     @Test("A grid above the limit is refused before it is expanded, and the error says how large it is")
     func tooManyRuns() throws {

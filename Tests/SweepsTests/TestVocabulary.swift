@@ -53,8 +53,20 @@ func plan(_ yaml: String, known: (TaskKey) -> KnownTask? = { _ in nil }) throws 
 
 /// The error that a spec is refused with.
 func refusal(_ yaml: String, maximumRuns: Int = Sweep.runsWithoutConsent) -> String {
+    answer { _ = try sweep(yaml, maximumRuns: maximumRuns) }
+}
+
+/// The error that a spec is refused with that no store holds.
+func refusalAsNew(_ yaml: String, vocabulary: Vocabulary = testVocabulary) -> String {
+    answer {
+        let sweep = try Sweep(yaml: yaml, file: "sweeps/x.yaml", vocabulary: vocabulary)
+        try Plan(sweep: sweep, vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) }).checkAsNew()
+    }
+}
+
+private func answer(_ body: () throws -> Void) -> String {
     do {
-        _ = try sweep(yaml, maximumRuns: maximumRuns)
+        try body()
         return "accepted"
     } catch {
         return "\(error)"
