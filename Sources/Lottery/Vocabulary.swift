@@ -5,6 +5,8 @@ public struct Vocabulary: Sendable {
     /// Images of the training set that are at hand. They are fewer than the shape says where only a part of a data set
     /// is.
     public var trainCount: @Sendable (DatasetShape) -> Int = { $0.trainCount }
+    /// The class of which the fewest images are trained on, for criteria that look at some of each; nil if that is not known.
+    public var rarestClass: @Sendable (DatasetShape, DataSettings) -> ClassCount? = { _, _ in nil }
     public var models: [String]
     public var initialisations: [String]
     public var optimizers: [String]
@@ -37,6 +39,17 @@ public struct Vocabulary: Sendable {
         self.numerics = numerics
         self.layers = layers
         self.semantics = semantics
+    }
+}
+
+/// How many images of a class there are.
+public struct ClassCount: Hashable, Sendable {
+    public var label: Int
+    public var count: Int
+
+    public init(label: Int, count: Int) {
+        self.label = label
+        self.count = count
     }
 }
 

@@ -77,7 +77,7 @@ extension SpecReader {
 extension SpecReader {
     private func checkPoints(_ points: GridPoints) throws(SpecError) {
         // A large grid takes seconds to go through, which most have no need of.
-        guard ["report", "pruning.search"].contains(where: isWritten) else { return }
+        guard ["report", "pruning.search", "pruning.criterion"].contains(where: isWritten) else { return }
         let checks = PointChecks(vocabulary: vocabulary)
         for point in points {
             guard let (misfit, side) = checks.misfitAsNew(in: point.settings, masks: point.maskSettings) else {

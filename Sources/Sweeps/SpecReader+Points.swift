@@ -366,7 +366,23 @@ struct PointChecks {
     ///   - masks: of the chain that the masks come from, if it is another one.
     func misfitAsNew(in settings: Settings, masks: Settings?) -> (Misfit, side: RecipeSide)? {
         if let misfit = earlyStopMisfit(settings) { return (misfit, .train) }
-        return searchMisfit(masks ?? settings).map { ($0, .maskFrom) }
+        return (searchMisfit(masks ?? settings) ?? rarityMisfit(masks ?? settings)).map { ($0, .maskFrom) }
+    }
+
+    /// There may be enough images for a criterion that looks at some of each class, and still too few of one class.
+    private func rarityMisfit(_ settings: Settings) -> Misfit? {
+        let pruning = settings.pruning
+        guard pruning.levels > 0, vocabulary.criterionTraits[pruning.criterion]?.readsExamples == true,
+            let shape = datasets[settings.dataset], let rarest = vocabulary.rarestClass(shape, settings.data),
+            rarest.count < pruning.examples
+        else { return nil }
+        let used = settings.data.train ?? trainCounts[shape.name] ?? vocabulary.trainCount(shape)
+        return Misfit(
+            paths: ["pruning.examples", "pruning.criterion", "data.train", "data.validation", "dataset"],
+            message:
+                "\(pruning.criterion) looks at \(pruning.examples) images of each class, but of class \(rarest.label) there are "
+                + "\(rarest.count) among the \(used - settings.data.validation) that are left to train on; lower pruning.examples "
+                + "to \(rarest.count) or less, or train on more images")
     }
 
     private func earlyStopMisfit(_ settings: Settings) -> Misfit? {

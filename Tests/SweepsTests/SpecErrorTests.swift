@@ -457,6 +457,26 @@ import Testing
         _ = try Sweep(yaml: yaml, file: "sweeps/x.yaml", vocabulary: MethodPlanTests.vocabulary)
     }
 
+    @Test("A criterion that looks at some images of each class has enough of the rarest one, where that is known")
+    func rarestClass() throws {
+        var vocabulary = MethodPlanTests.vocabulary
+        vocabulary.rarestClass = { _, data in ClassCount(label: 2, count: (data.train ?? 0) / 20 - 1) }
+        let yaml = Self.chains + "data: {train: 400, validation: 100}\npruning.criterion: snip\n"
+        func refusal(_ examples: Int) -> String {
+            refusalAsNew(yaml + "pruning.examples: \(examples)", vocabulary: vocabulary)
+        }
+        #expect(refusal(19) == "accepted")
+        #expect(
+            refusal(20).hasSuffix(
+                "snip looks at 20 images of each class, but of class 2 there are 19 among the 300 that are left to train "
+                    + "on; lower pruning.examples to 19 or less, or train on more images"), "\(refusal(20))")
+        #expect(
+            refusalAsNew(
+                yaml.replacing("pruning.criterion: snip", with: "pruning.criterion: magnitude")
+                    + "pruning.examples: 20",
+                vocabulary: vocabulary) == "accepted")
+    }
+
     @Test(
         "What is the same for all points is no axis, and belongs to no recipe",
         arguments: [

@@ -19,6 +19,29 @@ struct DataTests {
         #expect(process.terminationStatus == 0)
     }
 
+    @Test("The rarest class of a split is that of the images that a training sees", arguments: [nil, 400, 2_000])
+    func rarestClass(train: Int?) throws {
+        let registry = Registry.standard
+        let catalog = DataCatalog(registry: registry, folders: [])
+        let shape = try #require(catalog.vocabulary.datasets.first { $0.name == "glyphs" })
+        var data = DataSettings()
+        data.train = train
+        data.validation = 300
+        let folder = try TemporaryFolder()
+        let path = try catalog.materialise("glyphs", into: folder.path).path
+        let file = try Safetensors.decode(Array(try Data(contentsOf: URL(filePath: path))))
+        let labels = try #require(file.tensors["train.labels"]).bytes
+        let order = try DataOrder(imageCount: shape.trainCount, data: data, batch: 10, seed: 7)
+        var counts = Array(repeating: 0, count: shape.classes)
+        for image in order.training { counts[Int(labels[Int(image)])] += 1 }
+        let rarest = try #require(catalog.vocabulary.rarestClass(shape, data))
+        #expect(rarest.count == counts.min() && counts[rarest.label] == rarest.count)
+        #expect(counts.reduce(0, +) == (train ?? shape.trainCount) - 300)
+        // A data set that is not here is told of elsewhere.
+        let cifar = try #require(catalog.vocabulary.datasets.first { $0.name == "cifar10" })
+        #expect(catalog.vocabulary.rarestClass(cifar, data) == nil)
+    }
+
     @Test("Packed, unpacked and oddly named files decode to one canonical file")
     func packings() throws {
         let folder = try TemporaryFolder()

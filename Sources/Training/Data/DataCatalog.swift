@@ -1,5 +1,6 @@
 import Glibc
 import Lottery
+import Synchronization
 
 /// The registered data sets, and the folders they are looked for in: `--data`, then `TOMBOLA_DATA`, then the store's
 /// `data`.
@@ -25,7 +26,42 @@ public struct DataCatalog: Sendable {
             let here = try? self.shape(of: shape.name)
             return here?.trainCount ?? shape.trainCount
         }
+        let known = KnownClasses()
+        vocabulary.rarestClass = { [self] shape, data in
+            known.rarest(of: shape, data) {
+                // Likewise.
+                (try? source(shape.name)).flatMap { source in try? images(of: source, locate(source)).trainLabels }
+            }
+        }
         return vocabulary
+    }
+
+    /// What the points of a grid ask for again and again.
+    private final class KnownClasses: Sendable {
+        private struct Split: Hashable {
+            var dataset: String
+            var data: DataSettings
+        }
+
+        private struct Known {
+            /// Nil where the data set is not here.
+            var labels: [String: [UInt8]?] = [:]
+            var rarest: [Split: ClassCount?] = [:]
+        }
+
+        private let known = Mutex(Known())
+
+        func rarest(of shape: DatasetShape, _ data: DataSettings, labels read: () -> [UInt8]?) -> ClassCount? {
+            known.withLock { known in
+                let split = Split(dataset: shape.name, data: data)
+                if let rarest = known.rarest[split] { return rarest }
+                let labels = known.labels[shape.name] ?? read()
+                known.labels[shape.name] = .some(labels)
+                let rarest = labels.flatMap { DataOrder.rarestClass(labels: $0, classes: shape.classes, data: data) }
+                known.rarest[split] = .some(rarest)
+                return rarest
+            }
+        }
     }
 
     /// The digest of the canonical file: the data set's name in task keys. Nothing is made or unpacked if it is known
@@ -153,8 +189,12 @@ public struct DataCatalog: Sendable {
         var shape: DatasetShape
     }
 
+    private func images(of source: DatasetSource, _ location: Location) throws(DataError) -> ImageSet {
+        try source.decode(location.isArchive ? unpacked(source, location) : contents(location))
+    }
+
     private func canonicalFile(of source: DatasetSource, _ location: Location) throws(DataError) -> CanonicalFile {
-        let images = try source.decode(location.isArchive ? unpacked(source, location) : contents(location))
+        let images = try images(of: source, location)
         let bytes = images.canonicalFile(source.shape)
         let digest = Digest.of(bytes)
         // Generation is exact arithmetic: another digest is a faulty build, and must not pass for the same data.

@@ -26,13 +26,26 @@ package struct DataOrder {
                 "\(used) training images less \(data.validation) for validation leave no batch of \(batch); "
                     + "lower data.validation or training.batch")
         }
-        // The images held out stay the same when data.train changes.
-        let split = CounterRandom(seed: DataOrder.splitSeed, purpose: .validationSplit).permutation(
-            of: imageCount, epoch: 0)
+        let split = DataOrder.split(imageCount)
         validation = split[..<data.validation].sorted()
         training = split[data.validation..<used].sorted()
         self.batch = batch
         random = CounterRandom(seed: seed, purpose: .dataOrder)
+    }
+
+    /// All images, in an order in which those held out come first and those trained on follow: they stay the same when
+    /// `data.train` changes.
+    private static func split(_ imageCount: Int) -> [Int32] {
+        CounterRandom(seed: splitSeed, purpose: .validationSplit).permutation(of: imageCount, epoch: 0)
+    }
+
+    /// Of which class the fewest images are trained on, as far as the labels go; nil where none are.
+    static func rarestClass(labels: [UInt8], classes: Int, data: DataSettings) -> ClassCount? {
+        let used = data.train ?? labels.count
+        guard used <= labels.count, (0..<used).contains(data.validation) else { return nil }
+        var counts = Array(repeating: 0, count: classes)
+        for image in split(labels.count)[data.validation..<used] { counts[Int(labels[Int(image)])] += 1 }
+        return counts.indices.min { counts[$0] < counts[$1] }.map { ClassCount(label: $0, count: counts[$0]) }
     }
 
     /// The epoch of the step after `step` steps are done.
