@@ -164,7 +164,7 @@ extension CoordinatorLoop {
             if arrival.progress.plan.isAdaptive { growth.want(arrival.sweep) }
             let plan = submission.reply.plan
             logger.info(
-                "sweep \(plan.sweep): \(plan.points) points, \(plan.tasksAsked) tasks, \(plan.tasksAsked - plan.tasksToDo) of them done already"
+                "sweep \(plan.sweep): \(plan.points) \(plan.points == 1 ? "point" : "points"), \(plan.tasksAsked) tasks, \(plan.tasksAsked - plan.tasksToDo) of them done already"
             )
             reply(submission.reply, to: submission.asker)
             finishPlanning()

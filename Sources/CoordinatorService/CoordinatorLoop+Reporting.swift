@@ -93,7 +93,7 @@ extension CoordinatorLoop {
     func log(_ notice: Coordinator.Notice) {
         switch notice {
         case .workerJoined(let worker, let host, let slots):
-            logger.info("\(worker) on \(host) joined with \(slots) slots")
+            logger.info("\(worker) on \(host) joined with \(slots) \(slots == 1 ? "slot" : "slots")")
         case .workerReturned(let worker, let host): logger.info("\(worker) on \(host) is back")
         case .workerLost(let worker, let reason): logger.warning("\(worker) is lost: \(reason)")
         case .workerLeft(let worker): logger.info("\(worker) has left")
@@ -135,6 +135,7 @@ extension CoordinatorLoop {
         let standings = Dictionary(uniqueKeysWithValues: status.sweeps.map { ($0.standing.id.text, $0.standing) })
         let sweeps = submissions.sweeps.map { sweep in
             var line = sweep.status(running: progress, standing: standings[sweep.name])
+            line.mayGrow = growth.concerns(sweep.name)
             line.growthFailure = growth.failed[sweep.name]?.reason
             return line
         }
@@ -158,6 +159,7 @@ extension CoordinatorLoop {
             stepsPerSecond: rate,
             secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
             incidents: status.incidents, unmet: status.unmet, isDraining: status.isDraining,
+            endsWhenDone: configuration.exitWhenDone,
             isShortOfRoom: status.isShortOfRoom, contradictedTasks: reporting.contradictedTasks)
     }
 

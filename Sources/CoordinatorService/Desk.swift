@@ -304,11 +304,28 @@ final class DeskLoop {
         let submission = Submission(
             record: record,
             reply: SubmitReply(
-                sweep: sweep.name, isContinued: held?.isWhole == true, plan: plan.summary(asking: isAsked)),
+                sweep: sweep.name, isContinued: held?.isWhole == true, plan: plan.summary(asking: isAsked),
+                warning: held.flatMap { warning(about: sweep, extending: $0) }),
             request: request, asker: asker)
         return Arrival(
             .submission(submission), works: works, progress: SweepProgress(plan: plan, isAsked: isAsked),
             believedPending: planned.believedPending, tries: tries)
+    }
+
+    /// Replicates that are added because of the results of those before are another look at the same question, and the tests
+    /// know of looks by the spec alone.
+    private func warning(about sweep: Sweep, extending held: SweepRecord) -> String? {
+        // One that this version cannot read was looked at by another.
+        let before = try? Sweep(
+            yaml: held.spec, file: held.file, vocabulary: configuration.vocabulary, maximumRuns: Sweep.runsAtMost)
+        guard let before, before.replicates < sweep.replicates, !sweep.looks.contains(before.replicates) else {
+            return nil
+        }
+        let looks = (before.looks + sweep.looks).map(String.init).joined(separator: ", ")
+        return
+            "verdicts over \(sweep.replicates) replicates count as the first look, but those over \(before.replicates) may have "
+            + "been seen: if that is why there are more, use refine: {looks: [\(looks)]}, so that each look has its share "
+            + "of the error"
     }
 
     /// Plans against what the store holds now.

@@ -92,9 +92,11 @@ public struct SubmitReply: Hashable, Sendable, Codable {
     /// The store had it already, with the same spec.
     public var isContinued: Bool
     public var plan: PlanSummary
+    /// What to know about it, a sentence; nil where there is nothing.
+    public var warning: String?
 
     private enum CodingKeys: String, CodingKey {
-        case sweep, plan
+        case sweep, plan, warning
         case isContinued = "is_continued"
     }
 }

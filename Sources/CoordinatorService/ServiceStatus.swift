@@ -27,14 +27,20 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var unmet: [CoordinatorStatus.UnmetNeeds]
     /// Nothing more is given out: it ends once nothing runs.
     public var isDraining: Bool
+    /// It ends by itself once all that was submitted to it is done, as the coordinator of a `run` does.
+    public var endsWhenDone: Bool
     /// Nothing more is given out until the store's disk has room.
     public var isShortOfRoom: Bool
     /// Tasks of the store of which two results differ: a bug in tombola, or broken hardware. Those of earlier starts
     /// too.
     public var contradictedTasks: [TaskKey]
 
-    /// Whether every task is done or failed.
-    public var isSettled: Bool { tasks.isSettled }
+    /// Whether every task is done or failed, and no results are left that may ask for more. A process that ends when all is done has
+    /// not begun where it has nothing.
+    public var isSettled: Bool {
+        tasks.isSettled && unplanned.isEmpty && !sweeps.contains(where: \.mayGrow)
+            && !(endsWhenDone && tasks.total == 0)
+    }
 
     /// How many of something are in which state; the rest waits.
     public struct Tally: Hashable, Sendable, Codable {
@@ -75,6 +81,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         /// Why tasks were given up, the first few; those that only waited for one of them are left out, and so are
         /// cancelled ones.
         public var failures: [Failure]
+        /// Whether its results may ask for more than it has: nobody has looked yet.
+        public var mayGrow = false
         /// Why what its results ask for could not be planned the last time; it is tried again. Nil if nothing is in the way.
         public var growthFailure: String?
 
@@ -139,6 +147,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         case stepsPerSecond = "steps_per_second"
         case secondsRemaining = "seconds_remaining"
         case isDraining = "is_draining"
+        case endsWhenDone = "ends_when_done"
         case isShortOfRoom = "is_short_of_room"
         case contradictedTasks = "contradicted_tasks"
     }
@@ -149,6 +158,7 @@ extension ServiceStatus.SweepStatus {
         case name, priority, points, runs, levels, best, diverged, failures
         case isPaused = "is_paused"
         case isCancelled = "is_cancelled"
+        case mayGrow = "may_grow"
         case growthFailure = "growth_failure"
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"

@@ -94,6 +94,20 @@ struct SubmissionTests {
         #expect(try coordinator.store.sweeps().map(\.spec) == [SubmissionTests.spec])
     }
 
+    @Test("Replicates that an extension adds are a second look, which is said unless the spec accounts for it")
+    func secondLook() throws {
+        let coordinator = try bench.startCoordinator()
+        _ = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        func warning(_ replicates: String) throws -> String? {
+            let spec = SubmissionTests.spec.replacing("replicates: 2", with: replicates)
+            return try coordinator.submit(SubmitRequest(file: "small.yaml", spec: spec, extends: true)).warning
+        }
+        #expect(try warning("refine: {looks: [2, 3]}") == nil)
+        #expect(try warning("replicates: 2") == nil)
+        #expect(try warning("replicates: 3")?.contains("use refine: {looks: [2, 3]}") == true)
+        #expect(try warning("replicates: 2") == nil)
+    }
+
     @Test("Failed tasks are tried anew when their sweep is submitted again")
     func revived() throws {
         let coordinator = try bench.startCoordinator()

@@ -62,6 +62,24 @@ import Testing
         }
     }
 
+    @Test("watch of a run that is killed ends with it, since nobody starts that again")
+    func watchKilledRun() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 10_000_000), in: folder)
+            let run = try Program(["run", spec, "--store", "store"], in: folder)
+            defer { run.send(SIGKILL) }
+            let file = folder.appending(path: "store/endpoint")
+            try await until("it says where it is") { FileManager.default.fileExists(atPath: file.path()) }
+            let address = try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+            let watch = try Program(["watch", "--connect", address], in: folder)
+            defer { watch.send(SIGKILL) }
+            try await until("it has looked once") { watch.errors.contains("tiny: ") }
+            run.send(SIGKILL)
+            #expect(try await watch.end(within: 30) == 1)
+            #expect(watch.errors.contains("the `tombola run` at \(address) has ended"), "\(watch.errors)")
+        }
+    }
+
     @Test("watch goes on after its coordinator was killed, says once that it is gone and once that it is back")
     func watchAcrossRestart() async throws {
         try await withFolder { folder in

@@ -42,6 +42,7 @@ struct AtlasCommand: ParsableCommand {
                 Output.line("")
             }
         }
-        Output.line(ink(AtlasText.legend, .dim))
+        let blanks = atlases.contains(where: AtlasText.hasBlanks) ? AtlasText.blanks : ""
+        Output.line(ink(AtlasText.legend + blanks, .dim))
     }
 }

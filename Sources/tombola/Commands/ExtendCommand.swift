@@ -26,6 +26,7 @@ struct ExtendCommand: ParsableCommand {
         }
         if options.output.json { return try Output.json(reply) }
         Output.facts(PlanText.facts(reply.plan))
+        if let warning = reply.warning { Console.shared.say("note: \(warning)") }
         Output.line("extended: \(OrderText.tasks(reply.plan.tasksToDo)) to do")
     }
 }

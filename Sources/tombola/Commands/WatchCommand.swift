@@ -8,8 +8,8 @@ struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Follow a coordinator's sweeps until they are done.",
         discussion: """
-            Ctrl-C ends the watching only. A coordinator that goes away is waited for until it is back, or until Ctrl-C. With --json, each \
-            look is one JSON object.
+            Ctrl-C ends the watching only. A coordinator that goes away is waited for until it is back, or until Ctrl-C; that of a \
+            `tombola run`, which ends with its sweep, for a few seconds. With --json, each look is one JSON object.
             """)
 
     @Option(help: "The coordinator's address (TOMBOLA_CONNECT; default: \(ServeCommand.defaultAddress)).")
@@ -55,6 +55,7 @@ private final class WatchedCoordinator {
     private let endpoint: String
     private let signals: StopSignals
     private var hasAnswered = false
+    private var endsWhenDone = false
 
     init(_ coordinator: RemoteCoordinator, at endpoint: String, _ signals: StopSignals) {
         self.coordinator = coordinator
@@ -76,10 +77,18 @@ private final class WatchedCoordinator {
                     Console.shared.say("the coordinator at \(endpoint) is back after \(seconds)")
                 }
                 hasAnswered = true
+                endsWhenDone = status.endsWhenDone
                 return status
             } catch ClientError.interrupted {
                 return nil
             } catch let error as ClientError where hasAnswered && error.mayPass {
+                guard !endsWhenDone else {
+                    whenGone()
+                    throw Failure(
+                        .infrastructure,
+                        "the `tombola run` at \(endpoint) has ended, or was ended, between two looks; what came of it is in its store, "
+                            + "and the same `tombola run` goes on with it")
+                }
                 if !isGone {
                     whenGone()
                     Console.shared.say(

@@ -9,6 +9,14 @@ enum AtlasText {
         … not all done, * borne out by the tests
         """
 
+    /// And what a blank one does, where there are any.
+    static let blanks = "; blank where the sweep has no such point"
+
+    static func hasBlanks(_ atlas: Atlas) -> Bool {
+        let places = atlas.rows.values.count * atlas.columns.values.count
+        return atlas.panels.contains { $0.cells.count < places }
+    }
+
     /// `depth 11, rewind 0`; empty where the sweep has one panel.
     static func title(_ panel: Atlas.Panel) -> String { LeaderboardText.words(for: panel.point) }
 

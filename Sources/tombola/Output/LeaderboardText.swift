@@ -110,6 +110,7 @@ enum LeaderboardText {
     /// The verdict in words: nothing is left blank.
     static func words(for row: LeaderboardRow) -> String {
         switch row.verdict {
+        case .none where row.lastDensity == nil: return "nothing is pruned"
         case .winning, .matching, .none: return row.verdict.rawValue
         case .censored:
             let found = row.found.map { "\($0.rawValue), " } ?? ""
