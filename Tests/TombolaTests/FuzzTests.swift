@@ -76,7 +76,7 @@ extension DisturbedProcesses {
                 let half = FuzzTests.frames / 2
                 try send(half, FuzzTests.control, to: cluster.address, &draws)
                 try send(half, FuzzTests.blobs, to: blobAddress, &draws)
-                try shake(FuzzTests.handshakes, at: [cluster.address, blobAddress], &draws)
+                try shake(FuzzTests.handshakes / 2, at: [cluster.address, blobAddress], "NULL", &draws)
                 try await until("seed \(testSeed): the sweep ends", within: 120) { cluster.attempts?.done.count == 16 }
                 #expect(try await cluster.leaderboard() == undisturbed.output)
                 // Without tasks to lose, whoever says HELLO may have a session.
@@ -101,9 +101,73 @@ extension DisturbedProcesses {
                 report(
                     "fuzz", since: start,
                     """
-                    seed \(testSeed), \(FuzzTests.frames * 11 / 10) mutated messages, \(FuzzTests.handshakes) broken handshakes; coordinator \
+                    seed \(testSeed), \(FuzzTests.frames * 11 / 10) mutated messages, \(FuzzTests.handshakes / 2) broken handshakes; coordinator \
                     before and after: \(before.bytes >> 20) and \(after.bytes >> 20) MiB, \(before.descriptors) and \(after.descriptors) \
                     descriptors
+                    """)
+            }
+        }
+
+        @Test(
+            "Broken handshakes, plain frames and unknown keys where keys are asked for: a worker with a key is unharmed, and nothing is leaked"
+        )
+        func keyed() async throws {
+            var draws = SeededDraws(seed: testSeed)
+            let start = ContinuousClock.now
+            try await withFolder { folder in
+                func tombola(_ words: String...) async throws -> (status: Int32, output: String, errors: String) {
+                    try await Program.run(words, in: folder)
+                }
+                let spec = try TestSweep.write(TestSweep.tiny(iterations: 300), in: folder)
+                let undisturbed = try await tombola("run", spec, "--json", "--store", "undisturbed")
+                for (name, role) in [("node", "worker"), ("person", "client"), ("stranger", "client")] {
+                    let made = try await tombola("keys", "generate", name, "--role", role, "--store", "store")
+                    #expect(made.status == 0, "\(made.errors)")
+                }
+                #expect(try await tombola("keys", "revoke", "stranger", "--store", "store").status == 0)
+                let cluster = try await Cluster(
+                    in: folder, store: "store", workers: 1,
+                    serving: ["--curve", "--blob-bind", "tcp://127.0.0.1:*"],
+                    working: ["--key", "store/keys/node.key"])
+                defer { cluster.kill() }
+                try await until("the coordinator says where blobs go") {
+                    cluster.coordinator.errors.contains("for blobs at ")
+                }
+                let blobAddress = try #require(
+                    cluster.coordinator.errors.firstMatch(of: #/for blobs at (\S+)/#).map { String($0.1) })
+                let (both, identifier) = ([cluster.address, blobAddress], cluster.coordinator.identifier)
+                let person = ["--connect", cluster.address, "--key", "store/keys/person.key"]
+                try shake(200, at: both, "CURVE", &draws)
+                let asked = try await Program.run(["status"] + person, in: folder)
+                #expect(asked.status == 0, "\(asked.errors)")
+                try await until("connections of the first handshakes are closed") { descriptors(of: identifier) < 60 }
+                let before = (bytes: residentBytes(of: identifier), descriptors: descriptors(of: identifier))
+
+                let submitted = try await Program.run(["submit", spec] + person, in: folder)
+                #expect(submitted.status == 0, "\(submitted.errors)")
+                let strangers = 4
+                for _ in 0..<strangers {
+                    try shake(FuzzTests.handshakes / 2 / strangers, at: both, "CURVE", &draws)
+                    let stranger = try await Program.run(
+                        ["status", "--connect", cluster.address, "--key", "store/keys/stranger.key"], in: folder)
+                    #expect(stranger.status != 0 && stranger.output.isEmpty, "\(stranger.errors)")
+                }
+                try await until("seed \(testSeed): the sweep ends", within: 120) { cluster.attempts?.done.count == 16 }
+                #expect(try await cluster.leaderboard() == undisturbed.output)
+                try await until("seed \(testSeed): its connections are closed", within: 60) {
+                    descriptors(of: identifier) <= before.descriptors + 4
+                }
+                let after = (bytes: residentBytes(of: identifier), descriptors: descriptors(of: identifier))
+                #expect(after.bytes - before.bytes < 48 << 20, "seed \(testSeed): \(before) and \(after)")
+                #expect(cluster.coordinator.isRunning, "\(cluster.coordinator.errors.suffix(2_000))")
+                let again = try await Program.run(["status"] + person, in: folder)
+                #expect(again.status == 0 && again.output.contains("16 done"), "\(again.errors)")
+                try await cluster.end()
+                report(
+                    "fuzz with keys", since: start,
+                    """
+                    seed \(testSeed), \(FuzzTests.handshakes / 2) broken handshakes, \(strangers) unknown keys; coordinator before and \
+                    after: \(before.bytes >> 20) and \(after.bytes >> 20) MiB, \(before.descriptors) and \(after.descriptors) descriptors
                     """)
             }
         }
@@ -160,10 +224,13 @@ extension DisturbedProcesses {
         }
 
         /// Opens connections from several addresses, says something that is no handshake, or half of one, and hangs up.
-        private func shake(_ count: Int, at addresses: [String], _ draws: inout SeededDraws) throws {
+        private func shake(
+            _ count: Int, at addresses: [String], _ mechanism: String, _ draws: inout SeededDraws
+        ) throws {
             // ZMTP 3.1, section 3.4: signature, version, mechanism, role, filler.
             let greeting: [UInt8] =
-                [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1] + Array("NULL".utf8) + Array(repeating: 0, count: 48)
+                [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1] + Array(mechanism.utf8)
+                + Array(repeating: 0, count: 52 - mechanism.utf8.count)
             for number in 0..<count {
                 let port = UInt16(addresses[number % addresses.count].split(separator: ":").last!)!
                 let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -184,9 +251,16 @@ extension DisturbedProcesses {
                     }
                 guard connected else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
                 var bytes = greeting
-                switch Int.random(in: 0..<4, using: &draws) {
+                if mechanism == "CURVE" {
+                    // RFC 26, section 3.2: a command of 200 bytes with version, padding, key, nonce and a box, which no
+                    // key of ours opens.
+                    bytes += [4, 200, 5] + Array("HELLO".utf8) + [1, 0] + Array(repeating: 0, count: 72)
+                    bytes += (0..<120).map { _ in UInt8.random(in: 0...255, using: &draws) }
+                }
+                switch Int.random(in: 0..<5, using: &draws) {
+                case 4: break
                 case 0: bytes = []
-                case 1: bytes = Array(bytes.prefix(Int.random(in: 1...greeting.count, using: &draws)))
+                case 1: bytes = Array(bytes.prefix(Int.random(in: 1...bytes.count, using: &draws)))
                 case 2:
                     for place in bytes.indices where Bool.random(using: &draws) {
                         bytes[place] = .random(in: 0...255, using: &draws)
