@@ -16,6 +16,8 @@ public final class Client {
     private var handshakes: HandshakeMonitor
     private var judge: ConnectionJudge
     private var lastID: UInt64 = 0
+    /// The connection broke after the last request was sent.
+    private var isLost = false
 
     /// Begins to connect; whether somebody is there shows with the first request.
     /// - Parameters:
@@ -58,8 +60,8 @@ public final class Client {
 
     /// Asks and returns the body of the answer. Blocks for at most `milliseconds`.
     ///
-    /// - Throws: `noAnswer` or `closed` after that time; `interrupted`; `notLetIn` where the key is at fault; `refused`
-    ///   for an answer whose status is not 0, with its body.
+    /// - Throws: `noAnswer` or `closed` after that time; `lost` as soon as the connection breaks over which it asked;
+    ///   `interrupted`; `notLetIn` where the key is at fault; `refused` for an answer whose status is not 0, with its body.
     public func request(
         _ verb: String, body: [UInt8] = [], timeoutMilliseconds milliseconds: Int64 = 5_000
     ) throws(ClientError) -> [UInt8] {
@@ -67,6 +69,9 @@ public final class Client {
         lastID += 1
         let deadline = MonotonicClock.milliseconds + milliseconds
         let seconds = Double(milliseconds) / 1_000
+        // One that has broken before does not have this request.
+        try judgeHandshakes()
+        isLost = false
         guard try send(ClientRequest(id: lastID, verb: verb, body: body)) else {
             throw .noAnswer(endpoint, seconds: seconds)
         }
@@ -75,6 +80,7 @@ public final class Client {
             guard reply.status == 0 else { throw .refused(status: reply.status, body: reply.body) }
             return reply.body
         }
+        if isLost { throw .lost(endpoint) }
         throw judge.onlyCloses ? .closed(endpoint, seconds: seconds) : .noAnswer(endpoint, seconds: seconds)
     }
 
@@ -88,6 +94,10 @@ public final class Client {
                 if let frames = try socket.receive() { return frames }
             } catch { throw .socket(error.description) }
             try judgeHandshakes()
+            if isLost {
+                // It may have come just before.
+                do { return try socket.receive() } catch { throw .socket(error.description) }
+            }
             let left = deadline - MonotonicClock.milliseconds
             guard left > 0 else { return nil }
             var isInterrupted = false
@@ -108,6 +118,7 @@ public final class Client {
             let handshake: Handshake?
             do { handshake = try handshakes.next() } catch { throw .socket(error.description) }
             guard let handshake else { return }
+            if handshake == .lost { isLost = true }
             if let refusal = judge.judge(handshake) { throw .notLetIn(refusal, endpoint) }
         }
     }
@@ -139,6 +150,8 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case noAnswer(String, seconds: Double)
     /// Likewise, and each connection was closed before it had begun.
     case closed(String, seconds: Double)
+    /// The connection broke before the answer came.
+    case lost(String)
     /// The doorbell that was handed in rang first.
     case interrupted
     /// The coordinator does not let this client's key in.
@@ -159,6 +172,9 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
             "what listens at \(endpoint) closed each connection within \(Client.text(ofSeconds: seconds)) s before it had begun: if the "
                 + "coordinator there lets in nobody without a key, name a key file with --key; if it is a tunnel, is `tombola serve` "
                 + "running behind it?"
+        case .lost(let endpoint):
+            "the coordinator at \(endpoint) was gone before it answered, and may or may not have done what was asked: see `tombola "
+                + "status` once it is back, and ask again"
         case .interrupted: "interrupted before the coordinator answered: try again"
         case .notLetIn(let refusal, let endpoint): refusal.sentence(about: endpoint)
         case .notServed(let endpoint, let reason): "the coordinator at \(endpoint) cannot be used: \(reason)"

@@ -60,7 +60,8 @@ public struct ConnectionJudge: Sendable {
             // Where it once came in, what ends its connections now is not the key: a tunnel without a coordinator, say.
             if closed >= ConnectionJudge.closedInARow, !hasSucceeded { return .otherCoordinator }
         // The coordinator could not decide, or did not answer.
-        case (.refused, _), (.closed, .curveServer), (.unanswered, _), (.mechanismMismatch, .curveServer): break
+        case (.refused, _), (.closed, .curveServer), (.unanswered, _), (.mechanismMismatch, .curveServer), (.lost, _):
+            break
         }
         return nil
     }

@@ -12,9 +12,11 @@ public enum Handshake: Hashable, Sendable {
     case closed
     /// There was no handshake to speak of: the other end did not answer in time, or speaks something else.
     case unanswered
+    /// The connection that had come about is broken: what was sent over it and not answered will not be.
+    case lost
 }
 
-/// Tells how the handshakes of a connecting socket end, which the socket itself only tries again. It belongs to the
+/// Tells how the handshakes of a connecting socket end, and that what they led to has broken, which the socket itself only tries again. It belongs to the
 /// thread of the socket, and is watched by a `Poller`.
 public struct HandshakeMonitor: ~Copyable {
     /// Names of the in-process addresses over which libzmq tells.
@@ -25,6 +27,7 @@ public struct HandshakeMonitor: ~Copyable {
     private let context: ZMQContext
     private let answerMilliseconds: Int64
     private var connectedAt: Int64 = 0
+    private var isUp = false
 
     /// - Parameter options: those of the socket.
     /// - Precondition: `socket` does not connect yet, or its first handshakes go untold.
@@ -33,7 +36,7 @@ public struct HandshakeMonitor: ~Copyable {
         let endpoint = "inproc://handshakes-\(number)"
         let events =
             ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
-            | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED
         try check(zmq_socket_monitor(socket.handle, endpoint, Int32(events)))
         handle = try HandshakeMonitor.open(endpoint, socket.context)
         context = socket.context
@@ -48,7 +51,13 @@ public struct HandshakeMonitor: ~Copyable {
         while let event = try receive() {
             if event.kind == ZMQ_EVENT_CONNECTED {
                 connectedAt = MonotonicClock.milliseconds
+            } else if event.kind == ZMQ_EVENT_DISCONNECTED {
+                // A handshake that fails ends so as well.
+                guard isUp else { continue }
+                isUp = false
+                return .lost
             } else if let handshake = handshake(event) {
+                isUp = handshake == .succeeded
                 return handshake
             }
         }

@@ -25,6 +25,13 @@ private struct SmallDisk {
         guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT), "size=\(kilobytes)k") == 0 else { throw POSIXError(.EIO) }
     }
 
+    /// No byte more than what is there fits.
+    func fill() throws {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { throw POSIXError(.EIO) }
+        try resize(kilobytes: Int(status.f_blocks - status.f_bfree) * Int(status.f_frsize) / 1_024)
+    }
+
     func setReadOnly(_ isReadOnly: Bool) throws {
         let flags = UInt(MS_REMOUNT) | (isReadOnly ? UInt(MS_RDONLY) : 0)
         guard mount("tmpfs", path, "tmpfs", flags, nil) == 0 else { throw POSIXError(.EIO) }
@@ -67,6 +74,64 @@ extension DisturbedProcesses {
                     #expect(before.triedAgain(by: after).isEmpty)
                 }
                 #expect(ends > 0, "the disk was never full")
+            }
+        }
+
+        @Test(
+            "A commit for which the disk has no room is acknowledged to nobody and ends the coordinator; what was acknowledged before stays"
+        )
+        func fullWhileCommitting() async throws {
+            try await withFolder { folder in
+                let spec = try TestSweep.write(TestSweep.tiny(iterations: 600), in: folder)
+                let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+                let disk = try SmallDisk(folder.appending(path: "disk"), kilobytes: 204_800)
+                defer { disk.remove() }
+                func cluster() async throws -> Cluster {
+                    try await Cluster(in: folder, store: "disk/store", workers: 0, serving: ["--min-free", "0"])
+                }
+                func worker(_ address: String) throws -> Program {
+                    try Program(["worker", "--connect", address, "--directory", "worker", "--slots", "1"], in: folder)
+                }
+                let first = try await cluster()
+                defer { first.kill() }
+                try await first.submit(spec)
+                let early = try worker(first.address)
+                defer { early.send(SIGKILL) }
+                try await until("a result is acknowledged") { (first.attempts?.done.count ?? 0) > 0 }
+                early.send(SIGTERM)
+                try await early.end()
+                let before = try #require(first.attempts)
+
+                // Orders are commits without a blob.
+                try disk.fill()
+                var acknowledged = 0
+                while acknowledged < 400 {
+                    let next = acknowledged + 1
+                    let order = try await Program.run(
+                        ["priority", "tiny", "\(next)", "--connect", first.address], in: folder)
+                    guard order.status == 0 else { break }
+                    acknowledged = next
+                }
+                #expect(try await first.coordinator.end() == 1)
+                #expect(
+                    first.coordinator.errors.contains(#/(?i)disk is full|no space left|too full/#),
+                    "\(acknowledged): \(first.coordinator.errors)")
+
+                try disk.resize(kilobytes: 204_800)
+                let second = try await cluster()
+                defer { second.kill() }
+                let status = try await Program.run(["status", "--store", "disk/store", "--json"], in: folder)
+                let object = try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any]
+                let sweep = try #require((object?["sweeps"] as? [[String: Any]])?.first)
+                #expect(sweep["priority"] as? Int == acknowledged, "\(status.output)")
+                let late = try worker(second.address)
+                defer { late.send(SIGKILL) }
+                try await until("the sweep ends", within: 120) { second.attempts?.done.count == 16 }
+                #expect(before.triedAgain(by: try #require(second.attempts)).isEmpty)
+                #expect(try await second.leaderboard() == undisturbed.output)
+                late.send(SIGTERM)
+                try await late.end()
+                try await second.end()
             }
         }
 

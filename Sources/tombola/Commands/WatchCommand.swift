@@ -109,7 +109,7 @@ extension ClientError {
     /// Whether a coordinator that is started again, or a network that is mended, would answer.
     fileprivate var mayPass: Bool {
         switch self {
-        case .noAnswer, .closed: true
+        case .noAnswer, .closed, .lost: true
         case .badEndpoint, .interrupted, .notLetIn, .notServed, .refused, .tooLarge, .socket: false
         }
     }
