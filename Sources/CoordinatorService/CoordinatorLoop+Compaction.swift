@@ -21,6 +21,7 @@ extension CoordinatorLoop {
         defer {
             committedSinceSurvey = nil
             desk.post(.compacted)
+            if case .nobody = asker { noteTidied() }
         }
         try flush()
         var reply = CompactReply(
@@ -71,14 +72,35 @@ extension CoordinatorLoop {
         self.reply(reply, to: asker)
     }
 
-    /// Removes what a sweep that came to its end has left over, where the store is to keep tickets alone.
+    /// Removes what a sweep that came to its end has left over, where the store is to keep tickets alone; and now and then
+    /// what levels that are done have read, since a sweep may take weeks.
     func tendRetention() {
         guard configuration.retainsTicketsOnly else { return }
         let settled = Set(submissions.sweeps.filter(isAtItsEnd).map(\.name))
         submissions.tidied.formIntersection(settled)
-        guard isRetentionDue, committedSinceSurvey == nil else { return }
+        let now = CoordinatorLoop.now
+        guard isRetentionDue || isTidyingDue(at: now), committedSinceSurvey == nil else { return }
         submissions.tidied = settled
+        submissions.tidying = (now, coordinator.counts.done)
         beginCompaction(CompactRequest(intermediates: true), .nobody)
+    }
+
+    private func isTidyingDue(at now: Instant) -> Bool {
+        guard let tidyAt = submissions.tidyAt else {
+            submissions.tidyAt = now.advanced(byMilliseconds: configuration.retentionMilliseconds)
+            return false
+        }
+        return tidyAt <= now && coordinator.counts.done != submissions.tidying?.done
+    }
+
+    private static let tidyingShare: Int64 = 20
+
+    /// A compaction by itself is over, or could not be begun.
+    func noteTidied() {
+        guard let begunAt = submissions.tidying?.begunAt else { return }
+        let now = CoordinatorLoop.now
+        let wait = max(configuration.retentionMilliseconds, CoordinatorLoop.tidyingShare * now.since(begunAt))
+        submissions.tidyAt = now.advanced(byMilliseconds: wait)
     }
 
     /// Whether something is left to remove before this process may end by itself.

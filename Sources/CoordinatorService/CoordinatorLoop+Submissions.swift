@@ -14,6 +14,10 @@ struct Submissions {
     var submitted: Set<String> = []
     /// Names of sweeps that have come to their end and after which the store was compacted.
     var tidied: Set<String> = []
+    /// Of the last compaction by itself: when it began, and how many tasks were done.
+    var tidying: (begunAt: Instant, done: Int)?
+    /// The next one may begin from then on while sweeps go on.
+    var tidyAt: Instant?
     /// Tasks that belong to no sweep were added since the start.
     var tasksWereAdded = false
     /// At the desk.
@@ -175,6 +179,7 @@ extension CoordinatorLoop {
         case .surveyed(let survey, let request, let asker): try compact(survey, request, for: asker)
         case .unsurveyed(let reason, let asker):
             committedSinceSurvey = nil
+            if case .nobody = asker { noteTidied() }
             refuse(asker, status: 1, reason)
         case .refusedOrder(let sentence, let asker): refuse(asker, status: 2, sentence)
         case .noSuchSweep(let name, let known, let asker):

@@ -21,8 +21,12 @@ public struct CoordinatorServiceConfiguration: Sendable {
     /// How old an artifact must be before it counts as one that no record will name: a result's blobs come before its
     /// record.
     public var unnamedSeconds = 3_600
-    /// Whether, when a sweep has come to its end, the store is compacted, checkpoints to rewind to included.
+    /// Whether the store is compacted when a sweep has come to its end, and now and then before, checkpoints to rewind to
+    /// included.
     public var retainsTicketsOnly = false
+    /// How long after one compaction the next may begin while sweeps go on; and never sooner than twenty times what it
+    /// took.
+    public var retentionMilliseconds: Int64 = 600_000
     /// How long it waits before it plans anew what could not be planned; twice as long each time, up to a minute.
     public var retryMilliseconds: Int64 = 2_000
     /// What this build can train.

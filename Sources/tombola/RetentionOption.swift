@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What a store keeps of a sweep that has come to its end.
+/// What a store keeps of levels that are done.
 enum Retention: String, ExpressibleByArgument, CaseIterable {
     case all, tickets
 }
@@ -8,8 +8,8 @@ enum Retention: String, ExpressibleByArgument, CaseIterable {
 struct RetentionOption: ParsableArguments {
     @Option(
         help: """
-            What the store keeps of a sweep that has come to its end: all, or tickets, as by `store compact --intermediates` \
-            (TOMBOLA_RETAIN; default: all).
+            What the store keeps of levels that are done: all, or tickets, as by `store compact --intermediates` every ten minutes and at a \
+            sweep's end (TOMBOLA_RETAIN; default: all).
             """)
     var retain: Retention?
 

@@ -6,6 +6,7 @@ import Foundation
 import Lottery
 import Store
 import Testing
+import WorkerService
 
 @Suite("A coordinator removes what no record names", .timeLimit(.minutes(2)), .serialized)
 struct CompactionTests {
@@ -155,6 +156,30 @@ struct CompactionTests {
         let all = ServiceStatus.Tally(done: 16, total: 16)
         #expect(eventually { coordinator.status?.sweeps.first?.levels == all })
         #expect(coordinator.status?.tasks.failed == 0)
+        try verify(coordinator)
+    }
+
+    @Test("Where tickets alone are kept, checkpoints that nobody waits for go while the sweep goes on")
+    func whileItGoesOn() throws {
+        let coordinator = try bench.startCoordinator {
+            $0.retainsTicketsOnly = true
+            $0.retentionMilliseconds = 100
+            // One of two rates is more than the worker can take, so that the sweep does not end.
+            $0.vocabulary.memoryBytes = { settings, _ in settings.training.learningRate == 0.2 ? 1 << 40 : 1 }
+        }
+        _ = try coordinator.submit(CompactionTests.growing("grows", lr: "0.1, 0.2", levels: 1))
+        _ = try bench.startWorker(at: coordinator.endpoint, slots: 2) { $0.memoryBytes = 1 << 30 }
+        try #require(try eventually { try coordinator.store.counts() == TaskCounts(pending: 4, done: 4) })
+        let client = try Client(endpoint: coordinator.endpoint)
+        #expect(
+            eventually {
+                let request = CompactRequest(intermediates: true, isDryRun: true)
+                // Refused while it compacts.
+                let reply = try? client.request(
+                    ServiceVerb.compact.rawValue, body: CompactionTests.json(request), timeoutMilliseconds: 60_000)
+                return (reply.flatMap { try? JSONDecoder().decode(CompactReply.self, from: Data($0)) })?.intermediates
+                    == 0
+            })
         try verify(coordinator)
     }
 
