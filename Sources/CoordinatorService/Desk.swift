@@ -315,7 +315,7 @@ final class DeskLoop {
     /// Replicates that are added because of the results of those before are another look at the same question, and the tests
     /// know of looks by the spec alone.
     private func warning(about sweep: Sweep, extending held: SweepRecord) -> String? {
-        // One that this version cannot read was looked at by another.
+        // A spec that this version cannot read says nothing of looks, and is no reason to refuse the new one.
         let before = try? Sweep(
             yaml: held.spec, file: held.file, vocabulary: configuration.vocabulary, maximumRuns: Sweep.runsAtMost)
         guard let before, before.replicates < sweep.replicates, !sweep.looks.contains(before.replicates) else {

@@ -68,7 +68,7 @@ public struct TaskReport: Hashable, Sendable, Codable {
         guard let result = try store.result(of: key) else { return }
         seconds = result.seconds
         origin = ResultOrigin(text: result.origin)
-        // A benchmark's result has no summary.
+        // A benchmark's result has no summary, and one of another version is told by the leaderboard.
         divergedAt = (try? JSONDecoder().decode(LevelSummary.self, from: Data(result.summary)))?.divergedAt
     }
 }

@@ -59,6 +59,7 @@ public struct AllowList: Hashable, Sendable {
     /// Who may come in with this key; nil: nobody.
     public subscript(key: CurvePublicKey) -> Entry? { byKey[key] }
 
+    /// The entry of that name; nil where the list has none.
     public subscript(name: KeyName) -> Entry? { entries.first { $0.name == name } }
 
     /// - Throws: `nameTaken`, `keyTaken`, `tooManyKeys`. An entry that is there already changes nothing.

@@ -60,11 +60,7 @@ extension DisturbedProcesses {
                 let cluster = try await Cluster(
                     in: folder, store: "store", workers: 1, serving: ["--blob-bind", "tcp://127.0.0.1:*"])
                 defer { cluster.kill() }
-                try await until("the coordinator says where blobs go") {
-                    cluster.coordinator.errors.contains("for blobs at ")
-                }
-                let blobAddress = try #require(
-                    cluster.coordinator.errors.firstMatch(of: #/for blobs at (\S+)/#).map { String($0.1) })
+                let blobAddress = try await blobAddress(of: cluster)
                 // Warm: buffers that are made once are no leak.
                 try send(1_000, FuzzTests.control, to: cluster.address, &draws)
                 try send(1_000, FuzzTests.blobs, to: blobAddress, &draws)
@@ -130,11 +126,7 @@ extension DisturbedProcesses {
                     serving: ["--curve", "--blob-bind", "tcp://127.0.0.1:*"],
                     working: ["--key", "store/keys/node.key"])
                 defer { cluster.kill() }
-                try await until("the coordinator says where blobs go") {
-                    cluster.coordinator.errors.contains("for blobs at ")
-                }
-                let blobAddress = try #require(
-                    cluster.coordinator.errors.firstMatch(of: #/for blobs at (\S+)/#).map { String($0.1) })
+                let blobAddress = try await blobAddress(of: cluster)
                 let (both, identifier) = ([cluster.address, blobAddress], cluster.coordinator.identifier)
                 let person = ["--connect", cluster.address, "--key", "store/keys/person.key"]
                 try shake(200, at: both, "CURVE", &draws)
@@ -170,6 +162,14 @@ extension DisturbedProcesses {
                     after: \(before.bytes >> 20) and \(after.bytes >> 20) MiB, \(before.descriptors) and \(after.descriptors) descriptors
                     """)
             }
+        }
+
+        private func blobAddress(of cluster: Cluster) async throws -> String {
+            try await until("the coordinator says where blobs go") {
+                cluster.coordinator.errors.contains("for blobs at ")
+            }
+            return try #require(
+                cluster.coordinator.errors.firstMatch(of: #/for blobs at (\S+)/#).map { String($0.1) })
         }
 
         /// Sends `count` messages, each a mutation of one of `seeds`, over connections of a thousand.
