@@ -35,6 +35,13 @@ final class Bench {
         (try? String(contentsOfFile: path(name), encoding: .utf8))?.split(separator: "\n") ?? []
     }
 
+    /// A loopback address that nothing else in this machine uses, for a coordinator that is to come back: on one that is
+    /// shared, its ports may belong to another test's connection by then.
+    static func ownAddress() -> String {
+        let parts = (0..<3).map { _ in String(Int.random(in: 1...254)) }
+        return "tcp://127.\(parts.joined(separator: ".")):*"
+    }
+
     func coordinatorConfiguration() -> CoordinatorServiceConfiguration {
         var configuration = CoordinatorServiceConfiguration(
             storeDirectory: path("store"), vocabulary: .fixture, data: .fixture, logger: Bench.logger("coordinator"))

@@ -206,7 +206,8 @@ struct FlowTests {
     @Test("A coordinator started anew on its store takes back the worker that went on, and nothing is done twice")
     func restart() throws {
         let log = bench.path("log")
-        let configuration = bench.coordinatorConfiguration()
+        var configuration = bench.coordinatorConfiguration()
+        configuration.bind = Bench.ownAddress()
         var endpoint = ""
         func runFirst() throws -> ThreadedWorker {
             let coordinator = try CoordinatorService(configuration)
@@ -244,7 +245,8 @@ struct FlowTests {
     @Test("What a worker finished without a coordinator outlives its process: it is handed over, not trained again")
     func outbox() throws {
         let log = bench.path("log")
-        let configuration = bench.coordinatorConfiguration()
+        var configuration = bench.coordinatorConfiguration()
+        configuration.bind = Bench.ownAddress()
         var endpoint = ""
         func runFirst() throws -> Process {
             let coordinator = try CoordinatorService(configuration)

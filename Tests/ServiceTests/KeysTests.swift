@@ -330,7 +330,7 @@ struct KeysTests {
     @Test("A coordinator that is down is no refusal: a worker with a key waits for it")
     func down() throws {
         let key = try key("gpu", .worker)
-        let first = try startCoordinator()
+        let first = try startCoordinator { $0.bind = Bench.ownAddress() }
         let endpoint = first.endpoint
         let worker = try bench.startWorker(at: endpoint) { $0.security = key.security }
         try #require(eventually { first.status?.workers.count == 1 })

@@ -33,6 +33,13 @@ func report(_ what: String, since start: ContinuousClock.Instant, _ counts: Stri
     print("soak: \(what): \(counts); \(seconds / 60) min \(seconds % 60) s")
 }
 
+/// A loopback address that nothing else in this machine uses, for a coordinator that is to come back: on one that is
+/// shared, its port may belong to another test's connection by then.
+func ownAddress() -> String {
+    let parts = (0..<3).map { _ in String(Int.random(in: 1...254)) }
+    return "tcp://127.\(parts.joined(separator: ".")):*"
+}
+
 /// A coordinator and workers as processes of their own, with timings of a second instead of half a minute.
 final class Cluster {
     let folder: URL
@@ -54,7 +61,7 @@ final class Cluster {
         self.timings = timings
         workerOptions = working
         coordinator = try Program(
-            ["serve", "--store", store, "--bind", "tcp://127.0.0.1:*"] + timings + options, in: folder)
+            ["serve", "--store", store, "--bind", ownAddress()] + timings + options, in: folder)
         address = try await Cluster.address(of: coordinator)
         for number in 0..<count { workers.append(try worker(number)) }
     }
@@ -96,7 +103,7 @@ final class Cluster {
         // That nobody is there for so long is what is tried.
         if downtime > .zero { try await Task.sleep(for: downtime) }
         coordinator = try Program(
-            ["serve", "--store", store, "--bind", address, "--blob-bind", "tcp://127.0.0.1:*"] + timings,
+            ["serve", "--store", store, "--bind", address] + timings,
             in: folder)
         address = try await Cluster.address(of: coordinator)
     }

@@ -8,8 +8,7 @@ import Testing
 
     private func serve(_ address: String, _ more: [String] = [], in folder: URL) async throws -> (Program, String) {
         let coordinator = try Program(
-            ["serve", "--store", "store", "--bind", address, "--blob-bind", "tcp://127.0.0.1:*"]
-                + InterruptedStopTests.timings + more, in: folder)
+            ["serve", "--store", "store", "--bind", address] + InterruptedStopTests.timings + more, in: folder)
         try await until("the coordinator says where it is") {
             guard coordinator.isRunning else { throw Late(description: "it ended:\n\(coordinator.errors)") }
             return coordinator.errors.contains("coordinator at tcp://")
@@ -26,7 +25,7 @@ import Testing
     func outlives() async throws {
         try await withFolder { folder in
             let spec = try TestSweep.write(TestSweep.tiny(iterations: 6_000), in: folder)
-            let (first, address) = try await serve("tcp://127.0.0.1:*", in: folder)
+            let (first, address) = try await serve(ownAddress(), in: folder)
             defer { first.send(SIGKILL) }
             func tell(_ words: String...) async throws -> String {
                 let run = try await Program.run(words + ["--connect", address], in: folder)
