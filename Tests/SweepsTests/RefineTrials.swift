@@ -8,7 +8,8 @@ import Testing
 import Verdicts
 
 @Suite struct RefineTrials {
-    private static let trials = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] == nil ? 400 : 10_000
+    private static let isSoak = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] != nil
+    private static let trials = isSoak ? 10_000 : 400
     private static let margin = 0.002
     private static let spread = 0.003
     private static let images = 1_000_000_000
@@ -81,6 +82,10 @@ import Verdicts
         return Double(count) / Double(Self.trials)
     }
 
+    private func report(_ what: String, _ rate: Double, of stated: Double) {
+        if Self.isSoak { print("soak: \(what): \(rate) of \(Self.trials) refined sweeps, stated \(stated)") }
+    }
+
     /// Four standard errors of a rate over all trials: one run in 30,000 is beyond, and the seeds are fixed.
     private func tolerance(_ rate: Double) -> Double { 4 * (rate * (1 - rate) / Double(Self.trials)).squareRoot() }
 
@@ -92,8 +97,10 @@ import Verdicts
             if board.rows[0].decided == .yes { headlines += 1 }
             return board.curves[0].levels.contains { $0.matching == .yes }
         }
+        report("false matching at any of three levels", faulty, of: TestDesign.error)
         #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
         let headline = Double(headlines) / Double(Self.trials)
+        report("false matching in the headline", headline, of: TestDesign.error)
         #expect(headline <= TestDesign.error + tolerance(TestDesign.error), "\(headline)")
         // The looks were taken, and with them some of the error.
         #expect(faulty > 0.3 * TestDesign.error - tolerance(TestDesign.error), "\(faulty)")
@@ -107,8 +114,10 @@ import Verdicts
             if row.found == .winning && row.decided == .yes { headlines += 1 }
             return board.curves[0].levels.contains { $0.winning == .yes }
         }
+        report("false winning at any of three levels", faulty, of: TestDesign.error)
         #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
         let headline = Double(headlines) / Double(Self.trials)
+        report("false winning in the headline", headline, of: TestDesign.error)
         #expect(headline <= TestDesign.error + tolerance(TestDesign.error), "\(headline)")
     }
 
@@ -117,6 +126,7 @@ import Verdicts
         // numpy, 2,000,000 trials: any of the looks at 5, 8 and 12 has t above its 1 − 0.025 / 3 quantile.
         let expected = 0.7591
         let found = try rate(23, [Self.spread - Self.margin], [0], rewind: 1) { $0.rows[0].decided == .yes }
+        report("a matching ticket found", found, of: expected)
         #expect(abs(found - expected) <= tolerance(expected), "\(found) of \(expected)")
     }
 

@@ -6,7 +6,8 @@ import Testing
 import Verdicts
 
 @Suite struct SimulatedTrials {
-    private static let trials = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] == nil ? 1_000 : 10_000
+    private static let isSoak = ProcessInfo.processInfo.environment["TOMBOLA_SOAK"] != nil
+    private static let trials = isSoak ? 10_000 : 1_000
     private static let looks = [5, 8, 12]
     private static let margin = 0.002
     private static let spread = 0.003
@@ -67,6 +68,10 @@ import Verdicts
         return Double(count) / Double(Self.trials)
     }
 
+    private func report(_ what: String, _ rate: Double, of stated: Double) {
+        if Self.isSoak { print("soak: \(what): \(rate) of \(Self.trials) chains, stated \(stated)") }
+    }
+
     /// Four standard errors of a rate over all trials: one run in 30,000 is beyond, and the seeds are fixed.
     private func tolerance(_ rate: Double) -> Double { 4 * (rate * (1 - rate) / Double(Self.trials)).squareRoot() }
 
@@ -76,11 +81,13 @@ import Verdicts
         let faulty = rate(1, [bound, bound, bound, bound], [0, 0, 0, 0]) {
             $0.matching.contains { $0?.decision == .yes }
         }
+        report("false matching at any of four levels at the bound", faulty, of: TestDesign.error)
         #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
         // Behind levels that match, the first that does not is where the sequence can err.
         let later = rate(2, [0.01, 0.01, bound, bound, 0.01], [0, 0, 0, 0, 0]) {
             $0.matching[2]?.decision == .yes || $0.matching[3]?.decision == .yes
         }
+        report("false matching behind two levels that match", later, of: TestDesign.error)
         #expect(later <= TestDesign.error + tolerance(TestDesign.error), "\(later)")
         // It is a test, not a refusal: Bonferroni's three looks at correlated data lose less than half of the error.
         #expect(faulty > 0.4 * TestDesign.error - tolerance(TestDesign.error), "\(faulty)")
@@ -89,22 +96,27 @@ import Verdicts
     @Test("Tickets no sooner than dense are found winning at any density at most at the stated rate")
     func falseWinning() {
         let faulty = rate(3, [0.01, 0.01, 0.01, 0.01], [0, 0, 0, 0]) { $0.winning.contains { $0?.decision == .yes } }
+        report("false winning at any of four levels", faulty, of: TestDesign.error)
         #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
         // Beside two that do win, which leave more of the error to the others.
         let mixed = rate(4, [0.01, 0.01, 0.01, 0.01], [-1, 0, -1, 0]) {
             $0.winning[1]?.decision == .yes || $0.winning[3]?.decision == .yes
         }
+        report("false winning beside two levels that win", mixed, of: TestDesign.error)
         #expect(mixed <= TestDesign.error + tolerance(TestDesign.error), "\(mixed)")
         // Sooner, and below the margin.
         let below = rate(5, [-Self.margin, -Self.margin], [-1, -1]) { $0.winning.contains { $0?.decision == .yes } }
+        report("false winning below the margin", below, of: TestDesign.error)
         #expect(below <= TestDesign.error + tolerance(TestDesign.error), "\(below)")
     }
 
     @Test("What matches and wins is said not to at most at the stated rate")
     func falseNo() {
         let matching = rate(6, [-Self.margin], [0]) { $0.matching[0]?.decision == .no }
+        report("false no to matching", matching, of: TestDesign.error)
         #expect(matching <= TestDesign.error + tolerance(TestDesign.error), "\(matching)")
         let winning = rate(7, [0], [0]) { $0.winning[0]?.decision == .no }
+        report("false no to winning", winning, of: TestDesign.error)
         #expect(winning <= TestDesign.error + tolerance(TestDesign.error), "\(winning)")
     }
 
@@ -116,11 +128,13 @@ import Verdicts
         for count in [5, 8] {
             let expected = StudentT.power(count: count, effect: effect, error: TestDesign.error)
             let found = rate(8, [mean], [0], looks: [count], matching)
+            report("power of \(count) replicates", found, of: expected)
             #expect(abs(found - expected) <= tolerance(expected), "\(count) replicates: \(found) of \(expected)")
         }
         // numpy, 2,000,000 trials: any of the looks at 5, 8 and 12 has t above its 1 − 0.025 / 3 quantile.
         let expected = 0.7591
         let found = rate(9, [mean], [0], matching)
+        report("power of three looks", found, of: expected)
         #expect(abs(found - expected) <= tolerance(expected), "\(found) of \(expected)")
     }
 
@@ -138,9 +152,11 @@ import Verdicts
             return Double(count) / Double(Self.trials)
         }
         let faulty = rate(10, ahead: 0, looks: Self.looks)
+        report("a control falsely beaten", faulty, of: TestDesign.error)
         #expect(faulty <= TestDesign.error + tolerance(TestDesign.error), "\(faulty)")
         let expected = StudentT.power(count: 6, effect: 1.5 / 2.0.squareRoot(), error: TestDesign.error)
         let found = rate(11, ahead: 0.003, looks: [6])
+        report("power against a control", found, of: expected)
         #expect(abs(found - expected) <= tolerance(expected), "\(found) of \(expected)")
     }
 }
