@@ -7,9 +7,8 @@
 
 TOMBOLA is the program. Each round runs both for a few seconds, one after the other, since who shares the machine changes from
 moment to moment: the median of as many windows of half a second of each. A ratio is the median over rounds of each round's
-ratio. --chain times LeNet-300-100's chain of 15
-prunings at the published rates instead, every level of --iterations steps, on MNIST in DIR; --two what two slots on two
-cores do beside one. Needs `pip install torch`.
+ratio. --chain times LeNet-300-100's chain of 15 prunings at the published rates instead, every level of --iterations steps, both on
+MNIST in DIR; --two what two slots on two cores do beside one. Needs `pip install torch`.
 """
 import argparse
 import json
@@ -132,7 +131,7 @@ replicates: 1
             subprocess.run([options.tombola, "run", str(path), "--workers", "1", "--data", options.data, "--store",
                             f"{folder}/store"], check=True, capture_output=True)
             ours = time.perf_counter() - start
-        theirs = output([sys.executable, str(HERE / "bench_train.py"), "--chain", "--iterations",
+        theirs = output([sys.executable, str(HERE / "bench_train.py"), "--chain", "--data", options.data, "--iterations",
                          str(options.iterations), "--json"])["seconds"]
         ratios.append(theirs / ours)
         print(f"chain of {options.iterations} steps a level: tombola {ours:.1f} s, PyTorch {theirs:.1f} s, "
