@@ -19,6 +19,8 @@ struct CoordinatorHost: Sendable {
     var wakeUpAt: Instant?
     var inbox: [(route: RouteID, frames: [[UInt8]])] = []
     var blobInbox: [(route: RouteID, frames: [[UInt8]])] = []
+    /// Connections that workers with a key have spoken on.
+    var senders: Set<RouteID> = []
     /// The allow-list has changed.
     var rereadsKeys = false
     /// Outlives the process: the person's wish to submit.
@@ -135,6 +137,7 @@ extension Cluster {
                     refuse(route, &batch)
                     continue
                 }
+                coordinator.senders.insert(route)
                 // What cannot be read is dropped, as the service does.
                 guard case .worker(let message)? = try? Wire.decodeRequest(frames) else { continue }
                 if case .result(let report) = message { checker.resultCame(report.id) }
@@ -180,10 +183,12 @@ extension Cluster {
     private mutating func expelRevoked(_ batch: inout Coordinator.Outcome) {
         guard coordinator.rereadsKeys else { return }
         coordinator.rereadsKeys = false
-        for index in revoked.sorted() {
-            checker.expelled.insert(workers[index].id)
-            let route = workers[index].controlRoute
-            if bug != .keepsExpelled, coordinator.value!.hasSession(route) { refuse(route, &batch) }
+        for index in revoked { checker.expelled.insert(workers[index].id) }
+        // A session may be of a process that is gone, whose successor has another connection.
+        coordinator.senders = coordinator.senders.filter { coordinator.value!.hasSession($0) }
+        guard bug != .keepsExpelled else { return }
+        for route in coordinator.senders.sorted() where revoked.contains(WorkerHost.index(of: route)) {
+            refuse(route, &batch)
         }
     }
 
