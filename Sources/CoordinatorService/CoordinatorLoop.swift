@@ -477,18 +477,3 @@ extension CoordinatorServiceError {
             }
     }
 }
-
-/// Lets something be logged once in a while, and counts how often it happened.
-struct RateLimit {
-    static let milliseconds: Int64 = 10_000
-    private var count = 0
-    private var admittedAt: Instant?
-
-    /// How often it has happened, if it may be logged now.
-    mutating func admit(at now: Instant) -> Int? {
-        count += 1
-        if let admittedAt, now.since(admittedAt) < RateLimit.milliseconds { return nil }
-        admittedAt = now
-        return count
-    }
-}

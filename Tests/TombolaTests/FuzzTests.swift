@@ -232,7 +232,7 @@ extension DisturbedProcesses {
                 [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1] + Array(mechanism.utf8)
                 + Array(repeating: 0, count: 52 - mechanism.utf8.count)
             for number in 0..<count {
-                let port = UInt16(addresses[number % addresses.count].split(separator: ":").last!)!
+                let (host, port) = try endpoint(addresses[number % addresses.count])
                 let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
                 guard descriptor >= 0 else { throw POSIXError(.EMFILE) }
                 defer { close(descriptor) }
@@ -240,7 +240,7 @@ extension DisturbedProcesses {
                 var hangUp = linger(l_onoff: 1, l_linger: 0)
                 setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hangUp, socklen_t(MemoryLayout<linger>.size))
                 var from = ipv4([127, 0, 0, UInt8(2 + number % 20)], port: 0)
-                var to = ipv4([127, 0, 0, 1], port: port)
+                var to = ipv4(host, port: port)
                 let length = socklen_t(MemoryLayout<sockaddr_in>.size)
                 let connected =
                     withUnsafeMutablePointer(to: &from) { from in
@@ -271,6 +271,13 @@ extension DisturbedProcesses {
                 }
                 _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
             }
+        }
+
+        /// - Parameter address: such as `tcp://127.0.0.1:5570`.
+        private func endpoint(_ address: String) throws -> (host: [UInt8], port: UInt16) {
+            let parts = address.dropFirst("tcp://".count).split(separator: ":")
+            try #require(parts.count == 2, "\(address)")
+            return (parts[0].split(separator: ".").compactMap { UInt8($0) }, try #require(UInt16(parts[1])))
         }
 
         private func ipv4(_ bytes: [UInt8], port: UInt16) -> sockaddr_in {
