@@ -79,12 +79,14 @@ extension CoordinatorLoop {
     func resumeSubmissions() throws(CoordinatorServiceError) {
         let records: [SweepRecord]
         do { records = try store.sweeps() } catch { throw .store(error) }
-        for record in records where !record.isWhole {
-            logger.notice("the submission of sweep \(record.name) was interrupted: the coordinator goes on with it")
-            // Whether it replaced another spec is not known any more; if it did not, nothing is dropped.
-            let request = SubmitRequest(file: record.file, spec: record.spec, consents: true, extends: true)
-            beginSubmission(request, .nobody)
-        }
+        for record in records where !record.isWhole { resumeSubmission(of: record) }
+    }
+
+    func resumeSubmission(of record: SweepRecord) {
+        logger.notice("the submission of sweep \(record.name) was interrupted: the coordinator goes on with it")
+        // Whether it replaced another spec is not known any more; if it did not, nothing is dropped.
+        let request = SubmitRequest(file: record.file, spec: record.spec, consents: true, extends: true)
+        beginSubmission(request, .nobody)
     }
 
     func receiveFromDesk() throws(CoordinatorServiceError) {

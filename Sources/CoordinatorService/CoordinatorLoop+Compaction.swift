@@ -3,6 +3,7 @@ import Coordination
 import Logging
 import Lottery
 import Store
+import Sweeps
 
 /// Removal of what nobody needs.
 extension CoordinatorLoop {
@@ -90,7 +91,9 @@ extension CoordinatorLoop {
             submissions.tidyAt = now.advanced(byMilliseconds: configuration.retentionMilliseconds)
             return false
         }
-        return tidyAt <= now && coordinator.counts.done != submissions.tidying?.done
+        // Levels that results may yet ask for read what those before them have read.
+        let mayReadAgain = submissions.sweeps.contains { $0.plan.sweep.stopRule != nil && !isAtItsEnd($0) }
+        return !mayReadAgain && tidyAt <= now && coordinator.counts.done != submissions.tidying?.done
     }
 
     private static let tidyingShare: Int64 = 20

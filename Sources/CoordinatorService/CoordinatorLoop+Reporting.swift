@@ -139,9 +139,10 @@ extension CoordinatorLoop {
             line.growthFailure = growth.failed[sweep.name]?.reason
             return line
         }
-        let unplanned = submissions.unplanned.values.sorted { $0.record.name < $1.record.name }.map {
-            ServiceStatus.Unplanned(sweep: $0.record.name, reason: $0.backOff.reason)
-        }
+        // One that is cancelled asks for nothing.
+        let unplanned = submissions.unplanned.values.filter { standings[$0.record.name]?.isCancelled != true }
+            .sorted { $0.record.name < $1.record.name }
+            .map { ServiceStatus.Unplanned(sweep: $0.record.name, reason: $0.backOff.reason) }
         let running = Dictionary(grouping: status.running, by: \.worker)
         let workers = status.workers.map { line in
             ServiceStatus.WorkerStatus(

@@ -8,7 +8,7 @@ import Wire
 
 /// What was submitted to this process, and who waits for an answer.
 struct Submissions {
-    /// In the order of submission.
+    /// In the order in which their plans came to be known.
     var sweeps: [SweepProgress] = []
     /// Names of sweeps that were submitted since the start.
     var submitted: Set<String> = []
@@ -27,14 +27,13 @@ struct Submissions {
     /// Sweeps of earlier starts that the desk could not plan for want of something that may come, such as a disk with
     /// their data: nothing is asked for beyond their tasks until it can.
     private(set) var unplanned: [String: (record: SweepRecord, backOff: BackOff)] = [:]
-    /// Those that it is at again.
-    private var planned: Set<String> = []
+    /// Those of them that it is at again.
+    private var atDesk: Set<String> = []
     /// Tasks given out while something is planned: the plan may believe that they can still be asked for more.
     var startedMeanwhile: Set<TaskKey> = []
 
     mutating func put(_ progress: SweepProgress) {
-        unplanned[progress.name] = nil
-        planned.remove(progress.name)
+        giveUpPlanning(progress.name)
         if let index = sweeps.firstIndex(where: { $0.name == progress.name }) {
             var progress = progress
             progress.best = sweeps[index].best
@@ -45,23 +44,29 @@ struct Submissions {
         }
     }
 
+    /// Another try would find the same, or the plan is there.
+    mutating func giveUpPlanning(_ sweep: String) {
+        unplanned[sweep] = nil
+        atDesk.remove(sweep)
+    }
+
     mutating func fail(
         toPlan record: SweepRecord, at now: Instant, took: Int64, retryMilliseconds: Int64, _ reason: String
     ) {
-        planned.remove(record.name)
+        atDesk.remove(record.name)
         unplanned[record.name, default: (record, BackOff(at: now, milliseconds: retryMilliseconds))]
             .backOff.fail(at: now, took: took, reason)
     }
 
     /// When the first of the unplanned sweeps is to be tried again; nil if there is none.
     var nextAt: Instant? {
-        unplanned.values.lazy.filter { !planned.contains($0.record.name) }.map(\.backOff.until).min()
+        unplanned.values.lazy.filter { !atDesk.contains($0.record.name) }.map(\.backOff.until).min()
     }
 
     /// Those that are to be tried again now.
     mutating func due(at now: Instant) -> [SweepRecord] {
-        let due = unplanned.values.filter { $0.backOff.until <= now && !planned.contains($0.record.name) }.map(\.record)
-        planned.formUnion(due.map(\.name))
+        let due = unplanned.values.filter { $0.backOff.until <= now && !atDesk.contains($0.record.name) }.map(\.record)
+        atDesk.formUnion(due.map(\.name))
         return due
     }
 
@@ -146,6 +151,10 @@ extension CoordinatorLoop {
         case .restored(var progress):
             hasPlanned = true
             progress.note(coordinator.state)
+            // Its submission could not be gone on with at the start, for the same reason.
+            if let record = submissions.unplanned[progress.name]?.record, !record.isWhole {
+                resumeSubmission(of: record)
+            }
             submissions.put(progress)
             if progress.doneCount > 0 { reporting.ranksWanted.insert(progress.name) }
             apply(.sweepPlanned(SweepID(progress.name), progress.askedKeys))
@@ -159,9 +168,12 @@ extension CoordinatorLoop {
                 + " beyond the tasks that it has"
             guard let took else {
                 logger.warning("\(text): \(reason)")
+                submissions.giveUpPlanning(record.name)
                 break
             }
-            logger.warning("\(text), until it can be; it is tried again: \(reason)")
+            let isKnown = submissions.unplanned[record.name]?.backOff.reason == reason
+            logger.log(
+                level: isKnown ? .debug : .warning, "\(text), until it can be; it is tried again: \(reason)")
             submissions.fail(
                 toPlan: record, at: CoordinatorLoop.now, took: took,
                 retryMilliseconds: configuration.retryMilliseconds, reason)

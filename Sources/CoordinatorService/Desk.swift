@@ -141,7 +141,7 @@ final class DeskLoop {
     let configuration: CoordinatorServiceConfiguration
     let jobs: Mailbox<Desk.Job>
     let events: Mailbox<Desk.Event>
-    /// Of every sweep whose plan is known, in the order of submission.
+    /// Of every sweep whose plan is known, in the order in which they came to be.
     var known: [KnownResults] = []
     var plans: [Plan] { known.map(\.plan) }
     /// The tasks that each adaptive sweep has asked for.
@@ -215,6 +215,8 @@ final class DeskLoop {
     }
 
     private func restore(_ record: SweepRecord) {
+        // Where it is tried again: somebody has submitted it meanwhile, perhaps as another spec.
+        guard index(ofSweep: record.name) == nil else { return }
         let begunAt = MonotonicClock.milliseconds
         do {
             let sweep = try Sweep(
@@ -394,11 +396,13 @@ final class DeskLoop {
     func index(ofSweep name: String) -> Int? { known.firstIndex { $0.plan.sweep.name == name } }
 
     private func answer(_ request: LeaderboardRequest, _ asker: Asker) {
-        let chosen = known.indices.filter { request.sweep == nil || known[$0].plan.sweep.name == request.sweep }
-        if let name = request.sweep, chosen.isEmpty {
+        if let name = request.sweep, index(ofSweep: name) == nil {
             return events.post(.noSuchSweep(name, known: plans.map(\.sweep.name), asker))
         }
         do {
+            // In the order of submission.
+            let names = try request.sweep.map { [$0] } ?? store.sweeps().map(\.name)
+            let chosen = names.compactMap { index(ofSweep: $0) }
             events.post(.leaderboards(try chosen.map { try leaderboard($0) }, asker))
         } catch {
             events.post(.failed(reason: String(describing: error), asker))

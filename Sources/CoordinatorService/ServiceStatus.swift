@@ -6,7 +6,7 @@ import Sweeps
 /// What a coordinator is doing, for `status`, `watch` and the progress of `run`.
 public struct ServiceStatus: Hashable, Sendable, Codable {
     public var store: StoreID
-    /// In the order of submission. A sweep of an earlier start appears as soon as its plan is made again.
+    /// In the order in which they were planned. A sweep of an earlier start appears as soon as its plan is made again.
     public var sweeps: [SweepStatus]
     /// Sweeps of earlier starts that cannot be planned until something comes, each with what is in the way. Their tasks go
     /// on.

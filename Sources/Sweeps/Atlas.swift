@@ -31,15 +31,22 @@ public struct Atlas: Hashable, Sendable, Encodable {
         public let winningDensity: Double?
         /// Density of the sparsest matching ticket; nil if none matches, or none yet.
         public let matchingDensity: Double?
-        /// Density of the chain's last level. A ticket of this density says that the limit lies there or below.
+        /// The word of the planned tests on winning at `winningDensity`, and on matching at `matchingDensity`; nil where
+        /// there is no such density. Winning is undecided where it is not tested; where none matches, the point's word on that.
+        public let winningDecided: Decision?
+        public let matchingDecided: Decision?
+        /// Density of the chain's last level, or of the last before a chain was ended early. A ticket of this density says
+        /// that the limit lies there or below.
         public let lastDensity: Double?
-        /// What the leaderboard says of the point.
+        /// What the leaderboard says of the point; `decided` is of its headline's ticket.
         public let verdict: Verdict
         public let decided: Decision
         /// Test accuracy of the dense network, as a fraction.
         public let dense: Estimate?
-        /// Replicate 0's ticket of the headline.
+        /// Replicate 0's ticket of the headline, and its density, which is neither of those above where winning is tested at
+        /// others.
         public let ticket: String?
+        public let ticketDensity: Double?
         /// Whether all trainings that are asked for are done. Not in JSON, where `verdict` is enough.
         public let isDone: Bool
 
@@ -47,7 +54,10 @@ public struct Atlas: Hashable, Sendable, Encodable {
             case row, column, verdict, decided, dense, ticket
             case winningDensity = "winning_density"
             case matchingDensity = "matching_density"
+            case winningDecided = "winning_decided"
+            case matchingDecided = "matching_decided"
             case lastDensity = "last_density"
+            case ticketDensity = "ticket_density"
         }
 
         /// Unknown values are null rather than left out, so that every cell has the same keys.
@@ -57,14 +67,18 @@ public struct Atlas: Hashable, Sendable, Encodable {
             try container.encode(column, forKey: .column)
             try container.encode(winningDensity, forKey: .winningDensity)
             try container.encode(matchingDensity, forKey: .matchingDensity)
+            try container.encode(winningDecided, forKey: .winningDecided)
+            try container.encode(matchingDecided, forKey: .matchingDecided)
             try container.encode(lastDensity, forKey: .lastDensity)
             try container.encode(verdict, forKey: .verdict)
             try container.encode(decided, forKey: .decided)
             try container.encode(LeaderboardRow.MaybeEstimate(dense), forKey: .dense)
             try container.encode(ticket, forKey: .ticket)
+            try container.encode(ticketDensity, forKey: .ticketDensity)
         }
 
-        fileprivate init(_ entry: LeaderboardRow, row: Int, column: Int) {
+        /// - Parameter levels: of the point's curve.
+        fileprivate init(_ entry: LeaderboardRow, _ levels: [DensityCurve.Level], row: Int, column: Int) {
             self.row = row
             self.column = column
             winningDensity = entry.winningDensity
@@ -74,15 +88,16 @@ public struct Atlas: Hashable, Sendable, Encodable {
             decided = entry.decided
             dense = entry.dense
             ticket = entry.ticket
+            ticketDensity = entry.density
             isDone = entry.trainingsDone == entry.trainings
-            isDecidedOfWinning = entry.found == .winning && entry.density == entry.winningDensity
-            isDecidedOfMatching = entry.found != .winning && entry.density == entry.matchingDensity
+            winningDecided = entry.winningDensity.flatMap { density in
+                levels.last { $0.density == density && $0.verdict == .winning }?.winning
+            }
+            matchingDecided =
+                entry.matchingDensity.map { density in
+                    levels.last { $0.density == density && $0.verdict != .stopped }?.matching ?? .undecided
+                } ?? (entry.verdict == .failed ? nil : entry.decided)
         }
-
-        /// Whether `decided` is about the sparsest winning ticket; whether it is about the sparsest matching one, or
-        /// about there being none. It is about neither where winning is tested at other densities.
-        public let isDecidedOfWinning: Bool
-        public let isDecidedOfMatching: Bool
 
         /// Whether the chain ended before its tickets failed, so that the limit is `lastDensity` or lies below it.
         public var isCensored: Bool { verdict == .censored }
@@ -95,6 +110,7 @@ public struct Atlas: Hashable, Sendable, Encodable {
     public let panels: [Panel]
 
     /// - Parameters:
+    ///   - board: with its curves.
     ///   - rows: the setting that differs from row to row, by its path or short name.
     ///   - columns: that which differs from column to column.
     /// - Throws: `AtlasError` for a setting that does not exist, the same setting twice, or a sweep that varies
@@ -125,7 +141,7 @@ public struct Atlas: Hashable, Sendable, Encodable {
             // Both values are among those that were just collected.
             let row = rowValues.firstIndex(of: entry.point[rowAxis])!
             let column = columnValues.firstIndex(of: entry.point[columnAxis])!
-            let cell = Cell(entry, row: row, column: column)
+            let cell = Cell(entry, board.curves[entry.pointIndex].levels, row: row, column: column)
             let point = entry.point.restricted(to: others)
             if let index = panels.firstIndex(where: { $0.point == point }) {
                 panels[index].cells.append(cell)

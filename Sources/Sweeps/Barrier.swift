@@ -14,8 +14,9 @@ public struct Barrier: Hashable, Sendable {
         self.diverged = diverged
     }
 
-    /// Whether the mean is below 2 points, as the paper draws the line; nil without a mean.
-    public var isStable: Bool? { estimate.map { $0.mean < Connectivity.stableBelow } }
+    /// Whether the mean is below 2 points, as the paper draws the line; nil without a mean of several seeds, since one
+    /// decides nothing.
+    public var isStable: Bool? { estimate.flatMap { $0.low == nil ? nil : $0.mean < Connectivity.stableBelow } }
 }
 
 /// Unknown values are null, so that `level.barrier.mean` always reads.

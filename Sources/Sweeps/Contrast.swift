@@ -6,8 +6,8 @@ import Verdicts
 ///
 /// A recipe that trains any network better raises tickets and controls alike. Only the gap says whether the ticket's
 /// initialisation has come to matter more, which is what the warmup challenge asks (SCIENCE). Where `refine` adds seeds, each look
-/// spends its share of the error. Of the levels and panels name beforehand those that are to be decided by; for more than one
-/// each gets its share of the error (Bonferroni) by `tests`.
+/// spends its share of the error. The levels that are to be decided by are to be named beforehand; those of all panels share the
+/// error (Bonferroni), and other levels are described, not tested.
 public struct Contrast: Hashable, Sendable, Encodable {
     /// Two points that differ in the axis alone.
     public struct Panel: Hashable, Sendable, Encodable {
@@ -34,7 +34,7 @@ public struct Contrast: Hashable, Sendable, Encodable {
         }
     }
 
-    /// Which way the gap differs at `to`.
+    /// Which way the gap differs at `to`, where that is tested.
     public enum Direction: String, Hashable, Sendable, Codable {
         case larger, smaller, undecided
     }
@@ -54,13 +54,13 @@ public struct Contrast: Hashable, Sendable, Encodable {
         /// `gapTo` less `gapFrom`, with the unadjusted 95 % t interval of the pairs.
         public let difference: Estimate?
         /// Two-sided, of the claim that there is a difference, over all looks that are reached and times the number of tests;
-        /// nil for fewer than two pairs.
+        /// nil for fewer than two pairs, and at a level that is not tested.
         public let pValue: Double?
-        /// Decided where the p is at most 5 %, which is 2.5 % to either side.
-        public let direction: Direction
+        /// Decided where the p is at most 5 %, which is 2.5 % to either side; nil at a level that is not tested.
+        public let direction: Direction?
         /// Replicates that would decide it; nil where it is decided, or none are known to.
         public let moreSeeds: MoreSeeds?
-        /// Tickets and controls, of the replicates that are tested, that diverged: each counts as no image right.
+        /// Tickets and controls of the pairs that diverged: each counts as no image right.
         public let divergedFrom: Int
         public let divergedTo: Int
         /// Why it is not compared and will not be: a training failed or was cancelled.
@@ -102,6 +102,8 @@ public struct Contrast: Hashable, Sendable, Encodable {
     public let axis: String
     /// The branch that tickets are held against, or `dense`.
     public let control: String
+    /// How many levels of all panels are tested.
+    public let tests: Int
     /// In the order of points. Of points that differ in the axis alone each stands beside the first of them.
     public let panels: [Panel]
 
@@ -111,12 +113,12 @@ public struct Contrast: Hashable, Sendable, Encodable {
     /// - Parameters:
     ///   - axis: a setting that the sweep varies, by its path or short name.
     ///   - control: a branch of the sweep, or `dense`.
-    ///   - tests: how many levels and panels were named beforehand to be decided by; at least 1.
+    ///   - named: the levels to be decided by; all if it is empty.
     ///   - results: what the store holds for a task.
-    /// - Throws: `AtlasError` for an axis or a control that the sweep has not, or where no two points differ in the axis
-    ///   alone.
+    /// - Throws: `AtlasError` for an axis, a control or a level that the sweep has not, or where no two points differ in the
+    ///   axis alone.
     public init(
-        plan: Plan, axis name: String, control: String, tests: Int = 1, results: (TaskKey) -> CellResult
+        plan: Plan, axis name: String, control: String, named: Set<Int> = [], results: (TaskKey) -> CellResult
     ) throws(AtlasError) {
         let sweep = plan.sweep
         let axis = try Atlas.axis(name)
@@ -141,7 +143,7 @@ public struct Contrast: Hashable, Sendable, Encodable {
         let extent = Extent(plan: plan, cells: cells)
         let others = sweep.axes.map(\.name).filter { $0 != axis }
         var firsts: [PointCoordinates: Side] = [:]
-        var panels: [Panel] = []
+        var pairs: [Pair] = []
         for (point, extent) in zip(sweep.points, extent.points) {
             let coordinates = PointCoordinates(sweep: sweep, point: point)
             let rest = coordinates.restricted(to: others)
@@ -154,26 +156,52 @@ public struct Contrast: Hashable, Sendable, Encodable {
                 firsts[rest] = side
                 continue
             }
-            let common = first.evidence.levels.indices.filter { index in
+            let levels = first.evidence.levels.indices.filter { index in
                 evidence.levels.indices.contains(index)
                     && branch.map { sweep.branches[$0].stands(beside: index + 1) } ?? true
                     && !first.evidence.levels[index].isBeyondStop && !evidence.levels[index].isBeyondStop
             }
-            let levels = common.map { Level(index: $0, from: first, to: side, cells, looks: sweep.looks, tests: tests) }
-            var reasons = [first, side].compactMap { side in side.evidence.incomparable.map { "\(side.name): \($0)" } }
-            if levels.isEmpty { reasons.append("both have no level beside which \(control) stands") }
-            panels.append(
-                Panel(
-                    point: rest, from: first.value, to: value, levels: levels,
-                    reason: reasons.isEmpty ? nil : reasons.joined(separator: "; ")))
+            pairs.append(Pair(rest: rest, from: first, to: side, levels: levels))
         }
-        guard !panels.isEmpty else {
+        guard !pairs.isEmpty else {
             throw AtlasError(
                 message:
                     "no two points of the sweep \"\(sweep.name)\" differ in \(axis) alone, so there is nothing to compare"
             )
         }
-        self.panels = panels
+        let present = Set(pairs.flatMap(\.levels).map { $0 + 1 })
+        if let absent = named.subtracting(present).min() {
+            let list = present.sorted().map(String.init).joined(separator: ", ")
+            throw AtlasError(
+                message: "no level \(absent) can be compared"
+                    + (list.isEmpty ? "" : "; beside \(control) there are the levels \(list)"))
+        }
+        let isTested = { (index: Int) in named.isEmpty || named.contains(index + 1) }
+        let tests = pairs.reduce(0) { $0 + $1.levels.count(where: isTested) }
+        self.tests = tests
+        panels = pairs.map { pair in
+            let levels = pair.levels.map {
+                Level(
+                    index: $0, from: pair.from, to: pair.to, cells, looks: sweep.looks,
+                    tests: isTested($0) ? tests : nil)
+            }
+            var reasons = [pair.from, pair.to].compactMap { side in
+                side.evidence.incomparable.map { "\(side.name): \($0)" }
+            }
+            if levels.isEmpty { reasons.append("both have no level beside which \(control) stands") }
+            return Panel(
+                point: pair.rest, from: pair.from.value, to: pair.to.value, levels: levels,
+                reason: reasons.isEmpty ? nil : reasons.joined(separator: "; "))
+        }
+    }
+
+    /// What a panel is made of.
+    private struct Pair {
+        var rest: PointCoordinates
+        var from: Side
+        var to: Side
+        /// Indices of the levels that can be compared.
+        var levels: [Int]
     }
 
     /// One point of a panel.
@@ -197,22 +225,22 @@ public struct Contrast: Hashable, Sendable, Encodable {
             return PairedSample(tickets, minus: controls)
         }
 
-        /// Tasks of the tickets and of the controls.
-        private func trainings(_ index: Int) -> (tickets: [Int], controls: [Int]) {
-            let controls = runs.compactMap { run in branch.map { run.branches[$0][index] } ?? run.dense }
-            return (runs.map { $0.levels[index] }, controls)
+        /// Tasks of the tickets and of the controls of the first replicates.
+        private func trainings(_ index: Int, of replicates: Int) -> [Int] {
+            let runs = runs.prefix(replicates)
+            return runs.map { $0.levels[index] }
+                + runs.compactMap { run in branch.map { run.branches[$0][index] } ?? run.dense }
         }
 
-        func diverged(_ index: Int, _ cells: [Cell]) -> Int {
-            let (tickets, controls) = trainings(index)
-            return (tickets + controls).count { cells[$0].divergedAt != nil }
+        /// How many of them diverged.
+        func diverged(_ index: Int, of replicates: Int, _ cells: [Cell]) -> Int {
+            trainings(index, of: replicates).count { cells[$0].divergedAt != nil }
         }
 
         /// Why the level will not be compared.
         func reason(_ index: Int, _ cells: [Cell]) -> String? {
-            let (tickets, controls) = trainings(index)
             // What fails or is cancelled takes along all that starts from it, the tickets' dense network included.
-            for task in tickets + controls {
+            for task in trainings(index, of: runs.count) {
                 switch cells[task].state {
                 case .failed(let reason): return "\(name): \(reason)"
                 case .stopped: return "\(name): a training was cancelled"
@@ -225,30 +253,37 @@ public struct Contrast: Hashable, Sendable, Encodable {
 }
 
 extension Contrast.Level {
+    /// - Parameter tests: among how many the error is shared; nil where the level is not tested.
     fileprivate init(
-        index: Int, from: Contrast.Side, to: Contrast.Side, _ cells: [Cell], looks: [Int], tests: Int
+        index: Int, from: Contrast.Side, to: Contrast.Side, _ cells: [Cell], looks: [Int], tests: Int?
     ) {
         level = index + 1
         densityFrom = from.evidence.levels[index].density
         densityTo = to.evidence.levels[index].density
-        divergedFrom = from.diverged(index, cells)
-        divergedTo = to.diverged(index, cells)
         let (first, second) = (from.gap(index), to.gap(index))
         guard let first, let second else {
             gapFrom = first.flatMap { Estimate($0.differences) }
             gapTo = second.flatMap { Estimate($0.differences) }
-            (replicates, difference, pValue, direction, moreSeeds) = (0, nil, nil, .undecided, nil)
+            (replicates, difference, pValue, moreSeeds) = (0, nil, nil, nil)
+            direction = tests == nil ? nil : .undecided
+            (divergedFrom, divergedTo) = (0, 0)
             reason = from.reason(index, cells) ?? to.reason(index, cells)
             return
         }
         reason = nil
         // Where `refine` added seeds to one of the points, those have no pair.
         replicates = min(first.differences.count, second.differences.count)
+        divergedFrom = from.diverged(index, of: replicates, cells)
+        divergedTo = to.diverged(index, of: replicates, cells)
         gapFrom = Estimate(Array(first.differences.prefix(replicates)))
         gapTo = Estimate(Array(second.differences.prefix(replicates)))
         let pairs = zip(second.differences, first.differences).map { $0 - $1 }
         let sample = PairedSample(pairs, resolution: max(first.resolution, second.resolution))
         difference = Estimate(pairs)
+        guard let tests else {
+            (pValue, direction, moreSeeds) = (nil, nil, nil)
+            return
+        }
         let design = TestDesign(margin: 0, rewoundToStart: true, looks: looks)
         let above = Double(tests) * design.probability(with: pairs.count) { sample.probability(above: 0, first: $0) }
         let below = Double(tests) * design.probability(with: pairs.count) { sample.probability(below: 0, first: $0) }

@@ -43,7 +43,7 @@ public struct LeaderboardRow: Hashable, Sendable {
     public let level: Int?
     public let matchingDensity: Double?
     public let winningDensity: Double?
-    /// The sparsest density of the chain.
+    /// Of the chain's last level, or of the last before the chain was ended early.
     public let lastDensity: Double?
     public let matchingMargin: Double
     public let controls: [Control]
@@ -150,7 +150,7 @@ public struct LeaderboardRow: Hashable, Sendable {
         self.level = headline.level.map { $0 + 1 }
         matchingDensity = headline.sparsestMatching.map { evidence.levels[$0].density }
         winningDensity = headline.sparsestWinning.map { evidence.levels[$0].density }
-        lastDensity = evidence.levels.last?.density
+        lastDensity = evidence.levels.last { !$0.isBeyondStop }?.density
         matchingMargin = point.settings.matchingMargin
         controls = LeaderboardRow.controls(
             of: plan.sweep.branches, at: level, number: self.level, looks: evidence.looks)

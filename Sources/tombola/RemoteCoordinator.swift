@@ -103,7 +103,13 @@ struct RemoteCoordinator {
     }
 
     private func ask<Reply: Decodable>(_ verb: ServiceVerb, bytes: [UInt8], _ milliseconds: Int64) throws -> Reply {
-        try JSONDecoder().decode(Reply.self, from: Data(try self.bytes(verb, bytes, milliseconds)))
+        let reply = Data(try self.bytes(verb, bytes, milliseconds))
+        do { return try JSONDecoder().decode(Reply.self, from: reply) } catch is DecodingError {
+            throw Failure(
+                .infrastructure,
+                "the coordinator's answer to “\(verb.rawValue)” is that of another version: install the same tombola here and there"
+            )
+        }
     }
 
     private func bytes(_ verb: ServiceVerb, _ body: [UInt8], _ milliseconds: Int64) throws -> [UInt8] {

@@ -28,7 +28,7 @@ struct CompactionTests {
         for digest in try coordinator.store.references().keys { try coordinator.store.artifacts.verify(digest) }
     }
 
-    /// Its results ask for one level after the other, since none of its chains ends early.
+    /// With several levels its results ask for one after the other, since none of its chains ends early.
     private static func growing(_ name: String, lr: String, rate: Double = 0.5, levels: Int) -> SubmitRequest {
         let spec = """
             name: \(name)
@@ -38,7 +38,7 @@ struct CompactionTests {
             pruning: {rate: \(rate), levels: \(levels), rewind: 5}
             data: {validation: 1000}
             replicates: 2
-            stop_when: {margin: 0.2, levels: 1}
+            \(levels > 1 ? "stop_when: {margin: 0.2, levels: 1}" : "")
             grid: {lr: [\(lr)]}
             """
         return SubmitRequest(file: "\(name).yaml", spec: spec)
@@ -183,6 +183,21 @@ struct CompactionTests {
         try verify(coordinator)
     }
 
+    @Test("What levels that may yet be asked for will read stays while the sweep goes on, so that nothing is replayed")
+    func growsOn() throws {
+        let coordinator = try bench.startCoordinator {
+            $0.retainsTicketsOnly = true
+            $0.retentionMilliseconds = 1
+            $0.exitWhenDone = true
+        }
+        _ = try coordinator.submit(CompactionTests.growing("grows", lr: "0.1", levels: 5))
+        _ = try bench.startWorker(at: coordinator.endpoint, slots: 1)
+        #expect(try coordinator.run() == .done(failedTasks: 0))
+        // Two dense trainings and five levels of each, no replay.
+        #expect(try coordinator.store.counts() == TaskCounts(done: 12))
+        try verify(coordinator)
+    }
+
     @Test("A replay that is done is done again once its checkpoint has gone and a sweep that grows reads it")
     func replayedAgain() throws {
         let coordinator = try bench.startCoordinator()
@@ -229,7 +244,7 @@ private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atP
 private func touch(_ path: String) { _ = FileManager.default.createFile(atPath: path, contents: nil) }
 
 /// How several requests went.
-private final class Answers: @unchecked Sendable {
+final class Answers: @unchecked Sendable {
     private let lock = NSLock()
     private var all: [String?] = []
 

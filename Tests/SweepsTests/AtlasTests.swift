@@ -102,6 +102,37 @@ import Verdicts
         #expect(cells.map(\.isDone) == [true, false])
     }
 
+    @Test("Each density has its own test's word: undecided where winning is not tested at the sparsest that wins")
+    func decisions() throws {
+        let yaml = """
+            name: a
+            pruning: {levels: 3, rate: 0.5}
+            replicates: 5
+            winning_at: [0.5]
+            grid: {lr: [0.1, 0.2, 0.3]}
+            """
+        // Of the first, tickets win at 50 and 25 % and fail at 12.5; of the second, all fail; the third's match and win.
+        let board = try board(yaml) { task, level in
+            let rate = task.training.learningRate
+            return level == 0 ? 9_000 : rate > 0.25 ? 9_400 : rate > 0.15 || level == 3 ? 8_000 : 9_400
+        }
+        let cells = try #require(try Atlas(board, rows: "warmup", columns: "lr").panels.first?.cells)
+        #expect(cells.map(\.winningDensity) == [0.25, nil, 0.125])
+        #expect(cells.map(\.winningDecided) == [.undecided, nil, .undecided])
+        #expect(cells.map(\.matchingDensity) == [0.25, nil, 0.125])
+        #expect(cells.map(\.matchingDecided) == [.yes, .no, .yes])
+        #expect(cells.map(\.ticketDensity) == [0.5, nil, 0.125])
+    }
+
+    @Test("The last level of a chain that was ended early is the last that was trained")
+    func stopped() throws {
+        let board = try board(
+            "name: a\npruning: {levels: 4, rate: 0.5}\nreplicates: 2\nstop_when: {margin: 0.05, levels: 1}\ngrid: {lr: [0.1, 0.2]}"
+        ) { task, level in level == 0 ? 9_800 : level == 1 ? 9_790 : 8_000 }
+        let cells = try #require(try Atlas(board, rows: "warmup", columns: "lr").panels.first?.cells)
+        #expect(cells.map(\.verdict) == [.stopped, .stopped] && cells.map(\.lastDensity) == [0.25, 0.25])
+    }
+
     @Test("Axes of one of two recipes make rows and columns, too")
     func recipes() throws {
         let board = try board(

@@ -40,12 +40,12 @@ import Verdicts
     }
 
     private func contrast(
-        _ yaml: String, axis: String = "warmup", control: String = "random-reinit", tests: Int = 1,
+        _ yaml: String, axis: String = "warmup", control: String = "random-reinit", named: Set<Int> = [],
         _ result: (PlannedTask) -> CellResult
     ) throws -> Contrast {
         let plan = try plan(yaml)
         let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
-        return try Contrast(plan: plan, axis: axis, control: control, tests: tests) { key in
+        return try Contrast(plan: plan, axis: axis, control: control, named: named) { key in
             tasks[key].map(result) ?? .pending
         }
     }
@@ -53,6 +53,7 @@ import Verdicts
     @Test("What lifts ticket and control alike is left out; what is left is paired by seed")
     func differenceOfDifferences() throws {
         let contrast = try contrast(yaml) { result($0) }
+        #expect(contrast.tests == 2)
         let panel = try #require(contrast.panels.first)
         #expect(contrast.panels.count == 1)
         #expect(panel.point.coordinates.map { "\($0.axis) \($0.value)" } == ["lr 0.1"])
@@ -69,8 +70,8 @@ import Verdicts
             let low: Double = 0.0033 - 4.302_653 * 0.000_173_205_1
             #expect(abs(try #require(difference.low) - low) < 1e-9)
             #expect(level.replicates == 3 && level.direction == .larger && level.moreSeeds == nil)
-            // Two-sided p of t = 33 √3 / 3 with two degrees of freedom.
-            #expect(abs(try #require(level.pValue) - 0.002_74) < 2e-5)
+            // Twice the two-sided p of t = 33 √3 / 3 with two degrees of freedom, since there are two levels.
+            #expect(abs(try #require(level.pValue) - 2 * 0.002_74) < 4e-5)
         }
     }
 
@@ -161,14 +162,27 @@ import Verdicts
         #expect(level.direction == .undecided)
     }
 
-    @Test("Several tests share the error")
-    func tests() throws {
-        let one = try contrast(yaml) { result($0) }.panels[0].levels[0]
-        let two = try contrast(yaml, tests: 2) { result($0) }.panels[0].levels[0]
-        let many = try contrast(yaml, tests: 20) { result($0) }.panels[0].levels[0]
-        #expect(abs(try #require(two.pValue) - 2 * (try #require(one.pValue))) < 1e-12)
-        // 20 × 0.00274 is above 5 %.
-        #expect(two.direction == .larger && many.direction == .undecided && many.moreSeeds != nil)
+    @Test("Levels that are named beforehand share the error, of all panels together; the others describe")
+    func named() throws {
+        let two = try contrast(yaml) { result($0) }
+        let one = try contrast(yaml, named: [2]) { result($0) }
+        #expect(two.tests == 2 && one.tests == 1)
+        let (described, tested) = (one.panels[0].levels[0], one.panels[0].levels[1])
+        #expect(abs(try #require(two.panels[0].levels[1].pValue) - 2 * (try #require(tested.pValue))) < 1e-12)
+        #expect(tested.direction == .larger)
+        #expect(described.pValue == nil && described.direction == nil && described.moreSeeds == nil)
+        #expect(described.difference == two.panels[0].levels[0].difference)
+
+        // Ten panels of two levels: 20 × 0.00274 is above 5 %.
+        let panels = yaml + "\ngrid: {iterations: [2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007, 2008, 2009]}"
+        let many = try contrast(panels) { result($0) }
+        #expect(many.tests == 20 && many.panels.count == 10)
+        let level = many.panels[9].levels[1]
+        #expect(level.direction == .undecided && level.moreSeeds != nil)
+        #expect(try contrast(panels, named: [1]) { result($0) }.tests == 10)
+        #expect {
+            _ = try contrast(yaml, named: [1, 3]) { result($0) }
+        } throws: { "\($0)" == "no level 3 can be compared; beside random-reinit there are the levels 1, 2" }
     }
 
     @Test("Gaps are those of the pairs, where one point has more seeds than the other")
@@ -178,12 +192,14 @@ import Verdicts
         let level = try contrast(looked) { task in
             if case .level = task.role, task.task.training.warmup > 0, case .done(var summary) = result(task, noise: 0)
             {
+                if task.task.seeds.initialisation % 5 == 4 { summary.divergedAt = 100 }
                 summary.final?.testCorrect = 9_180 + [0, 60, -60, 40, -40][Int(task.task.seeds.initialisation) % 5]
                 return .done(summary)
             }
             return result(task)
         }.panels[0].levels[0]
-        #expect(level.replicates == 3)
+        // What diverges beyond the pairs is compared with nothing.
+        #expect(level.replicates == 3 && level.divergedTo == 0)
         let difference = try #require(level.gapTo).mean - (try #require(level.gapFrom).mean)
         #expect(abs(difference - (try #require(level.difference).mean)) < 1e-12)
     }

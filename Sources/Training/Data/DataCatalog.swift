@@ -28,8 +28,9 @@ public struct DataCatalog: Sendable {
         }
         let known = KnownClasses()
         vocabulary.rarestClass = { [self] shape, data in
-            known.rarest(of: shape, data) {
-                // Likewise.
+            // Likewise.
+            guard let digest = try? digest(of: shape.name) else { return nil }
+            return known.rarest(of: shape, digest, data) {
                 (try? source(shape.name)).flatMap { source in try? images(of: source, locate(source)).trainLabels }
             }
         }
@@ -39,24 +40,26 @@ public struct DataCatalog: Sendable {
     /// What the points of a grid ask for again and again.
     private final class KnownClasses: Sendable {
         private struct Split: Hashable {
-            var dataset: String
+            var dataset: Digest
             var data: DataSettings
         }
 
         private struct Known {
-            /// Nil where the data set is not here.
-            var labels: [String: [UInt8]?] = [:]
+            /// By the data set's digest, since another may come in the same place. Nil where it has gone meanwhile.
+            var labels: [Digest: [UInt8]?] = [:]
             var rarest: [Split: ClassCount?] = [:]
         }
 
         private let known = Mutex(Known())
 
-        func rarest(of shape: DatasetShape, _ data: DataSettings, labels read: () -> [UInt8]?) -> ClassCount? {
+        func rarest(
+            of shape: DatasetShape, _ digest: Digest, _ data: DataSettings, labels read: () -> [UInt8]?
+        ) -> ClassCount? {
             known.withLock { known in
-                let split = Split(dataset: shape.name, data: data)
+                let split = Split(dataset: digest, data: data)
                 if let rarest = known.rarest[split] { return rarest }
-                let labels = known.labels[shape.name] ?? read()
-                known.labels[shape.name] = .some(labels)
+                let labels = known.labels[digest] ?? read()
+                known.labels[digest] = .some(labels)
                 let rarest = labels.flatMap { DataOrder.rarestClass(labels: $0, classes: shape.classes, data: data) }
                 known.rarest[split] = .some(rarest)
                 return rarest

@@ -42,7 +42,6 @@ struct AtlasCommand: ParsableCommand {
                 Output.line("")
             }
         }
-        let blanks = atlases.contains(where: AtlasText.hasBlanks) ? AtlasText.blanks : ""
-        Output.line(ink(AtlasText.legend + blanks, .dim))
+        Output.line(ink(AtlasText.legend(of: atlases), .dim))
     }
 }

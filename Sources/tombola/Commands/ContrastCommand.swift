@@ -7,8 +7,8 @@ struct ContrastCommand: ParsableCommand {
         abstract: "Show whether a setting, such as warmup, widens the gap between tickets and a control.",
         discussion: """
             Of points that differ in the setting alone, each beside the first of them, level by level: accuracy of the ticket less that \
-            of its control at either value, and the one gap less the other, paired by seed. Name beforehand which levels and panels are \
-            to be decided by, and their number with --tests; the rest describes.
+            of its control at either value, and the one gap less the other, paired by seed. Name beforehand the levels that are to be \
+            decided by, with --level: these share the error, and the rest describes. Without it all levels of all panels share it.
             """)
 
     @Argument(help: "The sweep's name; may be left out where the store has one only.")
@@ -20,22 +20,20 @@ struct ContrastCommand: ParsableCommand {
     @Option(help: "What tickets are held against: a branch of the sweep, or dense.")
     var against = "random-reinit"
 
-    @Option(help: "How many levels and panels are to be decided by; each has its share of the error.")
-    var tests = 1
+    @Option(
+        name: .customLong("level"),
+        help: "A level that is to be decided by, of every panel; may be given more than once.")
+    var levels: [Int] = []
 
     @OptionGroup var store: StoreOption
     @OptionGroup var data: DataOption
     @OptionGroup var output: TableOptions
 
-    func validate() throws {
-        guard (1...1_000).contains(tests) else { throw ValidationError("--tests must be 1…1000, not \(tests)") }
-    }
-
     func run() throws {
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
         let plan = try sweeps.plan(of: sweeps.record(named: sweep))
         let results = try sweeps.results(of: plan)
-        let contrast = try Contrast(plan: plan, axis: axis, control: against, tests: tests) {
+        let contrast = try Contrast(plan: plan, axis: axis, control: against, named: Set(levels)) {
             CellResult(results[$0] ?? .pending)
         }
         if output.json { return try Output.json(contrast) }
@@ -47,5 +45,7 @@ struct ContrastCommand: ParsableCommand {
             Output.table(ContrastText.table(panel, of: contrast))
             for note in ContrastText.notes(panel, of: contrast) { Output.line(note) }
         }
+        Output.line("")
+        Output.line(ink(ContrastText.legend(contrast), .dim))
     }
 }

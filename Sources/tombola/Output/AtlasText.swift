@@ -4,15 +4,18 @@ import Verdicts
 /// Atlases as panels for people, and as CSV.
 enum AtlasText {
     /// What a cell's signs say.
-    static let legend = """
+    private static let signs = """
         sparsest winning / sparsest matching density, by the means over replicates; – none, ≤ the chain ended while it still matched, \
         … not all done, * borne out by the tests
         """
 
-    /// And what a blank one does, where there are any.
-    static let blanks = "; blank where the sweep has no such point"
+    static func legend(of atlases: [Atlas]) -> String {
+        let isStopped = atlases.contains { $0.panels.contains { $0.cells.contains { $0.verdict == .stopped } } }
+        return signs + (isStopped ? "; stopped: the chain was ended early, and sparser tickets were not trained" : "")
+            + (atlases.contains(where: hasBlanks) ? "; blank where the sweep has no such point" : "")
+    }
 
-    static func hasBlanks(_ atlas: Atlas) -> Bool {
+    private static func hasBlanks(_ atlas: Atlas) -> Bool {
         let places = atlas.rows.values.count * atlas.columns.values.count
         return atlas.panels.contains { $0.cells.count < places }
     }
@@ -42,11 +45,11 @@ enum AtlasText {
             guard let density else { return "–" }
             return (cell.isCensored && density == cell.lastDensity ? "≤ " : "") + Format.density(density)
         }
-        let isBorneOut = cell.decided == (cell.matchingDensity == nil ? .no : .yes)
-        func star(_ isDecided: Bool) -> String { isBorneOut && isDecided ? " *" : "" }
+        func star(_ decided: Decision?, _ claim: Decision) -> String { decided == claim ? " *" : "" }
         var text =
-            words(cell.winningDensity) + star(cell.isDecidedOfWinning) + " / " + words(cell.matchingDensity)
-            + star(cell.isDecidedOfMatching)
+            words(cell.winningDensity) + star(cell.winningDecided, .yes) + " / " + words(cell.matchingDensity)
+            + star(cell.matchingDecided, cell.matchingDensity == nil ? .no : .yes)
+        if cell.verdict == .stopped { text += " stopped" }
         if !cell.isDone { text += " …" }
         return .init(text, cell.winningDensity != nil ? .green : cell.matchingDensity != nil ? .cyan : .dim)
     }
@@ -56,9 +59,9 @@ enum AtlasText {
         let others = atlas.panels.first?.point.coordinates.map(\.axis) ?? []
         let titles =
             ["sweep"] + others + [
-                atlas.rows.axis, atlas.columns.axis, "winning_density", "matching_density", "last_density", "verdict",
-                "decided", "dense",
-                "dense_low", "dense_high", "ticket",
+                atlas.rows.axis, atlas.columns.axis, "winning_density", "winning_decided", "matching_density",
+                "matching_decided", "last_density", "verdict", "decided", "dense", "dense_low", "dense_high", "ticket",
+                "ticket_density",
             ]
         func number(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
         var grid = TextGrid(titles.map { .init($0) })
@@ -69,9 +72,12 @@ enum AtlasText {
                     atlas.rows.values[cell.row]?.description ?? "",
                     atlas.columns.values[cell.column]?.description ?? "",
                 ]
-                fields += [cell.winningDensity, cell.matchingDensity, cell.lastDensity].map(number)
+                fields += [number(cell.winningDensity), cell.winningDecided?.rawValue ?? ""]
+                fields += [number(cell.matchingDensity), cell.matchingDecided?.rawValue ?? ""]
+                fields.append(number(cell.lastDensity))
                 fields += [cell.verdict.rawValue, cell.decided.rawValue]
-                fields += [cell.dense?.mean, cell.dense?.low, cell.dense?.high].map(number) + [cell.ticket ?? ""]
+                fields += [cell.dense?.mean, cell.dense?.low, cell.dense?.high].map(number)
+                fields += [cell.ticket ?? "", number(cell.ticketDensity)]
                 grid.append(fields.map { .init($0) })
             }
         }

@@ -8,6 +8,14 @@ enum ContrastText {
         return (point.isEmpty ? "" : "\(point): ") + "ticket less \(contrast.control), in points"
     }
 
+    /// What its p means.
+    static func legend(_ contrast: Contrast) -> String {
+        let count = contrast.tests
+        return "p is two-sided"
+            + (count == 1 ? ", of one test" : ", and \(count) times that of each of the \(count) tests by itself")
+            + "; where there is none, the level describes and decides nothing"
+    }
+
     static func table(_ panel: Contrast.Panel, of contrast: Contrast) -> TextGrid {
         var grid = TextGrid([
             .init("level", .right), .init("density", .right), .init("seeds", .right),
@@ -22,7 +30,7 @@ enum ContrastText {
                 .init(level.pValue.map { $0 < 0.001 ? "< 0.001" : Format.fixed($0, 3) } ?? "–"),
                 level.difference == nil
                     ? .init(panel.reason == nil && level.reason == nil ? "pending" : "–", .dim)
-                    : .init(words(for: level), level.direction == .undecided ? nil : .green),
+                    : .init(words(for: level), [nil, .undecided].contains(level.direction) ? nil : .green),
             ])
         }
         return grid
@@ -30,7 +38,7 @@ enum ContrastText {
 
     private static func words(for level: Contrast.Level) -> String {
         level.direction == .undecided
-            ? LeaderboardText.words(for: .undecided, level.moreSeeds) : level.direction.rawValue
+            ? LeaderboardText.words(for: .undecided, level.moreSeeds) : level.direction?.rawValue ?? "–"
     }
 
     /// What the table cannot say.
@@ -59,7 +67,7 @@ enum ContrastText {
         var titles =
             ["sweep"] + others + ["axis", "from", "to", "control", "level", "density_from", "density_to", "replicates"]
         for name in ["gap_from", "gap_to", "difference"] { titles += [name, "\(name)_low", "\(name)_high"] }
-        titles += ["p_value", "direction", "more_seeds", "diverged_from", "diverged_to", "reason"]
+        titles += ["p_value", "tests", "direction", "more_seeds", "diverged_from", "diverged_to", "reason"]
         var grid = TextGrid(titles.map { .init($0) })
         for panel in contrast.panels {
             for level in panel.levels {
@@ -69,8 +77,9 @@ enum ContrastText {
                 for estimate in [level.gapFrom, level.gapTo, level.difference] {
                     fields += [estimate?.mean, estimate?.low, estimate?.high].map { $0.map { "\($0)" } ?? "" }
                 }
-                fields += [level.pValue.map { "\($0)" } ?? "", level.direction.rawValue]
-                fields += [level.moreSeeds.map { "\($0)" } ?? "", "\(level.divergedFrom)", "\(level.divergedTo)"]
+                fields += [level.pValue.map { "\($0)" } ?? "", level.direction == nil ? "" : "\(contrast.tests)"]
+                fields += [level.direction?.rawValue ?? ""]
+                fields += [LeaderboardCSV.seeds(level.moreSeeds), "\(level.divergedFrom)", "\(level.divergedTo)"]
                 fields.append(panel.reason ?? level.reason ?? "")
                 grid.append(fields.map { .init($0) })
             }

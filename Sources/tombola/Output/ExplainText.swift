@@ -67,13 +67,14 @@ enum ExplainText {
     /// Names the outputs that differ, by the first digits of their digests.
     private static func sentence(about contradiction: TaskReport.Contradiction) -> String {
         let differences = contradiction.kept.compactMap { kept -> String? in
-            let other = contradiction.other.first { $0.name == kept.name }
-            guard other?.digest != kept.digest else { return nil }
-            return "\(kept.name) is \(kept.digest), there \(other.map { "\($0.digest)" } ?? "absent")"
+            // What one of them was not asked to keep is no contradiction.
+            guard let other = contradiction.other.first(where: { $0.name == kept.name }), other.digest != kept.digest
+            else { return nil }
+            return "\(kept.name) is \(kept.digest), there \(other.digest)"
         }
+        let difference = differences.isEmpty ? "in what it measured" : differences.joined(separator: "; ")
         return
-            "\(contradiction.worker) gave another result than the one that counts (\(differences.joined(separator: "; "))): "
-            + "a bug in tombola, or broken hardware"
+            "\(contradiction.worker) gave another result than the one that counts (\(difference)): a bug in tombola, or broken hardware"
     }
 
     private static func sentence(about running: CoordinatorStatus.RunningLine) -> String {

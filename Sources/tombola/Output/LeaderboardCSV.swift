@@ -92,7 +92,7 @@ enum LeaderboardCSV {
     }
 
     /// A number, or `> 50`.
-    private static func seeds(_ seeds: MoreSeeds?) -> String {
+    static func seeds(_ seeds: MoreSeeds?) -> String {
         switch seeds {
         case .about(let count): "\(count)"
         case .above50: "> \(MoreSeeds.most)"
