@@ -44,8 +44,17 @@ extension Coordinator {
 
     /// Whether the worker could have it if it had nothing else.
     func canTake(_ session: Session, _ needs: Work.Needs) -> Bool {
-        needs.memoryBytes <= session.memoryBytes ?? .max
-            && (session.numerics.isEmpty || needs.numerics.map(session.numerics.contains) ?? true)
+        needs.memoryBytes <= session.memoryBytes ?? .max && computes(session, needs.numerics)
+    }
+
+    /// A worker that does not say what it computes counts as one that computes all.
+    private func computes(_ session: Session, _ numerics: NumericsID?) -> Bool {
+        session.numerics.isEmpty || numerics.map(session.numerics.contains) ?? true
+    }
+
+    /// The most memory that a worker which computes so has; nil if none computes so, or none of them says what it has.
+    func largestMemory(computing numerics: NumericsID?) -> Int? {
+        sessions.values.filter { computes($0, numerics) }.compactMap(\.memoryBytes).max()
     }
 
     /// What a worker must have for a task.

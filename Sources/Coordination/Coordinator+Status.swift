@@ -29,8 +29,10 @@ extension Coordinator {
             guard !sessions.values.contains(where: { canTake($0, needs) }) else { continue }
             unmet[needs, default: 0] += groups[index].ready.count
         }
-        return unmet.map { .init(needs: $0.key, tasks: $0.value) }
-            .sorted { ($1.tasks, $0.needs.memoryBytes) < ($0.tasks, $1.needs.memoryBytes) }
+        return unmet.map {
+            .init(needs: $0.key, tasks: $0.value, largestMemoryBytes: largestMemory(computing: $0.key.numerics))
+        }
+        .sorted { ($1.tasks, $0.needs.memoryBytes) < ($0.tasks, $1.needs.memoryBytes) }
     }
 
     /// What a task has come to, or nil for an unknown one.

@@ -20,12 +20,18 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
     public struct UnmetNeeds: Hashable, Sendable, Codable {
         public var needs: Work.Needs
         public var tasks: Int
+        /// The most memory of the workers that compute the tasks' numerics; nil if none does.
+        public var largestMemoryBytes: Int?
 
-        public init(needs: Work.Needs, tasks: Int) {
+        public init(needs: Work.Needs, tasks: Int, largestMemoryBytes: Int?) {
             self.needs = needs
             self.tasks = tasks
+            self.largestMemoryBytes = largestMemoryBytes
         }
     }
+
+    /// Whether nothing goes on unless another worker comes.
+    public var isStuck: Bool { counts.isStuck(unmet) }
 
     public struct SweepLine: Hashable, Sendable, Codable {
         public var standing: SweepStanding
@@ -57,6 +63,11 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         public var left: Int { waiting + ready + running + delivering }
         /// Whether nothing is left to do: every task is done or given up.
         public var isSettled: Bool { left == 0 }
+        /// Whether nothing goes on unless another worker comes: all that could be given out is unmet, and the rest waits
+        /// for that. What is ready and paused is not stuck.
+        public func isStuck(_ unmet: [UnmetNeeds]) -> Bool {
+            ready > 0 && running == 0 && delivering == 0 && unmet.reduce(0) { $0 + $1.tasks } == ready
+        }
     }
 
     public struct WorkerLine: Hashable, Sendable, Codable {

@@ -73,6 +73,8 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
         /// What a worker must have for it, and how many of those that are here have it.
         public var needs: Work.Needs
         public var ableWorkers: Int
+        /// The most memory of the workers that compute its numerics; nil if none does, or none of them says.
+        public var largestMemoryBytes: Int?
     }
 }
 
@@ -117,7 +119,8 @@ extension Coordinator {
             aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
             quarantinedWorkers: resting.keys.count { sessions[$0] != nil },
             freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: needs(of: task),
-            ableWorkers: workers.count { canTake($0, needs(of: task)) })
+            ableWorkers: workers.count { canTake($0, needs(of: task)) },
+            largestMemoryBytes: largestMemory(computing: needs(of: task).numerics))
     }
 
     /// The highest of the sweeps that have a turn with it.

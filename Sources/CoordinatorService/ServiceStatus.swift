@@ -42,6 +42,11 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
             && !(endsWhenDone && tasks.total == 0)
     }
 
+    /// Whether nothing goes on unless another worker comes. While results may yet ask for more, it is not known.
+    public var isStuck: Bool {
+        tasks.isStuck(unmet) && !sweeps.contains { $0.mayGrow && $0.growthFailure == nil }
+    }
+
     /// How many of something are in which state; the rest waits.
     public struct Tally: Hashable, Sendable, Codable {
         public var done = 0

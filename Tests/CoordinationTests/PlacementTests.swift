@@ -50,7 +50,8 @@ struct PlacementTests {
         ])
         // Too small for the first, and for the second and third together.
         #expect(bench.join("small", slots: 4, memory: 4).given == ["2 small", "4 small"])
-        #expect(bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 6), tasks: 1)])
+        #expect(
+            bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 6), tasks: 1, largestMemoryBytes: 4)])
         #expect(bench.finish(attempt(2, 1), from: "small").given == ["3 small"])
         #expect(bench.join("large", slots: 1, memory: 6).given == ["1 large"])
         #expect(bench.status.unmet.isEmpty)
@@ -61,8 +62,10 @@ struct PlacementTests {
         var bench = Bench()
         bench.add((1...20).map { work($0, priority: 100 - $0, memory: 9) } + [work(30, memory: 1), work(31)])
         #expect(bench.join("small", slots: 2, memory: 2).given == ["30 small", "31 small"])
-        #expect(bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 9), tasks: 20)])
-        #expect(bench.coordinator.explanation(of: key(1))?.readiness?.ableWorkers == 0)
+        #expect(
+            bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 9), tasks: 20, largestMemoryBytes: 2)])
+        let readiness = bench.coordinator.explanation(of: key(1))?.readiness
+        #expect(readiness?.ableWorkers == 0 && readiness?.largestMemoryBytes == 2)
     }
 
     @Test("A task goes only to workers that compute its numerics; one that does not say may have any")
@@ -70,8 +73,51 @@ struct PlacementTests {
         var bench = Bench()
         bench.add([work(1, priority: 9, numerics: bf16), work(2, numerics: f32)])
         #expect(bench.join("a", slots: 2, memory: nil, numerics: [f32]).given == ["2 a"])
-        #expect(bench.status.unmet == [.init(needs: Work.Needs(numerics: bf16), tasks: 1)])
+        #expect(
+            bench.status.unmet == [.init(needs: Work.Needs(numerics: bf16), tasks: 1, largestMemoryBytes: nil)])
         #expect(bench.join("b", slots: 1, memory: nil).given == ["1 b"])
+    }
+
+    @Test("Of a need for memory and numerics, what those have counts that compute the numerics")
+    func largestOfThoseThatCompute() {
+        var bench = Bench()
+        bench.add([work(1, memory: 6, numerics: bf16)])
+        bench.join("large", slots: 1, memory: 9, numerics: [f32])
+        #expect(bench.status.unmet.map(\.largestMemoryBytes) == [nil])
+        bench.join("small", slots: 1, memory: 4, numerics: [f32, bf16])
+        bench.join("tiny", slots: 1, memory: 2, numerics: [bf16])
+        #expect(bench.status.unmet.map(\.largestMemoryBytes) == [4])
+        #expect(bench.coordinator.explanation(of: key(1))?.readiness?.largestMemoryBytes == 4)
+    }
+
+    @Test(
+        "A coordinator is stuck once what is left is unmet or waits for that, and goes on when a worker comes that can")
+    func stuck() {
+        var bench = Bench()
+        bench.add([work(1), work(2, memory: 6), work(3, needs: [2], memory: 1)])
+        #expect(!bench.status.isStuck, "nobody is here, and anybody may come")
+        bench.join("small", slots: 2, memory: 4)
+        #expect(!bench.status.isStuck, "what fits is trained first")
+        bench.finish(attempt(1, 1), from: "small")
+        #expect(bench.status.isStuck)
+        #expect(bench.status.unmet.map(\.tasks) == [1] && bench.status.counts.left == 2)
+        #expect(bench.join("large", slots: 1, memory: 6).given == ["2 large"])
+        #expect(!bench.status.isStuck)
+        bench.finish(attempt(2, 1), from: "large")
+        bench.finish(attempt(3, 1), from: "large")
+        #expect(!bench.status.isStuck && bench.status.counts.isSettled, "nothing is left")
+    }
+
+    @Test("What is paused can be resumed, so that a coordinator with some of that is not stuck")
+    func pausedIsNotStuck() {
+        var bench = Bench()
+        bench.add([work(1, memory: 6)], sweep: SweepID("a"))
+        bench.add([work(2, memory: 1)], sweep: SweepID("b"))
+        bench.handle(.sweepOrdered(SweepID("b"), .pause))
+        bench.join("small", slots: 1, memory: 4)
+        #expect(bench.status.unmet.map(\.tasks) == [1] && !bench.status.isStuck)
+        bench.handle(.sweepOrdered(SweepID("b"), .cancel))
+        #expect(bench.status.isStuck)
     }
 
     @Test("A task whose child failed waits for another worker that is able, and not for one that is not")

@@ -98,6 +98,15 @@ import tombola
         #expect(ProgressText.line(progress).contains("; stops; 2 workers"))
     }
 
+    @Test("What no worker can take is said, in a line of its own on a terminal")
+    func unmet() {
+        var progress = ProgressTests.progress
+        progress.unmet = ["2 tasks wait for a larger worker"]
+        #expect(ProgressText.line(progress).contains("; 2 workers; 2 tasks wait for a larger worker; best so far"))
+        let lines = ProgressText.region(progress, width: 60, ink: .none)
+        #expect(lines.count == 5 && lines[3] == "  2 tasks wait for a larger worker")
+    }
+
     @Test("The region fits the terminal", arguments: [20, 40, 79, 200])
     func region(width: Int) {
         let lines = ProgressText.region(ProgressTests.progress, width: width, ink: .none)

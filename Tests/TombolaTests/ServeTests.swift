@@ -1,9 +1,53 @@
 import Foundation
 import Glibc
+import Lottery
 import Testing
 
 /// A coordinator and workers as on many machines: processes of their own that know each other by an address only.
 @Suite struct ServeTests {
+    @Test(
+        "What no worker can take is said once by serve, and by status, explain and watch, until a worker comes that can"
+    )
+    func unmet() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(branches: "[]"), in: folder)
+            let cluster = try await Cluster(in: folder, store: "store", workers: 1, working: ["--memory", "1MB"])
+            defer { cluster.kill() }
+            try await cluster.submit(spec)
+            let worker =
+                "a worker with 128.0 MiB of memory and numerics f32-lanes16-1 (the largest here with these numerics has 976.6 KiB)"
+            func tell(_ words: String...) async throws -> String {
+                let run = try await Program.run(words + ["--connect", cluster.address], in: folder)
+                #expect(run.status == 0, "\(run.errors)")
+                return run.output
+            }
+            try await until("the worker is known to be too small") {
+                try await tell("status").contains("unmet  2 tasks wait for \(worker)\n")
+            }
+            var explained = 0
+            for key in cluster.attempts?.counts.keys.sorted() ?? [] {
+                if try await tell("explain", key.hex).contains("why      it waits for \(worker)\n") { explained += 1 }
+            }
+            #expect(explained == 2)
+            let watch = try Program(["watch", "--connect", cluster.address], in: folder)
+            defer { watch.send(SIGKILL) }
+            try await until("watch says it") { watch.errors.contains("; 2 tasks wait for \(worker)") }
+            try await until("serve says it") { cluster.coordinator.errors.contains("2 tasks wait for \(worker)") }
+            #expect(watch.isRunning && cluster.coordinator.isRunning)
+
+            let large = try Program(
+                ["worker", "--connect", cluster.address, "--directory", "large", "--slots", "2"], in: folder)
+            defer { large.send(SIGKILL) }
+            #expect(try await watch.end() == 0, "\(watch.errors)")
+            #expect(!(try await tell("status").contains("unmet")))
+            #expect(
+                cluster.coordinator.errors.ranges(of: "until one comes").count == 1, "\(cluster.coordinator.errors)")
+            large.send(SIGTERM)
+            #expect(try await large.end() == 0, "\(large.errors)")
+            try await cluster.end()
+        }
+    }
+
     @Test("serve, two workers, submit, watch, status and leaderboard over the wire; SIGTERM ends all of them in order")
     func manyMachines() async throws {
         try await withFolder { folder in

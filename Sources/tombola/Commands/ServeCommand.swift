@@ -1,7 +1,9 @@
 import ArgumentParser
+import Coordination
 import CoordinatorService
 import Keys
 import Logging
+import Synchronization
 import Training
 import ZeroMQ
 
@@ -63,6 +65,8 @@ struct ServeCommand: ParsableCommand {
         configuration.protection = try protection(
             of: [configuration.bind] + [configuration.blobBind].compactMap(\.self))
         let hangup = try NoticeSignal(.hangup)
+        let unmet = UnmetLog(configuration.logger)
+        configuration.onStatus = { unmet.note($0) }
         let service = try CoordinatorService(configuration, signals: signals, hangup: hangup)
         Console.shared.say("coordinator at \(service.endpoint), store \(store.directory)")
         if case .drained(let left) = try service.run() {
@@ -83,6 +87,24 @@ struct ServeCommand: ParsableCommand {
                 "no key is authorised yet, so nobody will come in: `tombola keys generate NAME --role worker`")
         }
         return .keys(folder)
+    }
+}
+
+/// Says of each need that no worker meets, once until it is met, that tasks wait.
+private final class UnmetLog: Sendable {
+    private let logger: Logger
+    private let said = Mutex<Set<Work.Needs>>([])
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    func note(_ status: ServiceStatus) {
+        // Without workers nothing is known of what they have.
+        guard !status.workers.isEmpty else { return }
+        let unsaid = said.withLock { said in
+            defer { said = Set(status.unmet.map(\.needs)) }
+            return status.unmet.filter { !said.contains($0.needs) }
+        }
+        for unmet in unsaid { logger.warning("\(UnmetText.sentence(unmet)) until one comes") }
     }
 }
 

@@ -41,7 +41,7 @@ enum StatusText {
             lines.append(("pauses", "the store's disk is short of room; nothing more is given out until it has some"))
         }
         if let broken = broken(status.contradictedTasks) { lines.append(("broken", broken)) }
-        for unmet in status.unmet { lines.append(("unmet", sentence(about: unmet, status.workers))) }
+        for unmet in status.unmet { lines.append(("unmet", UnmetText.sentence(unmet))) }
         if let left = status.secondsRemaining { lines.append(("left", Format.duration(seconds: left))) }
         Output.facts(lines)
 
@@ -104,24 +104,6 @@ enum StatusText {
         let count =
             tasks.count == 1 ? "task \(first) gave" : "\(Format.count(tasks.count)) tasks, such as \(first), gave"
         return "\(count) two results that differ: a bug in tombola, or broken hardware; see `tombola explain \(first)`"
-    }
-
-    /// Which worker lacks.
-    static func sentence(
-        about unmet: CoordinatorStatus.UnmetNeeds, _ workers: [ServiceStatus.WorkerStatus]
-    ) -> String {
-        let largest = workers.compactMap(\.memoryBytes).max()
-        return
-            "\(OrderText.tasks(unmet.tasks)) \(unmet.tasks == 1 ? "waits" : "wait") for a worker with \(text(unmet.needs))"
-            + (largest.map { $0 < unmet.needs.memoryBytes ? "; the largest here has \(Format.bytes($0))" : "" } ?? "")
-    }
-
-    /// `3.2 GB of memory and numerics f32-lanes16-1`
-    static func text(_ needs: Work.Needs) -> String {
-        [
-            needs.memoryBytes > 0 ? "\(Format.bytes(needs.memoryBytes)) of memory" : nil,
-            needs.numerics.map { "numerics \($0)" },
-        ].compactMap { $0 }.joined(separator: " and ")
     }
 
     static func print(_ status: StoreStatus) {

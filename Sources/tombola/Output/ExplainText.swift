@@ -107,7 +107,8 @@ enum ExplainText {
         guard readiness.workers > 0 else { return reasons + ["no worker is there to train it"] }
         guard readiness.ableWorkers > 0 else {
             return reasons + [
-                "it waits for a worker with \(StatusText.text(readiness.needs)); none that is here has it"
+                "it waits for "
+                    + UnmetText.worker(with: readiness.needs, largest: readiness.largestMemoryBytes)
             ]
         }
         if !explanation.failedOn.isEmpty, readiness.freshWorkers > 0 {

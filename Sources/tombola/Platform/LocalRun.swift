@@ -1,3 +1,4 @@
+import Coordination
 import CoordinatorService
 import Foundation
 import Glibc
@@ -42,6 +43,7 @@ struct LocalRun {
         }
         var phase = Phase.working
         var aloneSince: Double?
+        var stuck: Failure?
         while true {
             try wait(for: workers)
             let now = monotonicSeconds()
@@ -56,6 +58,11 @@ struct LocalRun {
                     phase = .ending(since: now, exit)
                 } else if signals.signal != nil {
                     Console.shared.say("stopping: workers write checkpoints; a second Ctrl-C ends this at once")
+                    workers.stop()
+                    phase = .stopping(since: now)
+                } else if let status = coordinator.status, status.isStuck, workers.haveJoined(status) {
+                    // Nobody else is to come, so that it would wait for ever.
+                    stuck = failure(of: status)
                     workers.stop()
                     phase = .stopping(since: now)
                 } else if !workers.areGone {
@@ -74,9 +81,20 @@ struct LocalRun {
                 if workers.areGone || now - since > LocalRun.goodbyeSeconds { coordinator.stop() }
                 if let exit = try end.result() { phase = .ending(since: since, exit) }
             case .ending(let since, let exit):
-                if workers.areGone || now - since > LocalRun.goodbyeSeconds { return exit }
+                guard workers.areGone || now - since > LocalRun.goodbyeSeconds else { break }
+                if let stuck, exit == .stopped { throw stuck }
+                return exit
             }
         }
+    }
+
+    /// What is left that none of the workers can take.
+    private func failure(of status: ServiceStatus) -> Failure {
+        Failure(
+            .infrastructure,
+            "\(sweep): \(OrderText.tasks(status.tasks.left)) left, and none that can be trained here: "
+                + "\(status.unmet.map(UnmetText.sentence).joined(separator: ", "))\(status.tasks.waiting > 0 ? ", and the others for those" : "")"
+                + "; \(UnmetText.remedy(status.unmet)); what is done is kept, and the same command goes on from there")
     }
 
     private func show(at seconds: Double, in reporter: inout ProgressReporter) {

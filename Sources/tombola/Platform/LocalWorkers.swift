@@ -1,3 +1,4 @@
+import CoordinatorService
 import Glibc
 
 /// The worker processes of `tombola run`: started, started again when they die, and ended together.
@@ -26,6 +27,13 @@ struct LocalWorkers {
     var descriptors: [Int32] { places.compactMap(\.process?.errorPipe).filter { $0 >= 0 } }
 
     var areGone: Bool { places.allSatisfy { $0.process == nil } }
+
+    /// Whether each worker that runs is in session there, and there is one.
+    func haveJoined(_ status: ServiceStatus) -> Bool {
+        let joined = Set(status.workers.lazy.filter(\.isReachable).map(\.processID))
+        let running = places.compactMap(\.process?.identifier)
+        return !running.isEmpty && running.allSatisfy(joined.contains)
+    }
 
     /// Hands on what workers wrote to standard error, and starts dead ones again. Throws if one cannot be kept alive.
     mutating func tend(at seconds: Double, say: (String) -> Void) throws(Failure) {

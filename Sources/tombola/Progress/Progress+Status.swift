@@ -14,6 +14,7 @@ extension Progress {
             secondsLeft: status.secondsRemaining, best: sweeps.compactMap(\.best).first.flatMap(LeaderboardText.best))
         isPaused = status.isShortOfRoom || !sweeps.isEmpty && sweeps.allSatisfy(\.isPaused)
         isStopping = status.isDraining
+        unmet = status.unmet.map(UnmetText.sentence)
     }
 }
 

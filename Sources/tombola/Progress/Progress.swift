@@ -33,6 +33,8 @@ package struct Progress: Sendable, Equatable {
     /// All of it is paused, or nothing more is given out.
     package var isPaused = false
     package var isStopping = false
+    /// What no worker that is here can take, a sentence for each need.
+    package var unmet: [String] = []
     /// The first row of the leaderboard in a few words; nil before there is one.
     package var best: String?
 

@@ -1,6 +1,6 @@
 /// Progress as text: a region of a few lines for a terminal, one line for a pipe.
 package enum ProgressText {
-    /// At most four lines, none wider than `width` cells.
+    /// At most five lines, none wider than `width` cells.
     package static func region(_ progress: Progress, width: Int, ink: Ink) -> [String] {
         let percent = "\(Int(progress.fraction * 100)) %".padded(to: 5, alignment: .right)
         let name = progress.name.cut(to: max(6, width / 3))
@@ -13,6 +13,9 @@ package enum ProgressText {
         var lines = ["\(ink(name, .bold))  \(bar)  \(percent)"]
         lines.append("  " + "levels \(counts(progress.levels))   runs \(counts(progress.runs))".cut(to: width - 2))
         lines.append("  " + pace(progress).joined(separator: "   ").cut(to: width - 2))
+        if !progress.unmet.isEmpty {
+            lines.append("  " + ink(progress.unmet.joined(separator: "; ").cut(to: width - 2), .yellow))
+        }
         if let best = progress.best { lines.append("  " + ink("best so far: \(best)".cut(to: width - 2), .cyan)) }
         return lines
     }
@@ -22,7 +25,7 @@ package enum ProgressText {
         var parts = ["\(progress.name): \(Int(progress.fraction * 100)) %"]
         parts.append("levels \(counts(progress.levels))")
         parts.append("runs \(counts(progress.runs))")
-        parts += pace(progress)
+        parts += pace(progress) + progress.unmet
         if let best = progress.best { parts.append("best so far: \(best)") }
         return parts.joined(separator: "; ")
     }
