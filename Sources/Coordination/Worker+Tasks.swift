@@ -44,12 +44,15 @@ extension Worker {
             waiting[key]!.assignment.inputs.removeAll { $0.name == WorkInput.checkpoint && $0.digest == digest }
             let assignment = waiting[key]!.assignment
             // Without a checkpoint it starts from the beginning.
-            guard assignment.inputs.contains(where: { $0.digest == digest }) else {
+            guard let input = assignment.inputs.first(where: { $0.digest == digest }) else {
                 waiting[key]!.missing.remove(digest)
                 continue
             }
             stopWaiting(key, failed: digest, &outcome)
-            report(assignment, "an input could not be had: \(reason)", isFinal: false, &outcome)
+            report(
+                assignment,
+                "its input “\(input.name)” could not be had: \(reason); `tombola store verify` says what the store lacks",
+                isFinal: false, &outcome)
         }
         fetches[digest] = nil
     }

@@ -174,4 +174,21 @@ struct WorkerCheckpointTests {
         guard case .start(_, let started) = start.actions[0] else { return #expect(Bool(false)) }
         #expect(started.inputs.map(\.name) == ["parent"])
     }
+
+    @Test("A task fails with the name of the input that cannot be had")
+    func absentInput() {
+        var bench = WorkerBench()
+        bench.join()
+        bench.hear(
+            .task(
+                Assignment(
+                    id: id, sequence: 1, inputs: [ResolvedInput(name: "dataset", digest: blob("images"))], payload: []))
+        )
+        let outcome = bench.handle(.inputFailed(blob("images"), reason: "it is gone"))
+        let reasons = outcome.messages.compactMap { if case .failure(let report) = $0 { report.reason } else { nil } }
+        #expect(
+            reasons == [
+                "its input “dataset” could not be had: it is gone; `tombola store verify` says what the store lacks"
+            ])
+    }
 }

@@ -90,6 +90,8 @@ import Testing
             let text = TestSweep.tiny().replacing("dataset: glyphs", with: "dataset: mnist")
             let spec = try TestSweep.write(text, in: folder)
             try await fails(["run", spec], in: folder, status: 1, saying: "mnist", "tombola data fetch mnist")
+            let store = folder.appending(path: "tombola-store").path()
+            #expect(!FileManager.default.fileExists(atPath: store), "a refused start leaves no store")
             let data = folder.appending(path: "data/mnist")
             try FileManager.default.createDirectory(at: data, withIntermediateDirectories: true)
             for name in [
@@ -99,6 +101,7 @@ import Testing
                 try Data([0, 0, 8, name.contains("images") ? 3 : 1, 0, 0]).write(to: data.appending(path: name))
             }
             try await fails(["run", spec, "--data", "data"], in: folder, status: 1, saying: "train-images-idx3-ubyte")
+            #expect(!FileManager.default.fileExists(atPath: store), "a refused start leaves no store")
             try await fails(
                 ["data", "verify", "mnist"], in: folder, status: 1, saying: "train-images-idx3-ubyte",
                 environment: ["TOMBOLA_DATA": "data"])

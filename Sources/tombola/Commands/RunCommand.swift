@@ -39,14 +39,14 @@ struct RunCommand: ParsableCommand {
         let count = try Environment.setting(workers, "WORKERS", in: 1...1_024) ?? UsableCores.count
         let request = SubmitRequest(file: spec, spec: try SpecFile.read(spec), consents: yes)
         let catalog = data.catalog(store: store.directory)
-        // Before anything is made: a spec that is refused leaves no store behind.
+        // Before anything is made: what is refused leaves no store behind.
         let sweep = try Sweep(
             yaml: request.spec, file: spec, vocabulary: catalog.vocabulary,
             maximumRuns: yes ? Sweep.runsAtMost : Sweep.runsWithoutConsent)
         // Likewise, but for a store of an older version, which is brought up to date first.
         var isChecked = false
         do {
-            try keepWithinBudget(sweep, catalog)
+            try check(sweep, catalog)
             isChecked = true
         } catch StoreError.olderSchema {}
         let signals = try StopSignals()
@@ -59,7 +59,7 @@ struct RunCommand: ParsableCommand {
         configuration.minimumFreeBytes = try room.bytes()
         configuration.retainsTicketsOnly = try retention.keepsTicketsOnly()
         let coordinator = try CoordinatorService(configuration)
-        if !isChecked { try keepWithinBudget(sweep, catalog) }
+        if !isChecked { try check(sweep, catalog) }
         let submitted = try coordinator.submit(request)
         let exit = try LocalRun(coordinator: coordinator, signals: signals, sweep: submitted.sweep).carryOut(
             workers: (0..<workersNeeded(for: submitted.plan, of: count)).map { number in
@@ -98,10 +98,13 @@ struct RunCommand: ParsableCommand {
         }
     }
 
-    /// Refuses a sweep of which there is more to do than fits, before anything of it is submitted.
-    private func keepWithinBudget(_ sweep: Sweep, _ catalog: DataCatalog) throws {
-        guard let seconds = try budget.seconds() else { return }
+    /// Refuses a sweep of which there is more to do than fits, before anything of it is submitted; and, before a store is
+    /// made for it, one that cannot be planned, such as for want of its data.
+    private func check(_ sweep: Sweep, _ catalog: DataCatalog) throws {
+        let seconds = try budget.seconds()
+        guard try seconds != nil || !Store.exists(in: store.directory) else { return }
         let (plan, _) = try StoredSweeps.plan(of: sweep, store: store.directory, catalog: catalog)
+        guard let seconds else { return }
         let found = try BudgetOption.plan(seconds, of: plan)
         guard found.fits else {
             throw Failure(
