@@ -16,6 +16,49 @@ static float portable(size_t rounds) {
     return result[0];
 }
 
+typedef struct {
+    const void *read;
+    void *updated, *written;
+    size_t read_bytes, updated_bytes, written_bytes;
+} Streams;
+
+// In slices, so that loads and stores of all arrays are under way at a time, as they are in a kernel.
+enum { SLICE_BYTES = 2048 };
+
+#define UNROLLED _Pragma("clang loop unroll_count(8)")
+
+// `Line` is a vector of BYTES bytes that fits in a register of the class REGISTER. `zero` is unknown to the compiler, so
+// that every load and store is done.
+#define DEFINE_STREAM(NAME, BYTES, REGISTER)                                                       \
+    static void NAME(size_t rounds, const Streams *s) {                                            \
+        typedef float Line __attribute__((vector_size(BYTES)));                                    \
+        const Line *from = s->read;                                                                \
+        Line *both = s->updated, *to = s->written, zero = {0};                                     \
+        size_t reads = s->read_bytes / BYTES, updates = s->updated_bytes / BYTES;                  \
+        size_t writes = s->written_bytes / BYTES, bytes = (reads + updates + writes) * BYTES;      \
+        unsigned halvings = 0;                                                                     \
+        while (bytes >> halvings > SLICE_BYTES) halvings++;                                        \
+        __asm__ volatile("" : "+" REGISTER(zero));                                                 \
+        for (size_t round = 0; round < rounds; round++) {                                          \
+            for (size_t n = 0; n < (size_t)1 << halvings; n++) {                                   \
+                size_t read_end = (n + 1) * reads >> halvings;                                     \
+                size_t update_end = (n + 1) * updates >> halvings;                                 \
+                size_t write_end = (n + 1) * writes >> halvings;                                   \
+                UNROLLED for (size_t i = n * reads >> halvings; i < read_end; i++) {               \
+                    Line line = from[i];                                                           \
+                    __asm__ volatile("" : : REGISTER(line));                                       \
+                }                                                                                  \
+                UNROLLED for (size_t i = n * updates >> halvings; i < update_end; i++) {           \
+                    both[i] = both[i] + zero;                                                      \
+                }                                                                                  \
+                UNROLLED for (size_t i = n * writes >> halvings; i < write_end; i++) to[i] = zero; \
+            }                                                                                      \
+            __asm__ volatile("" : : : "memory");                                                   \
+        }                                                                                          \
+    }
+
+DEFINE_STREAM(stream_portable, 16, "x")
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -40,6 +83,9 @@ __attribute__((target("avx512f"))) static float avx512(size_t rounds) {
     for (int n = 0; n < CHAINS; n++) result = _mm512_add_ps(result, sums[n]);
     return _mm512_cvtss_f32(result);
 }
+
+__attribute__((target("avx2"))) DEFINE_STREAM(stream_avx2, 32, "x")
+__attribute__((target("avx512f"))) DEFINE_STREAM(stream_avx512, 64, "v")
 
 #include "tile_configuration.h"
 
@@ -90,4 +136,15 @@ float tk_tile_peak_run(tk_tile_backend backend, size_t rounds) {
 #endif
     return tk_peak_run(
         backend == TK_TILES_AVX512 ? TK_AVX512 : backend == TK_TILES_AVX2 ? TK_AVX2 : TK_PORTABLE, rounds);
+}
+
+void tk_stream(
+    tk_isa isa, size_t rounds, const void *read, size_t read_bytes, float *updated, size_t updated_bytes, void *written,
+    size_t written_bytes) {
+    Streams streams = {read, updated, written, read_bytes, updated_bytes, written_bytes};
+#if defined(__x86_64__)
+    if (isa == TK_AVX512) return stream_avx512(rounds, &streams);
+    if (isa == TK_AVX2) return stream_avx2(rounds, &streams);
+#endif
+    stream_portable(rounds, &streams);
 }

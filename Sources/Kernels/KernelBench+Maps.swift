@@ -23,18 +23,26 @@ extension KernelBench {
         let gradient = Self.values(count)
         let maps = BenchConvolutionMaps(shape, inPairs: false)
         let flops = maps.flops(survivors: convolution.survivorCount)
+        let live = mask.map { Self.live($0, inputs: shape.input.channels, taps: shape.kernel * shape.kernel) }
+        let (into, out) = (maps.inputBytes(live?.inputs), maps.outputBytes(live?.outputs))
+        let all = 4 * convolution.survivorCount
         convolution.load(weights: weights.pointer)
-        report(names[0], maps.name, density, flops: flops, limit: peak) {
+        report(
+            names[0], maps.name, density, flops: flops, Traffic(read: all + into, written: maps.outputBytes())
+        ) {
             _ = convolution.forward(
                 x: maps.x.pointer.floats, bias: nil, rectify: false, y: maps.y.pointer.floats, blocks: Self.blocks,
                 examples: 16 * Self.blocks, sums: nil)
         }
-        report(names[1], maps.name, density, flops: flops, limit: peak) {
+        report(
+            names[1], maps.name, density, flops: flops,
+            Traffic(read: all + out + into, written: maps.inputGradientBytes)
+        ) {
             _ = convolution.inputGradient(
                 dy: maps.dy.pointer.floats, addend: nil, gate: maps.x.pointer.floats, dx: maps.dx.pointer.floats,
                 blocks: Self.blocks)
         }
-        report(names[2], maps.name, density, flops: flops, limit: peak) {
+        report(names[2], maps.name, density, flops: flops, Traffic(read: into + out, written: all)) {
             _ = weightGradient.compute(
                 x: maps.x.pointer.floats, dy: maps.dy.pointer.floats, blocks: Self.blocks, gradient: gradient.pointer,
                 biasGradient: nil)
@@ -50,17 +58,23 @@ extension KernelBench {
         let gradient = Self.values(count)
         let maps = BenchConvolutionMaps(shape, inPairs: true)
         let flops = maps.flops(survivors: shape.weightCount)
+        let (into, out) = (maps.inputBytes(), maps.outputBytes())
+        // The weights are there in bf16, and their gradients in f32.
+        let all = 2 * shape.weightCount
         convolution.load(weights: weights.pointer)
-        report(names[0], maps.name, 1, flops: flops, limit: tilePeak) {
+        report(names[0], maps.name, flops: flops, by: .tiles, Traffic(read: all + into, written: out)) {
             _ = convolution.forward(
                 x: maps.x.pointer, bias: nil, rectify: false, y: maps.y.pointer, blocks: Self.blocks,
                 examples: 16 * Self.blocks, sums: nil)
         }
-        report(names[1], maps.name, 1, flops: flops, limit: tilePeak) {
+        report(
+            names[1], maps.name, flops: flops, by: .tiles,
+            Traffic(read: all + out + into, written: maps.inputGradientBytes)
+        ) {
             _ = convolution.inputGradient(
                 dy: maps.dy.pointer, addend: nil, gate: maps.x.pointer, dx: maps.dx.pointer, blocks: Self.blocks)
         }
-        report(names[2], maps.name, 1, flops: flops, limit: tilePeak) {
+        report(names[2], maps.name, flops: flops, by: .tiles, Traffic(read: into + out, written: 2 * all)) {
             _ = convolution.weightGradient(
                 x: maps.x.pointer, dy: maps.dy.pointer, blocks: Self.blocks, gradient: gradient.pointer,
                 biasGradient: nil)
@@ -77,17 +91,20 @@ extension KernelBench {
         let y = BenchMaps(shape.output.halved, blocks: Self.blocks, inPairs: false)
         let dy = BenchMaps(shape.output.halved, blocks: Self.blocks, inPairs: false)
         let winners = AlignedBuffer<UInt64>(zeroed: shape.output.halved.blockLines * Self.blocks)
-        // Of the maps before pooling.
-        let bytes = Double(4 * channels * side * side * 16 * Self.blocks)
+        let bytes = maps.outputBytes()
+        // Of maxima, and of the eight bytes for each line of them that say where they were.
+        let (pooled, places) = (bytes / 4, bytes / 32)
         for density in [1, 0.1, 0.02] {
-            let convolution = Convolution(
-                shape: shape, survivors: density < 1 ? Self.survivors(shape.weightCount, density) : nil,
-                instructionSet: instructionSet)
+            let mask = density < 1 ? Self.survivors(shape.weightCount, density) : nil
+            let convolution = Convolution(shape: shape, survivors: mask, instructionSet: instructionSet)
+            let live = mask.map { Self.live($0, inputs: channels, taps: 9) }
             let weights = Self.values(DenseShape.padded(convolution.survivorCount))
             let bias = Self.values(channels)
             convolution.load(weights: weights.pointer)
             report(
-                names[0], maps.name, density, flops: maps.flops(survivors: convolution.survivorCount), limit: peak
+                names[0], maps.name, density, flops: maps.flops(survivors: convolution.survivorCount),
+                Traffic(
+                    read: 4 * convolution.survivorCount + maps.inputBytes(live?.inputs), written: pooled + places)
             ) {
                 _ = convolution.forwardPooled(
                     x: maps.x.pointer.floats, bias: bias.pointer, rectify: true, y: y.pointer.floats,
@@ -95,9 +112,7 @@ extension KernelBench {
             }
         }
         let kernels = PlanesKernels(instructionSet)
-        // The gradient is written; maxima, their gradients and an eighth as many bytes of winners are read of each
-        // fourth.
-        report(names[1], maps.name, bytes: bytes * (1 + 2.125 / 4), near: bytes) {
+        report(names[1], maps.name, Traffic(read: 2 * pooled + places, written: bytes)) {
             _ = kernels.maxPoolGradient(
                 shape.output, winners: winners.pointer, y: y.pointer, dy: dy.pointer, dx: maps.dx.pointer,
                 blocks: Self.blocks)
@@ -125,59 +140,63 @@ extension KernelBench {
         let shift = Self.values(channels)
         let c = Self.values(channels)
         let sums = Self.values(2 * channels * blocks)
-        let values = Double(channels * shape.height * shape.width * 16 * blocks)
+        let values = channels * shape.height * shape.width * 16 * blocks
         let bytes = (inPairs ? 2 : 4) * values
         let name = "\(channels) × \(shape.height) × \(shape.width), \(16 * blocks) examples"
-        // The `kernel`-th of the names, which passes so often over maps of this size.
-        func report(_ kernel: Int, passes: Double, besides: Double = 0, _ body: () -> Void) {
-            self.report(names[kernel], name, bytes: passes * bytes + besides, near: bytes, body)
+        // Features are f32 beside maps of either kind.
+        let featureBytes = 4 * values
+        func report(
+            _ kernel: Int, read: Int, updated: Int = 0, written: Int = 0, _ body: () -> Void
+        ) {
+            self.report(names[kernel], name, Traffic(read: read, updated: updated, written: written), body)
         }
-        report(0, passes: 2) {
+        report(0, read: bytes, written: bytes) {
             _ = kernels.batchNormApply(
                 shape, z: z.pointer, scale: scale.pointer, shift: shift.pointer, shortcut: nil, rectify: true,
                 live: nil, y: y.pointer, blocks: blocks)
         }
-        report(1, passes: 2) {
+        report(1, read: 2 * bytes) {
             kernels.batchNormGradientSums(
                 shape, dy: dy.pointer, z: z.pointer, mean: shift.pointer, inverseDeviation: scale.pointer,
                 sums: sums.pointer, examples: 16 * blocks)
         }
-        report(2, passes: 3) {
+        report(2, read: 2 * bytes, written: bytes) {
             _ = kernels.batchNormGradient(
                 shape, dy: dy.pointer, z: z.pointer, a: scale.pointer, b: shift.pointer, c: c.pointer, live: nil,
                 examples: 16 * blocks, dz: y.pointer)
         }
-        report(3, passes: 1.25) { _ = kernels.maxPool(shape, x: z.pointer, y: half.pointer, blocks: blocks) }
-        report(4, passes: 2.25) {
+        report(3, read: bytes, written: bytes / 4) {
+            _ = kernels.maxPool(shape, x: z.pointer, y: half.pointer, blocks: blocks)
+        }
+        report(4, read: bytes + bytes / 4, written: bytes) {
             _ = kernels.maxPoolGradient(
                 shape, x: z.pointer, dy: dHalf.pointer, addend: nil, gate: nil, dx: y.pointer, blocks: blocks)
         }
-        report(5, passes: 1) {
+        report(5, read: bytes) {
             _ = kernels.averagePool(shape, x: z.pointer, y: features.pointer, blocks: blocks)
         }
-        report(6, passes: 2) {
+        report(6, read: bytes, written: bytes) {
             _ = kernels.averagePoolGradient(
                 shape, dy: features.pointer, addend: nil, gate: z.pointer, dx: y.pointer, blocks: blocks)
         }
-        // Features are f32 beside maps of either kind.
-        report(7, passes: 1, besides: 4 * values) {
+        report(7, read: bytes, written: featureBytes) {
             kernels.flatten(shape, x: z.pointer, y: features.pointer, blocks: blocks)
         }
-        report(8, passes: 2, besides: 4 * values) {
+        report(8, read: featureBytes + bytes, written: bytes) {
             _ = kernels.flattenGradient(
                 shape, dy: features.pointer, addend: nil, gate: z.pointer, dx: y.pointer, blocks: blocks)
         }
         // A fourth of the pixels is read, and twice as many maps of as many pixels are written.
-        report(9, passes: 0.75) {
+        report(9, read: bytes / 4, written: bytes / 2) {
             kernels.padShortcut(
                 input: shape, outputs: 2 * channels, stride: 2, x: z.pointer, y: padded.pointer, blocks: blocks)
         }
-        report(10, passes: 2.25) {
+        report(10, read: bytes + bytes / 4, written: bytes) {
             _ = kernels.padShortcutGradient(
                 input: shape, outputs: 2 * channels, stride: 2, dy: padded.pointer, addend: nil, gate: z.pointer,
                 dx: y.pointer, blocks: blocks)
         }
-        report(11, passes: 4) {
+        report(11, read: 2 * bytes, updated: bytes) {
             _ = kernels.accumulate(
                 shape, dy: dy.pointer, addend: y.pointer, gate: z.pointer, dx: y.pointer, blocks: blocks)
         }

@@ -10,9 +10,18 @@ public final class KernelBench {
     private var isWanted: (String) -> Bool = { _ in true }
     private var found: (KernelMeasurement) -> Void = { _ in }
 
-    private(set) lazy var peak = MachinePeak.gigaflopsPerSecond(instructionSet)
-    private(set) lazy var tilePeak = MachinePeak.gigaflopsPerSecond(tiles)
-    private var copyRates: [Int: Double] = [:]
+    /// The best that was measured so far, in operations or bytes per nanosecond.
+    private var best: [Limit: Double] = [:]
+
+    /// What computes.
+    enum Arithmetic: Hashable {
+        case vectors, tiles
+    }
+
+    private enum Limit: Hashable {
+        case arithmetic(Arithmetic)
+        case memory(Traffic)
+    }
 
     /// - Parameter windows: whose median counts, each of at least `windowSeconds`.
     public init(
@@ -60,44 +69,77 @@ public final class KernelBench {
     func wantsAny(_ names: [String]) -> Bool { names.contains { isWanted($0) } }
 
     /// A kernel that computes.
-    /// - Parameter limit: GFLOP/s.
     func report(
-        _ kernel: String, _ shape: String, _ density: Double, flops: Double, limit: @autoclosure () -> Double,
-        _ body: () -> Void
+        _ kernel: String, _ shape: String, _ density: Double = 1, flops: Double, by arithmetic: Arithmetic = .vectors,
+        _ traffic: Traffic, _ body: () -> Void
     ) {
-        guard isWanted(kernel) else { return }
-        found(measure(kernel, shape, density, .gigaflops, work: flops * 1e-9, limit: limit(), body))
+        report(kernel, shape, density, .gigaflops, flops, arithmetic, traffic, because: nil, body)
     }
 
     /// A kernel that moves bytes.
-    /// - Parameter near: bytes of the arrays that it passes over: they fit in the same cache as a copy of as many.
-    func report(_ kernel: String, _ shape: String, bytes: Double, near: Double, _ body: () -> Void) {
-        guard isWanted(kernel) else { return }
-        let key = Int(near)
-        let limit = copyRates[key] ?? MachinePeak.gigabytesPerSecond(copying: key)
-        copyRates[key] = limit
-        found(measure(kernel, shape, 1, .gigabytes, work: bytes * 1e-9, limit: limit, body))
+    /// - Parameter reason: why it cannot come near the limit, if that is so.
+    func report(
+        _ kernel: String, _ shape: String, _ traffic: Traffic, because reason: String? = nil, _ body: () -> Void
+    ) {
+        report(kernel, shape, 1, .gigabytes, 0, .vectors, traffic, because: reason, body)
     }
 
-    private func measure(
-        _ kernel: String, _ shape: String, _ density: Double, _ unit: KernelMeasurement.Unit, work: Double,
-        limit: Double, _ body: () -> Void
-    ) -> KernelMeasurement {
+    private func report(
+        _ kernel: String, _ shape: String, _ density: Double, _ unit: KernelMeasurement.Unit, _ flops: Double,
+        _ arithmetic: Arithmetic, _ traffic: Traffic, because reason: String?, _ body: () -> Void
+    ) {
+        guard isWanted(kernel) else { return }
+        /// Nanoseconds that each takes at the least.
+        func limits() -> (arithmetic: Double, memory: Double) {
+            (
+                flops > 0 ? flops / measured(.arithmetic(arithmetic)) : 0,
+                Double(traffic.byteCount) / measured(.memory(traffic))
+            )
+        }
+        // Before and after, because what others do on the machine slows what is measured meanwhile.
+        _ = limits()
+        let rates = rates(of: body)
+        let least = limits()
+        let work = flops > 0 ? flops : Double(traffic.byteCount)
+        found(
+            KernelMeasurement(
+                kernel: kernel, shape: shape, density: density, unit: unit, rate: work * rates[windows / 2] * 1e-9,
+                slowest: work * rates[0] * 1e-9, fastest: work * rates[windows - 1] * 1e-9,
+                limit: work / max(least.arithmetic, least.memory),
+                bound: least.arithmetic > least.memory ? .arithmetic : .memory, reason: reason))
+    }
+
+    private func measured(_ limit: Limit) -> Double {
+        let now =
+            switch limit {
+            case .arithmetic(.vectors): MachinePeak.gigaflopsPerSecond(instructionSet)
+            case .arithmetic(.tiles): MachinePeak.gigaflopsPerSecond(tiles)
+            case .memory(let traffic): MachinePeak.gigabytesPerSecond(traffic, instructionSet)
+            }
+        let best = max(now, best[limit] ?? 0)
+        self.best[limit] = best
+        return best
+    }
+
+    /// Calls per second of each window, sorted.
+    private func rates(of body: () -> Void) -> [Double] {
+        func seconds(of calls: Int) -> Double {
+            let start = ThreadClock.seconds
+            for _ in 0..<calls { body() }
+            return ThreadClock.seconds - start
+        }
         // The first call makes lists and touches memory.
         body()
-        let clock = ContinuousClock()
-        let rates = (0..<windows).map { _ in
-            let start = clock.now
-            var calls = 0.0
-            while true {
-                body()
-                calls += 1
-                let seconds = (clock.now - start) / .seconds(1)
-                if seconds >= windowSeconds { return calls * work / seconds }
+        // So many at a time that looking at the clock takes no part of it.
+        var calls = 1
+        while seconds(of: calls) < windowSeconds / 100 { calls *= 2 }
+        return (0..<windows).map { _ in
+            var (count, spent) = (0, 0.0)
+            while spent < windowSeconds {
+                spent += seconds(of: calls)
+                count += calls
             }
+            return Double(count) / spent
         }.sorted()
-        return KernelMeasurement(
-            kernel: kernel, shape: shape, density: density, unit: unit, rate: rates[windows / 2], slowest: rates[0],
-            fastest: rates[windows - 1], limit: limit)
     }
 }

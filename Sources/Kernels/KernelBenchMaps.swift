@@ -42,9 +42,12 @@ final class BenchMaps {
 struct BenchConvolutionMaps {
     let shape: ConvolutionShape
     let x, dx, y, dy: BenchMaps
+    private let valueBytes: Int
+    private static let examples = 64
 
     init(_ shape: ConvolutionShape, inPairs: Bool) {
         self.shape = shape
+        valueBytes = inPairs ? 2 : 4
         x = BenchMaps(shape.input, blocks: 4, inPairs: inPairs)
         dx = BenchMaps(shape.input, blocks: 4, inPairs: inPairs)
         y = BenchMaps(shape.output, blocks: 4, inPairs: inPairs)
@@ -57,7 +60,36 @@ struct BenchConvolutionMaps {
     }
 
     func flops(survivors: Int) -> Double {
-        2 * Double(survivors) * Double(shape.output.height * shape.output.width * 64)
+        2 * Double(survivors) * Double(Self.examples) * shape.pixelsPerWeight
+    }
+
+    /// Of the input's pixels that weights meet.
+    /// - Parameter channels: that have any; nil: all.
+    func inputBytes(_ channels: Int? = nil) -> Int {
+        let strides = shape.kernel < shape.stride ? shape.stride * shape.stride : 1
+        return bytes(shape.input, channels) / strides
+    }
+
+    func outputBytes(_ channels: Int? = nil) -> Int { bytes(shape.output, channels) }
+
+    var inputGradientBytes: Int { bytes(shape.input, nil) }
+
+    private func bytes(_ planes: PlanesShape, _ channels: Int?) -> Int {
+        valueBytes * (channels ?? planes.channels) * planes.height * planes.width * Self.examples
+    }
+}
+
+extension ConvolutionShape {
+    /// Pixels of one example that a weight is multiplied with, on average: not those of the halo.
+    package var pixelsPerWeight: Double {
+        func pairs(_ size: Int, _ outputSize: Int) -> Int {
+            (0..<outputSize).reduce(0) { sum, output in
+                let first = output * stride - (kernel - 1) / 2
+                return sum + (first..<first + kernel).count { (0..<size).contains($0) }
+            }
+        }
+        let taps = pairs(input.height, output.height) * pairs(input.width, output.width)
+        return Double(taps) / Double(kernel * kernel)
     }
 }
 
@@ -68,6 +100,16 @@ extension KernelBench {
         var state: UInt32 = 1
         for index in 0..<count { buffer.pointer[index] = next(&state) }
         return buffer
+    }
+
+    /// How many inputs and outputs have a surviving weight; weights are [output][input][taps].
+    static func live(_ survivors: [Bool], inputs: Int, taps: Int = 1) -> (inputs: Int, outputs: Int) {
+        var (ins, outs): (Set<Int>, Set<Int>) = ([], [])
+        for (index, survives) in survivors.enumerated() where survives {
+            ins.insert(index / taps % inputs)
+            outs.insert(index / taps / inputs)
+        }
+        return (ins.count, outs.count)
     }
 
     static func survivors(_ count: Int, _ density: Double) -> [Bool] {

@@ -1,6 +1,7 @@
 import CKernels
 
-/// What one thread of this machine can do at most, measured by loops of nothing but multiply-adds in registers.
+/// What one thread of this machine can do at most, measured by loops of nothing but multiply-adds in
+/// registers, or of nothing but loads and stores.
 public enum MachinePeak {
     /// Multiply-adds count 2.
     public static func gigaflopsPerSecond(_ instructionSet: InstructionSet) -> Double {
@@ -14,26 +15,33 @@ public enum MachinePeak {
         return best(operations: tk_tile_peak_operations(backend.code)) { tk_tile_peak_run(backend.code, $0) }
     }
 
-    /// Bytes read and written by a copy of `byteCount` bytes, which shows the cache that so many bytes fit in.
-    public static func gigabytesPerSecond(copying byteCount: Int) -> Double {
-        let count = max(1, byteCount / 4)
-        let source = AlignedBuffer<Float>(zeroed: count)
-        let target = AlignedBuffer<Float>(zeroed: count)
-        let copies = max(1, (1 << 27) / (4 * count))
-        return best(operations: 8 * Double(count), rounds: copies) { rounds in
-            for _ in 0..<rounds { target.pointer.update(from: source.pointer, count: count) }
-            return target[count - 1]
+    /// Bytes read and written by a loop that does nothing but go over as many bytes in the same way, side by side: as
+    /// fast as the cache lets it that they fit in.
+    public static func gigabytesPerSecond(_ traffic: Traffic, _ instructionSet: InstructionSet) -> Double {
+        precondition(instructionSet.isSupported, "\(instructionSet) does not run on this processor")
+        precondition(traffic.byteCount > 0, "no bytes are moved")
+        let read = AlignedBuffer<UInt8>(zeroed: traffic.read)
+        let updated = AlignedBuffer<Float>(zeroed: (traffic.updated + 3) / 4)
+        let written = AlignedBuffer<UInt8>(zeroed: traffic.written)
+        let rounds = max(1, bytesPerRun / traffic.byteCount)
+        return best(operations: Double(traffic.byteCount), rounds: rounds) { rounds in
+            tk_stream(
+                instructionSet.code, rounds, read.pointer, traffic.read, updated.pointer, traffic.updated,
+                written.pointer, traffic.written)
+            return 0
         }
     }
 
+    /// Enough for a run to take a fraction of a millisecond at the least.
+    private static let bytesPerRun = 1 << 25
+
     /// The best of several short runs: what others take from the machine only lowers a run.
     private static func best(operations: Double, rounds: Int? = nil, _ run: (Int) -> Float) -> Double {
-        let clock = ContinuousClock()
         let rounds = rounds ?? max(1, Int(2e8 / operations))
         let rates = (0..<9).map { _ in
-            let start = clock.now
+            let start = ThreadClock.seconds
             let result = run(rounds)
-            let seconds = (clock.now - start) / .seconds(1)
+            let seconds = ThreadClock.seconds - start
             precondition(result.isFinite, "a sum of \(result)")
             return operations * Double(rounds) / seconds * 1e-9
         }
