@@ -399,6 +399,88 @@ struct LevelTrainerTests {
     }
 
     @Test(
+        "A resume file takes 12 bytes a survivor with Adam, and 16 with the best weights beside them",
+        arguments: [(false, 12), (true, 16)])
+    func resumeFileBytes(keepsBest: Bool, bytesPerSurvivor: Int) throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense {
+            Self.recipes(&$0, "adam")
+            if keepsBest { $0.training.test = .best }
+        }
+        _ = try bench.train(dense)
+        var sizes: [(survivors: Int, bytes: Int)] = []
+        for rate in ["0.2", "0.9"] {
+            let task = bench.pruned(dense, parent: dense, rate: rate)
+            let survivors = try bench.train(task).summary.layers.reduce(0) { $0 + $1.surviving }
+            let (file, _) = try stopped(task, bench)
+            let tensors = try Safetensors.decode(file).tensors
+            #expect((tensors["best.evaluation"] != nil) == keepsBest)
+            sizes.append((survivors, tensors.values.reduce(0) { $0 + $1.bytes.count }))
+        }
+        #expect(sizes[0].survivors > 2 * sizes[1].survivors)
+        #expect(sizes[0].bytes - sizes[1].bytes == bytesPerSurvivor * (sizes[0].survivors - sizes[1].survivors))
+    }
+
+    @Test("A resume file is not used for other survivors than those it is of, and one that lists them still is used")
+    func survivorsOfResumeFiles() throws {
+        let bench = try TrainingBench()
+        let dense = bench.dense {
+            Self.recipes(&$0, "adam")
+            $0.training.test = .best
+        }
+        let other = bench.dense { $0.seeds = Seeds(base: 8, replicate: 0) }
+        _ = try bench.train(dense)
+        let stranger = try bench.train(other).folder + "/final"
+        let task = bench.pruned(dense, parent: dense, rate: "0.5")
+        let whole = try bench.train(task)
+        let (file, resume) = try stopped(task, bench)
+        func firstStep(of file: [UInt8], parent: String? = nil) throws -> Int? {
+            try write(file, to: resume)
+            var inputs = bench.inputs(of: task)
+            if let parent { inputs[TrainingRequest.Input.parent] = parent }
+            var first: Int?
+            let outputs = try bench.folder.folder("resumed")
+            let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+                TrainingRequest(task: task, keepSteps: []), inputs: inputs, outputDirectory: outputs,
+                resumeFile: resume, checkpointSeconds: .infinity
+            ) { progress in
+                first = first ?? progress.step
+                return .goOn
+            }
+            for output in try #require(result).outputs {
+                let isSame = try contents(output.path) == whole.outputs[output.name.text]
+                #expect(isSame == (parent == nil), "\(output.name)")
+            }
+            return first
+        }
+        #expect(try firstStep(of: file) == 25)
+        // As many survive in each layer, but others.
+        #expect(try firstStep(of: file, parent: stranger) == 0)
+
+        // As older versions wrote it.
+        var (tensors, metadata) = try Safetensors.decode(file)
+        let lists = try Safetensors.decode(whole.outputs["final"]!).tensors.filter { $0.key.hasPrefix("survivors.") }
+        #expect(lists.count == 3 && lists.keys.allSatisfy { tensors[$0] == nil })
+        tensors.merge(lists) { _, new in new }
+        let old = Safetensors.encode(tensors.values.sorted { $0.name < $1.name }, metadata: metadata)
+        #expect(try firstStep(of: old) == 25)
+        metadata["digest"] = String(repeating: "0", count: 64)
+        #expect(try firstStep(of: Safetensors.encode(Array(tensors.values), metadata: metadata)) == 0)
+    }
+
+    /// The resume file of a training that was stopped at step 25, which is after its second evaluation.
+    private func stopped(_ task: TrainingTask, _ bench: TrainingBench) throws -> (file: [UInt8], path: String) {
+        let outputs = try bench.folder.folder("stopped-\(task.key.hex)")
+        let resume = "\(outputs)/resume"
+        let result = try LevelTrainer(registry: bench.registry, progressSeconds: 0).run(
+            TrainingRequest(task: task, keepSteps: []), inputs: bench.inputs(of: task), outputDirectory: outputs,
+            resumeFile: resume, checkpointSeconds: .infinity
+        ) { $0.step == 25 ? .stop : .goOn }
+        #expect(result == nil)
+        return (try contents(resume), resume)
+    }
+
+    @Test(
         "The test of the best weights at the end ends when the training is to stop, and is made whole by whoever goes on"
     )
     func interruptedTestOfBest() throws {

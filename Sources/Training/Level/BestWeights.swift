@@ -2,8 +2,8 @@ import Lottery
 
 /// The weights of least validation loss so far, which the test set has not seen yet (`test: best`).
 ///
-/// In a resume file they are `best.NAME` in the form of `SurvivorForm`, beside the lists of survivors that are there
-/// anyway, and `best.evaluation` i64 [].
+/// In a resume file they are `best.NAME` in the form of `SurvivorForm`, 4 bytes a survivor, and `best.evaluation`
+/// i64 [].
 struct BestWeights {
     /// Index of the evaluation that found them.
     let evaluation: Int
@@ -49,11 +49,12 @@ struct PackedWeights {
         }
     }
 
-    /// The tensors `PREFIX.NAME` of a file.
+    /// The tensors `PREFIX.NAME` of a file whose survivors are those of `network`.
     init(_ prefix: String, in file: TensorFile, for network: Network) throws(TrainingError) {
         var packed: [[Float]] = []
         for (index, parameter) in network.parameters.enumerated() {
-            packed.append(PackedWeights.form(of: index, in: network).packed(try file.values(prefix, of: parameter)))
+            let values = try file.values(prefix, of: parameter, unlisted: network.mask(of: index))
+            packed.append(PackedWeights.form(of: index, in: network).packed(values))
         }
         self.packed = packed
     }

@@ -8,6 +8,10 @@ import Lottery
 /// training has taken so far, which a file of an older version is without. Metadata: `format`, the `task`'s key, and
 /// `digest`, the SHA-256 over names, types, shapes and bytes of all tensors, so that a damaged file is known as such.
 ///
+/// Which weights survive is not in it, because the level prunes before it reads it; but `digest` is over the lists of
+/// survivors, too, so that values are never taken for those of other weights. (A file of an older version holds the
+/// lists.) So with Adam a survivor costs 12 bytes, and 16 with the best weights beside; each kept checkpoint 16 more.
+///
 /// For the time that is in it, two files of the same step differ. Nothing compares them: they are no outputs.
 extension LevelInTraining {
     private static let format = "tombola resume 3"
@@ -17,7 +21,7 @@ extension LevelInTraining {
     /// - Parameter seconds: processor time that the training has taken so far.
     func save(to path: String, seconds: Double) throws(TrainingError) {
         let tensors =
-            Checkpoint.tensors(of: network, step: step) + resumeTensors
+            Checkpoint.unlistedTensors(of: network, step: step) + resumeTensors
             + [.init(name: LevelInTraining.secondsName, shape: [], [seconds])]
         do {
             var kept: [DurableFile.Part] = []
@@ -27,7 +31,7 @@ extension LevelInTraining {
             }
             let metadata = [
                 "format": LevelInTraining.format, "task": task.key.hex,
-                "digest": try LevelInTraining.digest(of: tensors, and: kept).hex,
+                "digest": try LevelInTraining.digest(of: tensors + Checkpoint.lists(of: network), and: kept).hex,
             ]
             try DurableFile.write(tensors, parts: kept, metadata: metadata, to: path)
         } catch { throw .unwritable(error.description) }
@@ -40,8 +44,7 @@ extension LevelInTraining {
         let names = tensors.map(\.name) + parts.map(\.name)
         for index in names.indices.sorted(by: { names[$0] < names[$1] }) {
             if index < tensors.count {
-                let tensor = tensors[index]
-                tensor.bytes.withUnsafeBytes { hasher.update(names[index], tensor.type, tensor.shape, $0) }
+                hasher.update(tensors[index])
             } else {
                 let part = parts[index - tensors.count]
                 try part.withBytes { hasher.update(names[index], .u8, [part.byteCount], $0) }
@@ -83,8 +86,9 @@ extension LevelInTraining {
         guard DurableFile.facts(of: path) != nil,
             let file = try? TensorFile(path: path),  // Damaged: of no use.
             file.header.metadata["format"] == LevelInTraining.format, file.header.metadata["task"] == task.key.hex,
-            file.header.metadata["digest"] == LevelInTraining.digest(of: file).hex,
-            let checkpoint = try? Checkpoint(file, for: network),  // Damaged likewise.
+            file.header.metadata["digest"]
+                == LevelInTraining.digest(of: file, under: Checkpoint.lists(of: network)).hex,
+            let checkpoint = try? Checkpoint(file, for: network, isUnlisted: true),  // Damaged likewise.
             let metrics = try? Metrics(  // Damaged likewise.
                 resuming: file, validationCount: order.validation.count, testCount: data.shape.testCount),
             let history = try? MaskHistory(resuming: file, network.parameters.filter(\.isWeight)),  // Damaged likewise.
@@ -117,11 +121,15 @@ extension LevelInTraining {
         return seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     }
 
-    private static func digest(of file: TensorFile) -> Digest {
+    /// - Parameter lists: of the survivors, where the file is without.
+    private static func digest(of file: TensorFile, under lists: [Safetensors.Tensor]) -> Digest {
         var hasher = TensorHasher()
+        var lists = lists.filter { file.header[$0.name] == nil }.sorted { $0.name > $1.name }
         for entry in file.header.entries.sorted(by: { $0.name < $1.name }) {
+            while let list = lists.last, list.name < entry.name { hasher.update(lists.removeLast()) }
             hasher.update(entry.name, entry.type, entry.shape, file.bytes(of: entry))
         }
+        while let list = lists.popLast() { hasher.update(list) }
         return hasher.digest
     }
 }
@@ -135,6 +143,10 @@ private struct TensorHasher {
     ) {
         hasher.update(Array("\(name) \(type.rawValue) \(shape)\n".utf8))
         hasher.update(bufferPointer: bytes)
+    }
+
+    mutating func update(_ tensor: Safetensors.Tensor) {
+        tensor.bytes.withUnsafeBytes { update(tensor.name, tensor.type, tensor.shape, $0) }
     }
 
     var digest: Digest { hasher.finalize() }

@@ -263,7 +263,8 @@ struct LevelInTraining {
         precondition(
             network.prunedWeightsAreZero(), "a pruned weight or its optimizer state is not zero at step \(step)")
         try write(
-            Checkpoint.tensors(of: network, step: step), metadata: Checkpoint.metadata(divergedAt: divergedAt),
+            Checkpoint.unlistedTensors(of: network, step: step) + Checkpoint.lists(of: network),
+            metadata: Checkpoint.metadata(divergedAt: divergedAt),
             as: .step(asked))
     }
 

@@ -2,16 +2,27 @@ import Lottery
 
 /// How files of a level hold one parameter, so that they shrink with its density: where weights are pruned, tensors
 /// hold the values of the survivors alone, [survivors], and `survivors.NAME` i32 their flat indices, ascending; else
-/// tensors have the parameter's shape and there is no such list.
+/// tensors have the parameter's shape and there is no such list. Resume files are without the lists, which whoever goes
+/// on makes before it reads one.
 struct SurvivorForm {
     private let parameter: Network.Parameter
     private let indices: [Int32]?
 
     init(_ parameter: Network.Parameter, mask: Mask?) {
+        self.init(
+            parameter,
+            indices: mask.flatMap { $0.survivors < $0.count ? $0.survivingIndices.map { Int32($0) } : nil })
+    }
+
+    /// - Parameter indices: ascending; nil where nothing is pruned.
+    fileprivate init(_ parameter: Network.Parameter, indices: [Int32]?) {
         precondition(parameter.count <= Int(Int32.max), "\(parameter.name) has \(parameter.count) elements")
         self.parameter = parameter
-        indices = mask.flatMap { $0.survivors < $0.count ? $0.survivingIndices.map { Int32($0) } : nil }
+        self.indices = indices
     }
+
+    /// Of its tensors.
+    fileprivate var shape: [Int] { indices.map { [$0.count] } ?? parameter.shape }
 
     /// The tensor `PREFIX.NAME` of values in the parameter's own layout.
     func tensor(_ prefix: String, _ values: [Float]) -> Safetensors.Tensor {
@@ -42,22 +53,23 @@ struct SurvivorForm {
 
 extension TensorFile {
     /// The values of `PREFIX.NAME` in the parameter's own layout, +0 where pruned.
-    func values(_ prefix: String, of parameter: Network.Parameter) throws(TrainingError) -> [Float] {
-        let name = "\(prefix).\(parameter.name)"
-        let list = SurvivorForm.listName(of: parameter)
-        guard header[list] != nil else { return try floats(name, shape: parameter.shape) }
-        let indices = try indices(list, below: parameter.count)
-        let surviving = try floats(name, shape: [indices.count])
-        var values = [Float](repeating: 0, count: parameter.count)
-        for (value, index) in zip(surviving, indices) { values[index] = value }
-        return values
+    /// - Parameter mask: which of them survive, if the file does not list them; nil: all.
+    func values(
+        _ prefix: String, of parameter: Network.Parameter, unlisted mask: Mask? = nil
+    ) throws(TrainingError) -> [Float] {
+        let form = try form(of: parameter, unlisted: mask)
+        return form.unpacked(try floats("\(prefix).\(parameter.name)", shape: form.shape))
     }
 
     /// Whether `values` would find what it needs.
-    func check(_ prefix: String, of parameter: Network.Parameter) throws(TrainingError) {
+    func check(_ prefix: String, of parameter: Network.Parameter, unlisted mask: Mask? = nil) throws(TrainingError) {
+        _ = try bytes("\(prefix).\(parameter.name)", .f32, shape: form(of: parameter, unlisted: mask).shape)
+    }
+
+    private func form(of parameter: Network.Parameter, unlisted mask: Mask?) throws(TrainingError) -> SurvivorForm {
         let list = SurvivorForm.listName(of: parameter)
-        let shape = header[list] == nil ? parameter.shape : [try indices(list, below: parameter.count).count]
-        _ = try bytes("\(prefix).\(parameter.name)", .f32, shape: shape)
+        guard header[list] != nil else { return SurvivorForm(parameter, mask: mask) }
+        return SurvivorForm(parameter, indices: try indices(list, below: parameter.count).map { Int32($0) })
     }
 
     /// Which elements of a parameter survive in this file.
