@@ -36,12 +36,12 @@ struct GradientPlan {
     }
 
     init(
-        _ description: NetworkDescription, layers: [any Layer], activations: [BatchMemory], precision: Precision,
+        _ description: NetworkDescription, layers: [any Layer], activations: [BatchMemory], engine: Engine,
         blocks: Int
     ) {
         let nodes = description.nodes
         segments = Segment.all(
-            nodes.indices.reversed(), needs: layers.map(\.backwardNeed), description: description, precision: precision)
+            nodes.indices.reversed(), needs: layers.map(\.backwardNeed), description: description, engine: engine)
         var segmentOf = Array(repeating: 0, count: nodes.count)
         for (number, segment) in segments.enumerated() {
             for layer in segment.layers { segmentOf[layer] = number }
@@ -95,7 +95,7 @@ struct GradientPlan {
             if let found = free.firstIndex(where: { $0.0.shape == shapes[number] && $0.from <= firstUse[number] }) {
                 memory[number] = free.remove(at: found).0
             }
-            let own = memory[number] ?? BatchMemory(shapes[number], precision: precision, blocks: blocks)
+            let own = memory[number] ?? BatchMemory(shapes[number], precision: engine.precision, blocks: blocks)
             memory[number] = own
             free.append((own, from: lastUse[number] + 1))
         }

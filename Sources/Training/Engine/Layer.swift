@@ -33,15 +33,19 @@ public struct Engine: Sendable {
     public var tiles: TileBackend
     /// Which kernels serve layers with pruned weights.
     public var path: KernelPath
+    /// Groups of 16 images that go through the layers of a segment together; nil for as many as the cache holds. Layers
+    /// that need the whole batch take it.
+    public var blocksAtOnce: Int?
 
     public init(
         precision: Precision = .f32, instructionSet: InstructionSet = .current, tiles: TileBackend = .current,
-        path: KernelPath = .fastest
+        path: KernelPath = .fastest, blocksAtOnce: Int? = nil
     ) {
         self.precision = precision
         self.instructionSet = instructionSet
         self.tiles = tiles
         self.path = path
+        self.blocksAtOnce = blocksAtOnce
     }
 
     var mapKernels: any MapKernels {

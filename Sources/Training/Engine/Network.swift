@@ -116,10 +116,9 @@ public final class Network {
         liveIsStale = masks != nil
         parameters = tensors.map(\.parameter)
         forwardSegments = Segment.all(
-            Array(layers.indices), needs: layers.map(\.forwardNeed), description: description,
-            precision: engine.precision)
+            Array(layers.indices), needs: layers.map(\.forwardNeed), description: description, engine: engine)
         gradientPlan = GradientPlan(
-            description, layers: layers, activations: activations, precision: engine.precision, blocks: blocks)
+            description, layers: layers, activations: activations, engine: engine, blocks: blocks)
 
         labels = AlignedBuffer(zeroed: blocks * 16)
         self.pixelMean = AlignedBuffer(copying: pixelMean)

@@ -16,8 +16,9 @@ struct Segment {
     ///   - order: layers in the order in which they run.
     ///   - needs: by layer.
     static func all(
-        _ order: [Int], needs: [BlockNeed], description: NetworkDescription, precision: Precision
+        _ order: [Int], needs: [BlockNeed], description: NetworkDescription, engine: Engine
     ) -> [Segment] {
+        precondition(engine.blocksAtOnce ?? 1 > 0, "\(engine.blocksAtOnce ?? 0) blocks at once")
         var groups: [[Int]] = []
         for layer in order {
             let follows = groups.last.map { needs[$0[0]] != .wholeBatch } ?? false
@@ -30,7 +31,8 @@ struct Segment {
         return groups.map { group in
             Segment(
                 layers: group,
-                blocks: needs[group[0]] == .wholeBatch ? nil : blocks(of: group, in: description, precision))
+                blocks: needs[group[0]] == .wholeBatch
+                    ? nil : engine.blocksAtOnce ?? blocks(of: group, in: description, engine.precision))
         }
     }
 

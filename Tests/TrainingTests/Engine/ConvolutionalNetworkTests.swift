@@ -6,7 +6,7 @@ import Training
 /// Networks of every layer kind on small images whose label depends on them.
 private struct Fixture {
     let family: String
-    var side = 8
+    let side: Int
     var batch = 13
     let classes = 4
     let imageCount = 61
@@ -16,9 +16,10 @@ private struct Fixture {
     /// Families with batch-norm and without, both shortcuts, maps of 32 pixels down to 2.
     static let families = ["conv-2", "conv-4", "resnet-A", "resnet-B", "vgg"]
 
-    init(_ family: String) {
+    init(_ family: String, side: Int? = nil) {
         self.family = family
-        side = family == "vgg" ? 16 : 8
+        let side = side ?? (family == "vgg" ? 16 : 8)
+        self.side = side
         let random = CounterRandom(seed: 5, purpose: .glyphs)
         var images: [UInt8] = []
         var labels: [UInt8] = []
@@ -43,7 +44,8 @@ private struct Fixture {
             String(family.split(separator: "-")[0]) == "conv" ? family : String(family.split(separator: "-")[0]),
             height: side, width: side, classes: classes
         ) { settings in
-            settings.width = family == "vgg" ? 0.1 : 0.3
+            settings.width = family == "mlp" ? nil : family == "vgg" ? 0.1 : 0.3
+            if family == "mlp" { settings.hidden = [20, 9] }
             if family.hasPrefix("resnet") {
                 settings.depth = 8
                 settings.shortcut = family.hasSuffix("A") ? .padding : .projection
@@ -101,11 +103,28 @@ private struct Fixture {
     }
 
     /// Every bit that a training leaves.
-    func bits(_ network: Network) -> [[UInt32]] {
-        let evaluation = evaluate(network)
-        return network.parameters.indices.map { network.values(of: $0).map(\.bitPattern) } + [
+    func bits(_ network: Network, evaluated: Range<Int>? = nil) -> [[UInt32]] {
+        let evaluation = evaluate(network, evaluated)
+        return parameterBits(network) + [
             [UInt32(truncatingIfNeeded: evaluation.lossSum.bitPattern), UInt32(evaluation.correct)]
         ]
+    }
+
+    private func parameterBits(_ network: Network) -> [[UInt32]] {
+        network.parameters.indices.map { network.values(of: $0).map(\.bitPattern) }
+    }
+
+    /// Trains a network by a step of each count of images: digests of what is left after each, and of an evaluation
+    /// after the last.
+    func trace(_ engine: Engine, pruned: Bool, counts: [Int]) -> [String] {
+        let network = network(engine, batch: counts.max())
+        if pruned { prune(network) }
+        let steps = counts.enumerated().map { step, count in
+            // Batch-norm of a single image makes large gradients.
+            let outcome = train(network, steps: step..<step + 1, count: count, rate: 1e-3)
+            return outcome == .diverged ? "diverged" : "\(count): \(digest(parameterBits(network)))"
+        }
+        return steps + ["evaluated: \(digest(bits(network)))"]
     }
 }
 
@@ -126,39 +145,61 @@ private func prune(_ network: Network, scale: Double = 1) {
     }
 }
 
+private func digest(_ bits: [[UInt32]]) -> String {
+    Digest.of(bits.joined().flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }).short
+}
+
 @Suite("Convolutional networks in training")
 struct ConvolutionalNetworkTests {
     private static let families = Fixture.families
 
-    @Test("Every instruction set and every path trains to the same bits", arguments: families, [false, true])
+    /// A part of a block, one image, and four blocks of which the last is not full.
+    private static let counts = [13, 1, 50]
+
+    @Test(
+        "Every instruction set and every path trains to the same bits, on 13 images, on one and on 50",
+        arguments: families, [false, true])
     func paths(family: String, pruned: Bool) {
         let fixture = Fixture(family)
-        var trained: [[[UInt32]]] = []
+        let expected = fixture.trace(Engine(), pruned: pruned, counts: Self.counts)
+        #expect(!expected.contains("diverged"))
         for set in InstructionSet.supported {
-            for path in [KernelPath.dense, .sparse, .fastest] {
-                let network = fixture.network(Engine(instructionSet: set, path: path))
-                if pruned { prune(network) }
-                #expect(fixture.train(network, steps: 0..<4) != .diverged)
-                trained.append(fixture.bits(network))
+            for path in KernelPath.allCases {
+                let engine = Engine(instructionSet: set, path: path)
+                #expect(fixture.trace(engine, pruned: pruned, counts: Self.counts) == expected, "\(engine)")
             }
         }
-        #expect(trained.allSatisfy { $0 == trained[0] })
     }
 
-    @Test("In bf16, too, for every backend of its tiles, dense and pruned", arguments: families, [false, true])
+    @Test(
+        "In bf16, too, for every backend of its tiles, dense and pruned", arguments: families + ["mlp"], [false, true])
     func tiles(family: String, pruned: Bool) {
         let fixture = Fixture(family)
-        let trained = TileBackend.supported.map { backend in
-            let network = fixture.network(Engine(precision: .bf16, tiles: backend))
-            if pruned { prune(network) }
-            #expect(fixture.train(network, steps: 0..<3) != .diverged)
-            return fixture.bits(network)
+        let expected = fixture.trace(Engine(precision: .bf16), pruned: pruned, counts: Self.counts)
+        #expect(!expected.contains("diverged"))
+        for backend in TileBackend.supported {
+            let engine = Engine(precision: .bf16, tiles: backend)
+            #expect(fixture.trace(engine, pruned: pruned, counts: Self.counts) == expected, "\(engine)")
         }
-        #expect(trained.allSatisfy { $0 == trained[0] })
-        let full = fixture.network()
-        if pruned { prune(full) }
-        fixture.train(full, steps: 0..<3)
-        #expect(trained[0] != fixture.bits(full), "bf16 has the bits of f32")
+        let full = fixture.trace(Engine(), pruned: pruned, counts: Self.counts)
+        #expect(zip(expected, full).allSatisfy { $0 != $1 }, "bf16 has the bits of f32")
+    }
+
+    // Maps of 32 × 32 pixels are more than the cache holds at once.
+    @Test(
+        "A batch that goes through the layers in ranges of one block, of two, of three or whole leaves the same bits",
+        arguments: [("mlp", 8), ("conv-2", 32), ("resnet-B", 32), ("vgg", 16)], Precision.allCases)
+    func ranges(of: (family: String, side: Int), precision: Precision) {
+        let fixture = Fixture(of.family, side: of.side)
+        for (path, pruned) in [(KernelPath.dense, false), (.sparse, true)] {
+            var engine = Engine(precision: precision, path: path)
+            var traces: [String: [String]] = [:]
+            for blocks in [nil, 1, 2, 3, 4] {
+                engine.blocksAtOnce = blocks
+                traces["\(engine)"] = fixture.trace(engine, pruned: pruned, counts: [50, 17])
+            }
+            #expect(Set(traces.values).count == 1, "\(traces)")
+        }
     }
 
     @Test("In bf16 a step moves half as much, and the network takes half the memory or less", arguments: families)
@@ -196,24 +237,35 @@ struct ConvolutionalNetworkTests {
         #expect(fixture.bits(second) == fixture.bits(whole))
     }
 
-    @Test("Training with others beside it changes no bit")
+    /// A training that has others beside it.
+    private struct Neighbour {
+        let family: String
+        let engine: Engine
+        let pruned: Bool
+        let count: Int
+
+        func trace() -> [String] { Fixture(family).trace(engine, pruned: pruned, counts: [count, count, count]) }
+    }
+
+    @Test("Training beside others, like it or of another network, batch, density and precision, changes no bit")
     func beside() async {
-        let alone = Fixture("resnet-B")
-        let network = alone.network()
-        alone.train(network, steps: 0..<4)
-        let expected = alone.bits(network)
-        let results = await withTaskGroup(of: [[UInt32]].self) { group in
-            for _ in 0..<3 {
-                group.addTask {
-                    let fixture = Fixture("resnet-B")
-                    let network = fixture.network()
-                    fixture.train(network, steps: 0..<4)
-                    return fixture.bits(network)
-                }
-            }
+        let trainings = [
+            Neighbour(family: "resnet-B", engine: Engine(), pruned: false, count: 13),
+            Neighbour(family: "vgg", engine: Engine(precision: .bf16), pruned: false, count: 17),
+            Neighbour(family: "conv-2", engine: Engine(path: .sparse), pruned: true, count: 50),
+            Neighbour(family: "resnet-A", engine: Engine(precision: .bf16), pruned: true, count: 33),
+            Neighbour(family: "mlp", engine: Engine(path: .sparse), pruned: true, count: 40),
+            Neighbour(family: "mlp", engine: Engine(precision: .bf16), pruned: false, count: 16),
+        ]
+        let alone = trainings.map { $0.trace() }
+        // Two of each, in an order in which different ones and equal ones meet.
+        let places = trainings.indices.flatMap { [$0, ($0 + 1) % trainings.count] }
+        let results = await withTaskGroup(of: (Int, [String]).self) { group in
+            for place in places { group.addTask { (place, trainings[place].trace()) } }
             return await group.reduce(into: []) { $0.append($1) }
         }
-        #expect(results.allSatisfy { $0 == expected })
+        #expect(results.count == 2 * trainings.count)
+        for (place, trace) in results { #expect(trace == alone[place], "\(trainings[place])") }
     }
 
     @Test("Gradients by weights, biases, γ and β are those of finite differences", arguments: families)
@@ -303,24 +355,26 @@ struct ConvolutionalNetworkTests {
         #expect(trained[0] == trained[1])
     }
 
-    @Test("Layers pruned to nothing: the network trains on, and pruned weights stay zero", arguments: families)
-    func emptied(family: String) {
+    @Test(
+        "Layers pruned to nothing: the network trains on, to the same bits with every engine, and pruned weights stay zero",
+        arguments: families, Precision.allCases)
+    func emptied(family: String, precision: Precision) {
         let fixture = Fixture(family)
-        for position in [0, 1, 3] {
-            let network = fixture.network()
-            let weights = network.parameters.indices.filter { network.parameters[$0].isWeight }
-            let count = network.parameters[weights[position]].count
-            network.setMask(Mask(Array(repeating: false, count: count)), of: weights[position])
-            #expect(fixture.train(network, steps: 0..<3) != .diverged, "layer \(position)")
-            #expect(network.prunedWeightsAreZero())
-            #expect(fixture.evaluate(network).lossSum.isFinite)
+        // Positions among the weights; nil for all of them.
+        for position in [0, 1, 3, nil] {
+            let digests = Engine.all(precision).map { engine in
+                let network = fixture.network(engine)
+                let weights = network.parameters.indices.filter { network.parameters[$0].isWeight }
+                for index in position.map({ [weights[$0]] }) ?? weights {
+                    network.setMask(Mask(Array(repeating: false, count: network.parameters[index].count)), of: index)
+                }
+                #expect(fixture.train(network, steps: 0..<2) != .diverged, "layer \(position ?? -1), \(engine)")
+                #expect(network.prunedWeightsAreZero())
+                #expect(fixture.evaluate(network, 0..<1).lossSum.isFinite)
+                return digest(fixture.bits(network, evaluated: 0..<16))
+            }
+            #expect(Set(digests).count == 1, "layer \(position ?? -1): \(digests)")
         }
-        let empty = fixture.network()
-        for (index, parameter) in empty.parameters.enumerated() where parameter.isWeight {
-            empty.setMask(Mask(Array(repeating: false, count: parameter.count)), of: index)
-        }
-        #expect(fixture.train(empty, steps: 0..<3) != .diverged)
-        #expect(fixture.evaluate(empty).lossSum.isFinite)
     }
 
     // A residual network's first channels are led on by its shortcut.
@@ -353,7 +407,7 @@ struct ConvolutionalNetworkTests {
     func divergence(family: String) {
         let fixture = Fixture(family)
         let engines =
-            [Engine(path: .dense), Engine(path: .sparse)]
+            [Engine(path: .dense), Engine(path: .sparse, blocksAtOnce: 1), Engine(precision: .bf16, blocksAtOnce: 1)]
             + TileBackend.supported.map { Engine(precision: .bf16, tiles: $0) }
         for engine in engines {
             let (network, calm) = (fixture.network(engine, batch: 40), fixture.network(engine, batch: 40))
@@ -381,26 +435,38 @@ struct ConvolutionalNetworkTests {
         }
     }
 
-    @Test("One class has nothing to learn: no loss, no gradient, and every image right")
-    func oneClass() throws {
+    @Test(
+        "One class has nothing to learn: no loss, no gradient, and every image right, of three and of one",
+        arguments: Precision.allCases, [[4, 0, 2], [3]] as [[Int32]])
+    func oneClass(precision: Precision, indices: [Int32]) {
         FloatingPointMode.flushDenormals()
         for description in [
             TestNetworks.mlp(inputs: 9, hidden: [5], classes: 1),
             TestNetworks.make("conv-2", channels: 1, height: 3, width: 3, classes: 1) { $0.width = 0.1 },
+            TestNetworks.make("resnet", channels: 1, height: 3, width: 3, classes: 1) {
+                ($0.depth, $0.width) = (8, 0.1)
+            },
         ] {
-            let network = Network(
-                description, optimizer: OptimizerSettings(), batch: 4, pixelMean: [0.5], pixelDeviation: [0.25])
-            for (index, parameter) in network.parameters.enumerated() where parameter.isWeight {
-                network.setValues((0..<parameter.count).map { Float($0 % 7) / 9 - 0.3 }, of: index)
+            let digests = Engine.all(precision).map { engine in
+                let network = Network(
+                    description, optimizer: OptimizerSettings(), batch: 4, pixelMean: [0.5], pixelDeviation: [0.25],
+                    engine: engine)
+                for (index, parameter) in network.parameters.enumerated() where parameter.isWeight {
+                    network.setValues((0..<parameter.count).map { Float($0 % 7) / 9 - 0.3 }, of: index)
+                }
+                let trained = network.parameters.indices.filter { network.parameters[$0].isTrained }
+                let before = trained.map { network.values(of: $0) }
+                let images = (0..<5 * 9).map { UInt8($0 * 5) }
+                let labels = [UInt8](repeating: 0, count: 5)
+                let outcome = indices.withUnsafeBufferPointer {
+                    network.train(images: images, labels: labels, indices: $0, learningRate: 0.1)
+                }
+                #expect(outcome == .trained(loss: 0), "\(engine)")
+                #expect(trained.map { network.values(of: $0) } == before, "\(engine)")
+                #expect(network.evaluate(images: images, labels: labels, range: 0..<5) == (0, 5), "\(engine)")
+                return digest(network.parameters.indices.map { network.values(of: $0).map(\.bitPattern) })
             }
-            let images = (0..<5 * 9).map { UInt8($0 * 5) }
-            let labels = [UInt8](repeating: 0, count: 5)
-            let indices: [Int32] = [4, 0, 2]
-            let outcome = indices.withUnsafeBufferPointer {
-                network.train(images: images, labels: labels, indices: $0, learningRate: 0.1)
-            }
-            #expect(outcome == .trained(loss: 0))
-            #expect(network.evaluate(images: images, labels: labels, range: 0..<5) == (0, 5))
+            #expect(Set(digests).count == 1, "\(digests)")
         }
     }
 

@@ -27,14 +27,13 @@ private struct Fixture {
     }
 
     func network(
-        _ optimizer: OptimizerSettings = OptimizerSettings(), instructionSet: InstructionSet = .current,
+        _ optimizer: OptimizerSettings = OptimizerSettings(), engine: Engine = Engine(), batch: Int? = nil,
         pixelDeviation: Float = 0.5
     ) -> Network {
         FloatingPointMode.flushDenormals()
-        var engine = Engine()
-        engine.instructionSet = instructionSet
         let network = Network(
-            TestNetworks.mlp(inputs: inputs, hidden: hidden, classes: classes), optimizer: optimizer, batch: batch,
+            TestNetworks.mlp(inputs: inputs, hidden: hidden, classes: classes), optimizer: optimizer,
+            batch: batch ?? self.batch,
             pixelMean: [0.25], pixelDeviation: [pixelDeviation], engine: engine)
         let random = CounterRandom(seed: 1, purpose: .initialisation)
         for (index, parameter) in network.parameters.enumerated() {
@@ -48,13 +47,17 @@ private struct Fixture {
     }
 
     /// The images of step `step`.
-    func indices(_ step: Int) -> [Int32] { (0..<batch).map { Int32((step * batch + $0 * 7) % imageCount) } }
+    func indices(_ step: Int, count: Int? = nil) -> [Int32] {
+        (0..<(count ?? batch)).map { Int32((step * batch + $0 * 7) % imageCount) }
+    }
 
     @discardableResult
-    func train(_ network: Network, steps: Range<Int>, learningRate: Float = 0.01) -> StepOutcome {
+    func train(
+        _ network: Network, steps: Range<Int>, count: Int? = nil, learningRate: Float = 0.01
+    ) -> StepOutcome {
         var outcome = StepOutcome.diverged
         for step in steps {
-            outcome = indices(step).withUnsafeBufferPointer {
+            outcome = indices(step, count: count).withUnsafeBufferPointer {
                 network.train(images: images, labels: labels, indices: $0, learningRate: learningRate)
             }
         }
@@ -221,16 +224,20 @@ struct NetworkTests {
         }
     }
 
-    @Test("Every instruction set trains to the same bits", arguments: optimizers, [false, true])
-    func instructionSets(settings: OptimizerSettings, pruned: Bool) {
-        let trained = InstructionSet.supported.map { instructionSet in
-            let network = fixture.network(settings, instructionSet: instructionSet)
-            if pruned { prune(network) }
-            fixture.train(network, steps: 0..<20)
-            let evaluation = network.evaluate(images: fixture.images, labels: fixture.labels, range: 0..<90)
-            return bits(network) + [[UInt32(truncatingIfNeeded: evaluation.lossSum.bitPattern)]]
+    @Test(
+        "Every engine trains to the same bits, on 13 images a step, on one and on 50", arguments: optimizers,
+        Precision.allCases)
+    func engines(settings: OptimizerSettings, precision: Precision) {
+        for (pruned, count) in [(false, 13), (true, 13), (false, 1), (true, 1), (false, 50), (true, 50)] {
+            let trained = Engine.all(precision).map { engine in
+                let network = fixture.network(settings, engine: engine, batch: count)
+                if pruned { prune(network) }
+                #expect(fixture.train(network, steps: 0..<10, count: count) != .diverged)
+                let evaluation = network.evaluate(images: fixture.images, labels: fixture.labels, range: 0..<90)
+                return bits(network) + [[UInt32(truncatingIfNeeded: evaluation.lossSum.bitPattern)]]
+            }
+            #expect(trained.allSatisfy { $0 == trained[0] }, "pruned \(pruned), \(count) images")
         }
-        #expect(trained.allSatisfy { $0 == trained[0] })
     }
 
     @Test("A training that was saved and continued elsewhere has the bits of one that was not", arguments: optimizers)
