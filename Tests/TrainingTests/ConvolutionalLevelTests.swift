@@ -49,6 +49,28 @@ struct ConvolutionalLevelTests {
         #expect(wholeTicket.outputs["final"] != whole.outputs["final"])
     }
 
+    @Test(
+        "Stopped at every step and continued on another engine each time it leaves the same bytes",
+        arguments: ["conv-2", "resnet"], Precision.allCases)
+    func continuedElsewhere(family: String, precision: Precision) throws {
+        let engines = Engine.all(precision)
+        try #require(engines.count >= 3)
+        let task = dense(precision) {
+            $0.model.family = family
+            $0.model.depth = family == "resnet" ? 8 : nil
+            $0.training.batch = 40
+        }
+        let whole = try bench.train(task, keep: [5])
+        let cut = try bench.train(task, keep: [5], stops: Array(1...15), place: "cut", engines: engines)
+        #expect(cut.outputs == whole.outputs && cut.summary == whole.summary)
+
+        var ticket = bench.pruned(task, parent: task, rate: "0.8") { $0.scope = .global }
+        ticket.start = .rewound(trajectory: task.key, step: 5, optimizer: .restore)
+        let wholeTicket = try bench.train(ticket)
+        let cutTicket = try bench.train(ticket, stops: Array(6...15), place: "cut-ticket", engines: engines)
+        #expect(cutTicket.outputs == wholeTicket.outputs && cutTicket.summary == wholeTicket.summary)
+    }
+
     @Test("Rewound with nothing pruned it ends as the dense run did: batch-norm's statistics go back, too")
     func rewindingIsExact() throws {
         let task = dense()

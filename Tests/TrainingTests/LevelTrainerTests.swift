@@ -551,10 +551,7 @@ struct LevelTrainerTests {
     @Test("Stopped at every step and continued on another path and instruction set it leaves the same bytes")
     func continuedElsewhere() throws {
         let bench = try TrainingBench()
-        let sets = InstructionSet.supported
-        let engines = [KernelPath.sparse, .dense, .fastest].flatMap { path in
-            sets.map { Engine(instructionSet: $0, path: path) }
-        }
+        let engines = Engine.all(.f32)
         try #require(engines.count >= 3)
         let dense = bench.dense { Self.recipes(&$0, "adam") }
         let wholeDense = try bench.train(dense, keep: [5])
@@ -713,8 +710,9 @@ struct LevelTrainerTests {
     }
 
     @Test(
-        "One image to train on, one to validate on and one to test on make a training that repeats, interrupted or not")
-    func oneImage() throws {
+        "One image to train on, one to validate on and one to test on make a training that repeats, interrupted or not, whatever the engine",
+        arguments: Precision.allCases)
+    func oneImage(precision: Precision) throws {
         var shape = TinyData.shape
         shape.trainCount = 2
         shape.testCount = 1
@@ -723,12 +721,16 @@ struct LevelTrainerTests {
         for (family, width) in [("mlp", 0), ("conv-2", 0.25), ("resnet", 0.25)] {
             let dense = bench.dense {
                 ($0.data.validation, $0.training.batch) = (1, 1)
+                $0.training.precision = precision
+                $0.numerics = precision == .bf16 ? .bf16Tiles16 : .f32Lanes16
                 guard family != "mlp" else { return }
                 ($0.model.family, $0.model.width, $0.model.hidden) = (family, width, nil)
                 $0.model.depth = family == "resnet" ? 8 : nil
             }
             let whole = try bench.train(dense)
-            let cut = try bench.train(dense, stops: [1, 17], place: "cut-\(family)")
+            let cut = try bench.train(
+                dense, stops: Array(stride(from: 1, to: 40, by: 4)), place: "cut-\(family)",
+                engines: Engine.all(precision))
             #expect(cut.outputs == whole.outputs && cut.summary == whole.summary, "\(family)")
             let end = try #require(whole.summary.final)
             #expect(end.testCount == 1 && whole.summary.divergedAt == nil, "\(family)")
