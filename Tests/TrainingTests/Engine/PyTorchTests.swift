@@ -82,9 +82,10 @@ struct PyTorchTests {
         func indices(_ step: Int) -> [Int32] { (0..<batch).map { Int32((step * batch + $0) % labels.count) } }
     }
 
-    private static let networks = ["mlp", "conv-2", "resnet-8-a", "resnet-8-b", "vgg-11"]
+    private static let networks = ["mlp", "conv-2", "resnet-8-a", "resnet-8-b", "resnet-8-batch-50", "vgg-11"]
 
-    @Test("Gradients of one step agree to 1e-4 of the largest of their tensor", arguments: networks)
+    /// Against those in f64, PyTorch's own in f32 are off by up to 3e-6.
+    @Test("Gradients of one step agree to 1e-5 of their tensor's norm, however small it is", arguments: networks)
     func gradients(name: String) throws {
         let fixture = try Fixture(name)
         let indices = fixture.indices(0)
@@ -92,21 +93,23 @@ struct PyTorchTests {
             indices.withUnsafeBufferPointer {
                 fixture.network.lossAndGradient(images: fixture.images, labels: fixture.labels, indices: $0)
             })
-        let largestOfAll = result.gradients.joined().map(\.magnitude).max() ?? 0
         for (index, parameter) in fixture.network.parameters.enumerated() where parameter.isTrained {
             let theirs = try #require(fixture.tensors["gradient.\(parameter.name)"]?.floatValues)
-            let largest = max(theirs.map(\.magnitude).max() ?? 0, largestOfAll * 1e-3)
-            let apart = zip(result.gradients[index], theirs).map { ($0 - $1).magnitude }.max() ?? 0
-            #expect(apart <= 1e-4 * largest, "\(parameter.name): \(apart / largest)")
+            let norm = Self.norm(theirs.map(Double.init))
+            let apart = Self.norm(zip(result.gradients[index], theirs).map { Double($0) - Double($1) })
+            #expect(norm > 0 && theirs.count == parameter.count)
+            #expect(apart <= 1e-5 * norm, "\(parameter.name): \(apart / norm)")
         }
     }
 
-    @Test("Losses of the first 200 steps agree to 1e-3", arguments: networks)
+    private static func norm(_ values: [Double]) -> Double { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+
+    @Test("Losses of the first steps, 40 or 200, agree to 1e-3", arguments: networks)
     func losses(name: String) throws {
         let fixture = try Fixture(name)
         let theirs = try #require(fixture.tensors["losses"]?.floatValues)
         let rate = try #require(Float(fixture.metadata["learning_rate"] ?? ""))
-        #expect(theirs.count == 200)
+        #expect(theirs.count == (fixture.batch == 50 ? 40 : 200))
         var worst: Float = 0
         for step in theirs.indices {
             let outcome = fixture.indices(step).withUnsafeBufferPointer {
