@@ -548,12 +548,18 @@ struct LevelTrainerTests {
         #expect(result.summary == whole.summary)
     }
 
-    @Test("Stopped at every step and continued on another path and instruction set it leaves the same bytes")
-    func continuedElsewhere() throws {
+    @Test(
+        "Stopped at every step and continued on another engine each time it leaves the same bytes",
+        arguments: Precision.allCases)
+    func continuedElsewhere(precision: Precision) throws {
         let bench = try TrainingBench()
-        let engines = Engine.all(.f32)
+        let engines = Engine.all(precision)
         try #require(engines.count >= 3)
-        let dense = bench.dense { Self.recipes(&$0, "adam") }
+        let dense = bench.dense {
+            Self.recipes(&$0, "adam")
+            $0.training.precision = precision
+            $0.numerics = precision == .bf16 ? .bf16Tiles16 : .f32Lanes16
+        }
         let wholeDense = try bench.train(dense, keep: [5])
         #expect(
             try bench.train(dense, keep: [5], stops: Array(1...39), place: "cut", engines: engines).outputs

@@ -304,18 +304,24 @@ struct NetworkTests {
         #expect(bits(calm)[2...] == bits(wild)[2...])
     }
 
-    @Test("Layers pruned to nothing train the output's bias only: no other is followed by a weight")
-    func emptied() {
-        let network = fixture.network()
-        let before = network.values(of: 1)
-        let output = network.values(of: 5)
-        for index in [0, 2, 4] {
-            network.setMask(Mask(Array(repeating: false, count: network.parameters[index].count)), of: index)
+    @Test(
+        "Layers pruned to nothing train the output's bias only: no other is followed by a weight",
+        arguments: Precision.allCases)
+    func emptied(precision: Precision) {
+        let trained = Engine.all(precision).map { engine in
+            let network = fixture.network(engine: engine)
+            let before = network.values(of: 1)
+            let output = network.values(of: 5)
+            for index in [0, 2, 4] {
+                network.setMask(Mask(Array(repeating: false, count: network.parameters[index].count)), of: index)
+            }
+            #expect(fixture.train(network, steps: 0..<5) != .diverged, "\(engine)")
+            #expect(network.prunedWeightsAreZero(), "\(engine)")
+            #expect(network.values(of: 1) == before, "\(engine)")
+            #expect(zip(network.values(of: 5), output).allSatisfy { $0 != $1 }, "\(engine)")
+            return bits(network)
         }
-        #expect(fixture.train(network, steps: 0..<5) != .diverged)
-        #expect(network.prunedWeightsAreZero())
-        #expect(network.values(of: 1) == before)
-        #expect(zip(network.values(of: 5), output).allSatisfy { $0 != $1 })
+        #expect(trained.allSatisfy { $0 == trained[0] })
     }
 
     @Test("A step in which anything overflows diverges and updates nothing", arguments: [0, 2, 5])
