@@ -61,6 +61,7 @@ extension Coordinator {
             running.worker == report.worker
         {
             endAttempt(report.id.task, .preempted, &outcome)
+            sessions[report.worker]?.givenBack.insert(report.id)
         }
         let ack = CheckpointAck(
             store: store, id: report.id, digest: report.checkpoint?.digest, endsAttempt: report.endsAttempt)

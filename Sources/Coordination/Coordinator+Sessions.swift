@@ -16,11 +16,18 @@ extension Coordinator {
                 guard hello.counter > session.counter else { return }
                 outcome.notices.append(.workerReturned(worker, host: hello.host))
             } else {
-                if replaced[worker]?.contains(hello.incarnation) == true, session.hasBeaten {
-                    return refuse(
-                        worker,
-                        "another worker process calls itself “\(worker)” (on \(session.host), process \(session.processID)); "
-                            + "give each worker a directory or name of its own", route, &outcome)
+                if let place = replaced[worker]?.firstIndex(where: { $0.incarnation == hello.incarnation }) {
+                    guard !session.hasBeaten else {
+                        return refuse(
+                            worker,
+                            "another worker process calls itself “\(worker)” (on \(session.host), process \(session.processID)); "
+                                + "give each worker a directory or name of its own", route, &outcome)
+                    }
+                    // Perhaps a late frame of a process that is gone. One that lives says it again.
+                    guard let heard = replaced[worker]![place].counter, hello.counter > heard else {
+                        replaced[worker]![place].counter = max(hello.counter, replaced[worker]![place].counter ?? 0)
+                        return
+                    }
                 }
                 replace(session, announced: announced, &outcome)
                 outcome.notices.append(.workerReturned(worker, host: hello.host))
@@ -50,7 +57,8 @@ extension Coordinator {
 
     /// Ends a process's session in favour of a newer process of the same name.
     private mutating func replace(_ session: Session, announced: Set<AttemptID>, _ outcome: inout Outcome) {
-        replaced[session.worker, default: []].append(session.incarnation)
+        replaced[session.worker, default: []].removeAll { $0.incarnation == session.incarnation }
+        replaced[session.worker]!.append(ReplacedProcess(incarnation: session.incarnation))
         // More than a few processes of one name at a time is beyond any mistake.
         if replaced[session.worker]!.count > 8 { replaced[session.worker]!.removeFirst() }
         for key in session.assigned.sorted() where !announced.contains(tasks[key]!.running!.id) {
@@ -78,6 +86,7 @@ extension Coordinator {
             session.hasBeaten = false
             session.lastSequence = 0
             session.failedTasks = []
+            session.givenBack = []
             session.stalled = []
         }
         // A process that is new may be sound.
@@ -102,7 +111,7 @@ extension Coordinator {
     private mutating func adopt(_ hello: Hello, announced: Set<AttemptID>, _ outcome: inout Outcome) {
         let worker = hello.worker
         for held in hello.running {
-            guard let task = tasks[held.id.task] else { continue }
+            guard let task = tasks[held.id.task], !sessions[worker]!.givenBack.contains(held.id) else { continue }
             if let running = task.running {
                 // If the task was given to another meanwhile, the holder keeps it; the first beat revokes the returner.
                 guard running.id == held.id, running.worker == worker else { continue }

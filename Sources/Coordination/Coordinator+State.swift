@@ -166,6 +166,12 @@ extension Coordinator {
         var worker: WorkerID
     }
 
+    struct ReplacedProcess: Sendable {
+        var incarnation: UInt64
+        /// Of the HELLO that came since: it may have been on its way when the process ended.
+        var counter: UInt64?
+    }
+
     struct Session: Sendable {
         var worker: WorkerID
         var incarnation: UInt64
@@ -186,6 +192,8 @@ extension Coordinator {
         /// Tasks whose children have failed here since the last result, of which there may be more than the few that
         /// are kept.
         var failedTasks: Set<TaskKey> = []
+        /// Attempts that it gave back: a HELLO that crossed the ack on its way still announces them.
+        var givenBack: Set<AttemptID> = []
         /// Attempts that were ended because their step stood still, and of which it has not been heard that they are
         /// gone.
         var stalled: Set<AttemptID> = []

@@ -40,8 +40,8 @@ public struct Coordinator: Sendable {
     var quarantines: [WorkerID: Quarantine] = [:]
     /// Until then a rest goes on though no other worker is there.
     var restsStandUntil: Instant
-    /// Incarnations that a newer process of the same name replaced, newest last.
-    var replaced: [WorkerID: [UInt64]] = [:]
+    /// Processes that a newer one of the same name replaced, newest last.
+    var replaced: [WorkerID: [ReplacedProcess]] = [:]
 
     /// Which claims wait for a blob.
     var pulls: [Digest: OrderedSet<ClaimReference>] = [:]

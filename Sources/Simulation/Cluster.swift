@@ -256,7 +256,14 @@ struct Cluster {
 
     /// What another program might send to the port.
     private mutating func junkFrames() -> [[UInt8]] {
-        (0..<1 + random.below(3)).map { _ in (0..<random.below(40)).map { _ in UInt8(random.below(256)) } }
+        while true {
+            let frames = (0..<1 + random.below(3)).map { _ in
+                (0..<random.below(40)).map { _ in UInt8(random.below(256)) }
+            }
+            // A refusal is read whatever follows it, and believed: whoever can write one to a worker can end it.
+            if case .refused? = try? Wire.decodeCoordinatorMessage(frames) { continue }
+            return frames
+        }
     }
 
     // MARK: - Faults

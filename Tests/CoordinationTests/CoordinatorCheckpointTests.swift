@@ -107,6 +107,20 @@ struct CoordinatorCheckpointTests {
         #expect(back.ended == [.preempted] && back.checkpointAcks.count == 1)
     }
 
+    @Test("What was given back is not taken up again by a HELLO that crossed the ack on its way")
+    func handedBackAndAnnounced() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a")
+        let held = RunningAttempt(id: first, step: 5)
+        bench.beat("a", holding: [held], slots: 0)
+        #expect(bench.report(nil, of: first, from: "a", endsAttempt: true).ended == [.preempted])
+        #expect(bench.join("a", slots: 0, running: [held]).changes.isEmpty)
+        #expect(bench.beat("a", holding: [held], slots: 0).revoked == [first])
+        // Another process of that name has not given it back.
+        #expect(bench.join("a", slots: 0, incarnation: 2, running: [held]).changes.count == 1)
+    }
+
     @Test("A checkpoint outlives the coordinator; what was on its way is said again")
     func restart() {
         var bench = Bench()

@@ -316,6 +316,20 @@ struct CoordinatorSessionTests {
         #expect(refused.messages.map(\.to) == [RouteID("a")])
     }
 
+    @Test("A late HELLO of a process that is gone ends nothing of its successor's; one that lives says it again")
+    func lateHello() {
+        var bench = Bench()
+        bench.add([work(1)])
+        bench.join("a", incarnation: 1)
+        let second = RouteID(bytes: [2])
+        #expect(bench.join("a", incarnation: 2, route: second).started == [attempt(1, 2)])
+        let late = bench.join("a", incarnation: 1)
+        #expect(late.messages.isEmpty && late.changes.isEmpty)
+        // The other frames of the dead process prove nothing either.
+        #expect(bench.beat("a", incarnation: 1).saysHello)
+        #expect(bench.join("a", incarnation: 1).started == [attempt(1, 3)])
+    }
+
     @Test("A step that stands still past the limit ends the attempt; one that moves does not")
     func stalls() {
         var settings = CoordinatorSettings()

@@ -1,3 +1,4 @@
+import CoordinatorService
 import Testing
 import tombola
 
@@ -98,13 +99,18 @@ import tombola
         #expect(ProgressText.line(progress).contains("; stops; 2 workers"))
     }
 
-    @Test("What no worker can take is said, in a line of its own on a terminal")
-    func unmet() {
+    @Test("What is in the way is said, in a line of its own on a terminal, and nothing is finished before")
+    func waits() {
         var progress = ProgressTests.progress
-        progress.unmet = ["2 tasks wait for a larger worker"]
+        progress.waits = ["2 tasks wait for a larger worker"]
         #expect(ProgressText.line(progress).contains("; 2 workers; 2 tasks wait for a larger worker; best so far"))
         let lines = ProgressText.region(progress, width: 60, ink: .none)
         #expect(lines.count == 5 && lines[3] == "  2 tasks wait for a larger worker")
+        // Something is in the way of what would come next.
+        progress.levels = .init(done: 60, total: 60)
+        #expect(!ProgressText.line(progress).contains("finished"))
+        progress.waits = []
+        #expect(ProgressText.line(progress).contains("; finished; 2 workers"))
     }
 
     @Test("The region fits the terminal", arguments: [20, 40, 79, 200])

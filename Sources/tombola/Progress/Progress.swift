@@ -1,26 +1,11 @@
+import CoordinatorService
+
 /// How far sweeps are: what `run`, `watch` and `status` show.
 package struct Progress: Sendable, Equatable {
-    /// Counts of runs or levels by state.
-    package struct Counts: Sendable, Equatable {
-        package var done = 0
-        package var running = 0
-        package var failed = 0
-        package var cancelled = 0
-        package var total = 0
-
-        package init(done: Int = 0, running: Int = 0, failed: Int = 0, cancelled: Int = 0, total: Int = 0) {
-            self.done = done
-            self.running = running
-            self.failed = failed
-            self.cancelled = cancelled
-            self.total = total
-        }
-    }
-
     /// The sweep's name; several are counted together under a name such as `3 sweeps`.
     package var name: String
-    package var runs: Counts
-    package var levels: Counts
+    package var runs: ServiceStatus.Tally
+    package var levels: ServiceStatus.Tally
     /// Training steps of all tasks, and how many of them are behind us, running tasks included.
     package var stepsTotal: Int
     package var stepsDone: Int
@@ -33,14 +18,14 @@ package struct Progress: Sendable, Equatable {
     /// All of it is paused, or nothing more is given out.
     package var isPaused = false
     package var isStopping = false
-    /// What no worker that is here can take, a sentence for each need.
-    package var unmet: [String] = []
+    /// What is in the way, a sentence each: tasks that no worker can take, and what cannot be planned.
+    package var waits: [String] = []
     /// The first row of the leaderboard in a few words; nil before there is one.
     package var best: String?
 
     package init(
-        name: String, runs: Counts, levels: Counts, stepsTotal: Int, stepsDone: Int, workers: Int, slots: Int,
-        stepsPerSecond: Double? = nil, secondsLeft: Double? = nil, best: String? = nil
+        name: String, runs: ServiceStatus.Tally, levels: ServiceStatus.Tally, stepsTotal: Int, stepsDone: Int,
+        workers: Int, slots: Int, stepsPerSecond: Double? = nil, secondsLeft: Double? = nil, best: String? = nil
     ) {
         self.name = name
         self.runs = runs
@@ -60,5 +45,5 @@ package struct Progress: Sendable, Equatable {
             ? min(1, Double(stepsDone) / Double(stepsTotal)) : (levels.total > 0 && levels.done == levels.total ? 1 : 0)
     }
 
-    package var isFinished: Bool { levels.done + levels.failed + levels.cancelled >= levels.total }
+    package var isFinished: Bool { waits.isEmpty && levels.done + levels.failed + levels.cancelled >= levels.total }
 }

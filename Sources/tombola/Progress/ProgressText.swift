@@ -1,3 +1,5 @@
+import CoordinatorService
+
 /// Progress as text: a region of a few lines for a terminal, one line for a pipe.
 package enum ProgressText {
     /// At most five lines, none wider than `width` cells.
@@ -13,8 +15,8 @@ package enum ProgressText {
         var lines = ["\(ink(name, .bold))  \(bar)  \(percent)"]
         lines.append("  " + "levels \(counts(progress.levels))   runs \(counts(progress.runs))".cut(to: width - 2))
         lines.append("  " + pace(progress).joined(separator: "   ").cut(to: width - 2))
-        if !progress.unmet.isEmpty {
-            lines.append("  " + ink(progress.unmet.joined(separator: "; ").cut(to: width - 2), .yellow))
+        if !progress.waits.isEmpty {
+            lines.append("  " + ink(progress.waits.joined(separator: "; ").cut(to: width - 2), .yellow))
         }
         if let best = progress.best { lines.append("  " + ink("best so far: \(best)".cut(to: width - 2), .cyan)) }
         return lines
@@ -25,12 +27,12 @@ package enum ProgressText {
         var parts = ["\(progress.name): \(Int(progress.fraction * 100)) %"]
         parts.append("levels \(counts(progress.levels))")
         parts.append("runs \(counts(progress.runs))")
-        parts += pace(progress) + progress.unmet
+        parts += pace(progress) + progress.waits
         if let best = progress.best { parts.append("best so far: \(best)") }
         return parts.joined(separator: "; ")
     }
 
-    private static func counts(_ counts: Progress.Counts) -> String {
+    private static func counts(_ counts: ServiceStatus.Tally) -> String {
         var text = "\(Format.count(counts.done)) of \(Format.count(counts.total)) done"
         if counts.running > 0 { text += ", \(Format.count(counts.running)) running" }
         if counts.failed > 0 { text += ", \(Format.count(counts.failed)) failed" }
