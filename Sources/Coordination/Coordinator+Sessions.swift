@@ -17,7 +17,7 @@ extension Coordinator {
                 outcome.notices.append(.workerReturned(worker, host: hello.host))
             } else {
                 if let place = replaced[worker]?.firstIndex(where: { $0.incarnation == hello.incarnation }) {
-                    guard !session.hasBeaten else {
+                    guard !session.isProvenAlive else {
                         return refuse(
                             worker,
                             "another worker process calls itself “\(worker)” (on \(session.host), process \(session.processID)); "
@@ -83,7 +83,7 @@ extension Coordinator {
                 host: hello.host,
                 processID: hello.processID, route: route, lastHeard: latest)
         if session.incarnation != hello.incarnation {
-            session.hasBeaten = false
+            session.beats = 0
             session.lastSequence = 0
             session.failedTasks = []
             session.givenBack = []
@@ -171,7 +171,7 @@ extension Coordinator {
         }
         let worker = beat.worker
         sessions[worker]!.lastHeard = latest
-        sessions[worker]!.hasBeaten = true
+        sessions[worker]!.beats += 1
         sessions[worker]!.slots = min(max(beat.slots, 0), Limits.slotsPerWorker)
         let steps = Dictionary(beat.holding.map { ($0.id, $0.step) }, uniquingKeysWith: max)
         for key in sessions[worker]!.assigned.sorted() {

@@ -187,8 +187,10 @@ extension Coordinator {
         /// Tasks whose running attempt it has.
         var assigned: Set<TaskKey> = []
         var lastSequence: UInt64 = 0
-        /// A beat after its HELLO proved that this process lives.
-        var hasBeaten = false
+        /// Since its HELLO.
+        var beats = 0
+        /// Whether this process lives: a single beat may have been on its way when it ended.
+        var isProvenAlive: Bool { beats >= 2 }
         /// Tasks whose children have failed here since the last result, of which there may be more than the few that
         /// are kept.
         var failedTasks: Set<TaskKey> = []

@@ -310,7 +310,7 @@ struct CoordinatorSessionTests {
         bench.join("a", incarnation: 1)
         let second = RouteID(bytes: [2])
         bench.join("a", incarnation: 2, route: second)
-        bench.beat("a", incarnation: 2, route: second)
+        for _ in 1...2 { bench.beat("a", incarnation: 2, route: second) }
         let refused = bench.join("a", incarnation: 1)
         guard case .refused? = refused.messages.first?.message else { return #expect(Bool(false)) }
         #expect(refused.messages.map(\.to) == [RouteID("a")])
