@@ -44,6 +44,12 @@ import Testing
             }
             try await fails(["run", "absent.yaml"], in: folder, status: 2, saying: "absent.yaml")
             #expect(try files("") == ["sweep.yaml"])
+            // What only its tasks tell.
+            let idle = TestSweep.tiny(branches: "[]").replacing("rewind: [0, 20]", with: "examples: [5, 10]")
+            _ = try TestSweep.write(idle, in: folder)
+            try await fails(["run", spec], in: folder, status: 2, saying: "sweep.yaml:9:", "makes no difference")
+            #expect(try files("") == ["sweep.yaml"])
+            _ = try TestSweep.write(wrong, in: folder)
 
             let right = try TestSweep.write(TestSweep.tiny(branches: "[]"), "right.yaml", in: folder)
             let ran = try await Program.run(["run", right, "--store", "store"], in: folder)

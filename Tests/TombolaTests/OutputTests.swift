@@ -1,4 +1,6 @@
+import Coordination
 import CoordinatorService
+import Lottery
 import Testing
 import tombola
 
@@ -118,5 +120,28 @@ import tombola
         let lines = ProgressText.region(ProgressTests.progress, width: width, ink: .none)
         #expect(lines.count == 4)
         for line in lines { #expect(line.displayWidth <= width, "\(line)") }
+    }
+}
+
+@Suite struct UnmetTextTests {
+    private func unmet(_ tasks: Int, numerics: NumericsID?, largest: Int?) -> CoordinatorStatus.UnmetNeeds {
+        .init(
+            needs: Work.Needs(memoryBytes: 256 << 20, numerics: numerics), tasks: tasks, largestMemoryBytes: largest)
+    }
+
+    @Test("What lacks is said with both figures, or by the name of the numerics, and so is what helps")
+    func sentences() {
+        let memory = unmet(2, numerics: nil, largest: 100_000_000)
+        #expect(
+            UnmetText.sentence(memory)
+                == "2 tasks wait for a worker with 256.0 MiB of memory (the largest here has 95.4 MiB)")
+        let numerics = unmet(1, numerics: .bf16Tiles16, largest: nil)
+        #expect(
+            UnmetText.sentence(numerics)
+                == "1 task waits for a worker with 256.0 MiB of memory and numerics \(NumericsID.bf16Tiles16) "
+                + "(none here has these numerics)")
+        #expect(UnmetText.remedy([memory]).hasPrefix("set TOMBOLA_MEMORY higher"))
+        #expect(UnmetText.remedy([numerics]) == "use a tombola that computes these numerics")
+        #expect(UnmetText.remedy([numerics, memory]).hasSuffix("smaller; use a tombola that computes these numerics"))
     }
 }

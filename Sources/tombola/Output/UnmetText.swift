@@ -1,9 +1,9 @@
 import Coordination
 
 /// Tasks that no worker can take, for people.
-enum UnmetText {
+package enum UnmetText {
     /// `2 tasks wait for a worker with 256.0 MiB of memory (the largest here has 95.4 MiB)`.
-    static func sentence(_ unmet: CoordinatorStatus.UnmetNeeds) -> String {
+    package static func sentence(_ unmet: CoordinatorStatus.UnmetNeeds) -> String {
         "\(OrderText.tasks(unmet.tasks)) \(unmet.tasks == 1 ? "waits" : "wait") for "
             + worker(with: unmet.needs, largest: unmet.largestMemoryBytes)
     }
@@ -21,7 +21,7 @@ enum UnmetText {
     }
 
     /// What helps where it is no use to wait for other workers.
-    static func remedy(_ unmet: [CoordinatorStatus.UnmetNeeds]) -> String {
+    package static func remedy(_ unmet: [CoordinatorStatus.UnmetNeeds]) -> String {
         let isMemoryShort = unmet.contains { $0.largestMemoryBytes != nil }
         let lacksNumerics = unmet.contains { $0.largestMemoryBytes == nil }
         return [
