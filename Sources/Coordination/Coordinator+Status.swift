@@ -13,11 +13,12 @@ extension Coordinator {
                 isReachable: session.route != nil, memoryBytes: session.memoryBytes,
                 quarantinedMilliseconds: resting[session.worker].map { max(0, $0.since(latest)) })
         }
+        let unmet = unmetNeeds
         return CoordinatorStatus(
             counts: counts, workers: workers.sorted { $0.worker < $1.worker },
             running: running.sorted { ($0.worker, $0.task) < ($1.worker, $1.task) }, incidents: incidents,
             sweeps: sweeps.values.map { .init(standing: $0.standing, running: $0.running) }, isDraining: drain != nil,
-            isShortOfRoom: isShortOfRoom, unmet: unmetNeeds)
+            isShortOfRoom: isShortOfRoom, unmet: unmet, isStuck: isStuck(unmet))
     }
 
     /// Empty while nobody is here: then it is workers that lack.
@@ -33,6 +34,12 @@ extension Coordinator {
             .init(needs: $0.key, tasks: $0.value, largestMemoryBytes: largestMemory(computing: $0.key.numerics))
         }
         .sorted { ($1.tasks, $0.needs.memoryBytes) < ($0.tasks, $1.needs.memoryBytes) }
+    }
+
+    private func isStuck(_ unmet: [CoordinatorStatus.UnmetNeeds]) -> Bool {
+        guard counts.running == 0, counts.delivering == 0, !unmet.isEmpty else { return false }
+        let ready = groups.indices.filter { !isHeld($0) }.reduce(0) { $0 + groups[$1].ready.count }
+        return unmet.reduce(0) { $0 + $1.tasks } == ready
     }
 
     /// What a task has come to, or nil for an unknown one.

@@ -16,6 +16,9 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
     public var isShortOfRoom: Bool
     /// What ready tasks need and no worker that is here has, most tasks first.
     public var unmet: [UnmetNeeds]
+    /// Nothing goes on unless another worker comes, or something is resumed: nothing is under way, and all that could be
+    /// given out is unmet.
+    public var isStuck: Bool
 
     public struct UnmetNeeds: Hashable, Sendable, Codable {
         public var needs: Work.Needs
@@ -29,9 +32,6 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
             self.largestMemoryBytes = largestMemoryBytes
         }
     }
-
-    /// Whether nothing goes on unless another worker comes.
-    public var isStuck: Bool { counts.isStuck(unmet) }
 
     public struct SweepLine: Hashable, Sendable, Codable {
         public var standing: SweepStanding
@@ -63,11 +63,6 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         public var left: Int { waiting + ready + running + delivering }
         /// Whether nothing is left to do: every task is done or given up.
         public var isSettled: Bool { left == 0 }
-        /// Whether nothing goes on unless another worker comes: all that could be given out is unmet, and the rest waits
-        /// for that. What is ready and paused is not stuck.
-        public func isStuck(_ unmet: [UnmetNeeds]) -> Bool {
-            ready > 0 && running == 0 && delivering == 0 && unmet.reduce(0) { $0 + $1.tasks } == ready
-        }
     }
 
     public struct WorkerLine: Hashable, Sendable, Codable {

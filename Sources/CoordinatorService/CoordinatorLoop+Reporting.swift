@@ -159,7 +159,9 @@ extension CoordinatorLoop {
             stepsTotal: total, stepsDone: done,
             stepsPerSecond: rate,
             secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
-            incidents: status.incidents, unmet: status.unmet, isDraining: status.isDraining,
+            incidents: status.incidents, unmet: status.unmet,
+            isStuck: status.isStuck && !sweeps.contains { $0.mayGrow && $0.growthFailure == nil },
+            isDraining: status.isDraining,
             endsWhenDone: configuration.exitWhenDone,
             isShortOfRoom: status.isShortOfRoom, contradictedTasks: reporting.contradictedTasks)
     }

@@ -25,6 +25,9 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var incidents: CoordinatorStatus.Incidents
     /// What ready tasks wait for in vain, as long as no other worker comes.
     public var unmet: [CoordinatorStatus.UnmetNeeds]
+    /// Nothing goes on unless another worker comes, or something is resumed. While results may yet ask for more, it is
+    /// not known.
+    public var isStuck: Bool
     /// Nothing more is given out: it ends once nothing runs.
     public var isDraining: Bool
     /// It ends by itself once all that was submitted to it is done, as the coordinator of a `run` does.
@@ -40,11 +43,6 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var isSettled: Bool {
         tasks.isSettled && unplanned.isEmpty && !sweeps.contains(where: \.mayGrow)
             && !(endsWhenDone && tasks.total == 0)
-    }
-
-    /// Whether nothing goes on unless another worker comes. While results may yet ask for more, it is not known.
-    public var isStuck: Bool {
-        tasks.isStuck(unmet) && !sweeps.contains { $0.mayGrow && $0.growthFailure == nil }
     }
 
     /// How many of something are in which state; the rest waits.
@@ -151,6 +149,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         case stepsDone = "steps_done"
         case stepsPerSecond = "steps_per_second"
         case secondsRemaining = "seconds_remaining"
+        case isStuck = "is_stuck"
         case isDraining = "is_draining"
         case endsWhenDone = "ends_when_done"
         case isShortOfRoom = "is_short_of_room"

@@ -43,7 +43,7 @@ struct LocalRun {
         }
         var phase = Phase.working
         var aloneSince: Double?
-        var stuck: Failure?
+        var hopeless: Failure?
         while true {
             try wait(for: workers)
             let now = monotonicSeconds()
@@ -60,9 +60,9 @@ struct LocalRun {
                     Console.shared.say("stopping: workers write checkpoints; a second Ctrl-C ends this at once")
                     workers.stop()
                     phase = .stopping(since: now)
-                } else if let status = coordinator.status, status.isStuck, workers.haveJoined(status) {
+                } else if let status = coordinator.status, workers.haveJoined(status), let failure = stuck(status) {
                     // Nobody else is to come, so that it would wait for ever.
-                    stuck = failure(of: status)
+                    hopeless = failure
                     workers.stop()
                     phase = .stopping(since: now)
                 } else if !workers.areGone {
@@ -82,18 +82,25 @@ struct LocalRun {
                 if let exit = try end.result() { phase = .ending(since: since, exit) }
             case .ending(let since, let exit):
                 guard workers.areGone || now - since > LocalRun.goodbyeSeconds else { break }
-                if let stuck, exit == .stopped { throw stuck }
+                if let hopeless, exit == .stopped { throw hopeless }
                 return exit
             }
         }
     }
 
-    /// What is left that none of the workers can take.
-    private func failure(of status: ServiceStatus) -> Failure {
-        Failure(
+    /// What is left of the sweep that none of the workers can take; nil if it may go on.
+    private func stuck(_ status: ServiceStatus) -> Failure? {
+        guard status.isStuck, let own = status.sweeps.first(where: { $0.name == sweep }), !own.isPaused else {
+            return nil
+        }
+        let left = own.levels.total - own.levels.done - own.levels.failed - own.levels.cancelled
+        guard left > 0 else { return nil }
+        let isMore = left > status.unmet.reduce(0) { $0 + $1.tasks }
+        return Failure(
             .infrastructure,
-            "\(sweep): \(OrderText.tasks(status.tasks.left)) left, and none that can be trained here: "
-                + "\(status.unmet.map(UnmetText.sentence).joined(separator: ", "))\(status.tasks.waiting > 0 ? ", and the others for those" : "")"
+            "\(sweep): \(OrderText.tasks(left)) left, and none that can be trained here: "
+                + status.unmet.map(UnmetText.sentence).joined(separator: ", ")
+                + (isMore ? ", and the others for those" : "")
                 + "; \(UnmetText.remedy(status.unmet)); what is done is kept, and the same command goes on from there")
     }
 
