@@ -57,8 +57,7 @@ extension DisturbedProcesses {
             try await withFolder { folder in
                 let spec = try TestSweep.write(TestSweep.tiny(iterations: 300), in: folder)
                 let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
-                let cluster = try await Cluster(
-                    in: folder, store: "store", workers: 1, serving: ["--blob-bind", "tcp://127.0.0.1:*"])
+                let cluster = try await Cluster(in: folder, store: "store", workers: 1)
                 defer { cluster.kill() }
                 let blobAddress = try await blobAddress(of: cluster)
                 // Warm: buffers that are made once are no leak.
@@ -123,8 +122,7 @@ extension DisturbedProcesses {
                 #expect(try await tombola("keys", "revoke", "stranger", "--store", "store").status == 0)
                 let cluster = try await Cluster(
                     in: folder, store: "store", workers: 1,
-                    serving: ["--curve", "--blob-bind", "tcp://127.0.0.1:*"],
-                    working: ["--key", "store/keys/node.key"])
+                    serving: ["--curve"], working: ["--key", "store/keys/node.key"])
                 defer { cluster.kill() }
                 let blobAddress = try await blobAddress(of: cluster)
                 let (both, identifier) = ([cluster.address, blobAddress], cluster.coordinator.identifier)
