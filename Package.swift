@@ -46,7 +46,7 @@ let package = Package(
         // Numbers.
         .target(name: "CKernels"),
         house("Kernels", ["CKernels"]),
-        // Data sets are published packed by gzip.
+        // Data sets are published packed by gzip, and bundles are packed so.
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
         house("Training", ["Lottery", "Kernels", "CZlib", "CLinux"]),
@@ -57,7 +57,7 @@ let package = Package(
         house("Artifacts", ["Lottery"]),
         // Bundles are archives that anyone can unpack.
         .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev"])]),
-        house("Archives", ["CArchive"]),
+        house("Archives", ["CArchive", "CZlib"]),
         house("Keys", ["Artifacts", "ZeroMQ"]),
         house("Blobs", ["Lottery", "Coordination", "Artifacts"]),
         house("Store", ["Lottery", "Coordination", "Artifacts", grdb]),

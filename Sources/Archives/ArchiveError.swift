@@ -5,7 +5,7 @@ public struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible {
     public let description: String
 
     init(_ action: String, _ path: String, _ archive: OpaquePointer?) {
-        let reason = archive.flatMap { archive_error_string($0) }.map { String(cString: $0) }
+        let reason = archive.map { archive_error_string($0).map { String(cString: $0) } ?? "it is damaged" }
         description = "cannot \(action) \(path): \(reason ?? "out of memory")"
     }
 

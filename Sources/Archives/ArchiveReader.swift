@@ -3,24 +3,29 @@ import CArchive
 /// Reads the regular files of an archive: tar of any kind, packed by gzip or not.
 public enum ArchiveReader {
     /// Hands every regular file to `body`, in the archive's order. Names are what the archive says, and never to be
-    /// taken for paths.
+    /// taken for paths. An archive that is damaged anywhere, cut or followed by anything throws, though its files may
+    /// have been handed over by then.
     /// - Parameters:
     ///   - maximumByteCount: of one file; an archive with a larger one is refused before it is unpacked.
-    ///   - body: false to read no further.
+    ///   - body: false to read no further, and check no further.
     public static func forEachFile(
         of path: String, maximumByteCount: Int, _ body: (_ name: String, _ bytes: [UInt8]) throws -> Bool
     ) throws {
+        let source = try ArchiveSource(path: path)
         guard let archive = archive_read_new() else { throw ArchiveError("read", path, nil) }
-        defer { archive_read_free(archive) }
-        guard archive_read_support_filter_gzip(archive) == ARCHIVE_OK,
-            archive_read_support_format_tar(archive) == ARCHIVE_OK,
-            archive_read_open_filename(archive, path, 1 << 20) == ARCHIVE_OK
-        else { throw ArchiveError("read", path, archive) }
+        defer {
+            archive_read_free(archive)
+            withExtendedLifetime(source) {}
+        }
+        func failure() -> ArchiveError { source.fault ?? ArchiveError("read", path, archive) }
+        guard archive_read_support_format_tar(archive) == ARCHIVE_OK,
+            archive_read_open(archive, Unmanaged.passUnretained(source).toOpaque(), nil, nextPiece, nil) == ARCHIVE_OK
+        else { throw failure() }
         var entry: OpaquePointer?
         while true {
             let code = archive_read_next_header(archive, &entry)
-            if code == ARCHIVE_EOF { return }
-            guard code == ARCHIVE_OK, let entry else { throw ArchiveError("read", path, archive) }
+            if code == ARCHIVE_EOF { return try source.finish(after: archive_filter_bytes(archive, 0)) }
+            guard code == ARCHIVE_OK, let entry else { throw failure() }
             guard archive_entry_filetype(entry) == regularFile, let name = archive_entry_pathname(entry) else {
                 continue
             }
@@ -29,13 +34,13 @@ public enum ArchiveReader {
             guard size <= maximumByteCount else {
                 throw ArchiveError("cannot read \(path): \(file) would have \(size) bytes, above \(maximumByteCount)")
             }
-            guard try body(file, try bytes(of: archive, count: size, path)) else { return }
+            guard let bytes = bytes(of: archive, count: size) else { throw failure() }
+            guard try body(file, bytes) else { return }
         }
     }
 
-    private static func bytes(of archive: OpaquePointer, count size: Int, _ path: String) throws(ArchiveError)
-        -> [UInt8]
-    {
+    /// Nil if they are not all there.
+    private static func bytes(of archive: OpaquePointer, count size: Int) -> [UInt8]? {
         var isWhole = true
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < size {
@@ -47,7 +52,16 @@ public enum ArchiveReader {
                 count += read
             }
         }
-        guard isWhole else { throw ArchiveError("read", path, archive) }
-        return bytes
+        return isWhole ? bytes : nil
     }
+}
+
+/// libarchive's way to ask for more: a piece of the source that it was opened with. What was wrong is kept there.
+private func nextPiece(
+    _: OpaquePointer?, source: UnsafeMutableRawPointer?, piece: UnsafeMutablePointer<UnsafeRawPointer?>?
+) -> Int {
+    let source = Unmanaged<ArchiveSource>.fromOpaque(source!).takeUnretainedValue()
+    guard let bytes = try? source.next() else { return Int(ARCHIVE_FATAL) }
+    piece!.pointee = bytes.baseAddress
+    return bytes.count
 }

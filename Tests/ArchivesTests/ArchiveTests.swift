@@ -90,4 +90,59 @@ import Testing
             #expect(throws: ArchiveError.self) { try read("\(folder)/absent.tar.gz") }
         }
     }
+
+    @Test("Of the checksum and the length every bit counts, nothing may be missing, and nothing may follow")
+    func lastBytes() throws {
+        try withFolder { folder in
+            let path = "\(folder)/one.tar.gz"
+            try write(path)
+            let whole = try Data(contentsOf: URL(filePath: path))
+            func refusal(of bytes: Data) throws -> String {
+                try bytes.write(to: URL(filePath: path))
+                return "\(try #require(throws: ArchiveError.self) { try read(path) })"
+            }
+            let remedy = "; take it anew from where it was made"
+            for place in 1...8 {
+                for bit in 0..<8 {
+                    var flipped = whole
+                    flipped[whole.count - place] ^= 1 << bit
+                    let reason = place > 4 ? "incorrect data check" : "incorrect length check"
+                    let found = try refusal(of: flipped)
+                    #expect(
+                        found == "cannot read \(path): it is damaged (\(reason))\(remedy)", "byte −\(place), bit \(bit)"
+                    )
+                }
+            }
+            for cut in 1...9 {
+                let found = try refusal(of: whole.dropLast(cut))
+                #expect(found == "cannot read \(path): it is cut short\(remedy)", "\(cut) bytes")
+            }
+            for appended in [Data([0]), Data("garbage".utf8), whole] {
+                let found = try refusal(of: whole + appended)
+                #expect(found == "cannot read \(path): more bytes follow the end of the archive\(remedy)")
+            }
+        }
+    }
+
+    @Test("A tar that is not packed is read; zeros may follow its end, and nothing else")
+    func unpacked() throws {
+        try withFolder { folder in
+            try write("\(folder)/one.tar.gz")
+            let gzip = Process()
+            gzip.executableURL = URL(filePath: "/usr/bin/env")
+            gzip.arguments = ["gzip", "-d", "\(folder)/one.tar.gz"]
+            try gzip.run()
+            gzip.waitUntilExit()
+            let path = "\(folder)/one.tar"
+            let whole = try Data(contentsOf: URL(filePath: path))
+            #expect(try read(path).map(\.bytes) == files.map(\.bytes))
+            try (whole + Data(count: 10_240)).write(to: URL(filePath: path))
+            #expect(try read(path).map(\.bytes) == files.map(\.bytes))
+            for appended in [Data([1]), Data(count: 3 << 20) + Data([1]), whole] {
+                try (whole + appended).write(to: URL(filePath: path))
+                let error = #expect(throws: ArchiveError.self) { try read(path) }
+                #expect(error?.description.contains("more bytes follow the end of the archive") == true)
+            }
+        }
+    }
 }

@@ -20,7 +20,7 @@ import Testing
         "ZeroMQ": ["CZeroMQ", "CLinux"],
         "Artifacts": ["Lottery"],
         "CArchive": [],
-        "Archives": ["CArchive"],
+        "Archives": ["CArchive", "CZlib"],
         "Keys": ["Artifacts", "ZeroMQ"],
         "Blobs": ["Lottery", "Coordination", "Artifacts"],
         "Store": ["Lottery", "Coordination", "Artifacts", "GRDB"],
