@@ -84,6 +84,10 @@ struct ExactDecimal {
     let magnitude: UInt64
     let decimals: Int
 
+    static let maximumDigits = 18
+    /// And places before the point.
+    static let maximumDecimals = 30
+
     /// Parses `[+-]digits[.digits][e[+-]digits]`; nil for anything else, or for more than 18 significant digits.
     init?(_ text: some StringProtocol) {
         var rest = Substring(text)
@@ -91,7 +95,9 @@ struct ExactDecimal {
         if let sign = rest.first, sign == "-" || sign == "+" { rest.removeFirst() }
         var exponent = 0
         if let mark = rest.firstIndex(where: { $0 == "e" || $0 == "E" }) {
-            guard let value = Int(rest[rest.index(after: mark)...]), abs(value) <= 30 else { return nil }
+            guard let value = Int(rest[rest.index(after: mark)...]), abs(value) <= ExactDecimal.maximumDecimals else {
+                return nil
+            }
             exponent = value
             rest = rest[..<mark]
         }
@@ -108,7 +114,9 @@ struct ExactDecimal {
             significant.removeLast()
             fraction -= 1
         }
-        guard significant.count <= 18, fraction <= 30 else { return nil }
+        guard significant.count <= ExactDecimal.maximumDigits, fraction <= ExactDecimal.maximumDecimals else {
+            return nil
+        }
         magnitude = UInt64(significant) ?? 0
         decimals = magnitude == 0 ? 0 : max(0, fraction)
     }

@@ -155,11 +155,16 @@ extension SettingValue {
     }
 
     func real(in range: ClosedRange<Double>) throws(SettingError) -> Double {
-        guard case .scalar(let text) = self, ExactDecimal(text) != nil, let value = Double(text) else {
+        guard case .scalar(let text) = self, let value = text.decimalValue else {
             throw SettingError("must be a number, not \(self)")
         }
         guard range.contains(value) else {
             throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(text)")
+        }
+        guard ExactDecimal(text) != nil else {
+            throw SettingError(
+                "must have at most \(ExactDecimal.maximumDigits) digits and \(ExactDecimal.maximumDecimals) decimals, not \(text)"
+            )
         }
         return value
     }
@@ -170,5 +175,13 @@ extension SettingValue {
                 "must be a decimal from 0 to below 1, with at most \(Ratio.maximumDecimals) decimals, not \(self)")
         }
         return ratio
+    }
+}
+
+extension String {
+    /// The number that it is in decimal, however large or long; nil for other texts, among them `nan`, `inf` and `0x10`.
+    fileprivate var decimalValue: Double? {
+        let letters = utf8.allSatisfy { (48...57).contains($0) || [43, 45, 46, 69, 101].contains($0) }
+        return letters ? Double(self) : nil
     }
 }

@@ -1,11 +1,30 @@
 import Lottery
 
 extension Plan {
-    /// Refuses what `Sweep.checkAsNew` refuses, and values of an axis that train exactly the same, which only the tasks
-    /// tell. Asked where a person's spec is taken on; not where a stored one is read.
+    /// Refuses what `Sweep.checkAsNew` refuses, and what only the tasks tell: values of an axis that train exactly the
+    /// same, and controls that train exactly what tickets do. Asked where a person's spec is taken on; not where a stored one is read.
     public func checkAsNew() throws(SpecError) {
         try sweep.checkAsNew()
         try refuseIdleValues()
+        try refuseIdleControls()
+    }
+
+    /// A control that is compared with itself wherever it stands: what is pruned once is pruned at once.
+    private func refuseIdleControls() throws(SpecError) {
+        for (position, branch) in sweep.branches.enumerated() {
+            let isTicket = sweep.points.indices.allSatisfy { point in
+                let chain = chains.ofRun(point * sweep.replicates)
+                return (1..<sweep.points.levels(at: point) + 1).allSatisfy { level in
+                    let control = chains.branch(position, of: chain, level: level)
+                    return control == nil || control == chains.task(of: chain, level: level)
+                }
+            }
+            guard isTicket else { continue }
+            throw sweep.reader.error(
+                sweep.reader.branchesLine,
+                "the control \"\(branch.name)\" is the ticket itself wherever it stands, so that it decides nothing; let it stand "
+                    + "beside level 2 or a later one, or leave it out")
+        }
     }
 
     /// Values of one axis, or tuples of one zip group, by place.

@@ -144,7 +144,8 @@ struct PointChecks {
                 paths: ["training.warmup", "training.iterations"],
                 message:
                     "a warmup of \(training.warmup) steps is longer than the training's "
-                    + "\(training.iterations) iterations"
+                    + "\(training.iterations) iterations; lower training.warmup to \(training.iterations) or less, or raise "
+                    + "training.iterations"
             )
         }
         if training.schedule != .step, !training.decay.isEmpty {
@@ -157,7 +158,9 @@ struct PointChecks {
         if let late = training.decay.first(where: { $0.at >= training.iterations }) {
             return Misfit(
                 paths: ["training.decay", "training.iterations"],
-                message: "a decay at step \(late.at) comes after the training's \(training.iterations) iterations")
+                message:
+                    "a decay at step \(late.at) comes after the training's \(training.iterations) iterations; give it an earlier step "
+                    + "or leave it out, or raise training.iterations")
         }
         if vocabulary.numerics[training.precision] == nil {
             let known = Precision.allCases.filter { vocabulary.numerics[$0] != nil }
@@ -170,29 +173,34 @@ struct PointChecks {
         let optimizer = training.optimizer
         let defaults = OptimizerSettings()
         let isAdam = optimizer.name == "adam" || optimizer.name == "adamw"
+        // Beside another recipe's, a setting can be left out by its default alone.
+        func stray(_ name: String, of owner: String, _ aside: String = "", unset: Double) -> Misfit {
+            Misfit(
+                paths: ["training.optimizer.\(name)", "training.optimizer"],
+                message:
+                    "\(name) is a setting of \(owner), but the optimizer is \(optimizer.name)\(aside); leave it out, or write "
+                    + "optimizer: {name: \(optimizer.name), \(name): \(unset)}")
+        }
         if isAdam, optimizer.momentum != defaults.momentum {
-            return Misfit(
-                paths: ["training.optimizer.momentum", "training.optimizer"],
-                message: "momentum is a setting of sgd, but the optimizer is \(optimizer.name) (whose own is beta1)")
+            return stray("momentum", of: "sgd", " (whose own is beta1)", unset: defaults.momentum)
         }
         if optimizer.nesterov, optimizer.name != "sgd" || optimizer.momentum == 0 {
             return Misfit(
                 paths: ["training.optimizer.nesterov", "training.optimizer.momentum", "training.optimizer"],
-                message: "nesterov changes the momentum of sgd; set optimizer sgd and momentum, such as 0.9")
+                message:
+                    "nesterov changes the momentum of sgd; set optimizer sgd and momentum, such as 0.9, or nesterov: false"
+            )
         }
         if optimizer.name != "rmsprop", optimizer.alpha != defaults.alpha {
-            return Misfit(
-                paths: ["training.optimizer.alpha", "training.optimizer"],
-                message: "alpha is a setting of rmsprop, but the optimizer is \(optimizer.name)")
+            return stray("alpha", of: "rmsprop", unset: defaults.alpha)
         }
-        let ofAdam: [(name: String, isSet: Bool)] = [
-            ("beta1", optimizer.beta1 != defaults.beta1), ("beta2", optimizer.beta2 != defaults.beta2),
-            ("epsilon", optimizer.epsilon != defaults.epsilon && optimizer.name != "rmsprop"),
+        let ofAdam: [(name: String, isSet: Bool, unset: Double)] = [
+            ("beta1", optimizer.beta1 != defaults.beta1, defaults.beta1),
+            ("beta2", optimizer.beta2 != defaults.beta2, defaults.beta2),
+            ("epsilon", optimizer.epsilon != defaults.epsilon && optimizer.name != "rmsprop", defaults.epsilon),
         ]
-        if optimizer.name == "sgd" || optimizer.name == "rmsprop", let stray = ofAdam.first(where: \.isSet) {
-            return Misfit(
-                paths: ["training.optimizer.\(stray.name)", "training.optimizer"],
-                message: "\(stray.name) is a setting of adam, but the optimizer is \(optimizer.name)")
+        if optimizer.name == "sgd" || optimizer.name == "rmsprop", let set = ofAdam.first(where: \.isSet) {
+            return stray(set.name, of: "adam", unset: set.unset)
         }
         return nil
     }
@@ -268,7 +276,7 @@ struct PointChecks {
                 paths: ["pruning.rewind", "training.iterations"],
                 message:
                     "rewinding to step \(pruning.rewind) leaves nothing to train, since training ends at "
-                    + "step \(settings.training.iterations)"
+                    + "step \(settings.training.iterations); lower pruning.rewind, or raise training.iterations"
             )
         }
         if let misfit = criterionMisfit(settings) { return misfit }
@@ -318,7 +326,8 @@ struct PointChecks {
                 return Misfit(
                     paths: ["pruning.rank_at", "training.iterations"],
                     message: "no weights are there to prune by at step \(step), since training ends at step "
-                        + "\(settings.training.iterations)")
+                        + "\(settings.training.iterations); lower pruning.rank_at to \(settings.training.iterations) or less, or "
+                        + "raise training.iterations")
             }
             if step == 0, traits.readsStart {
                 return Misfit(
@@ -355,7 +364,15 @@ struct PointChecks {
             paths: ["pruning.examples", "pruning.criterion", "data.train", "data.validation", "dataset"],
             message:
                 "\(name) looks at \(pruning.examples) images of each of \(shape.classes) classes, which are more than the "
-                + "\(left) images that are left to train on; lower pruning.examples")
+                + "\(left) images that are left to train on; "
+                + fewerExamples(
+                    atMost: min(left / shape.classes, vocabulary.rarestClass(shape, settings.data)?.count ?? .max)))
+    }
+
+    private func fewerExamples(atMost count: Int) -> String {
+        count > 0
+            ? "lower pruning.examples to \(count) or less, or train on more images"
+            : "train on more images, or use another criterion"
     }
 
     // MARK: Of new sweeps alone
@@ -381,8 +398,8 @@ struct PointChecks {
             paths: ["pruning.examples", "pruning.criterion", "data.train", "data.validation", "dataset"],
             message:
                 "\(pruning.criterion) looks at \(pruning.examples) images of each class, but of class \(rarest.label) there are "
-                + "\(rarest.count) among the \(used - settings.data.validation) that are left to train on; lower pruning.examples "
-                + "to \(rarest.count) or less, or train on more images")
+                + "\(rarest.count) among the \(used - settings.data.validation) that are left to train on; "
+                + fewerExamples(atMost: rarest.count))
     }
 
     private func earlyStopMisfit(_ settings: Settings) -> Misfit? {

@@ -224,12 +224,18 @@ struct MethodPlanTests {
             ),
             (
                 "name: a\ntraining: {iterations: 50}\npruning: {rank_at: 51}",
-                "x:3: no weights are there to prune by at step 51, since training ends at step 50"
+                "x:3: no weights are there to prune by at step 51, since training ends at step 50; lower pruning.rank_at to 50 or "
+                    + "less, or raise training.iterations"
             ),
             (
                 "name: a\ndata: {train: 5090, validation: 5000}\npruning: {levels: 1}\ngrid:\n  criterion: [magnitude, snip]",
                 "x:5: snip looks at 10 images of each of 10 classes, which are more than the 90 images that are left to train on; "
-                    + "lower pruning.examples (where criterion is snip)"
+                    + "lower pruning.examples to 9 or less, or train on more images (where criterion is snip)"
+            ),
+            (
+                "name: a\ndata: {train: 5009, validation: 5000}\ntraining: {batch: 5}\npruning: {criterion: snip}",
+                "x:4: snip looks at 10 images of each of 10 classes, which are more than the 9 images that are left to train on; "
+                    + "train on more images, or use another criterion"
             ),
             (
                 "name: a\npruning:\n  criterion: snip\n  retrain: fine-tuning",

@@ -84,6 +84,14 @@ import Testing
                 #"2: axis "lr" has the value 1e-1 twice, in places 1 and 3; keep one"#
             ),
             ("name: a\ngrid: {lr: [0.1, fast]}", #"2: "lr" must be a number, not fast"#),
+            ("name: a\ngrid: {lr: [0.1, nan]}", #"2: "lr" must be a number, not nan"#),
+            ("name: a\ngrid: {lr: [0.1, 1e300]}", #"2: "lr" must be in 1e-12…1000000.0, not 1e300"#),
+            ("name: a\ngrid: {lr: [0.1, 1e400]}", #"2: "lr" must be in 1e-12…1000000.0, not 1e400"#),
+            ("name: a\ngrid: {lr: [0.1, 1e-300]}", #"2: "lr" must be in 1e-12…1000000.0, not 1e-300"#),
+            (
+                "name: a\ngrid: {lr: [0.1, 0.1000000000000000001]}",
+                #"2: "lr" must have at most 18 digits and 30 decimals, not 0.1000000000000000001"#
+            ),
             (
                 "name: a\ngrid:\n  lr: [0.1]\n  training.learning_rate: [0.2]",
                 #"4: "training.learning_rate" is an axis already, on line 3; keep one"#
@@ -123,19 +131,23 @@ import Testing
         arguments: [
             (
                 "name: a\ntraining: {iterations: 100}\npruning:\n  rewind: 100",
-                "4: rewinding to step 100 leaves nothing to train, since training ends at step 100"
+                "4: rewinding to step 100 leaves nothing to train, since training ends at step 100; lower pruning.rewind, or raise "
+                    + "training.iterations"
             ),
             (
                 "name: a\ntraining: {iterations: 1000}\ngrid:\n  rewind: [0,\n    5000]",
-                "5: rewinding to step 5000 leaves nothing to train, since training ends at step 1000 (where rewind is 5000)"
+                "5: rewinding to step 5000 leaves nothing to train, since training ends at step 1000; lower pruning.rewind, or raise "
+                    + "training.iterations (where rewind is 5000)"
             ),
             (
                 "name: a\ntraining:\n  iterations: 100\n  warmup: 101",
-                "4: a warmup of 101 steps is longer than the training's 100 iterations"
+                "4: a warmup of 101 steps is longer than the training's 100 iterations; lower training.warmup to 100 or less, or raise "
+                    + "training.iterations"
             ),
             (
                 "name: a\ntraining:\n  iterations: 100\n  decay: [{at: 100, by: 0.1}]",
-                "4: a decay at step 100 comes after the training's 100 iterations"
+                "4: a decay at step 100 comes after the training's 100 iterations; give it an earlier step or leave it out, or raise "
+                    + "training.iterations"
             ),
             (
                 "name: a\ndata: {validation: 30000}",
@@ -185,28 +197,35 @@ import Testing
             ),
             (
                 "name: a\ntraining: {iterations: 200}\npruning: {rewind: 100}\ntrain: {iterations: 80}",
-                "3: rewinding to step 100 leaves nothing to train, since training ends at step 80 (under train)"
+                "3: rewinding to step 100 leaves nothing to train, since training ends at step 80; lower pruning.rewind, or raise "
+                    + "training.iterations (under train)"
             ),
             (
                 "name: a\ntraining: {iterations: 200}\npruning: {rewind: 100}\ngrid: {mask_from.iterations: [150, 80]}",
-                "3: rewinding to step 100 leaves nothing to train, since training ends at step 80 "
-                    + "(under mask_from, where mask_from.iterations is 80)"
+                "3: rewinding to step 100 leaves nothing to train, since training ends at step 80; lower pruning.rewind, or raise "
+                    + "training.iterations (under mask_from, where mask_from.iterations is 80)"
             ),
             (
                 "name: a\ntraining:\n  optimizer:\n    name: adam\n    momentum: 0.9",
-                "5: momentum is a setting of sgd, but the optimizer is adam (whose own is beta1)"
+                "5: momentum is a setting of sgd, but the optimizer is adam (whose own is beta1); leave it out, or write optimizer: "
+                    + "{name: adam, momentum: 0.0}"
+            ),
+            (
+                "name: a\ntraining:\n  optimizer: {name: sgd, momentum: 0.9}\nmask_from: {optimizer: adam}",
+                "3: momentum is a setting of sgd, but the optimizer is adam (whose own is beta1); leave it out, or write optimizer: "
+                    + "{name: adam, momentum: 0.0} (under mask_from)"
             ),
             (
                 "name: a\ntraining: {optimizer: {name: sgd, beta2: 0.9}}",
-                "2: beta2 is a setting of adam, but the optimizer is sgd"
+                "2: beta2 is a setting of adam, but the optimizer is sgd; leave it out, or write optimizer: {name: sgd, beta2: 0.999}"
             ),
             (
                 "name: a\ntraining: {optimizer: {name: sgd, nesterov: true}}",
-                "2: nesterov changes the momentum of sgd; set optimizer sgd and momentum, such as 0.9"
+                "2: nesterov changes the momentum of sgd; set optimizer sgd and momentum, such as 0.9, or nesterov: false"
             ),
             (
                 "name: a\ntraining: {optimizer: {alpha: 0.9}}",
-                "2: alpha is a setting of rmsprop, but the optimizer is adam"
+                "2: alpha is a setting of rmsprop, but the optimizer is adam; leave it out, or write optimizer: {name: adam, alpha: 0.99}"
             ),
             (
                 "name: a\ntraining: {schedule: cosine, decay: [{at: 10, by: 0.1}]}",
@@ -396,6 +415,10 @@ import Testing
         ("pruning.rewind: 10\nmask_from: {rewind_optimizer: fresh}", "accepted"),
         ("mask_from: {retrain: fine-tuning}", "accepted"),
         (
+            "training.optimizer: {name: sgd, momentum: 0.9}\nmask_from: {optimizer: {name: adam, momentum: 0.0}}",
+            "accepted"
+        ),
+        (
             "mask_from: {rewind: 10}\ngrid: {levels: [1]}",
             "3: the recipes differ in rewind alone, which changes no mask here, so that each network finds the masks "
                 + "itself that it is given; leave mask_from out, or let them differ in what the masks come from, such as "
@@ -409,6 +432,23 @@ import Testing
                 + "mask_from: {lr: 0.01}"
         ),
         ("pruning.rank_at: 20\nmask_from: {iterations: 9000, training.schedule: cosine}", "accepted"),
+        // Controls that make no difference
+        (
+            "grid: {levels: [1]}\nbranches: [random-reinit,\n  one-shot]",
+            #"4: the control "one-shot" is the ticket itself wherever it stands, so that it decides nothing; let it stand "#
+                + "beside level 2 or a later one, or leave it out"
+        ),
+        (
+            "branches: [{name: one-shot, levels: [1]}]",
+            #"3: the control "one-shot" is the ticket itself wherever it stands, so that it decides nothing; let it stand "#
+                + "beside level 2 or a later one, or leave it out"
+        ),
+        ("branches: [one-shot]", "accepted"),
+        ("grid: {levels: [1, 2]}\nbranches: [one-shot]", "accepted"),
+        (
+            "pruning.search: early-bird\ntraining.iterations: 20000\nbranches: [{name: one-shot, levels: [1]}]",
+            "accepted"
+        ),
         // Values that make no difference
         (
             "grid: {examples: [5, 10]}",
@@ -533,6 +573,11 @@ import Testing
         ])
     func sections(rest: String, expected: String) {
         #expect(refusal("name: a\n\(rest)") == "sweeps/x.yaml:2: \(expected)")
+    }
+
+    @Test("Lists of what may be added are empty where nothing is")
+    func nothingAdded() {
+        #expect(refusalAsNew("name: a\nbranches: []\nzip: []\nexclude: []\ntraining.decay: []") == "accepted")
     }
 
     @Test("Images may be an axis, which has the name of a recipe")

@@ -407,7 +407,7 @@ import Verdicts
                 "grid: {mask_from.lr: [0.2], mask_from.training.learning_rate: [0.3]}",
                 "is an axis already, on line 4; keep one"
             ),
-            ("mask_from: {warmup: 200}", "a warmup of 200 steps is longer than the training's 100 iterations"),
+            ("mask_from: {warmup: 200}", "a warmup of 200 steps is longer than the training's 100 iterations; lower"),
             (
                 "mask_from: {lr: 0.2}\npruning.retrain: fine-tuning",
                 "fine-tuning goes on with the weights that were pruned, which are the other recipe's"
