@@ -15,7 +15,8 @@ public struct BudgetPlan: Hashable, Sendable, Codable {
     /// Core-seconds of the whole sweep; of an adaptive one a bound, which takes all chains to go to their end and
     /// `refine` to use its budget.
     public let seconds: Double
-    /// The sweep with fewer replicates of each point, from one up to all.
+    /// The sweep with fewer replicates of each point, from one up to all; where `refine` adds them, with as many as at
+    /// each look.
     public let replicates: [Choice]
     /// The sweep with chains that end earlier, from none but dense networks up to all levels.
     public let levels: [Choice]
@@ -101,8 +102,10 @@ extension Plan {
                 return BudgetPlan.Choice(count: first + index, seconds: sum)
             }
         }
+        let counts = sweep.refinement.map { Set($0.looks) }
         return BudgetPlan(
-            budget: budget, seconds: all, replicates: sums(ofReplicate, first: 1),
+            budget: budget, seconds: all,
+            replicates: sums(ofReplicate, first: 1).filter { counts?.contains($0.count) ?? true },
             levels: sums(ofLevel, first: 0))
     }
 

@@ -10,7 +10,7 @@ struct BudgetOption: ParsableArguments {
     )
     var budget: Double?
 
-    private static let secondsPerHour = 3_600.0
+    fileprivate static let secondsPerHour = 3_600.0
 
     /// Core-seconds; nil if none were named.
     func seconds() throws(Failure) -> Double? {
@@ -30,7 +30,15 @@ struct BudgetOption: ParsableArguments {
 
     static func hours(_ seconds: Double) -> String {
         let hours = seconds / secondsPerHour
-        return Format.fixed(hours, hours < 10 ? 2 : hours < 100 ? 1 : 0)
+        return Format.fixed(hours, hours < 0.1 ? 4 : hours < 10 ? 2 : hours < 100 ? 1 : 0)
+    }
+}
+
+extension Format {
+    /// `42 min 10 s of core time`, or from an hour on `3.80 core-hours`, as budgets are given.
+    package static func coreTime(seconds: Double) -> String {
+        seconds < BudgetOption.secondsPerHour
+            ? "\(duration(seconds: seconds)) of core time" : "\(BudgetOption.hours(seconds)) core-hours"
     }
 }
 
@@ -40,10 +48,10 @@ extension BudgetPlan {
         if fits { return "all of it" }
         let parts = [
             mostReplicates.map {
-                "\($0.count) of \(replicates.count) replicates (\(BudgetOption.hours($0.seconds)) core-hours)"
+                "\($0.count) of \(replicates.map(\.count).max() ?? 0) replicates (\(Format.coreTime(seconds: $0.seconds)))"
             },
             mostLevels.map {
-                "\($0.count) of \(levels.count - 1) levels (\(BudgetOption.hours($0.seconds)) core-hours)"
+                "\($0.count) of \(levels.count - 1) levels (\(Format.coreTime(seconds: $0.seconds)))"
             },
         ].compactMap(\.self)
         return parts.isEmpty ? "not even the dense networks" : parts.joined(separator: ", or ")

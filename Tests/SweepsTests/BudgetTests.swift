@@ -51,6 +51,12 @@ import Testing
         #expect(try seconds("refine: {looks: [2, 5], budget: 4}") == Double((3 * 2 + 4) * 300))
         #expect(try seconds("refine: {looks: [2, 5], budget: 40}") == Double(3 * 5 * 300))
         #expect(try seconds("refine: {looks: [2, 5]}") == Double(3 * 5 * 300))
+        // Between looks no test is made.
+        let looks = try plan(spec + "refine: {looks: [2, 5]}").budget(of: 3 * 4 * 300) { task, _, _ in
+            Double(task.cost)
+        }
+        #expect(looks.replicates.map(\.count) == [2, 5] && looks.replicates.map(\.seconds) == [1_800, 4_500])
+        #expect(looks.mostReplicates?.count == 2)
         // Searches under one recipe start from its dense network, which is no level of the other's.
         let searched = """
             name: a

@@ -133,6 +133,9 @@ import Testing
 
             let text = try await Program.run(["plan", "large.yaml", "--budget", "1000"], in: folder)
             #expect(text.output.contains("time to go") && text.output.contains("all of it"), "\(text.output)")
+            #expect(
+                text.output.contains(" of core time on this machine") && text.output.contains("in 1000 core-hours"),
+                "\(text.output)")
             let refused = try await Program.run(["run", "large.yaml", "--budget", "1e-9"], in: folder)
             #expect(refused.status == 2 && refused.errors.contains("more than --budget"), "\(refused.errors)")
             #expect(refused.errors.contains("not even the dense networks"), "\(refused.errors)")

@@ -7,8 +7,8 @@ enum PlanText {
         guard let budget = summary.budget else { return work(summary) }
         let most = summary.adaptive == nil ? "about" : "at most about"
         return work(summary) + [
-            ("time to go", "\(most) \(BudgetOption.hours(budget.seconds)) core-hours on this machine"),
-            ("fits", "\(budget.whatFits), in \(BudgetOption.hours(budget.budget)) core-hours"),
+            ("time to go", "\(most) \(Format.coreTime(seconds: budget.seconds)) on this machine"),
+            ("fits", "\(budget.whatFits), in \(Format.coreTime(seconds: budget.budget))"),
         ]
     }
 
