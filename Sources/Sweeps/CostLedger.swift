@@ -6,9 +6,10 @@ public struct TrainingCost: Hashable, Sendable, Codable {
     /// Processor time, in seconds: what a core would have taken that did nothing else. Of a training that changed
     /// machines it is that of all its steps; what was trained and lost, and then trained again, counts once.
     public var seconds = 0.0
-    /// Floating-point operations of training steps, on surviving weights.
+    /// Floating-point operations of training steps, on surviving weights. Those of evaluations and of ranking weights by
+    /// gradients are not among them, though their time is in `seconds`.
     public var flops = 0.0
-    /// Bytes that kernels read and write, were nothing cached.
+    /// Bytes that kernels read and write in these steps, were nothing cached.
     public var bytes = 0.0
 
     static func + (left: TrainingCost, right: TrainingCost) -> TrainingCost {
@@ -27,11 +28,11 @@ public struct TrainingCost: Hashable, Sendable, Codable {
 }
 
 extension Plan {
-    /// All that a task starts from, directly or not, by index: up to which step each must be trained for that, `.max`
+    /// All that some tasks start from, directly or not, by index: up to which step each must be trained for that, `.max`
     /// for to its end.
-    fileprivate func beginnings(of index: Int) -> [Int: Int] {
+    fileprivate func beginnings(of some: some Sequence<Int>) -> [Int: Int] {
         var needed: [Int: Int] = [:]
-        var left = [index]
+        var left = Array(some)
         while let index = left.popLast() {
             for input in tasks[index].inputs {
                 guard case .output(let key, let name) = input.source, let source = self.index(of: key) else { continue }
@@ -42,6 +43,11 @@ extension Plan {
         }
         return needed
     }
+
+    /// A chain's levels, to their ends, and all that they start from.
+    fileprivate func wholeChain(_ levels: some Sequence<Int>) -> [Int: Int] {
+        beginnings(of: levels).merging(levels.map { ($0, .max) }) { max($0, $1) }
+    }
 }
 
 /// What the search for each point's ticket cost, and what the ticket saves: per replicate, as the mean over replicates.
@@ -50,26 +56,27 @@ extension Plan {
 /// iterative chain the dense network and every level before; a one-shot ticket needs the dense network alone, one whose
 /// mask comes from the weights of step k the dense network's first k steps, one that is ranked at initialisation
 /// nothing. Trainings of another recipe count where the mask comes from there, searches that early-bird ends where
-/// there are such. Controls are no part of it.
+/// there are such. A search that found nothing is all of the chain, as far as it is trained. Controls are no part of it.
 public struct CostLedger: Hashable, Sendable {
     public let sweep: String
     public let axes: [String]
-    /// In the leaderboard's order; points without a ticket are left out.
+    /// In the leaderboard's order, one for each point.
     public let rows: [Row]
 
     public struct Row: Hashable, Sendable, Codable {
         public let rank: Int
         public let sweep: String
         public let point: PointCoordinates
-        public let level: Int
-        public let density: Double
+        /// Nil where no ticket was found, as is all that is said of one.
+        public let level: Int?
+        public let density: Double?
         public let ticket: String?
         public let dense: TrainingCost
         public let search: TrainingCost
         /// The ticket's own training.
-        public let training: TrainingCost
+        public let training: TrainingCost?
         /// Share of the dense training's operations that the ticket's own does without; negative if it has more.
-        public let savedFlops: Double
+        public let savedFlops: Double?
         /// Trainings of the ticket in place of the dense network after which the search is paid for, in operations; nil
         /// if it never is.
         public let paidAfter: Int?
@@ -100,13 +107,16 @@ public struct CostLedger: Hashable, Sendable {
     public init(plan: Plan, leaderboard: Leaderboard, tables: Records) {
         sweep = plan.sweep.name
         axes = plan.sweep.axes.map(\.name)
-        rows = leaderboard.rows.compactMap { Row($0, plan: plan, tables: tables) }
+        let extent = Extent(plan: plan) { CellResult(tables.results($0)) }
+        rows = leaderboard.rows.map {
+            Row($0, plan: plan, tables: tables, levels: extent.points[$0.pointIndex].levels)
+        }
     }
 }
 
 extension CostLedger.Row {
-    init?(_ row: LeaderboardRow, plan: Plan, tables: Records) {
-        guard let level = row.level, let density = row.density else { return nil }
+    /// - Parameter levels: how many the chain has come to ask for.
+    init(_ row: LeaderboardRow, plan: Plan, tables: Records, levels: Int) {
         let runs = (0..<row.replicates).map { plan.run(point: row.pointIndex, replicate: $0) }
         let dataset = plan.sweep.points[row.pointIndex].settings.dataset
         func mean(_ trainings: (PlannedRun) -> [Int: Int]) -> TrainingCost {
@@ -124,12 +134,20 @@ extension CostLedger.Row {
         rank = row.rank
         sweep = row.sweep
         point = row.point
-        self.level = level
-        self.density = density
+        level = row.level
+        density = row.density
         ticket = row.ticket
         dense = mean { [$0.dense: .max] }
-        search = mean { plan.beginnings(of: $0.levels[level - 1]) }
-        training = mean { [$0.levels[level - 1]: .max] }
+        guard let level = row.level else {
+            search = mean { plan.wholeChain($0.levels.prefix(levels)) }
+            training = nil
+            savedFlops = nil
+            paidAfter = nil
+            return
+        }
+        search = mean { plan.beginnings(of: [$0.levels[level - 1]]) }
+        let training = mean { [$0.levels[level - 1]: .max] }
+        self.training = training
         savedFlops = dense.flops > 0 ? 1 - training.flops / dense.flops : 0
         let saved = dense.flops - training.flops
         paidAfter = saved > 0 ? Int((search.flops / saved).rounded(.up)) : nil

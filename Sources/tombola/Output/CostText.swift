@@ -15,13 +15,16 @@ enum CostText {
         for row in ledger.rows {
             var cells: [TextGrid.Cell] = [.init("\(row.rank)")]
             cells += row.point.coordinates.map { .init($0.value.description) }
-            cells.append(.init(Format.density(row.density)))
+            cells.append(.init(row.density.map(Format.density) ?? "–"))
             for cost in [row.search, row.dense, row.training] {
-                cells += [.init(Format.operations(cost.flops)), .init(Format.duration(seconds: cost.seconds))]
+                cells += [
+                    .init(cost.map { Format.operations($0.flops) } ?? "–"),
+                    .init(cost.map { Format.duration(seconds: $0.seconds) } ?? "–"),
+                ]
             }
             cells += [
-                .init(Format.percent(row.savedFlops, decimals: 0)),
-                .init(row.paidAfter.map { "\(Format.count($0)) \($0 == 1 ? "training" : "trainings")" } ?? "never"),
+                .init(row.savedFlops.map { Format.percent($0, decimals: 0) } ?? "–"),
+                .init(row.paidAfter.map { Format.count($0, "training") } ?? (row.ticket == nil ? "–" : "never")),
                 .init(row.ticket ?? "–", .bold),
             ]
             grid.append(cells)
@@ -29,7 +32,7 @@ enum CostText {
         return grid
     }
 
-    /// Every number in full.
+    /// Every number in full; what there is none of is empty.
     static func csv(_ ledger: CostLedger) -> TextGrid {
         var titles = ["rank", "sweep"] + ledger.axes + ["level", "density"]
         for name in ["search", "dense", "training"] {
@@ -38,11 +41,15 @@ enum CostText {
         var grid = TextGrid((titles + ["saved_flops", "paid_after", "ticket"]).map { .init($0) })
         for row in ledger.rows {
             var fields = ["\(row.rank)", row.sweep] + row.point.coordinates.map(\.value.description)
-            fields += ["\(row.level)", "\(row.density)"]
+            fields += [row.level.map(String.init) ?? "", row.density.map { "\($0)" } ?? ""]
             for cost in [row.search, row.dense, row.training] {
-                fields += ["\(cost.steps)", "\(cost.seconds)", "\(cost.flops)", "\(cost.bytes)"]
+                fields +=
+                    cost.map { ["\($0.steps)", "\($0.seconds)", "\($0.flops)", "\($0.bytes)"] }
+                    ?? Array(repeating: "", count: 4)
             }
-            fields += ["\(row.savedFlops)", row.paidAfter.map(String.init) ?? "", row.ticket ?? ""]
+            fields += [
+                row.savedFlops.map { "\($0)" } ?? "", row.paidAfter.map(String.init) ?? "", row.ticket ?? "",
+            ]
             grid.append(fields.map { .init($0) })
         }
         return grid
