@@ -12,6 +12,33 @@ public enum RecordTable: String, Hashable, Sendable, CaseIterable {
     case connectivity
 }
 
+extension RecordTable {
+    /// - Parameter sweep: nil for the columns that the table of some sweep has, with one in the place of all axes.
+    public func columns(of sweep: Sweep?) -> [RecordColumn] {
+        let axes =
+            sweep?.axes.map { RecordColumn(name: $0.name, meaning: "value of the axis \($0.path)") }
+            ?? [RecordColumn(name: "AXIS", meaning: "value of an axis of the sweep, under its name; a column for each")]
+        let place =
+            [
+                RecordColumn(name: "sweep", meaning: "name of the sweep"),
+                RecordColumn(name: "point", meaning: "number of the grid point, from 0 on"),
+            ] + axes
+            + [RecordColumn(name: "replicate", meaning: "number of the replicate, from 0 on; it decides the seeds")]
+        let hasSiblings = sweep.map { $0.instability != nil } ?? true
+        switch self {
+        case .runs:
+            let masks = sweep.map { $0.transplant.map(MaskSettings.columns) ?? [] } ?? [MaskSettings.column]
+            return place + RunRow.columns
+                + RunRow.settings(of: sweep).map { RecordColumn(name: $0.path, meaning: $0.meaning) }
+                + SweepSettings.columns + (hasSiblings ? SiblingSettings.columns : []) + masks
+        case .levels:
+            return place + TrainingPlace.columns + LevelRow.columns + (hasSiblings ? ConnectionRow.summaryColumns : [])
+        case .evaluations: return place + TrainingPlace.columns + EvaluationRow.columns
+        case .connectivity: return place + TrainingPlace.columns + ConnectionRow.columns
+        }
+    }
+}
+
 /// A field of a table's row. A number that is not finite is told from one that is missing.
 public enum RecordValue: Hashable, Sendable {
     case text(String)
@@ -119,26 +146,7 @@ public struct Records {
             bytes: Double(steps) * (step?.bytes ?? 0))
     }
 
-    public func columns(of table: RecordTable) -> [RecordColumn] {
-        let place =
-            [
-                RecordColumn(name: "sweep", meaning: "name of the sweep"),
-                RecordColumn(name: "point", meaning: "number of the grid point, from 0 on"),
-            ]
-            + plan.sweep.axes.map { RecordColumn(name: $0.name, meaning: "value of the axis \($0.path)") }
-            + [RecordColumn(name: "replicate", meaning: "number of the replicate, from 0 on; it decides the seeds")]
-        let siblings = plan.sweep.instability != nil
-        return switch table {
-        case .runs:
-            place + RunRow.columns
-                + RunRow.settings(of: plan.sweep).map { RecordColumn(name: $0.path, meaning: $0.meaning) }
-                + SweepSettings.columns + (siblings ? SiblingSettings.columns : [])
-                + (plan.sweep.transplant.map(MaskSettings.columns(of:)) ?? [])
-        case .levels: place + TrainingPlace.columns + LevelRow.columns + (siblings ? ConnectionRow.summaryColumns : [])
-        case .evaluations: place + TrainingPlace.columns + EvaluationRow.columns
-        case .connectivity: place + TrainingPlace.columns + ConnectionRow.columns
-        }
-    }
+    public func columns(of table: RecordTable) -> [RecordColumn] { table.columns(of: plan.sweep) }
 
     /// All tables but those that have no rows whatever the results.
     public var tables: [RecordTable] {
@@ -250,16 +258,23 @@ private enum RunRow {
         RecordColumn(name: "steps", meaning: "training steps of the run's done trainings"),
         RecordColumn(
             name: "seconds", meaning: "processor time of the run's done trainings, in seconds"),
-        RecordColumn(name: "flops", meaning: "floating-point operations of their steps, on surviving weights"),
-        RecordColumn(name: "bytes", meaning: "bytes that their kernels read and wrote, were nothing cached"),
+        RecordColumn(
+            name: "flops",
+            meaning:
+                "floating-point operations of their steps, on surviving weights; without evaluations and the ranking of weights, whose "
+                + "time is in seconds"),
+        RecordColumn(name: "bytes", meaning: "bytes that kernels read and wrote in these steps, were nothing cached"),
         RecordColumn(name: "programs", meaning: "versions of the program that trained it"),
         RecordColumn(name: "machines", meaning: "machines that trained it"),
         RecordColumn(name: "processors", meaning: "instruction sets that trained it"),
+        RecordColumn(
+            name: "processor_models",
+            meaning: "processors that trained it, as they name themselves, with \"; \" between"),
     ]
 
     /// All but those that an axis is called after, which has their value already.
-    static func settings(of sweep: Sweep) -> [Setting] {
-        let axes = Set(sweep.axes.map(\.name))
+    static func settings(of sweep: Sweep?) -> [Setting] {
+        let axes = Set(sweep?.axes.map(\.name) ?? [])
         return Settings.table.filter { !axes.contains($0.path) }
     }
 
@@ -277,15 +292,16 @@ private enum RunRow {
         let cost = trainings.compactMap { records.cost(of: $0, dataset: point.settings.dataset) }
             .reduce(TrainingCost()) { $0 + $1 }
         let origins = trainings.compactMap { records.results($0.key).origin }
-        func names(_ name: (ResultOrigin) -> String) -> RecordValue {
-            origins.isEmpty ? .missing : .text(Set(origins.map(name)).sorted().joined(separator: " "))
+        func names(_ name: (ResultOrigin) -> String?, separator: String = " ") -> RecordValue {
+            let names = Set(origins.compactMap(name)).sorted()
+            return names.isEmpty ? .missing : .text(names.joined(separator: separator))
         }
         return [
             .text(String(dense.seeds.initialisation)), .text(String(dense.seeds.dataOrder)),
             .text(String(dense.seeds.augmentation)), .text(dense.numerics.text), .text(dense.dataset.hex),
             .integer(trainings.count), .integer(done.count), .integer(done.count { $0.divergedAt != nil }),
             .integer(cost.steps), .real(cost.seconds), .real(cost.flops), .real(cost.bytes),
-            names(\.program), names(\.machine), names(\.processor),
+            names(\.program), names(\.machine), names(\.processor), names(\.processorModel, separator: "; "),
         ] + settings(of: plan.sweep).map { RecordValue(reading: $0.read(resolved)) }
     }
 }
@@ -304,8 +320,13 @@ private enum LevelRow {
             RecordColumn(
                 name: "seconds",
                 meaning: "processor time, in seconds, of all its steps, wherever they were taken"),
-            RecordColumn(name: "flops", meaning: "floating-point operations of its steps, on surviving weights"),
-            RecordColumn(name: "bytes", meaning: "bytes that its kernels read and wrote, were nothing cached"),
+            RecordColumn(
+                name: "flops",
+                meaning:
+                    "floating-point operations of its steps, on surviving weights; without evaluations and the ranking of weights, "
+                    + "whose time is in seconds"),
+            RecordColumn(
+                name: "bytes", meaning: "bytes that kernels read and wrote in these steps, were nothing cached"),
             RecordColumn(name: "diverged_at", meaning: "step at which a loss or gradient ceased to be finite"),
         ]
         + ["early_stop", "final"].flatMap { name in
@@ -322,6 +343,9 @@ private enum LevelRow {
             RecordColumn(name: "machine", meaning: "machine that trained it"),
             RecordColumn(
                 name: "processor", meaning: "instruction set that trained it; results are the same bits on all"),
+            RecordColumn(
+                name: "processor_model",
+                meaning: "processor that trained it, as it names itself; missing where it does not"),
         ]
 
     static func values(of task: PlannedTask, _ record: TaskRecord, _ cost: TrainingCost?) -> [RecordValue] {
@@ -337,7 +361,7 @@ private enum LevelRow {
             RecordValue(summary.divergedAt),
         ] + values(of: summary.earlyStop) + values(of: summary.final) + [
             RecordValue(record.origin?.program), RecordValue(record.origin?.machine),
-            RecordValue(record.origin?.processor),
+            RecordValue(record.origin?.processor), RecordValue(record.origin?.processorModel),
         ]
     }
 

@@ -67,12 +67,13 @@ struct StoredSweeps {
         throw Failure(.usage, "the store \(store.directory) has several sweeps; name one of \(names)")
     }
 
-    func plan(of record: SweepRecord) throws -> Plan {
-        let vocabulary = Registry.standard.vocabulary
-        let sweep = try Sweep(
-            yaml: record.spec, file: record.file, vocabulary: vocabulary, maximumRuns: Sweep.runsAtMost)
-        return try plan(of: sweep)
+    func sweep(of record: SweepRecord) throws -> Sweep {
+        try Sweep(
+            yaml: record.spec, file: record.file, vocabulary: Registry.standard.vocabulary,
+            maximumRuns: Sweep.runsAtMost)
     }
+
+    func plan(of record: SweepRecord) throws -> Plan { try plan(of: sweep(of: record)) }
 
     func plan(of sweep: Sweep) throws -> Plan {
         try Plan(sweep: sweep, vocabulary: Registry.standard.vocabulary, dataDigest: digest, known: known)

@@ -101,8 +101,10 @@ import Testing
             guard task.task.training.learningRate == 0.1 else { return .pending }
             if case .level(2) = task.role { return .done(summary(divergedAt: 150), seconds: 1) }
             let machine = task.role == .dense ? "node-2" : "node-1"
+            let model = task.role == .dense ? nil : task.role == .level(1) ? "EPYC 7B13" : "Xeon @ 2.80GHz"
             return .done(
-                summary(), seconds: 2, origin: ResultOrigin(program: "1.0", machine: machine, processor: "avx2"))
+                summary(), seconds: 2,
+                origin: ResultOrigin(program: "1.0", machine: machine, processor: "avx2", processorModel: model))
         }
         #expect(rows.count == 8)
         let first = rows[0]
@@ -119,8 +121,9 @@ import Testing
         #expect(
             first["programs"] == .text("1.0") && first["machines"] == .text("node-1 node-2")
                 && first["processors"] == .text("avx2"))
+        #expect(first["processor_models"] == .text("EPYC 7B13; Xeon @ 2.80GHz"))
         let last = rows[7]
-        #expect(last["programs"] == .missing)
+        #expect(last["programs"] == .missing && last["processor_models"] == .missing)
         #expect(last["trainings_done"] == .integer(0) && last["steps"] == .integer(0))
     }
 
@@ -189,7 +192,7 @@ import Testing
         let plan = try plan(yaml)
         let rows = try rows(.levels, of: plan) { task in
             if case .branch = task.role { return .failed(name: "quarantined", reason: "") }
-            let origin = ResultOrigin(text: "1.0\nnode-1\namx")
+            let origin = ResultOrigin(text: "1.0\nnode-1\namx" + (task.role == .level(1) ? "" : "\nEPYC 7B13"))
             return .done(summary(), seconds: 2, origin: task.role == .dense ? nil : origin)
         }
         #expect(rows.count == 8 * 5)
@@ -203,7 +206,8 @@ import Testing
         #expect(ticket["emptied_layers"] == .integer(1) && ticket["first_step"] == .integer(100))
         #expect(
             ticket["program"] == .text("1.0") && ticket["machine"] == .text("node-1")
-                && ticket["processor"] == .text("amx"))
+                && ticket["processor"] == .text("amx") && ticket["processor_model"] == .text("EPYC 7B13"))
+        #expect(rows[1]["processor"] == .text("amx") && rows[1]["processor_model"] == .missing)
         #expect(ticket["steps"] == .integer(200) && ticket["diverged_at"] == .missing)
         #expect(ticket["early_stop_step"] == .integer(200) && ticket["early_stop_test_accuracy"] == .real(0.75))
         #expect(ticket["final_step"] == .integer(300) && ticket["final_validation_accuracy"] == .real(0.8))
@@ -223,6 +227,26 @@ import Testing
         #expect(rows[0]["validation_accuracy"] == .real(0.1) && rows[0]["test_accuracy"] == .missing)
         #expect(rows[1]["train_loss"] == .real(0.75) && rows[1]["test_accuracy"] == .real(0.75))
         #expect(rows[1]["is_early_stop"] == .flag(true) && rows[1]["is_final"] == .flag(false))
+    }
+
+    @Test("Columns of any sweep are those of all, with one for its axes and one for settings of another recipe")
+    func columnsOfAny() throws {
+        let sweeps = try [
+            yaml, "name: a\npruning: {levels: 1}\ninstability: {levels: all}",
+            "name: a\npruning: {levels: 1}\nmask_from: {lr: 0.01}",
+        ].map { try sweep($0) }
+        for table in RecordTable.allCases {
+            let any = table.columns(of: nil)
+            #expect(Set(any.map(\.name)).count == any.count && any.contains { $0.name == "AXIS" })
+            for sweep in sweeps {
+                let axes = Set(sweep.axes.map(\.name))
+                let own = table.columns(of: sweep).filter {
+                    !axes.contains($0.name) && !$0.name.hasPrefix("mask_from.")
+                }
+                #expect(Set(own).isSubset(of: any), "\(table)")
+            }
+        }
+        #expect(RecordTable.runs.columns(of: nil).last?.name == "mask_from.SETTING")
     }
 
     @Test("What is no learning curve is told")

@@ -30,6 +30,8 @@ import Testing
             #expect(ran.status == 0, "\(ran.errors)")
             let made = try await Program.run(["bundle", "--store", "store"], in: folder)
             #expect(made.status == 0 && made.output.hasPrefix("tiny.tar.gz has "), "\(made.errors)")
+            // Whole in the place of what was there.
+            try Data(count: 1 << 20).write(to: folder.appending(path: "again.tar.gz"))
             _ = try await Program.run(["bundle", "tiny", "--out", "again.tar.gz", "--store", "store"], in: folder)
             #expect(
                 try Data(contentsOf: folder.appending(path: "tiny.tar.gz"))
@@ -63,6 +65,16 @@ import Testing
             let falsified = try await check("changed.tar.gz", in: folder)
             let tickets = falsified.states.filter { $0.key.hasPrefix("tickets/") }
             #expect(!tickets.isEmpty && Set(tickets.values) == ["bad"], "\(falsified.states)")
+
+            // A bundle of another version has other tables.
+            let form = #"cd tiny && sed -i 's/"format" : [0-9]*/"format" : 1/' results.json"#
+            #expect(try shell("\(form) && tar czf ../old.tar.gz -C .. tiny", in: folder) == 0)
+            let old = try await Program.run(["verify", "old.tar.gz"], in: folder)
+            #expect(
+                old.status == 1
+                    && old.output.contains("  the bundle is of form 1, made by tombola 0.2.0; this version reads form"),
+                "\(old.output)")
+
             #expect(
                 try shell(
                     "tar xzf tiny.tar.gz && cd tiny && rm tickets/* && sed -i '/tickets/d' SHA256SUMS && cd .. "
@@ -71,6 +83,16 @@ import Testing
             #expect(incomplete.status == 1 && incomplete.states["checksums"] == "good", "\(incomplete.states)")
             let missing = incomplete.states.filter { $0.key.hasPrefix("tickets/") }
             #expect(!missing.isEmpty && Set(missing.values) == ["bad"], "\(incomplete.states)")
+
+            let whole = try Data(contentsOf: folder.appending(path: "tiny.tar.gz"))
+            for (bytes, reason) in [
+                (whole.dropLast(), "it is cut short"), (whole + whole, "more bytes follow the end of the archive"),
+            ] {
+                try bytes.write(to: folder.appending(path: "damaged.tar.gz"))
+                let damaged = try await Program.run(["verify", "damaged.tar.gz"], in: folder)
+                #expect(
+                    damaged.status == 1 && damaged.errors.contains("damaged.tar.gz: \(reason)"), "\(damaged.errors)")
+            }
 
             let none = try await Program.run(["verify", spec], in: folder)
             #expect(none.status != 0 && none.errors.contains(spec), "\(none.errors)")

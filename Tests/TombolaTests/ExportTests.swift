@@ -30,6 +30,9 @@ import Testing
             }
             let said = try await export("--table", "runs", "--columns").output
             for name in runs[0].keys { #expect(said.contains("\n\(name) ") || said.hasPrefix("\(name) "), "\(name)") }
+            // As `lscpu` says it; empty where the processor has no name.
+            let processor = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
+            let model = processor.firstMatch(of: /(?m)^model name\s*: (.*)$/).map { String($0.output.1) } ?? ""
             let levels = rows(try await export("--table", "levels").output)
             #expect(levels.count == 4 * 5 && Set(levels.map { $0["task"]! }).count == 16)
             // Before the first step and every 20 of 60; two rewound chains of two levels begin at 20.
@@ -42,8 +45,9 @@ import Testing
                 }
                 #expect(last?["test_accuracy"] == level["final_test_accuracy"] && last?["step"] == "60")
                 let machine = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
-                #expect(level["program"] == "0.1.0" && level["machine"] == String(machine), "\(level)")
+                #expect(level["program"] == "0.2.0" && level["machine"] == String(machine), "\(level)")
                 #expect(["portable", "avx2", "avx512"].contains(level["processor"]))
+                #expect(level["processor_model"] == model, "\(level)")
             }
             let board = try #require(try JSONSerialization.jsonObject(with: Data(ran.output.utf8)) as? [[String: Any]])
             for row in board {
@@ -61,7 +65,25 @@ import Testing
             #expect(objects.count == evaluations.count && objects[0]["train_loss"] is NSNull)
             #expect(try await export("--columns").output.contains("train_loss"))
             #expect(try await export("another").status == 2)
+            #expect(try await export("another", "--columns").status == 2)
             #expect(try await export("--out", "nowhere/file.csv").status == 1)
+        }
+    }
+
+    @Test("What columns mean needs no store, and makes none")
+    func columnsAlone() async throws {
+        try await withFolder { folder in
+            for table in ["runs", "levels", "evaluations", "connectivity"] {
+                let said = try await Program.run(["export", "--table", table, "--columns", "--csv"], in: folder)
+                let columns = rows(said.output.replacing(/".*?"/, with: "quoted")).map { $0["column"] }
+                #expect(said.status == 0 && columns.contains("AXIS") && columns.contains("replicate"), "\(said.errors)")
+            }
+            let text = try await Program.run(["export", "--table", "levels", "--columns"], in: folder)
+            #expect(
+                text.output.contains("\nflops ")
+                    && text.output.contains("without evaluations and the ranking of weights"))
+            #expect(try await Program.run(["export", "tiny", "--columns"], in: folder).status != 0)
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "tombola-store").path()))
         }
     }
 }

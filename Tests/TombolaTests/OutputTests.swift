@@ -68,10 +68,20 @@ import tombola
             (Format.duration(seconds: 7.2), "8 s"),
             (Format.duration(seconds: 130), "2 min 10 s"), (Format.duration(seconds: 11_100), "3 h 05 min"),
             (Format.duration(seconds: 187_300), "2 d 4 h"), (Format.duration(seconds: .infinity), "unknown"),
+            (Format.coreTime(seconds: 0.2), "1 s of core time"), (Format.coreTime(seconds: 13_680), "3.80 core-hours"),
+            (Format.coreTime(seconds: 3_590), "59 min 50 s of core time"),
             (Format.fixed(-0.001, 2), "0.00"), (Format.bytes(1_536), "1.5 KiB"),
         ])
     func numbers(text: String, expected: String) {
         #expect(text == expected)
+    }
+
+    @Test("A processor's name is that of the first that has one, on one line; one without a name has none")
+    func processorModel() {
+        let text =
+            "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel\t\t: 1\nmodel name\t: AMD EPYC: 7B13 \n\nmodel name\t: other\n"
+        #expect(ProcessorModel.name(in: text) == "AMD EPYC: 7B13")
+        #expect(ProcessorModel.name(in: "processor\t: 0\nBogoMIPS\t: 243.75\nmodel name\t:\n") == nil)
     }
 }
 

@@ -38,7 +38,7 @@ struct BundleCheck {
                 add(Bundle.File.ticket(id), .bad, "is missing")
             }
             try checkTickets(of: bundle, plan, results, catalog)
-        } catch { add("results", .bad, "\(error)") }
+        } catch { add("results", .bad, Failure(error).message) }
     }
 
     private mutating func checkSums(of bundle: Bundle) {
@@ -59,7 +59,7 @@ struct BundleCheck {
         guard results.format == BundleResults.currentFormat else {
             throw Failure(
                 .usage,
-                "the bundle is of form \(results.format), made by tombola \(results.version); this version reads form \(BundleResults.currentFormat)"
+                "the bundle is of form \(results.format), made by tombola \(results.version); this version reads form \(BundleResults.currentFormat): verify it with that one, or make it anew from its store"
             )
         }
         return results

@@ -19,10 +19,10 @@ struct ExportCommand: ParsableCommand {
     @Option(help: "What a row is: runs (with all settings), levels, evaluations, or connectivity (of siblings).")
     var table = RecordTable.evaluations
 
-    @Flag(help: "Print the columns and what they mean instead.")
+    @Flag(help: "Print the columns and what they mean instead: without a sweep at hand, those that any has.")
     var columns = false
 
-    @Option(help: "The file to write, instead of standard output.")
+    @Option(help: "The file to write instead of standard output, in the place of one that is there.")
     var out: String?
 
     @OptionGroup var store: StoreOption
@@ -30,9 +30,9 @@ struct ExportCommand: ParsableCommand {
     @OptionGroup var output: TableOptions
 
     func run() throws {
-        let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+        guard !columns else { return try printColumns() }
+        let sweeps = try storedSweeps()
         let records = try sweeps.tables(of: sweeps.plan(of: sweeps.record(named: sweep)))
-        guard !columns else { return try printColumns(of: records) }
         let sink = try RecordSink(path: out)
         do {
             try RecordText.write(records, table, asJSON: output.json, to: sink.append)
@@ -44,8 +44,20 @@ struct ExportCommand: ParsableCommand {
         if let out { Output.line(out) }
     }
 
-    private func printColumns(of records: Records) throws {
-        let columns = records.columns(of: table)
+    private func storedSweeps() throws -> StoredSweeps {
+        try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
+    }
+
+    private func theSweep() throws -> Sweep {
+        let sweeps = try storedSweeps()
+        return try sweeps.sweep(of: sweeps.record(named: sweep))
+    }
+
+    private func printColumns() throws {
+        // What columns mean needs no store, unless a sweep is named; one that cannot be read is as good as none.
+        let described: Sweep?
+        if sweep == nil { described = try? theSweep() } else { described = try theSweep() }
+        let columns = table.columns(of: described)
         if output.json {
             return try Output.json(columns.map { ["name": $0.name, "meaning": $0.meaning] })
         }

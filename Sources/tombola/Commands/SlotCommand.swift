@@ -38,7 +38,8 @@ struct SlotCommand: ParsableCommand {
     static func origin(of task: TrainingTask) -> ResultOrigin {
         let engine = Engine()
         let processor = task.training.precision == .bf16 ? engine.tiles.rawValue : engine.instructionSet.rawValue
-        return ResultOrigin(program: Version.text, machine: hostName, processor: processor)
+        return ResultOrigin(
+            program: Version.text, machine: hostName, processor: processor, processorModel: ProcessorModel.current)
     }
 
     /// The first part of the host's name.

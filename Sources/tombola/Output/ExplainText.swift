@@ -23,7 +23,11 @@ enum ExplainText {
             facts.append(("broken", sentence(about: contradiction)))
         }
         if let seconds = report.seconds {
-            let origin = report.origin.map { " on \($0.machine), \($0.processor), by tombola \($0.program)" } ?? ""
+            let origin =
+                report.origin.map { origin in
+                    let processor = [origin.processorModel, origin.processor].compactMap(\.self).joined(separator: ", ")
+                    return " on \(origin.machine), \(processor), by tombola \(origin.program)"
+                } ?? ""
             facts.append(("trained", "\(Format.duration(seconds: seconds)) of processor time" + origin))
         }
         Output.facts(facts)
