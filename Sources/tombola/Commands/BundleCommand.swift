@@ -14,7 +14,7 @@ struct BundleCommand: ParsableCommand {
     @Argument(help: "The sweep's name; may be left out where the store has one only.")
     var sweep: String?
 
-    @Option(help: "The archive to write; default: SWEEP.tar.gz.")
+    @Option(help: "The archive to write, in the place of one that is there; default: SWEEP.tar.gz.")
     var out: String?
 
     @OptionGroup var store: StoreOption

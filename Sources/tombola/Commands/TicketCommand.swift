@@ -99,7 +99,7 @@ struct TicketCommand: ParsableCommand {
         @Argument(help: "The ticket's id, or its first digits.")
         var id: String
 
-        @Option(help: "The file to write; default: ticket-ID.safetensors.")
+        @Option(help: "The file to write, in the place of one that is there; default: ticket-ID.safetensors.")
         var out: String?
 
         @OptionGroup var store: StoreOption
