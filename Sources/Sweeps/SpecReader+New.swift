@@ -28,15 +28,16 @@ extension SpecReader {
         guard deepest > 0 else {
             throw error(line, "\"stop_when\" ends chains, but no point prunes; leave it out")
         }
-        guard stopRule.levels > deepest else { return }
+        // After the last level nothing is left to end.
+        guard stopRule.levels >= deepest else { return }
         let remedy =
             deepest == 1
             ? "raise \"pruning.levels\", or leave it out"
             : "lower \"stop_when.levels\" to \(deepest - 1) or less, or raise \"pruning.levels\""
         throw error(
             lines["stop_when.levels"] ?? line,
-            "\"stop_when\" waits for \(stopRule.levels) levels in a row, but no chain has more than \(deepest), so that it "
-                + "ends none; \(remedy)")
+            "\"stop_when\" waits for \(stopRule.levels) \(stopRule.levels == 1 ? "level" : "levels in a row"), but no chain has more "
+                + "than \(deepest), so that it ends none early; \(remedy)")
     }
 
     /// A budget is spent on whole steps from one look to the next.

@@ -337,13 +337,13 @@ import Testing
         ("stop_when: {margin: 0.05}\nrefine: {looks: [2, 5]}", "accepted"),
         (
             "replicates: 2\nstop_when:\n  margin: 0.05\n  levels: 4",
-            #"6: "stop_when" waits for 4 levels in a row, but no chain has more than 3, so that it ends none; lower "#
+            #"6: "stop_when" waits for 4 levels in a row, but no chain has more than 3, so that it ends none early; lower "#
                 + #""stop_when.levels" to 2 or less, or raise "pruning.levels""#
         ),
-        ("replicates: 2\nstop_when: {margin: 0.05, levels: 3}", "accepted"),
+        ("replicates: 2\nstop_when: {margin: 0.05, levels: 2}", "accepted"),
         (
             "replicates: 2\nstop_when: {margin: 0.05}\ngrid: {levels: [0, 1]}",
-            #"4: "stop_when" waits for 2 levels in a row, but no chain has more than 1, so that it ends none; raise "#
+            #"4: "stop_when" waits for 2 levels in a row, but no chain has more than 1, so that it ends none early; raise "#
                 + #""pruning.levels", or leave it out"#
         ),
         (

@@ -109,8 +109,8 @@ struct RunCommand: ParsableCommand {
         guard found.fits else {
             throw Failure(
                 .usage,
-                "\(sweep.name) takes \(plan.isAdaptive ? "at most about" : "about") \(BudgetOption.hours(found.seconds)) core-hours on this machine, more than --budget "
-                    + "\(BudgetOption.hours(seconds)); what fits: \(found.whatFits)")
+                "\(sweep.name) takes \(plan.isAdaptive ? "at most about" : "about") \(Format.coreTime(seconds: found.seconds)) on this machine, "
+                    + "more than --budget gives (\(Format.coreTime(seconds: seconds))); what fits: \(found.whatFits)")
         }
     }
 
