@@ -56,11 +56,12 @@ public enum ArchiveReader {
     }
 }
 
-/// libarchive's way to ask for more: a piece of the source that it was opened with. What was wrong is kept there.
+/// libarchive's way to ask for more: a piece of the source that it was opened with.
 private func nextPiece(
     _: OpaquePointer?, source: UnsafeMutableRawPointer?, piece: UnsafeMutablePointer<UnsafeRawPointer?>?
 ) -> Int {
     let source = Unmanaged<ArchiveSource>.fromOpaque(source!).takeUnretainedValue()
+    // No error passes through C: what was wrong is `source.fault`.
     guard let bytes = try? source.next() else { return Int(ARCHIVE_FATAL) }
     piece!.pointee = bytes.baseAddress
     return bytes.count
