@@ -33,7 +33,7 @@ struct Submissions {
     var startedMeanwhile: Set<TaskKey> = []
 
     mutating func put(_ progress: SweepProgress) {
-        giveUpPlanning(progress.name)
+        endPlanning(progress.name)
         if let index = sweeps.firstIndex(where: { $0.name == progress.name }) {
             var progress = progress
             progress.best = sweeps[index].best
@@ -44,8 +44,8 @@ struct Submissions {
         }
     }
 
-    /// Another try would find the same, or the plan is there.
-    mutating func giveUpPlanning(_ sweep: String) {
+    /// The plan is there, or another try would find the same.
+    mutating func endPlanning(_ sweep: String) {
         unplanned[sweep] = nil
         atDesk.remove(sweep)
     }
@@ -168,7 +168,7 @@ extension CoordinatorLoop {
                 + " beyond the tasks that it has"
             guard let took else {
                 logger.warning("\(text): \(reason)")
-                submissions.giveUpPlanning(record.name)
+                submissions.endPlanning(record.name)
                 break
             }
             let isKnown = submissions.unplanned[record.name]?.backOff.reason == reason
