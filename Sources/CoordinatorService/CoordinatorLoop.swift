@@ -33,6 +33,7 @@ final class CoordinatorLoop {
     let hangup: NoticeSignal?
     private let authentication: AuthenticationHandler?
     let endpoint: String
+    private let context: ZMQContext
 
     var coordinator: Coordinator
     var control: Socket?
@@ -73,7 +74,6 @@ final class CoordinatorLoop {
         self.hangup = hangup
         self.gate = gate
         logger = configuration.logger
-        let context: ZMQContext
         do {
             context = try ZMQContext()
             // Before any socket listens: it decides about the first connection, too.
@@ -165,6 +165,7 @@ final class CoordinatorLoop {
         authentication?.stop()
         // The desk may be amid a data set, which nobody waits for any more: it ends by itself.
         desk.post(.stop)
+        context.close()
         return ending!
     }
 

@@ -84,7 +84,9 @@ final class WorkerLoop {
         }
         if case .failure(let error) = ending { giveBack(because: error) }
         blobs.stop()
+        handshakes = nil
         control.take()?.close(lingerMilliseconds: WorkerLoop.goodbyeMilliseconds)
+        service.context.close()
         bury()
         service.directory.release()
         return try ending!.get()

@@ -52,7 +52,8 @@ public struct Socket: ~Copyable {
         try check(zmq_setsockopt(handle, ZMQ_IPV6, &value, MemoryLayout<Int32>.size))
     }
 
-    /// Closes after what was accepted for sending has left, or after `milliseconds`: an orderly goodbye.
+    /// Closes after what was accepted for sending has left, or after `milliseconds`: an orderly goodbye. Returns at
+    /// once; `ZMQContext.close` waits for it.
     public consuming func close(lingerMilliseconds milliseconds: Int) {
         var value = Int32(milliseconds)
         // The option exists and the value is in its range, so it cannot fail; if it did, the goodbye would be lost,

@@ -1,9 +1,11 @@
 import CZeroMQ
+import Synchronization
 
 /// The I/O threads that carry a process's sockets; one per process suffices. It closes once its last socket has.
 public final class ZMQContext: Sendable {
     // libzmq documents contexts as thread-safe, and the pointer never changes.
     nonisolated(unsafe) let handle: UnsafeMutableRawPointer
+    private let isClosed = Atomic(false)
 
     /// - Parameters:
     ///   - ioThreads: threads that read and write the network; one carries about a gigabyte a second.
@@ -15,8 +17,16 @@ public final class ZMQContext: Sendable {
         try check(zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, Int32(maximumSockets)))
     }
 
-    deinit {
-        // Sockets hold the context, so none is open here and this cannot block; a signal may interrupt it.
+    /// Blocks until what its sockets had accepted for sending when they closed has left, or the time they were given
+    /// for it is over (`Socket.close`). A process that ends without it takes the last messages with it.
+    ///
+    /// - Precondition: all its sockets are closed, or it waits for them for ever; none is made later.
+    public func close() {
+        guard isClosed.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else { return }
+        // A signal may interrupt it.
         while zmq_ctx_term(handle) == -1 && zmq_errno() == EINTR {}
     }
+
+    // Sockets hold the context, so none is open here.
+    deinit { close() }
 }

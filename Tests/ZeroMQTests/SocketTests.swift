@@ -1,4 +1,6 @@
+import Foundation
 import Glibc
+import Synchronization
 import Testing
 import ZeroMQ
 
@@ -96,6 +98,43 @@ struct SocketTests {
             let frames = try receive(from: router)
             #expect(frames.count == 3 && frames[1] == [UInt8(expected)] && frames[2].count == body.count)
         }
+    }
+
+    @Test("A context closes once what its sockets still had to send has left")
+    func lastMessages() throws {
+        var options = SocketOptions()
+        options.unreadMessages = 4
+        let router = try Socket(.router, options: options, context: try ZMQContext())
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        let count = 100
+        let closed = Flag()
+        Thread.detachNewThread {
+            do {
+                let context = try ZMQContext()
+                let dealer = try Socket(.dealer, context: context)
+                try dealer.connect(endpoint)
+                // Frames large enough that the kernel's buffers hold a few only.
+                let body = [UInt8](repeating: 0, count: 1 << 20)
+                for _ in 0..<count { #expect(try dealer.send([body])) }
+                dealer.close(lingerMilliseconds: 60_000)
+                context.close()
+            } catch {
+                Issue.record("\(error)")
+            }
+            closed.raise()
+        }
+        for _ in 0..<count / 2 { _ = try receive(from: router) }
+        #expect(!closed.isRaised)
+        for _ in count / 2..<count { _ = try receive(from: router) }
+        let deadline = ContinuousClock.now + .seconds(30)
+        while !closed.isRaised && ContinuousClock.now < deadline { poll(nil, 0, 1) }
+        #expect(closed.isRaised)
+    }
+
+    private final class Flag: Sendable {
+        private let raised = Atomic(false)
+        var isRaised: Bool { raised.load(ordering: .acquiring) }
+        func raise() { raised.store(true, ordering: .releasing) }
     }
 
     @Test("A frame above the limit costs its sender the connection and nobody else")
