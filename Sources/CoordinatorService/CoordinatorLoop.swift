@@ -126,6 +126,7 @@ final class CoordinatorLoop {
                 throw CoordinatorServiceError.socket(error.description)
             }
             for record in try store.sweeps() { desk.post(.restore(record)) }
+            FreedMemory.handBack()
         } catch let error as StoreError {
             throw .store(error)
         } catch let error as ArtifactError {
@@ -147,6 +148,10 @@ final class CoordinatorLoop {
         logger.info("coordinator of store \(store.id) listens at \(endpoint), for blobs at \(blobs.endpoint)")
         if let count = gate.keyCount { logger.info("it lets in authorised keys only, of which there are \(count)") }
         do {
+            // Nobody was silent while what a million tasks left was read.
+            let restored = CoordinatorLoop.now
+            apply(.loopStalled(milliseconds: restored.since(readAt)))
+            readAt = restored
             // What restoring decided goes out with the first event.
             apply(.wake)
             resumeStop()

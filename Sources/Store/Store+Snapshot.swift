@@ -21,6 +21,8 @@ extension Store {
     /// Hands over all tasks of `snapshot`, one after the other, so that they need not be in memory at once.
     public func forEachTask(_ body: (Snapshot.TaskRecord) -> Void) throws(StoreError) {
         try read { try forEachTask($0, body) }
+        // Nobody reads the pages that only a passage through all tasks needs.
+        database.releaseMemory()
     }
 
     /// How all sweeps stand, in the order of submission.
