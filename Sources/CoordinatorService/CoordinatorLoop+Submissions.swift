@@ -108,7 +108,11 @@ extension CoordinatorLoop {
                 asker, status: 2,
                 "this coordinator does not know “\(request.verb)”, only \(known): use the same version of tombola")
         }
-        if verb == .status { return reply(currentStatus(at: CoordinatorLoop.now), to: asker) }
+        if verb == .status {
+            let now = CoordinatorLoop.now
+            farewell.lookedAt = now
+            return reply(currentStatus(at: now), to: asker)
+        }
         guard submissions.clientsWaiting < Limits.requestsWaiting else {
             return refuse(
                 asker, status: 1, "\(Limits.requestsWaiting) requests wait for their answers already: try again later")

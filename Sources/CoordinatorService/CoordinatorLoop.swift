@@ -61,6 +61,7 @@ final class CoordinatorLoop {
     var growth: GrowthWishes
     var arrivals = Arrivals()
     var reporting = Reporting()
+    var farewell = Farewell()
 
     init(
         _ configuration: CoordinatorServiceConfiguration, store: Store, control address: BindAddress,
@@ -232,7 +233,7 @@ final class CoordinatorLoop {
     }
 
     private var nextDeadline: Instant {
-        [wakeUpAt, stopDeadline, reporting.nextAt, growth.nextAt, submissions.nextAt].compactMap { $0 }
+        [wakeUpAt, stopDeadline, reporting.nextAt, growth.nextAt, submissions.nextAt, farewell.endsAt].compactMap { $0 }
             .reduce(min(door.nextLook, room.nextLook), min)
     }
 
@@ -417,12 +418,17 @@ final class CoordinatorLoop {
     }
 
     private func endIfDone() {
+        let now = CoordinatorLoop.now
+        farewell.note(
+            isDone: configuration.exitWhenDone && submissions.areSettled(coordinator.counts, growth) && !isRetentionDue,
+            at: now)
         if let stopDeadline {
             // Workers that stop with it deliver what they have and say goodbye.
-            if CoordinatorLoop.now >= stopDeadline || coordinator.status.workers.isEmpty {
+            if now >= stopDeadline || coordinator.status.workers.isEmpty {
                 endInOrder(.stopped)
             }
-        } else if configuration.exitWhenDone, submissions.areSettled(coordinator.counts, growth), !isRetentionDue {
+        } else if let endsAt = farewell.endsAt {
+            guard now >= endsAt else { return }
             apply(.stopWorkers)
             let counts = coordinator.counts
             endInOrder(

@@ -106,6 +106,23 @@ import Testing
         }
     }
 
+    @Test("watch of a run sees it end, and ends with it")
+    func watchRun() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 6_000), in: folder)
+            let run = try Program(["run", spec, "--store", "store"], in: folder)
+            defer { run.send(SIGKILL) }
+            let file = folder.appending(path: "store/endpoint")
+            try await until("it says where it is") { FileManager.default.fileExists(atPath: file.path()) }
+            let address = try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+            let watch = try Program(["watch", "--connect", address], in: folder)
+            defer { watch.send(SIGKILL) }
+            #expect(try await run.end(within: 120) == 0, "\(run.errors)")
+            #expect(try await watch.end(within: 30) == 0, "\(watch.errors)")
+            #expect(watch.errors.contains("tiny: 100 %"), "\(watch.errors)")
+        }
+    }
+
     @Test("watch of a run that is killed ends with it, since nobody starts that again")
     func watchKilledRun() async throws {
         try await withFolder { folder in
