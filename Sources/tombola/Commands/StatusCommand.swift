@@ -49,8 +49,11 @@ enum StatusText {
         for sweep in status.sweeps {
             sweeps.append(
                 row(
-                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs,
-                    levels: sweep.levels, diverged: sweep.diverged,
+                    sweep.name,
+                    state(
+                        sweep.levels, mayGrow: sweep.mayGrow, isPaused: sweep.isPaused, isCancelled: sweep.isCancelled,
+                        sweep.priority),
+                    runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
                     best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.line("")
@@ -112,8 +115,11 @@ enum StatusText {
         for sweep in status.sweeps {
             sweeps.append(
                 row(
-                    sweep.name, state(sweep.isPaused, sweep.isCancelled, sweep.priority), runs: sweep.runs,
-                    levels: sweep.levels, diverged: sweep.diverged,
+                    sweep.name,
+                    state(
+                        sweep.levels, mayGrow: false, isPaused: sweep.isPaused, isCancelled: sweep.isCancelled,
+                        sweep.priority),
+                    runs: sweep.runs, levels: sweep.levels, diverged: sweep.diverged,
                     best: sweep.best.flatMap(LeaderboardText.best)))
         }
         Output.table(sweeps)
@@ -141,8 +147,11 @@ enum StatusText {
         ]
     }
 
-    private static func state(_ isPaused: Bool, _ isCancelled: Bool, _ priority: Int) -> String {
-        let state = isCancelled ? "cancelled" : isPaused ? "paused" : "goes on"
+    private static func state(
+        _ levels: ServiceStatus.Tally, mayGrow: Bool, isPaused: Bool, isCancelled: Bool, _ priority: Int
+    ) -> String {
+        let isFinished = !mayGrow && levels.done + levels.failed + levels.cancelled == levels.total
+        let state = isCancelled ? "cancelled" : isFinished ? "finished" : isPaused ? "paused" : "goes on"
         return priority == 0 ? state : "\(state), priority \(priority)"
     }
 
