@@ -13,7 +13,7 @@ public enum Change: Hashable, Sendable {
     /// The end of what the child of an attempt that ended as `stalled` had written to standard error.
     case attemptLogged(AttemptID, log: String)
     /// The task can be gone on with from here by any worker. It takes the place of an earlier checkpoint; a task that
-    /// is done or failed has none.
+    /// is done or failed has none. The task's losses are forgotten: it has come further.
     case checkpointKept(TaskKey, SavedCheckpoint)
     /// The task has its result; whatever attempt was running is over. It may follow `taskFailed`: late results count.
     case taskDone(TaskKey, attempt: AttemptID?, WorkResult)

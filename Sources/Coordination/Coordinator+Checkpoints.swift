@@ -76,6 +76,7 @@ extension Coordinator {
             outcome.staleCheckpoints.append(old.digest)
         }
         outcome.changes.append(.checkpointKept(key, upload.checkpoint))
+        if tasks[key]!.losses > 0 { tasks.change(key) { $0.losses = 0 } }
         endUpload(upload.report, to: upload.route, &outcome)
     }
 

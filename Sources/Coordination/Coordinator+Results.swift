@@ -210,7 +210,11 @@ extension Coordinator {
                 key, "; at last its step stood still for \(settings.stallMilliseconds / 1000) s", &outcome)
         case .lost where task.losses >= settings.lossLimit:
             fail(
-                key, TaskFailure(.lost, "was lost \(task.losses) times with the worker that ran it"), &outcome)
+                key,
+                TaskFailure(
+                    .lost,
+                    "was lost \(task.losses) times in a row with the worker that ran it, and came no further meanwhile"),
+                &outcome)
         case .childFailed, .stalled, .lost, .revoked, .released, .preempted:
             break
         }

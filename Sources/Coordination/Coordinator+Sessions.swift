@@ -118,7 +118,7 @@ extension Coordinator {
                 if running.isOrphan { adoptOrphan(held.id.task) }
                 tasks[held.id.task]!.running!.step = held.step
                 tasks[held.id.task]!.running!.steppedAt = latest
-            } else if task.phase == .ready {
+            } else if task.phase == .ready, held.id.attempt.number <= Limits.attemptsReadopted {
                 readopt(held, by: worker, &outcome)
             }
         }

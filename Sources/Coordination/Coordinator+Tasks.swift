@@ -166,12 +166,14 @@ extension Coordinator {
         return .success(inputs)
     }
 
-    /// Gives up a pending task that is not given out, and everything that waits for it.
+    /// Gives up a pending task that is not given out, and everything that waits for it. (What waits for a task that is
+    /// done again may run meanwhile.)
     mutating func fail(_ key: TaskKey, _ failure: TaskFailure, _ outcome: inout Outcome) {
+        precondition(tasks[key]!.running == nil, "task \(key) fails while an attempt runs")
         var pending: Deque = [(key: key, failure: failure)]
         while let (key, failure) = pending.popFirst() {
             guard tasks[key]!.settled == nil else { continue }
-            precondition(tasks[key]!.running == nil, "task \(key) fails while an attempt runs")
+            if let running = tasks[key]!.running { revoke(key, running, &outcome) }
             update(key) { $0.settled = .failed(failure) }
             outcome.changes.append(.taskFailed(key, failure))
             forgetCheckpoint(of: key, &outcome)

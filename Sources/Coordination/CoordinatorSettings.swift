@@ -17,7 +17,7 @@ public struct CoordinatorSettings: Hashable, Sendable {
     /// How long it rests at first; the time doubles up to the cap until one of its tasks comes to a result.
     public var restMilliseconds: Int64 = 30_000
     public var restCapMilliseconds: Int64 = 10 * 60_000
-    /// Lost workers after which a task is given up.
+    /// Lost workers in a row, without a checkpoint that was kept in between, after which a task is given up.
     public var lossLimit = 10
     /// Told in WELCOME.
     public var blobEndpointPort = 0

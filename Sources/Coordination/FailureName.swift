@@ -2,7 +2,7 @@
 /// It is said of an attempt, of a task, or of a worker.
 ///
 /// - `lost`. An attempt: its worker fell silent, started anew without it, or lost what it had made. A task:
-///   `CoordinatorSettings.lossLimit` of its attempts were.
+///   `CoordinatorSettings.lossLimit` of its attempts were, and no checkpoint came in between.
 /// - `preempted`. An attempt: it ended through no fault and counts for nothing. Its worker ended and handed it back, it
 ///   was not needed any more, or it was cancelled.
 /// - `failed`. An attempt: its child died, reported an error, or its step stood still. A task: its child reported an

@@ -20,6 +20,8 @@ public enum Limits {
     /// Artifacts of which the coordinator remembers that a worker has them.
     public static let holdingsPerWorker = 2048
     public static let numericsPerWorker = 16
+    /// Highest number of an attempt that is taken back though nobody knows of it any more; the next ones count on from it.
+    public static let attemptsReadopted = Int(Int32.max) / 2
     /// Highest training step that a beat can say.
     public static let step = Int(Int32.max)
     public static let chunkBytes = 1024 * 1024

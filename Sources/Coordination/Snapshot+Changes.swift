@@ -41,7 +41,9 @@ extension Snapshot.TaskRecord {
             }
             if record.running?.attempt == id { record.running = nil }
             if end.isLoss { record.losses += 1 }
-        case .checkpointKept(_, let checkpoint): record.checkpoint = checkpoint
+        case .checkpointKept(_, let checkpoint):
+            record.checkpoint = checkpoint
+            record.losses = 0
         case .taskDone(_, _, let result):
             record.state = .done(result)
             record.running = nil

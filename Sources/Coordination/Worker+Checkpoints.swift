@@ -8,7 +8,8 @@ import OrderedCollections
 /// time of training: what is at stake is the time since the attempt began here or since its last checkpoint that was
 /// sent; sending costs `WorkerSettings.checkpointMilliseconds`, and a second for each `checkpointBytesPerSecond` bytes.
 /// (By default a training of 4 MB sends every four minutes, one of 200 MB every eight: well under a megabyte a second
-/// from each slot.) A draining worker sends the last checkpoint of each of its tasks, whatever is at stake, and gives
+/// from each slot.) An attempt that went on from a saved step sends its first: whoever was lost once may be lost again,
+/// and so each of a row of losses leaves the task further than the last. A draining worker sends the last checkpoint of each of its tasks, whatever is at stake, and gives
 /// the task back with it.
 extension Worker {
     struct Upload: Sendable {
@@ -43,7 +44,8 @@ extension Worker {
 
     private func isWorthSending(_ byteCount: Int, of id: AttemptID) -> Bool {
         let cost = settings.checkpointMilliseconds + Int64(byteCount) * 1_000 / Int64(settings.checkpointBytesPerSecond)
-        return latest.since(unsentSince[id]!) >= cost
+        guard let since = unsentSince[id] else { return true }
+        return latest.since(since) >= cost
     }
 
     private mutating func openUpload(of id: AttemptID) {

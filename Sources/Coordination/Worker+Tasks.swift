@@ -84,6 +84,12 @@ extension Worker {
         }
     }
 
+    mutating func onBegan(_ slot: Int, _ step: Int) {
+        guard case .running(let assignment, _) = slots[slot] else { return }
+        if step > 0 { unsentSince[assignment.id] = nil }
+        onProgress(slot, step)
+    }
+
     mutating func onProgress(_ slot: Int, _ step: Int) {
         // A child that says nonsense must not make a beat that cannot be encoded.
         let step = min(max(step, 0), Limits.step)

@@ -64,7 +64,8 @@ public struct Worker: Sendable {
     var outbox: OrderedDictionary<AttemptID, Delivery> = [:]
     /// Checkpoints that the coordinator is to have, and attempts that it gets back: see `Worker+Checkpoints.swift`.
     var uploads: OrderedDictionary<AttemptID, Upload> = [:]
-    /// Since when each attempt in a slot has trained what no one else has.
+    /// Since when each attempt in a slot has trained what no one else has; none for one that goes on from a save that others
+    /// may lack.
     var unsentSince: [AttemptID: Instant] = [:]
     /// Failures that could not be said because there was no session.
     var unsaidFailures: [FailureReport] = []
@@ -101,6 +102,7 @@ public struct Worker: Sendable {
         switch event {
         case .begin: connect(&outcome)
         case .message(let message): onMessage(message, &outcome)
+        case .began(let slot, let step): onBegan(slot, step)
         case .progress(let slot, let step): onProgress(slot, step)
         case .saved(let slot, let step, let byteCount): onSaved(slot, step, byteCount, &outcome)
         case .checkpointTaken(let id, let checkpoint): onCheckpointTaken(id, checkpoint, &outcome)

@@ -26,7 +26,7 @@ extension CoordinatorLoop {
                 case .resume: .resume
                 case .cancel: .cancel
                 case .retry: .retry(names)
-                case .priority: .prioritise(request.priority ?? 0)
+                case .priority: .prioritise(request.priority!)
                 }
             apply(.sweepOrdered(id, order))
         case .task(let key):

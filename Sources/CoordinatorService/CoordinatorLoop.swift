@@ -153,6 +153,7 @@ final class CoordinatorLoop {
             let restored = CoordinatorLoop.now
             apply(.loopStalled(milliseconds: restored.since(readAt)))
             readAt = restored
+            tendRoom()
             // What restoring decided goes out with the first event.
             apply(.wake)
             resumeStop()
@@ -364,11 +365,22 @@ final class CoordinatorLoop {
         case .worker(let said):
             if let refusal = gate.refusal(of: sender, actingAs: .worker) { return try receive(refusal, from: route) }
             if let sender { remember(sender, of: route) }
-            apply(.worker(route, said))
+            apply(.worker(route, try withoutOthersAttempts(said)))
         case .client(let request):
             if let refusal = gate.refusal(of: sender, actingAs: .client) { return try receive(refusal, from: route) }
             do { try answer(request, from: route) } catch { try receive(unreadable: error, from: route) }
         }
+    }
+
+    /// What a worker runs is given back to it where nobody else has it, even if that is not known any more. But an attempt
+    /// has one worker: what the store has as another's is none of this one's, whatever it says.
+    private func withoutOthersAttempts(_ said: WorkerMessage) throws(CoordinatorServiceError) -> WorkerMessage {
+        guard case .hello(var hello) = said, !hello.running.isEmpty else { return said }
+        try flush()
+        let holders: [AttemptID: WorkerID]
+        do { holders = try store.holders(of: hello.running.map(\.id)) } catch { throw .store(error) }
+        hello.running.removeAll { holders[$0.id] ?? hello.worker != hello.worker }
+        return .hello(hello)
     }
 
     private func receive(unreadable error: WireError, from route: RouteID) throws(CoordinatorServiceError) {

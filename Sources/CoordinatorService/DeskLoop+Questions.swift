@@ -34,6 +34,11 @@ extension DeskLoop {
 
     /// A sweep's name goes before the digits of a key.
     func target(of request: OrderRequest) throws -> OrderTarget {
+        if request.order == .priority, !SweepStanding.priorities.contains(request.priority ?? .max) {
+            let (low, high) = (SweepStanding.priorities.lowerBound, SweepStanding.priorities.upperBound)
+            let said = request.priority.map { "\($0)" } ?? "none"
+            throw QuestionRefusal(description: "a priority must be in \(low)…\(high), not \(said)")
+        }
         let names = try store.sweeps().map(\.name)
         if names.contains(request.target) { return .sweep(SweepID(request.target)) }
         let list = names.isEmpty ? "it has none" : "it has \(names.joined(separator: ", "))"

@@ -298,6 +298,7 @@ extension Cluster {
             return timetable.enter(.child(index, number: number, .died), at: now + 100)
         }
         if isFaulty, random.chance(faults.hang) { return }
+        timetable.enter(.child(index, number: number, .began(first)), at: now)
         for step in stride(from: first + 2, to: training.steps, by: 2) {
             timetable.enter(.child(index, number: number, .progress(step)), at: now + 1000 * Int64(step - first))
         }
@@ -310,6 +311,7 @@ extension Cluster {
     mutating func child(_ number: Int, of index: Int, _ event: ChildEvent) throws(Violation) {
         // Children die with their worker, and what a killed one still wrote is not read.
         guard let child = workers[index].children[number] else { return }
+        if case .began(let step) = event { return try tell(index, .began(slot: child.slot, step: step)) }
         if case .progress(let step) = event {
             train(number, of: index, to: step)
             try tell(index, .progress(slot: child.slot, step: step))
@@ -317,7 +319,7 @@ extension Cluster {
             return
         }
         switch event {
-        case .progress: break
+        case .began, .progress: break
         case .finished:
             train(number, of: index, to: child.training.steps)
             guard let training = workers[index].children.removeValue(forKey: number)?.training else { return }

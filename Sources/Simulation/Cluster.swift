@@ -36,7 +36,7 @@ struct Cluster {
 
     enum ChildEvent: Sendable {
         /// `stopped` has saved what it was at; `killed` has not.
-        case progress(Int), finished, died, stopped, killed
+        case began(Int), progress(Int), finished, died, stopped, killed
     }
 
     let sweeps: [SimulatedSweep]

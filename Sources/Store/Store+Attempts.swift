@@ -53,6 +53,24 @@ extension Store {
         }
     }
 
+    /// To whom those of the attempts were given that the store knows.
+    public func holders(of ids: [AttemptID]) throws(StoreError) -> [AttemptID: WorkerID] {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: """
+                    SELECT worker FROM attempts JOIN tasks ON tasks.id = task
+                    WHERE key = ? AND number = ? AND generation = ?
+                    """)
+            var holders: [AttemptID: WorkerID] = [:]
+            for id in ids {
+                let worker = try String.fetchOne(
+                    statement, arguments: [id.task.digest.data, id.attempt.number, id.generation.stored])
+                holders[id] = worker.map { WorkerID($0) }
+            }
+            return holders
+        }
+    }
+
     /// Keys that begin with these hexadecimal digits, in order, `limit` at most.
     public func keys(beginningWith prefix: String, limit: Int) throws(StoreError) -> [TaskKey] {
         let digits = prefix.lowercased()

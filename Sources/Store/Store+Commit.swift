@@ -200,13 +200,14 @@ struct ChangeWriter {
     }
 
     private func keep(_ checkpoint: SavedCheckpoint, of key: TaskKey) throws {
+        let task = try row(of: key, "a checkpoint of")
         try run(
             """
             INSERT INTO checkpoints (task, step, digest, byte_count) VALUES (?, ?, ?, ?)
             ON CONFLICT (task) DO UPDATE
             SET step = excluded.step, digest = excluded.digest, byte_count = excluded.byte_count
-            """,
-            [try row(of: key, "a checkpoint of"), checkpoint.step, checkpoint.digest.data, checkpoint.byteCount])
+            """, [task, checkpoint.step, checkpoint.digest.data, checkpoint.byteCount])
+        try run("UPDATE tasks SET losses = 0 WHERE id = ? AND losses > 0", [task])
     }
 
     private func finish(_ key: TaskKey, _ attempt: AttemptID?, _ result: WorkResult) throws {

@@ -116,7 +116,8 @@ struct Cell {
     /// The outcome as the spec reports it; nil until done. A diverged network gets no image right.
     func outcome(_ report: ReportedStep) -> Outcome? {
         guard state == .done else { return nil }
-        guard divergedAt == nil, let final else { return Outcome(accuracy: 0, earlyStop: nil) }
+        // How many images there are only results that did not diverge say; of those compared the most counts.
+        guard divergedAt == nil, let final else { return Outcome(accuracy: 0, earlyStop: nil, testImages: 1) }
         let reported = report == .final ? final : earlyStop ?? final
         return Outcome(accuracy: reported.testAccuracy, earlyStop: earlyStop?.step, testImages: reported.testCount)
     }
@@ -289,7 +290,7 @@ struct BestDense {
                 let validation = evidence.denseValidation.flatMap({ Estimate($0)?.mean })
             else { continue }
             let subject = Subject(point.settings)
-            if validation > best[subject]?.validation ?? -1 {
+            if validation > (best[subject]?.validation ?? -1) + TestDesign.tie {
                 best[subject] = Recipe(point: point, outcomes: outcomes, validation: validation)
             }
         }

@@ -219,7 +219,9 @@ public struct LeaderboardRow: Hashable, Sendable {
     static func ranksBefore(_ one: LeaderboardRow, _ other: LeaderboardRow) -> Bool {
         func tier(_ row: LeaderboardRow) -> Int { row.density == nil ? 2 : row.decided == .yes ? 0 : 1 }
         func order(_ row: LeaderboardRow) -> (Int, Double, Double, Int) {
-            (tier(row), row.density ?? 1, -(row.accuracy?.mean ?? row.dense?.mean ?? 0), row.pointIndex)
+            // In steps of what is a tie: means of the same counts differ by rounding.
+            let accuracy = ((row.accuracy?.mean ?? row.dense?.mean ?? 0) / TestDesign.tie).rounded()
+            return (tier(row), row.density ?? 1, -accuracy, row.pointIndex)
         }
         return order(one) < order(other)
     }

@@ -384,7 +384,9 @@ private enum EvaluationRow {
         RecordColumn(name: "validation_accuracy", meaning: "share of validation images right"),
         RecordColumn(name: "test_loss", meaning: "mean cross-entropy of the test images, in nats"),
         RecordColumn(name: "test_accuracy", meaning: "share of test images right"),
-        RecordColumn(name: "is_early_stop", meaning: "whether it has the least validation loss of its training"),
+        RecordColumn(
+            name: "is_early_stop",
+            meaning: "whether it has the least validation loss of those after the training's first step"),
         RecordColumn(name: "is_final", meaning: "whether it is the one after the last step"),
     ]
 

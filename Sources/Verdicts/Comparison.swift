@@ -29,7 +29,7 @@ extension PairedSample {
         var logarithms: [Double] = []
         for (one, other) in zip(ones, others) {
             guard let steps = one.earlyStop, let otherSteps = other.earlyStop else { break }
-            // A network that is best at step 0 counts as one step, which keeps the ratio finite.
+            // The first evaluation is after a step at the earliest; whatever comes here, the ratio is finite.
             logarithms.append(Elementary.logarithm(Double(max(steps, 1)) / Double(max(otherSteps, 1))))
         }
         self.init(logarithms)

@@ -6,7 +6,7 @@ public struct TestDesign: Hashable, Sendable {
     public static let error = 0.025
     /// Two numbers closer than this are a tie. Accuracies are counts over a test set and early stops are counts of
     /// steps: means that differ are much further apart, and what is closer is rounding (0.9733 − 0.9753 > −0.002).
-    static let tie = 1e-12
+    package static let tie = 1e-12
 
     /// ε of matching, as a fraction of the test set.
     public var margin: Double

@@ -52,7 +52,6 @@ extension Wire {
     }
 
     static func check(_ id: AttemptID) throws(WireError) {
-        // Half of what the field holds, so that the next attempt's number fits as well.
         guard (1...Int(Int32.max)).contains(id.attempt.number) else {
             throw .malformed("\(id.attempt.number) is no attempt number")
         }

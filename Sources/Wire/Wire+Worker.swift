@@ -169,7 +169,7 @@ extension Wire {
         let id = try reader.attemptID()
         let seconds = Double(bitPattern: try reader.integer(UInt64.self))
         guard seconds.isFinite, seconds >= 0 else { throw .malformed("\(seconds) seconds") }
-        let origin = try reader.text(limit: Limits.originBytes)
+        let origin = printable(try reader.text(limit: Limits.originBytes))
         let outputs = try reader.list(limit: Limits.outputsPerTask) { reader throws(WireError) in
             TaskOutput(
                 name: OutputName(try reader.name("an output's name")), digest: try reader.digest(),

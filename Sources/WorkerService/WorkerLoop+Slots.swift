@@ -143,6 +143,7 @@ extension WorkerLoop {
             if !slots[index].hasBegun {
                 slots[index].hasBegun = true
                 logger.debug("slot \(index) trains task \(attempt.task) from step \(step)")
+                return handle(.began(slot: index, step: step))
             }
             handle(.progress(slot: index, step: step))
         case .saved(let step): saved(step, index)

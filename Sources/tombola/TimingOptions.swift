@@ -18,6 +18,12 @@ struct TimingOptions: ParsableArguments {
     )
     var adoption: Double?
 
+    @Option(
+        help:
+            "Seconds for which a training's step may stand still, fetching what it needs included, before it is ended and tried again (TOMBOLA_STALL; default: 900)."
+    )
+    var stall: Double?
+
     /// - Throws: `Failure` for a silence that leaves no room for a late beat.
     func apply(to settings: inout CoordinatorSettings) throws {
         func milliseconds(_ seconds: Double) -> Int64 { Int64((seconds * 1_000).rounded()) }
@@ -29,6 +35,9 @@ struct TimingOptions: ParsableArguments {
         }
         if let adoption = try Environment.setting(adoption, "ADOPTION", in: 0.1...86_400) {
             settings.adoptionMilliseconds = milliseconds(adoption)
+        }
+        if let stall = try Environment.setting(stall, "STALL", in: 1...864_000) {
+            settings.stallMilliseconds = milliseconds(stall)
         }
         guard settings.sessionMilliseconds >= 2 * settings.beatMilliseconds else {
             throw Failure(

@@ -135,6 +135,28 @@ struct CoordinatorCheckpointTests {
         #expect(bench.report(saved(200), of: first, from: "a").pulls.map(\.digest) == [saved(200).digest])
     }
 
+    @Test("A task that comes further between its losses is never given up, however often its workers die")
+    func lostButFurther() {
+        var settings = CoordinatorSettings()
+        settings.lossLimit = 2
+        var bench = Bench(settings: settings)
+        bench.add([work(1)])
+        func lose(round: Int, keeping step: Int) {
+            let id = bench.join("a", incarnation: UInt64(round)).started[0]
+            bench.keep(saved(step), of: id, from: "a")
+            #expect(bench.handle(.wake, after: 30_000).ended == [.lost])
+        }
+        for round in 1...10 {
+            lose(round: round, keeping: round)
+            #expect(bench.disk.records[key(1)]?.losses == 1 && bench.disk.records[key(1)]?.state == .pending)
+            if round == 5 { bench.restart() }
+        }
+        // Where another has been is no further.
+        lose(round: 11, keeping: 10)
+        guard case .failed(let failure) = bench.disk.records[key(1)]?.state else { return #expect(Bool(false)) }
+        #expect(failure.name == .lost && failure.reason.contains("2 times in a row"), "\(failure)")
+    }
+
     @Test("When its worker is gone, a checkpoint on its way is not waited for; another attempt's is as good")
     func deadUploader() {
         var bench = Bench()

@@ -282,6 +282,15 @@ struct CoordinatorSessionTests {
         #expect(bench.status.running.map(\.step) == [50])
     }
 
+    @Test("An attempt of a number from which nobody could count on is not taken back")
+    func implausibleAttempt() {
+        var bench = Bench()
+        bench.add([work(1)])
+        let absurd = RunningAttempt(id: attempt(1, Int(Int32.max)), step: 0)
+        #expect(bench.join("a", running: [absurd]).started == [attempt(1, 1)])
+        #expect(bench.beat("a", holding: [absurd]).revoked == [absurd.id])
+    }
+
     @Test("A higher counter supersedes the connection; a lower one is a late frame")
     func superseding() {
         var bench = Bench()

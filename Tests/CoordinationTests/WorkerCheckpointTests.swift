@@ -50,6 +50,20 @@ struct WorkerCheckpointTests {
         #expect(bench.handle(.saved(slot: 0, step: 40, byteCount: 2_000_000)).takes == [40])
     }
 
+    @Test("An attempt that goes on from a saved step sends its first save, and one that begins does not")
+    func resumed() {
+        for (step, isSent) in [(0, false), (40, true)] {
+            var bench = WorkerBench()
+            bench.join()
+            bench.hear(bench.assignment(1))
+            bench.handle(.began(slot: 0, step: step))
+            #expect(bench.handle(.saved(slot: 0, step: 50, byteCount: 0), after: 1_000).takes == (isSent ? [50] : []))
+            if isSent { bench.hear(.checkpointAck(bench.ack(of: bench.take(saved(50), of: id).checkpoints[0]))) }
+            // The next one counts again.
+            #expect(bench.handle(.saved(slot: 0, step: 60, byteCount: 0), after: 1_000).takes.isEmpty)
+        }
+    }
+
     @Test(
         "A checkpoint is said again until it is acknowledged, also to the next coordinator, and dropped with its attempt"
     )

@@ -124,6 +124,52 @@ struct LimitTests {
         #expect(!eventually(seconds: 0.5) { ((try? blobs.receive()) ?? nil) != nil })
     }
 
+    @Test("A priority out of range is refused, whoever says it, and the coordinator goes on")
+    func priorityOverTheWire() throws {
+        let coordinator = try bench.startCoordinator()
+        _ = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        let name = try #require(try coordinator.store.sweeps().first).name
+        let client = try connect(to: coordinator.endpoint)
+        for (id, priority) in [#", "priority": 5000"#, #", "priority": -1001"#, ""].enumerated() {
+            let body = Array(#"{"order": "priority", "target": "\#(name)"\#(priority)}"#.utf8)
+            #expect(try client.send(Wire.encode(ClientRequest(id: UInt64(id), verb: "order", body: body))))
+            let reply = try Wire.decodeClientReply(try answer(client))
+            let text = String(decoding: reply.body, as: UTF8.self)
+            #expect(reply.status == 2 && text.contains("must be in -1000…1000"), "\(text)")
+        }
+        let body = Array(#"{"order": "priority", "target": "\#(name)", "priority": 1000}"#.utf8)
+        #expect(try client.send(Wire.encode(ClientRequest(id: 9, verb: "order", body: body))))
+        #expect(try Wire.decodeClientReply(try answer(client)).status == 0)
+    }
+
+    @Test("A worker that says it runs another's attempt is told to drop it, and the coordinator goes on")
+    func anothersAttempt() throws {
+        let (a, b) = (WorkerID("a"), WorkerID("b"))
+        let coordinator = try bench.startCoordinator()
+        try coordinator.add([work("x", "nothing")])
+        let first = try connect(to: coordinator.endpoint)
+        _ = try welcome(first, a, slots: 1)
+        guard case .task(let task) = try Wire.decodeCoordinatorMessage(try answer(first)) else {
+            return #expect(Bool(false), "no task")
+        }
+        #expect(try first.send(Wire.encode(WorkerMessage.goodbye(a))))
+        try #require(eventually { coordinator.status?.tasks.ready == 1 })
+        let second = try connect(to: coordinator.endpoint)
+        let held = RunningAttempt(id: task.id, step: 1)
+        _ = try welcome(second, b, slots: 0, running: [held])
+        let beat = Beat(worker: b, incarnation: 1, holding: [held], lastSequence: 0, slots: 0)
+        #expect(try second.send(Wire.encode(WorkerMessage.beat(beat))))
+        guard case .beatAck(let ack) = try Wire.decodeCoordinatorMessage(try answer(second)) else {
+            return #expect(Bool(false), "no answer")
+        }
+        #expect(ack.revoked == [task.id])
+        // Its own is taken back.
+        let again = try connect(to: coordinator.endpoint)
+        _ = try welcome(again, a, slots: 1, running: [held], incarnation: 2)
+        try #require(eventually { coordinator.status?.tasks.running == 1 })
+        #expect(try coordinator.store.attempts(of: task.id.task).map(\.worker) == [a])
+    }
+
     private func connect(to endpoint: String, unread: Int = 1_000) throws -> Socket {
         var options = SocketOptions()
         options.unreadMessages = unread
@@ -138,11 +184,13 @@ struct LimitTests {
         return "tcp://127.0.0.1:\(try welcome(control, WorkerID(name), slots: 0).blobEndpointPort)"
     }
 
-    private func welcome(_ control: borrowing Socket, _ worker: WorkerID, slots: Int) throws -> Welcome {
+    private func welcome(
+        _ control: borrowing Socket, _ worker: WorkerID, slots: Int, running: [RunningAttempt] = [],
+        incarnation: UInt64 = 1
+    ) throws -> Welcome {
         let hello = Hello(
-            worker: worker, incarnation: 1, counter: 1, slots: slots, running: [], finished: [], datasets: [],
-            host: "h",
-            processID: 1)
+            worker: worker, incarnation: incarnation, counter: 1, slots: slots, running: running, finished: [],
+            datasets: [], host: "h", processID: 1)
         #expect(try control.send(Wire.encode(.hello(hello) as WorkerMessage)))
         guard case .welcome(let welcome) = try Wire.decodeCoordinatorMessage(try answer(control)) else {
             throw NoAnswer()

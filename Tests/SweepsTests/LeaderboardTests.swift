@@ -233,6 +233,38 @@ import Verdicts
         #expect(dense.rows.allSatisfy { $0.verdict == .failed && $0.reason != nil && $0.ticket == nil })
     }
 
+    @Test("Where ticket and control have diverged in every replicate, neither is found to beat the other")
+    func bothDiverged() throws {
+        let board = board(try plan(yaml)) { task in
+            guard case .done(var summary) = result(task) else { return .pending }
+            switch task.role {
+            case .level(3), .branch(_, level: 3): (summary.final, summary.divergedAt) = (nil, 7)
+            default: break
+            }
+            return .done(summary)
+        }
+        let controls = board.curves[0].levels[3].controls
+        #expect(controls.count == 2)
+        #expect(controls.allSatisfy { $0.beaten == .undecided && $0.moreSeeds == .above50 }, "\(controls)")
+    }
+
+    @Test("Rows of the same counts in another order are ranked by point")
+    func rounding() throws {
+        let yaml = "name: a\npruning: {levels: 1}\nreplicates: 3\ngrid: {lr: [0.001, 0.01]}"
+        let board = board(try plan(yaml)) { task in
+            let isFirst = task.task.training.learningRate < 0.005
+            // As much in all, in an order in which the first one's mean is rounded down.
+            let counts = isFirst ? [1_001, 1_001, 998] : [1_000, 1_001, 999]
+            guard case .done(var summary) = done(task, right: 0, surviving: 0.5) else { return .pending }
+            summary.final!.testCorrect = counts[Int(task.task.seeds.initialisation) % 3]
+            if case .dense = task.role { summary.final!.testCorrect = 900 }
+            return .done(summary)
+        }
+        let means = board.rows.map { $0.accuracy!.mean }
+        #expect(means[0] != means[1] && abs(means[0] - means[1]) < 1e-12, "\(means)")
+        #expect(board.rows.map { $0.point["lr"]!.description } == ["0.001", "0.01"])
+    }
+
     @Test("Curves hold the dense network, every level and every control by density")
     func curves() throws {
         let board = board(try plan(yaml), result)

@@ -35,12 +35,33 @@ extension DisturbedProcesses {
                             outputs: [TaskOutput(name: .final, digest: key.digest, byteCount: 9)], summary: [1],
                             seconds: 1)
                     ))),
+            Wire.encode(
+                WorkerMessage.failure(
+                    FailureReport(worker: worker, id: id, reason: "r", log: "l", isFinal: false, isStalled: false))),
+            Wire.encode(
+                WorkerMessage.checkpoint(
+                    CheckpointReport(
+                        worker: worker, id: id,
+                        checkpoint: SavedCheckpoint(step: 3, digest: key.digest, byteCount: 9), endsAttempt: false))),
             Wire.encode(WorkerMessage.goodbye(worker)),
             Wire.encode(ClientRequest(id: 1, verb: "status", body: [])),
             Wire.encode(ClientRequest(id: 2, verb: "leaderboard", body: Array("{}".utf8))),
             Wire.encode(
                 ClientRequest(id: 3, verb: "submit", body: Array("{\"file\": \"x\", \"spec\": \"name: x\"}".utf8))),
+            // Of sweeps that are not there: what a client may order is done.
+            order(4, #"{"order": "priority", "target": "x", "priority": 5}"#),
+            order(5, #"{"order": "retry", "target": "0000000000", "states": ["failed", "lost"]}"#),
+            Wire.encode(ClientRequest(id: 6, verb: "explain", body: Array(#"{"task": "0000000000"}"#.utf8))),
+            Wire.encode(ClientRequest(id: 7, verb: "ticket", body: Array(#"{"ticket": "0000000000"}"#.utf8))),
+            Wire.encode(
+                ClientRequest(
+                    id: 8, verb: "blob",
+                    body: Array(#"{"digest": "\#(key.digest.hex)", "offset": 0, "count": 9}"#.utf8))),
         ]
+        private static func order(_ id: UInt64, _ body: String) -> [[UInt8]] {
+            Wire.encode(ClientRequest(id: id, verb: "order", body: Array(body.utf8)))
+        }
+
         private static let blobs: [[[UInt8]]] = [
             Wire.encode(BlobMessage.hello(worker)),
             Wire.encode(BlobMessage.get(digest: key.digest, offset: 0, count: 1_024)),

@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import Glibc
 import Testing
@@ -63,6 +64,35 @@ import Testing
         let end = try Attempts(store: path)
         #expect(end.done.count == end.counts.count)
         for attempts in earlier { #expect(attempts.triedAgain(by: end).isEmpty) }
+    }
+
+    @Test("A training whose worker is killed again and again goes on each time, and is never given up")
+    func killedAgainAndAgain() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 100_000_000), in: folder)
+            let cluster = try await Cluster(
+                in: folder, store: "store", workers: 1, serving: ["--log-level", "debug"],
+                working: ["--save-every", "1"])
+            defer { cluster.kill() }
+            try await cluster.submit(spec)
+            let saves = folder.appending(path: "store-worker-0")
+            try await until("the training is saved") {
+                let files = FileManager.default.enumerator(atPath: saves.path())?.compactMap { $0 as? String }
+                return files?.contains { $0.hasSuffix("/resume") } == true
+            }
+            // More often than what comes no further is tried.
+            let kills = CoordinatorSettings().lossLimit + 2
+            for number in 1...kills {
+                try await cluster.replaceWorker(0)
+                try await until("it has come further after kill \(number)", within: 60) {
+                    cluster.coordinator.errors.split(separator: "can be gone on with from step").count > number
+                }
+            }
+            let attempts = try #require(cluster.attempts)
+            #expect(attempts.counts.values.contains { $0 > kills }, "\(attempts.counts)")
+            let status = try await Program.run(["status", "--connect", cluster.address], in: folder)
+            #expect(status.output.contains("0 done, 1 running, 0 failed of 16"), "\(status.output)")
+        }
     }
 
     @Test("Ctrl-C ends in order, says how to go on, and the same command goes on")

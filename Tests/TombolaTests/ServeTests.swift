@@ -87,7 +87,9 @@ import Testing
             let status = try await Program.run(["status", "--connect", address], in: folder)
             #expect(status.output.contains("16 done, 0 running, 0 failed of 16"), "\(status.output)")
             let stored = try await Program.run(["status", "--store", "store"], in: folder)
-            for said in [status.output, stored.output] { #expect(said.contains(/tiny +finished +4 of 4 done/), "\(said)") }
+            for said in [status.output, stored.output] {
+                #expect(said.contains(/tiny +finished +4 of 4 done/), "\(said)")
+            }
             let remote = try await Program.run(["leaderboard", "--connect", address, "--json"], in: folder)
             let local = try await Program.run(["leaderboard", "--store", "store", "--json"], in: folder)
             #expect(remote.status == 0, "\(remote.errors)")

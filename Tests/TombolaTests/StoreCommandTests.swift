@@ -48,6 +48,29 @@ import Testing
         }
     }
 
+    @Test("usage, verify, backup and compact work beside a coordinator that trains, and disturb nothing")
+    func beside() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(iterations: 2_000), in: folder)
+            let undisturbed = try await Program.run(["run", spec, "--json", "--store", "undisturbed"], in: folder)
+            let cluster = try await Cluster(in: folder, store: "store", workers: 1)
+            defer { cluster.kill() }
+            try await cluster.submit(spec)
+            try await until("something is done and something runs") { cluster.attempts?.done.count ?? 0 >= 2 }
+            for arguments in [["usage"], ["verify"], ["compact"], ["backup", "copy"]] {
+                let said = try await Program.run(["store"] + arguments + ["--store", "store"], in: folder)
+                #expect(said.status == 0, "\(arguments): \(said.output)\(said.errors)")
+            }
+            #expect(try #require(cluster.attempts).done.count < 16, "the sweep ended before it could be disturbed")
+            try await until("the sweep ends", within: 120) { cluster.attempts?.done.count == 16 }
+            #expect(try await cluster.leaderboard() == undisturbed.output)
+            try await cluster.end()
+            let sound = try await Program.run(["store", "verify", "--store", "copy"], in: folder)
+            #expect(sound.status == 0, "\(sound.output)\(sound.errors)")
+            #expect((2..<16).contains(try Attempts(store: folder.appending(path: "copy")).done.count))
+        }
+    }
+
     @Test("Two results of one task that differ are said by status, explain, verify and doctor, and outlive a restart")
     func contradiction() async throws {
         try await withFolder { folder in
