@@ -82,8 +82,8 @@ extension Coordinator {
         guard let best = fitting.max(by: { $0.value < $1.value }) else { return .nobody }
         let fresh = fitting.filter { !task.avoided.contains($0.key) }
         if let other = fresh.max(by: { $0.value < $1.value }) { return .worker(other.key) }
-        // All that are free have failed it.
-        let able = sessions.values.filter { $0.isReachable && canTake($0, needs) }
+        // All that are free have failed it. One that rests is nobody to wait for: what it gets, it fails.
+        let able = sessions.values.filter { $0.isReachable && resting[$0.worker] == nil && canTake($0, needs) }
         return able.allSatisfy { task.avoided.contains($0.worker) } ? .worker(best.key) : .waits
     }
 

@@ -220,9 +220,12 @@ extension Coordinator {
         }
     }
 
-    /// The last line of a log, for people who look at the reason alone; empty if there is none.
+    /// The line of a log that says most, for people who look at the reason alone; empty if there is none. Swift's runtime prints
+    /// what a program died of, and then where.
     private static func lastWords(of log: String) -> String {
-        guard let line = log.split(separator: "\n").last(where: { !$0.allSatisfy(\.isWhitespace) }) else { return "" }
+        let lines = log.split(separator: "\n").filter { !$0.allSatisfy(\.isWhitespace) }
+        let cause = lines.last { $0.contains("Fatal error: ") } ?? lines.last { $0.hasPrefix("*** Program crashed: ") }
+        guard let line = cause ?? lines.last else { return "" }
         return "; its last words: “\(line.count > lastWordsAtMost ? "…" : "")\(line.suffix(lastWordsAtMost))”"
     }
 

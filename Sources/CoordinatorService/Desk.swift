@@ -432,12 +432,17 @@ final class DeskLoop {
     func results(_ known: inout KnownResults) throws -> (TaskKey) -> CellResult {
         let unknown = known.unknown
         var failed: [TaskKey: TaskFailure] = [:]
+        let decoder = JSONDecoder()
         for first in stride(from: 0, to: unknown.count, by: DeskLoop.resultsAtOnce) {
             let keys = unknown[first..<min(first + DeskLoop.resultsAtOnce, unknown.count)]
             for (key, outcome) in try store.outcomes(of: keys) {
                 switch outcome {
                 case .done(let summary):
-                    known.note(try JSONDecoder().decode(LevelSummary.self, from: Data(summary)), of: key)
+                    if let summary = try? decoder.decode(LevelSummary.self, from: Data(summary)) {
+                        known.note(summary, of: key)
+                    } else {
+                        failed[key] = .unreadableResult
+                    }
                 case .failed(let failure): failed[key] = failure
                 }
             }
@@ -448,6 +453,12 @@ final class DeskLoop {
             return broken[key].map(CellResult.init) ?? .pending
         }
     }
+}
+
+extension TaskFailure {
+    /// Of a done task, which no worker of this version leaves so.
+    package static let unreadableResult = TaskFailure(
+        .failed, "its result cannot be read: something else than this version of tombola delivered it")
 }
 
 extension CellResult {

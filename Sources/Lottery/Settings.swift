@@ -172,7 +172,7 @@ public struct PruningSettings: Hashable, Sendable {
     /// Iterative: level n prunes level n − 1. One-shot: every level prunes level 0, to the same counts.
     public var schedule = PruningSchedule.iterative
     /// Rankings, each followed by a pruning, in which a level comes to its count; nil for as many as the criterion was
-    /// published with.
+    /// published with. One where all would rank alike.
     public var rounds: Int?
     /// Training images per class from which criteria of gradients take theirs: 10 in Wang et al. 2020 and Frankle et
     /// al. 2021.
@@ -207,7 +207,7 @@ extension PruningSettings {
     public func resolved(for traits: CriterionTraits) -> PruningSettings {
         var settings = self
         if at == .published { settings.at = traits.at }
-        settings.rounds = rounds ?? traits.rounds
+        settings.rounds = traits.ranksAnew ? rounds ?? traits.rounds : 1
         if !traits.readsExamples { settings.examples = PruningSettings().examples }
         return settings
     }
@@ -219,15 +219,22 @@ public struct CriterionTraits: Hashable, Sendable {
     public var at: PruningMoment
     /// The rounds that it was published with.
     public var rounds: Int
+    /// Whether what is left ranks otherwise once some is pruned; if not, all rounds come to what one comes to.
+    public var ranksAnew: Bool
     /// Whether it takes gradients on training images.
     public var readsExamples: Bool
     /// Whether it compares weights with θ0.
     public var readsStart: Bool
 
-    public init(at: PruningMoment = .end, rounds: Int = 1, readsExamples: Bool = false, readsStart: Bool = false) {
+    public init(
+        at: PruningMoment = .end, rounds: Int = 1, ranksAnew: Bool = false, readsExamples: Bool = false,
+        readsStart: Bool = false
+    ) {
         precondition(at != .published && rounds > 0, "a criterion of \(rounds) rounds at \(at)")
+        precondition(ranksAnew || rounds == 1, "a criterion of \(rounds) rounds that all rank alike")
         self.at = at
         self.rounds = rounds
+        self.ranksAnew = ranksAnew
         self.readsExamples = readsExamples
         self.readsStart = readsStart
     }

@@ -3,7 +3,7 @@ import Verdicts
 
 /// How sparse tickets become over two settings, by default learning-rate warmup and learning rate: a panel of cells for
 /// each combination of the other axes, such as depth and rewind step. Whether depth needs warmup before winning tickets
-/// appear (SCIENCE, “The warmup challenge”) can be read off such panels; they are a pure function of a leaderboard.
+/// appear can be read off such panels; they are a pure function of a leaderboard.
 public struct Atlas: Hashable, Sendable, Encodable {
     /// One of the two settings, with its values in the order of rows or columns.
     public struct Side: Hashable, Sendable, Encodable {

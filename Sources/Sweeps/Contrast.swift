@@ -5,7 +5,7 @@ import Verdicts
 /// another value, paired by seed (a difference of differences).
 ///
 /// A recipe that trains any network better raises tickets and controls alike. Only the gap says whether the ticket's
-/// initialisation has come to matter more, which is what the warmup challenge asks (SCIENCE). Where `refine` adds seeds, each look
+/// initialisation has come to matter more, which is what a study of warmup asks. Where `refine` adds seeds, each look
 /// spends its share of the error. The levels that are to be decided by are to be named beforehand; those of all panels share the
 /// error (Bonferroni), and other levels are described, not tested.
 public struct Contrast: Hashable, Sendable, Encodable {

@@ -101,7 +101,7 @@ struct Cell {
         case .stopped: state = .stopped
         case .done(let summary):
             state = .done
-            // Layers that are never pruned are not counted (SCIENCE, “density”), and only rates tell which those are.
+            // Layers that are never pruned are not counted (glossary, “density”), and only rates tell which those are.
             let prunable = summary.layers.filter { layer in rates.map { $0[layer.kind] > .zero } ?? true }
             let weights = prunable.reduce(0) { $0 + $1.weights }
             density = weights == 0 ? 1 : Double(prunable.reduce(0) { $0 + $1.surviving }) / Double(weights)
@@ -257,7 +257,7 @@ private func zipped<One, Other>(_ one: One?, _ other: Other?) -> (One, Other)? {
     return (one, other)
 }
 
-/// For each model and data set, the dense recipe with the best mean validation accuracy (SCIENCE, “Verdicts”):
+/// For each model and data set, the dense recipe with the best mean validation accuracy (glossary, “The verdict”):
 /// tickets of a weak recipe should not look good beside a weak dense network only.
 struct BestDense {
     struct Recipe {

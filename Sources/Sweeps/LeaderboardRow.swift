@@ -201,7 +201,7 @@ public struct LeaderboardRow: Hashable, Sendable {
         }
     }
 
-    /// SCIENCE's “beats its controls”. Both must be beaten, so each is tested at the whole error.
+    /// The glossary's “beats its controls”. Both must be beaten, so each is tested at the whole error.
     private static func conjunction(of controls: [Control]) -> Decision? {
         let both = ["random-reinit", "random-mask"].map { name in controls.first { $0.branch == name }.flatMap(\.beaten)
         }

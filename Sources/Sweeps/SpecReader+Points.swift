@@ -153,7 +153,7 @@ struct PointChecks {
                 paths: ["training.decay", "training.schedule"],
                 message:
                     "decay belongs to the schedule step, but the schedule is \(training.schedule.rawValue), "
-                    + "which goes to zero by itself; leave out one of them")
+                    + "which has a shape of its own; leave out one of them")
         }
         if let late = training.decay.first(where: { $0.at >= training.iterations }) {
             return Misfit(

@@ -31,7 +31,7 @@ public struct Finding: Hashable, Sendable {
     }
 }
 
-/// What the planned tests say of all levels of a point: SCIENCE, “Verdicts”.
+/// What the planned tests say of all levels of a point: glossary, “The verdict”.
 ///
 /// **Matching** goes from the densest level to the sparsest and stops at the first that is not `yes`. In such a fixed
 /// sequence each test has the whole error (Maurer, Hothorn & Lehmacher 1995): the adjusted p of a level is the greatest

@@ -24,7 +24,7 @@ public enum ChainProgress: Hashable, Sendable {
     case failed
 }
 
-/// A point's verdict, from the means over replicates, and what the planned tests say of it (SCIENCE, “Verdicts”).
+/// A point's verdict, from the means over replicates, and what the planned tests say of it (glossary, “The verdict”).
 public struct Headline: Hashable, Sendable {
     public let verdict: Verdict
     /// Is there such a ticket: yes, no (every level is below, and every test says so), or undecided. A ticket

@@ -104,7 +104,11 @@ struct StoredSweeps {
         for task in plan.tasks {
             switch tasks[task.key]?.state {
             case .done(let result):
-                let summary = try decoder.decode(LevelSummary.self, from: Data(result.summary))
+                guard let summary = try? decoder.decode(LevelSummary.self, from: Data(result.summary)) else {
+                    let failure = TaskFailure.unreadableResult
+                    results[task.key] = .failed(name: failure.name.rawValue, reason: failure.reason)
+                    continue
+                }
                 results[task.key] = .done(
                     summary, seconds: result.seconds, origin: ResultOrigin(text: result.origin))
             case .failed(let failure):

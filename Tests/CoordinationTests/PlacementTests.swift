@@ -133,6 +133,18 @@ struct PlacementTests {
         #expect(bench.failure(attempt(1, 2), from: "able").given == ["1 other"])
     }
 
+    @Test("A task whose child failed does not wait for a worker that rests")
+    func failedAndResting() {
+        var bench = Bench()
+        bench.join("good", slots: 1)
+        bench.add([work(0)])
+        bench.join("bad", slots: 1)
+        bench.add((1...3).map { work($0) })
+        for number in 1...3 { bench.failure(attempt(number, 1), from: "bad") }
+        #expect(bench.status.workers.first { $0.worker == "bad" }?.quarantinedMilliseconds != nil)
+        #expect(bench.failure(attempt(0, 1), from: "good").given.count == 1, "the only one at work gets what is there")
+    }
+
     @Test("Levels follow their parents to the worker that has the artifacts, though slots become free one at a time")
     func locality() {
         var bench = Bench()

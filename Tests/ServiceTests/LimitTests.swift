@@ -170,6 +170,26 @@ struct LimitTests {
         #expect(try coordinator.store.attempts(of: task.id.task).map(\.worker) == [a])
     }
 
+    @Test("A result that cannot be read fails its points, and all else is answered as ever")
+    func unreadableResult() throws {
+        let coordinator = try bench.startCoordinator()
+        _ = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
+        let worker = WorkerID("w")
+        let control = try connect(to: coordinator.endpoint)
+        _ = try welcome(control, worker, slots: 1)
+        guard case .task(let task) = try Wire.decodeCoordinatorMessage(try answer(control)) else {
+            return #expect(Bool(false), "no task")
+        }
+        let rubbish = WorkResult(outputs: [], summary: [1, 2, 3], seconds: 0)
+        #expect(try control.send(Wire.encode(.result(ResultReport(worker: worker, id: task.id, result: rubbish)))))
+        try #require(eventually { coordinator.status?.tasks.done == 1 })
+        let client = try connect(to: coordinator.endpoint)
+        #expect(try client.send(Wire.encode(ClientRequest(id: 1, verb: "leaderboard", body: Array("{}".utf8)))))
+        let reply = try Wire.decodeClientReply(try answer(client))
+        let text = String(decoding: reply.body, as: UTF8.self)
+        #expect(reply.status == 0 && text.contains("its result cannot be read"), "\(text)")
+    }
+
     private func connect(to endpoint: String, unread: Int = 1_000) throws -> Socket {
         var options = SocketOptions()
         options.unreadMessages = unread

@@ -10,8 +10,8 @@ struct MethodPlanTests {
         vocabulary.criteria = ["magnitude", "random", "movement", "snip", "synflow"]
         vocabulary.criterionTraits = [
             "movement": CriterionTraits(readsStart: true),
-            "snip": CriterionTraits(at: .step(0), readsExamples: true),
-            "synflow": CriterionTraits(at: .step(0), rounds: 100),
+            "snip": CriterionTraits(at: .step(0), ranksAnew: true, readsExamples: true),
+            "synflow": CriterionTraits(at: .step(0), rounds: 100, ranksAnew: true),
         ]
         vocabulary.branches = [
             "random-reinit", "random-mask", "random-mask-global", "permuted", "signed-permuted", "signed-reinit",
@@ -80,9 +80,9 @@ struct MethodPlanTests {
         #expect(left.tasks.map(\.key) == said.tasks.map(\.key))
         let plain = try plan("name: a\npruning: {levels: 2}")
         #expect(
-            try plan("name: a\npruning: {rank_at: end, rounds: 1, levels: 2}").tasks.map(\.key)
-                == plain.tasks.map(\.key))
-        for other in ["rank_at: 0", "rank_at: 5", "rounds: 2"] {
+            try plan("name: a\npruning: {rank_at: end, rounds: 7, levels: 2}").tasks.map(\.key)
+                == plain.tasks.map(\.key), "magnitudes rank alike in every round")
+        for other in ["rank_at: 0", "rank_at: 5"] {
             let keys = Set(try plan("name: a\npruning: {levels: 2, \(other)}").tasks.map(\.key))
             #expect(
                 keys.intersection(plain.tasks.map(\.key)).count == 1, "\(other): the dense training alone is shared")

@@ -135,7 +135,7 @@ import Testing
                 yaml: "name: a\npruning: {levels: 1}\ngrid: {criterion: [synflow, magnitude, snip], rounds: [1, 2]}",
                 file: "x", vocabulary: vocabulary), vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) })
         let grid = try rows(.runs, of: plan) { _ in .pending }
-        #expect(grid.map { $0["pruning.rounds"] } == [1, 2, 1, 2, 1, 2].map { .integer($0) })
+        #expect(grid.map { $0["pruning.rounds"] } == [1, 2, 1, 1, 1, 2].map { .integer($0) })
         let left = try Plan(
             sweep: Sweep(
                 yaml: "name: a\npruning: {levels: 1}\ngrid: {criterion: [synflow, magnitude, snip]}", file: "x",

@@ -229,7 +229,7 @@ import Testing
             ),
             (
                 "name: a\ntraining: {schedule: cosine, decay: [{at: 10, by: 0.1}]}",
-                "2: decay belongs to the schedule step, but the schedule is cosine, which goes to zero by itself; "
+                "2: decay belongs to the schedule step, but the schedule is cosine, which has a shape of its own; "
                     + "leave out one of them"
             ),
             ("name: a\ngrid: {lr: [0.1]}\nexclude:\n- lr > 0", "4: exclude leaves none of 1 points; drop a condition"),

@@ -668,7 +668,7 @@ struct LevelTrainerTests {
             (true, "lower data.validation", { $0.data.validation = 290 }),
             (true, "leave no batch of 241", { $0.training.batch = 241 }),
             (true, "data.train is 301", { $0.data.train = 301 }),
-            (true, "lenet-300-100 has its own layers", { $0.model.family = "lenet-300-100" }),
+            (true, "to choose; leave out ", { $0.model.family = "lenet-300-100" }),
             (false, "no model family", { $0.model.family = "transformer" }),
             (false, "no optimizer", { $0.training.optimizer.name = "lion" }),
             (false, "no initialisation", { $0.model.initialisation = "zeros" }),

@@ -95,6 +95,10 @@ struct ModelTests {
         #expect(message("vgg") { $0.depth = 12 }.contains("11, 13, 16, 19, not 12"))
         #expect(message("conv-4") { $0.depth = 4 }.contains("leave out depth"))
         #expect(message("conv-6") { $0.hidden = [3] }.contains("leave out hidden"))
+        for family in ["conv-2", "lenet-300-100"] {
+            #expect(message(family) { $0.shortcut = .padding }.contains("leave out shortcut"))
+        }
+        #expect(message("lenet-300-100") { $0.width = 2 }.contains("leave out width"))
         let small = DatasetShape(
             name: "small", channels: 1, height: 7, width: 9, classes: 2, trainCount: 1, testCount: 1)
         #expect(message("conv-6", small).contains("7×9"))

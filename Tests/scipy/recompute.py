@@ -56,7 +56,7 @@ class Program:
 
 
 class Training:
-    """A row of `export --table levels`: SCIENCE has a diverged network get no image right and stop nowhere."""
+    """A row of `export --table levels`: a diverged network gets no image right and stops nowhere."""
 
     def __init__(self, row, report):
         self.task, self.state, self.density = row["task"], row["state"], row["density"]

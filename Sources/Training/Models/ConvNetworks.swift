@@ -8,13 +8,9 @@ extension ModelFamily {
     public static let conv6 = plain(depth: 6)
 
     private static func plain(depth: Int) -> ModelFamily {
-        ModelFamily(name: "conv-\(depth)", semanticsVersion: 1) { settings, data throws(SettingError) in
-            let family = "conv-\(depth)"
-            try settings.requireNoUnits(of: family)
-            guard settings.depth == nil else {
-                throw SettingError("\(family) has its depth in its name; leave out depth, and make the family the axis")
-            }
-            try settings.requirePixels(data, halvings: depth / 2, family: family)
+        ModelFamily(name: "conv-\(depth)", semanticsVersion: 1, reads: [.width]) {
+            settings, data throws(SettingError) in
+            try settings.requirePixels(data, halvings: depth / 2, family: "conv-\(depth)")
             var network = NetworkDescription.maps(data)
             var tensor = network.images
             for pair in 0..<depth / 2 {

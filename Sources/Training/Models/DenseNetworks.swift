@@ -2,19 +2,16 @@ import Lottery
 
 extension ModelFamily {
     /// 784-300-100-10 on MNIST: 266,200 weights (LeCun et al. 1998; P1).
-    public static let lenet300100 = ModelFamily(name: "lenet-300-100", semanticsVersion: 1) {
+    public static let lenet300100 = ModelFamily(name: "lenet-300-100", semanticsVersion: 1, reads: []) {
         settings, data throws(SettingError) in
-        guard settings.depth == nil && settings.width == nil && settings.hidden == nil else {
-            throw SettingError(
-                "lenet-300-100 has its own layers; leave out depth, width and hidden, or use the family mlp")
-        }
         var network = NetworkDescription.vectors(data)
         network.addDense([300, 100], classes: data.classes, to: network.images)
         return network
     }
 
     /// Any hidden layers: `depth` of `width` units, or those that `hidden` lists.
-    public static let mlp = ModelFamily(name: "mlp", semanticsVersion: 1) { settings, data throws(SettingError) in
+    public static let mlp = ModelFamily(name: "mlp", semanticsVersion: 1, reads: [.depth, .width, .hidden]) {
+        settings, data throws(SettingError) in
         var network = NetworkDescription.vectors(data)
         network.addDense(try units(settings), classes: data.classes, to: network.images)
         return network

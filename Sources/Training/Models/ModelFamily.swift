@@ -6,13 +6,38 @@ public struct ModelFamily: Sendable {
     /// Registered name: `lenet-300-100`.
     public let name: String
     public let semanticsVersion: Int
+    /// What of the model settings decides the layers. The rest is refused, since it would be in keys and change nothing.
+    let reads: Set<Part>
     /// The layers for images of a shape; says which setting does not fit.
     let network: @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> NetworkDescription
+
+    /// A model setting that not every family has.
+    enum Part: String { case depth, width, hidden, shortcut }
+
+    init(
+        name: String, semanticsVersion: Int, reads: Set<Part>,
+        network: @escaping @Sendable (ModelSettings, DatasetShape) throws(SettingError) -> NetworkDescription
+    ) {
+        self.name = name
+        self.semanticsVersion = semanticsVersion
+        self.reads = reads
+        self.network = network
+    }
 
     /// The network of `settings` on images like those of `data`; says which setting does not fit the family.
     public func describe(
         _ settings: ModelSettings, _ data: DatasetShape
-    ) throws(SettingError) -> NetworkDescription { try network(settings, data) }
+    ) throws(SettingError) -> NetworkDescription {
+        let isSet: [(part: Part, isSet: Bool)] = [
+            (.depth, settings.depth != nil), (.width, settings.width != nil), (.hidden, settings.hidden != nil),
+            (.shortcut, settings.shortcut != ModelSettings().shortcut),
+        ]
+        if let stray = isSet.first(where: { $0.isSet && !reads.contains($0.part) }) {
+            let part = stray.part.rawValue
+            throw SettingError("\(name) has no \(part) to choose; leave out \(part), or use another family")
+        }
+        return try network(settings, data)
+    }
 }
 
 extension NetworkDescription {
@@ -39,13 +64,6 @@ extension NetworkDescription {
 }
 
 extension ModelSettings {
-    /// Refuses what a convolutional family does not take: its layers are its own but for `width`.
-    func requireNoUnits(of family: String) throws(SettingError) {
-        guard hidden == nil else {
-            throw SettingError("\(family) has its own layers; leave out hidden, or use the family mlp")
-        }
-    }
-
     /// Refuses images that `halvings` poolings would leave without a pixel.
     func requirePixels(_ data: DatasetShape, halvings: Int, family: String) throws(SettingError) {
         guard min(data.height, data.width) >> halvings >= 1 else {

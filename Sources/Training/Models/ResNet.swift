@@ -4,9 +4,8 @@ extension ModelFamily {
     /// The CIFAR ResNet of 6n + 2 layers (He et al. 2016, section 4.2): three stages of n blocks at 16, 32 and 64
     /// channels times `width`, batch-norm after every convolution, average pooling. `shortcut` A pads with zeros, B
     /// projects by 1×1 convolutions. Names are torchvision's.
-    public static let resnet = ModelFamily(name: "resnet", semanticsVersion: 1) {
+    public static let resnet = ModelFamily(name: "resnet", semanticsVersion: 1, reads: [.depth, .width, .shortcut]) {
         settings, data throws(SettingError) in
-        try settings.requireNoUnits(of: "resnet")
         guard let depth = settings.depth, resnetDepths.contains(depth) else {
             let known = resnetDepths.map(String.init).joined(separator: ", ")
             throw SettingError("resnet needs a depth of \(known), not \(settings.depth.map(String.init) ?? "none")")

@@ -4,8 +4,8 @@ extension ModelFamily {
     /// VGG for CIFAR (Simonyan and Zisserman 2015, table 1, with batch-norm): five groups of 3×3 convolutions at 64,
     /// 128, 256, 512 and 512 channels times `width`, max pooling after the first four, average pooling, one dense
     /// layer. Names are torchvision's.
-    public static let vgg = ModelFamily(name: "vgg", semanticsVersion: 1) { settings, data throws(SettingError) in
-        try settings.requireNoUnits(of: "vgg")
+    public static let vgg = ModelFamily(name: "vgg", semanticsVersion: 1, reads: [.depth, .width]) {
+        settings, data throws(SettingError) in
         guard let depth = settings.depth, let counts = vggGroups[depth] else {
             let known = vggGroups.keys.sorted().map(String.init).joined(separator: ", ")
             throw SettingError("vgg needs a depth of \(known), not \(settings.depth.map(String.init) ?? "none")")

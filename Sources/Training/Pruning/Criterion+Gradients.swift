@@ -4,7 +4,7 @@ import Lottery
 // Criteria that look at gradients of the training loss on a few images of each class (`LossGradient` says on which).
 // The papers rank all layers together, which is the scope `global`.
 extension Criterion {
-    private static let ofGradients = CriterionTraits(at: .step(0), readsExamples: true)
+    private static let ofGradients = CriterionTraits(at: .step(0), ranksAnew: true, readsExamples: true)
 
     /// |w · ∂L/∂w|, the product exact in f64 (Lee et al. 2019; their division by the sum over all weights changes no order).
     public static let snip = Criterion(name: "snip", traits: ofGradients) { (context) throws(TrainingError) in

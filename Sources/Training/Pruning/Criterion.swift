@@ -33,7 +33,7 @@ public struct Criterion: Sendable {
 
     /// |w| (Han et al. 2015; P1). A NaN ranks with 0.
     public static let magnitude = Criterion(name: "magnitude") { context in
-        context.weights.map { weights in weights.map { Criterion.key(of: $0.magnitude) } }
+        context.weights.map { weights in weights.map { Criterion.key(ofMagnitude: $0) } }
     }
 
     /// A random number, drawn for (level, layer, weight).
@@ -44,9 +44,8 @@ public struct Criterion: Sendable {
         }
     }
 
-    /// A key that orders like `value`, for values that are not negative. NaN is 0: a weight without a value is the
-    /// first to go.
-    static func key(of value: Float) -> UInt64 { value.isNaN ? 0 : UInt64(value.bitPattern & 0x7FFF_FFFF) }
+    /// A key that orders like the magnitude of `value`. NaN is 0: a weight without a value is the first to go.
+    static func key(ofMagnitude value: Float) -> UInt64 { value.isNaN ? 0 : UInt64(value.magnitude.bitPattern) }
 
     /// A key that orders like `value`, of any sign; both zeros are one. NaN is 0, below all else.
     static func key(of value: Double) -> UInt64 {
