@@ -108,6 +108,9 @@ public struct Coordinator: Sendable {
         restore(quarantines, at: now)
     }
 
+    /// Decides about one event. The caller carries the outcome out in the order that `Outcome` says: what changed is
+    /// durable before a message leaves. It comes back with `wake` at `Outcome.wakeUpAt`, or later.
+    /// - Parameter now: never earlier than in the call before.
     public mutating func handle(_ event: Event, at now: Instant) -> Outcome {
         latest = now
         var outcome = deferred

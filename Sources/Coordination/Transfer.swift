@@ -81,6 +81,8 @@ public struct Transfer: Sendable {
         return outcome
     }
 
+    /// Decides about one event; once the transfer has ended, about nothing any more.
+    /// - Parameter now: never earlier than in the call before.
     public mutating func handle(_ event: Event, at now: Instant) -> Outcome {
         var outcome = Outcome()
         if state == .pulling {

@@ -188,7 +188,8 @@ import Testing
             }
             #expect(try await tell("submit", spec).status == 0)
             let worker = try Program(
-                ["worker", "--connect", address, "--directory", "w", "--slots", "1", "--log-level", "debug"], in: folder)
+                ["worker", "--connect", address, "--directory", "w", "--slots", "1", "--log-level", "debug"], in: folder
+            )
             defer { worker.send(SIGKILL) }
             // There is no other worker, so the task that goes first comes back each time, to a child of its own.
             var killed: Set<Int32> = []
