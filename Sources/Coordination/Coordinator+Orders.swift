@@ -70,18 +70,22 @@ extension Coordinator {
         // Children first, so that each has the reason itself and does not inherit it.
         for key in keys.reversed() where tasks[key]!.settled == nil {
             if let running = tasks[key]!.running { revoke(key, running, &outcome) }
-            for claim in tasks[key]!.claims {
-                drop(claim.reference, .revoked, &outcome)
-                // Its worker need not keep it; nobody wants it.
-                incidents.resultsDiscarded += 1
-                acknowledge(claim.id, .discarded, to: claim.route, &outcome)
-            }
+            discardClaims(of: key, &outcome)
             fail(key, TaskFailure(.cancelled, reason), &outcome)
         }
     }
 
     /// Ends the running attempt and tells its worker at once. (The next ack would, too; but its slot would do useless
     /// work until then.)
+    /// Nobody wants what is being delivered, and its workers need not keep it.
+    mutating func discardClaims(of key: TaskKey, _ outcome: inout Outcome) {
+        for claim in tasks[key]!.claims {
+            drop(claim.reference, .revoked, &outcome)
+            incidents.resultsDiscarded += 1
+            acknowledge(claim.id, .discarded, to: claim.route, &outcome)
+        }
+    }
+
     mutating func revoke(_ key: TaskKey, _ running: Running, _ outcome: inout Outcome) {
         endAttempt(key, .revoked, &outcome)
         guard let route = sessions[running.worker]?.route else { return }

@@ -16,7 +16,7 @@ import OrderedCollections
 extension Coordinator {
     private enum Choice {
         case worker(WorkerID)
-        /// It had better wait for a worker that is busy or rests.
+        /// It had better wait for a worker that is busy, or rests for a short while.
         case waits
         /// No free slot will do for any task that needs as much.
         case nobody
@@ -82,8 +82,11 @@ extension Coordinator {
         guard let best = fitting.max(by: { $0.value < $1.value }) else { return .nobody }
         let fresh = fitting.filter { !task.avoided.contains($0.key) }
         if let other = fresh.max(by: { $0.value < $1.value }) { return .worker(other.key) }
-        // All that are free have failed it. One that rests is nobody to wait for: what it gets, it fails.
-        let able = sessions.values.filter { $0.isReachable && resting[$0.worker] == nil && canTake($0, needs) }
+        // All that are free have failed it. One that rests for long is nobody to wait for.
+        let able = sessions.values.filter { session in
+            let rest = resting[session.worker].map { $0.since(latest) } ?? 0
+            return session.isReachable && rest <= settings.restMilliseconds && canTake(session, needs)
+        }
         return able.allSatisfy { task.avoided.contains($0.worker) } ? .worker(best.key) : .waits
     }
 

@@ -61,7 +61,9 @@ extension Coordinator {
         replaced[session.worker]!.append(ReplacedProcess(incarnation: session.incarnation))
         // More than a few processes of one name at a time is beyond any mistake.
         if replaced[session.worker]!.count > 8 { replaced[session.worker]!.removeFirst() }
-        for key in session.assigned.sorted() where !announced.contains(tasks[key]!.running!.id) {
+        for key in session.assigned.sorted() {
+            // The end of one may have been that of others.
+            guard let running = tasks[key]!.running, !announced.contains(running.id) else { continue }
             endAttempt(key, .lost, &outcome)
         }
         dropClaims(of: session.worker, .lost, keeping: announced, &outcome)
@@ -118,7 +120,7 @@ extension Coordinator {
                 if running.isOrphan { adoptOrphan(held.id.task) }
                 tasks[held.id.task]!.running!.step = held.step
                 tasks[held.id.task]!.running!.steppedAt = latest
-            } else if task.phase == .ready, held.id.attempt.number <= Limits.attemptsReadopted {
+            } else if wouldReadopt(held.id) {
                 readopt(held, by: worker, &outcome)
             }
         }
@@ -130,7 +132,9 @@ extension Coordinator {
                 endAttempt(key, .released, &outcome)
             }
         }
-        for key in sessions[worker]!.assigned.sorted() where !announced.contains(tasks[key]!.running!.id) {
+        for key in sessions[worker]!.assigned.sorted() {
+            // What cannot be sent any more takes along what waits for it.
+            guard let running = tasks[key]!.running, !announced.contains(running.id) else { continue }
             sendTask(key, isRepeat: true, &outcome)
         }
     }
@@ -144,6 +148,11 @@ extension Coordinator {
         tasks[key]!.running!.steppedAt = latest
         sessions[worker]!.assigned.insert(key)
         expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
+    }
+
+    /// Whether an attempt that a worker says it runs would be taken back though it is not the one that runs.
+    public func wouldReadopt(_ id: AttemptID) -> Bool {
+        tasks[id.task]?.phase == .ready && id.attempt.number <= Limits.attemptsReadopted
     }
 
     /// The attempt was given up for lost, nobody has the task, and here its worker is back with it: its training is not
@@ -175,7 +184,7 @@ extension Coordinator {
         sessions[worker]!.slots = min(max(beat.slots, 0), Limits.slotsPerWorker)
         let steps = Dictionary(beat.holding.map { ($0.id, $0.step) }, uniquingKeysWith: max)
         for key in sessions[worker]!.assigned.sorted() {
-            let running = tasks[key]!.running!
+            guard let running = tasks[key]!.running else { continue }
             if let step = steps[running.id] {
                 guard step != running.step else { continue }
                 tasks[key]!.running!.step = step
@@ -238,7 +247,10 @@ extension Coordinator {
     public func hasSession(_ route: RouteID) -> Bool { routes[route] != nil }
 
     mutating func endSession(_ worker: WorkerID, _ end: AttemptEnd, _ outcome: inout Outcome) {
-        for key in sessions[worker]!.assigned.sorted() { endAttempt(key, end, &outcome) }
+        // The end of one may be that of others, which wait for it.
+        for key in sessions[worker]!.assigned.sorted() where tasks[key]!.running != nil {
+            endAttempt(key, end, &outcome)
+        }
         if let route = sessions[worker]!.route { routes[route] = nil }
         sessions[worker] = nil
         // A process that rests may only have been silent for a while, and goes on with its rest when it comes back.

@@ -170,10 +170,14 @@ extension Coordinator {
     /// done again may run meanwhile.)
     mutating func fail(_ key: TaskKey, _ failure: TaskFailure, _ outcome: inout Outcome) {
         precondition(tasks[key]!.running == nil, "task \(key) fails while an attempt runs")
+        let origin = key
         var pending: Deque = [(key: key, failure: failure)]
         while let (key, failure) = pending.popFirst() {
             guard tasks[key]!.settled == nil else { continue }
-            if let running = tasks[key]!.running { revoke(key, running, &outcome) }
+            if key != origin {
+                if let running = tasks[key]!.running { revoke(key, running, &outcome) }
+                discardClaims(of: key, &outcome)
+            }
             update(key) { $0.settled = .failed(failure) }
             outcome.changes.append(.taskFailed(key, failure))
             forgetCheckpoint(of: key, &outcome)

@@ -11,9 +11,10 @@ extension Coordinator {
                 .workerLost(session.worker, reason: "silent for \(latest.since(session.lastHeard) / 1000) s"))
             endSession(session.worker, .lost, &outcome)
         }
-        for (key, _) in runningWithSession().filter({ stallDeadline($0.running) <= latest }) {
+        for (key, stalled) in runningWithSession().filter({ stallDeadline($0.running) <= latest }) {
+            // The end of another may have been this one's.
+            guard let running = tasks[key]!.running, running.id == stalled.id else { continue }
             incidents.stalls += 1
-            let running = tasks[key]!.running!
             noteFailure(of: key, on: running.worker, &outcome)
             endAttempt(key, .stalled, &outcome)
             // Before a new attempt goes out, which would end the old one without a word.

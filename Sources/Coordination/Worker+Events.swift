@@ -7,8 +7,8 @@ extension Worker {
         /// The first event: connect.
         case begin
         case message(CoordinatorMessage)
-        /// The child trains, from this step on: above 0 it was saved by an earlier attempt.
-        case began(slot: Int, step: Int)
+        /// The child trains, from this step on; `isResumed`: where an earlier attempt had saved it.
+        case began(slot: Int, step: Int, isResumed: Bool)
         /// The child reached a training step.
         case progress(slot: Int, step: Int)
         /// The child has written its resume file, of this many bytes.

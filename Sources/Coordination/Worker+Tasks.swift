@@ -84,9 +84,9 @@ extension Worker {
         }
     }
 
-    mutating func onBegan(_ slot: Int, _ step: Int) {
+    mutating func onBegan(_ slot: Int, _ step: Int, _ isResumed: Bool) {
         guard case .running(let assignment, _) = slots[slot] else { return }
-        if step > 0 { unsentSince[assignment.id] = nil }
+        if isResumed { unsentSince[assignment.id] = nil }
         onProgress(slot, step)
     }
 

@@ -102,7 +102,7 @@ public struct Worker: Sendable {
         switch event {
         case .begin: connect(&outcome)
         case .message(let message): onMessage(message, &outcome)
-        case .began(let slot, let step): onBegan(slot, step)
+        case .began(let slot, let step, let isResumed): onBegan(slot, step, isResumed)
         case .progress(let slot, let step): onProgress(slot, step)
         case .saved(let slot, let step, let byteCount): onSaved(slot, step, byteCount, &outcome)
         case .checkpointTaken(let id, let checkpoint): onCheckpointTaken(id, checkpoint, &outcome)

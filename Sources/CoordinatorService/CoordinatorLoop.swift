@@ -149,12 +149,11 @@ final class CoordinatorLoop {
         logger.info("coordinator of store \(store.id) listens at \(endpoint), for blobs at \(blobs.endpoint)")
         if let count = gate.keyCount { logger.info("it lets in authorised keys only, of which there are \(count)") }
         do {
-            // Nobody was silent while what a million tasks left was read.
+            // Nobody was silent while what a million tasks left was read. What restoring decided goes out with this.
             let restored = CoordinatorLoop.now
             apply(.loopStalled(milliseconds: restored.since(readAt)))
             readAt = restored
             tendRoom()
-            // What restoring decided goes out with the first event.
             apply(.wake)
             resumeStop()
             try flush()
@@ -375,10 +374,12 @@ final class CoordinatorLoop {
     /// What a worker runs is given back to it where nobody else has it, even if that is not known any more. But an attempt
     /// has one worker: what the store has as another's is none of this one's, whatever it says.
     private func withoutOthersAttempts(_ said: WorkerMessage) throws(CoordinatorServiceError) -> WorkerMessage {
-        guard case .hello(var hello) = said, !hello.running.isEmpty else { return said }
+        guard case .hello(var hello) = said else { return said }
+        let claimed = hello.running.map(\.id).filter(coordinator.wouldReadopt)
+        guard !claimed.isEmpty else { return said }
         try flush()
         let holders: [AttemptID: WorkerID]
-        do { holders = try store.holders(of: hello.running.map(\.id)) } catch { throw .store(error) }
+        do { holders = try store.holders(of: claimed) } catch { throw .store(error) }
         hello.running.removeAll { holders[$0.id] ?? hello.worker != hello.worker }
         return .hello(hello)
     }

@@ -432,13 +432,12 @@ final class DeskLoop {
     func results(_ known: inout KnownResults) throws -> (TaskKey) -> CellResult {
         let unknown = known.unknown
         var failed: [TaskKey: TaskFailure] = [:]
-        let decoder = JSONDecoder()
         for first in stride(from: 0, to: unknown.count, by: DeskLoop.resultsAtOnce) {
             let keys = unknown[first..<min(first + DeskLoop.resultsAtOnce, unknown.count)]
             for (key, outcome) in try store.outcomes(of: keys) {
                 switch outcome {
                 case .done(let summary):
-                    if let summary = try? decoder.decode(LevelSummary.self, from: Data(summary)) {
+                    if let summary = LevelSummary.reading(summary) {
                         known.note(summary, of: key)
                     } else {
                         failed[key] = .unreadableResult

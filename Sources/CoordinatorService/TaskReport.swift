@@ -69,6 +69,6 @@ public struct TaskReport: Hashable, Sendable, Codable {
         seconds = result.seconds
         origin = ResultOrigin(text: result.origin)
         // A benchmark's result has no summary, and one of another version is told by the leaderboard.
-        divergedAt = (try? JSONDecoder().decode(LevelSummary.self, from: Data(result.summary)))?.divergedAt
+        divergedAt = LevelSummary.reading(result.summary)?.divergedAt
     }
 }

@@ -97,9 +97,10 @@ public struct TicketRecord: Hashable, Sendable, Codable {
             guard !siblings.contains(where: { $0.key == sibling }), let result = try store.result(of: sibling) else {
                 continue
             }
-            let summary = try JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
             siblings.append(
-                Sibling(key: sibling, batchNorm: connection.batchNorm, connectivity: summary.connectivity))
+                Sibling(
+                    key: sibling, batchNorm: connection.batchNorm,
+                    connectivity: LevelSummary.reading(result.summary)?.connectivity))
         }
         self.siblings = siblings
     }

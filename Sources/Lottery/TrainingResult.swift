@@ -25,6 +25,15 @@ public struct LevelSummary: Hashable, Sendable, Codable {
         self.connectivity = connectivity
     }
 
+    /// Whether a training can have come to it: counts are of something, shares are shares, losses are finite. What came over
+    /// a wire may say anything.
+    public var isPossible: Bool {
+        let counts = layers.flatMap { [$0.weights, $0.surviving] } + [otherWeights]
+        return counts.allSatisfy((0...Int(Int32.max)).contains) && layers.allSatisfy { $0.surviving <= $0.weights }
+            && (final?.isPossible ?? true) && (earlyStop?.isPossible ?? true)
+            && (connectivity?.errors ?? []).allSatisfy((0...1).contains)
+    }
+
     /// Surviving over all weights of `layers`; 1 for a network that has none.
     public var density: Double { layers.density(prunedAt: nil) }
 }
@@ -77,6 +86,11 @@ public struct Evaluation: Hashable, Sendable, Codable {
         self.testLoss = testLoss
         self.testCorrect = testCorrect
         self.testCount = testCount
+    }
+
+    fileprivate var isPossible: Bool {
+        step >= 0 && validationLoss.isFinite && testLoss.isFinite && validationCount > 0 && testCount > 0
+            && (0...validationCount).contains(validationCorrect) && (0...testCount).contains(testCorrect)
     }
 
     public var testAccuracy: Double { Double(testCorrect) / Double(testCount) }

@@ -311,7 +311,9 @@ extension Cluster {
     mutating func child(_ number: Int, of index: Int, _ event: ChildEvent) throws(Violation) {
         // Children die with their worker, and what a killed one still wrote is not read.
         guard let child = workers[index].children[number] else { return }
-        if case .began(let step) = event { return try tell(index, .began(slot: child.slot, step: step)) }
+        if case .began(let step) = event {
+            return try tell(index, .began(slot: child.slot, step: step, isResumed: step > 0))
+        }
         if case .progress(let step) = event {
             train(number, of: index, to: step)
             try tell(index, .progress(slot: child.slot, step: step))

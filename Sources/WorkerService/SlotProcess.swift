@@ -144,8 +144,9 @@ final class SlotProcess {
         var environment = ProcessInfo.processInfo.environment
         environment[ParentDeath.variable] = String(getpid())
         // Of what a crash prints, the end is kept: it is to be why and where, not registers and lists of libraries.
-        let backtraces = environment["SWIFT_BACKTRACE"].map { $0 + "," } ?? ""
-        environment["SWIFT_BACKTRACE"] = backtraces + "color=no,registers=none,images=none,limit=12"
+        let wishes = environment["SWIFT_BACKTRACE"] ?? ""
+        environment["SWIFT_BACKTRACE"] =
+            "color=no,registers=none,images=none,limit=12" + (wishes.isEmpty ? "" : ",\(wishes)")
         let variables = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
         let arguments = command.map { strdup($0) } + [nil]
         defer { (variables + arguments).forEach { free($0) } }

@@ -28,6 +28,8 @@ struct Slot {
     var isDying = false
     /// The child has said at which step it began.
     var hasBegun = false
+    /// Whether its task was given with what an earlier attempt had saved.
+    var isResumed = false
     var phase = Phase.idle
 }
 
@@ -57,6 +59,9 @@ extension WorkerLoop {
                         outputDirectory: outputs, resumeFile: resumeFile)))
             slots[index].phase = .running(assignment.id)
             slots[index].hasBegun = false
+            slots[index].isResumed =
+                FileManager.default.fileExists(atPath: resumeFile)
+                || assignment.inputs.contains { $0.name == WorkInput.checkpoint }
             logger.debug("slot \(index) starts task \(assignment.id.task), attempt \(assignment.id.attempt)")
         } catch let error as SlotProcessError {
             // Every task would fail here, through no fault of its own.
@@ -143,7 +148,7 @@ extension WorkerLoop {
             if !slots[index].hasBegun {
                 slots[index].hasBegun = true
                 logger.debug("slot \(index) trains task \(attempt.task) from step \(step)")
-                return handle(.began(slot: index, step: step))
+                return handle(.began(slot: index, step: step, isResumed: slots[index].isResumed))
             }
             handle(.progress(slot: index, step: step))
         case .saved(let step): saved(step, index)

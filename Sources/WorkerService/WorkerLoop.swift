@@ -85,9 +85,10 @@ final class WorkerLoop {
         if case .failure(let error) = ending { giveBack(because: error) }
         blobs.stop()
         handshakes = nil
-        control.take()?.close(lingerMilliseconds: WorkerLoop.goodbyeMilliseconds)
-        service.context.close()
+        // Whom nobody hears has nothing to wait for.
+        control.take()?.close(lingerMilliseconds: worker.load.isConnected ? WorkerLoop.goodbyeMilliseconds : 0)
         bury()
+        service.context.close()
         service.directory.release()
         return try ending!.get()
     }

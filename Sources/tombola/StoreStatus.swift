@@ -62,8 +62,7 @@ extension StoreStatus.SweepStatus {
                 done.insert(index)
                 stepsDone += task.cost
                 // One that this version cannot read is told by the leaderboard.
-                let summary = try? JSONDecoder().decode(LevelSummary.self, from: Data(result.summary))
-                if summary?.divergedAt != nil { diverged += 1 }
+                if LevelSummary.reading(result.summary)?.divergedAt != nil { diverged += 1 }
             case .failed(let failure):
                 if failure.name == .cancelled { cancelled.insert(index) } else { failed.insert(index) }
                 guard failure.isShown, failures.count < Self.failuresShown else { continue }

@@ -99,12 +99,11 @@ struct StoredSweeps {
 
     /// What the store knows of each task of the plan that it knows.
     func results(of plan: Plan) throws -> [TaskKey: TaskRecord] {
-        let decoder = JSONDecoder()
         var results: [TaskKey: TaskRecord] = [:]
         for task in plan.tasks {
             switch tasks[task.key]?.state {
             case .done(let result):
-                guard let summary = try? decoder.decode(LevelSummary.self, from: Data(result.summary)) else {
+                guard let summary = LevelSummary.reading(result.summary) else {
                     let failure = TaskFailure.unreadableResult
                     results[task.key] = .failed(name: failure.name.rawValue, reason: failure.reason)
                     continue

@@ -1,4 +1,5 @@
 import Artifacts
+import Coordination
 import CoordinatorService
 import Foundation
 import Lottery
@@ -18,7 +19,10 @@ struct StoredTicket {
         self.artifacts = artifacts
         let decoder = JSONDecoder()
         request = try decoder.decode(TrainingRequest.self, from: record.request)
-        summary = try decoder.decode(LevelSummary.self, from: record.summary)
+        guard let summary = LevelSummary.reading(record.summary) else {
+            throw Failure(.infrastructure, TaskFailure.unreadableResult.reason)
+        }
+        self.summary = summary
     }
 
     /// Hands the ticket to `body`, from a store, or from a coordinator whose blobs are brought here for that long.

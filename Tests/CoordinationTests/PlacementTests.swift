@@ -133,16 +133,49 @@ struct PlacementTests {
         #expect(bench.failure(attempt(1, 2), from: "able").given == ["1 other"])
     }
 
-    @Test("A task whose child failed does not wait for a worker that rests")
+    @Test("A task whose child failed waits for a worker that rests for a short while, and not for a longer one")
     func failedAndResting() {
         var bench = Bench()
         bench.join("good", slots: 1)
         bench.add([work(0)])
         bench.join("bad", slots: 1)
-        bench.add((1...3).map { work($0) })
+        bench.add((1...4).map { work($0) })
         for number in 1...3 { bench.failure(attempt(number, 1), from: "bad") }
-        #expect(bench.status.workers.first { $0.worker == "bad" }?.quarantinedMilliseconds != nil)
-        #expect(bench.failure(attempt(0, 1), from: "good").given.count == 1, "the only one at work gets what is there")
+        func rest() -> Int64? { bench.status.workers.first { $0.worker == "bad" }?.quarantinedMilliseconds }
+        #expect(rest() == 30_000)
+        // Of those that it has not failed there are three.
+        #expect(bench.failure(attempt(0, 1), from: "good").given == ["1 good"])
+        bench.handle(.wake, after: 29_000)
+        bench.beat("good", holding: [RunningAttempt(id: attempt(1, 2), step: 1)])
+        bench.beat("bad")
+        #expect(bench.handle(.wake, after: 1_000).given == ["0 bad"])
+        bench.failure(attempt(0, 2), from: "bad")
+        #expect(rest() == 60_000)
+        #expect(bench.finish(attempt(1, 2), from: "good").given == ["0 good"])
+    }
+
+    @Test("Where the last one at work fails all it gets, nobody rests, and tasks are given up on both")
+    func failedOnTheLast() {
+        var bench = Bench()
+        bench.join("a", slots: 1)
+        bench.join("b", slots: 1)
+        bench.add((1...20).map { work($0) })
+        func fail(on worker: WorkerID) {
+            let running = bench.status.running.first { $0.worker == worker }!
+            bench.failure(
+                AttemptID(task: running.task, attempt: running.attempt, generation: firstGeneration), from: worker)
+        }
+        func isResting(_ worker: WorkerID) -> Bool {
+            bench.status.workers.first { $0.worker == worker }?.quarantinedMilliseconds != nil
+        }
+        for _ in 1...3 { fail(on: "b") }
+        #expect(isResting("b") && !isResting("a"))
+        // Its own, and one that has failed on both and may be tried anywhere.
+        for _ in 1...4 where isResting("b") { fail(on: "a") }
+        #expect(!isResting("b") && !isResting("a"))
+        #expect(bench.status.counts.faulty == 1 && bench.status.running.count == 2, "\(bench.status.counts)")
+        while let running = bench.status.running.first { fail(on: running.worker) }
+        #expect(bench.status.counts.quarantined == 20, "\(bench.status.counts)")
     }
 
     @Test("Levels follow their parents to the worker that has the artifacts, though slots become free one at a time")

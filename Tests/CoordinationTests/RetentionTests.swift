@@ -45,6 +45,32 @@ struct RetentionTests {
         #expect(bench.disk.records[key(1)]?.state == .done(result(1)))
     }
 
+    @Test(
+        "A task that is done again and given up takes along what runs or is delivered meanwhile and reads of it",
+        arguments: 4...9)
+    func givenUpAgain(reader: Int) {
+        for isDelivering in [false, true] {
+            var settings = CoordinatorSettings()
+            settings.lossLimit = 1
+            var bench = Bench(settings: settings)
+            bench.add([work(1), level(2), work(reader, needs: [1])])
+            bench.join("a", slots: 2)
+            bench.finish(attempt(1, 1), from: "a", dense)
+            bench.finish(attempt(2, 1), from: "a")
+            #expect(bench.handle(.retire([retirement])).changes == [.outputRetired(retirement)])
+            #expect(bench.add([work(1, payload: "again"), level(3)]).started == [attempt(1, 2)])
+            if isDelivering {
+                bench.handle(
+                    .worker(
+                        RouteID("a"),
+                        .result(ResultReport(worker: "a", id: attempt(reader, 1), result: result(reader)))))
+            }
+            let lost = bench.handle(.wake, after: 30_000)
+            #expect(Set(lost.ended) == [.lost, .revoked] || Set(lost.ended) == [.lost], "\(lost.ended)")
+            #expect(bench.status.counts.lost == 3 && bench.status.counts.running == 0, "\(bench.status.counts)")
+        }
+    }
+
     @Test("What is not there, or not done, does not go")
     func unknown() {
         var bench = Bench()

@@ -170,8 +170,21 @@ struct LimitTests {
         #expect(try coordinator.store.attempts(of: task.id.task).map(\.worker) == [a])
     }
 
-    @Test("A result that cannot be read fails its points, and all else is answered as ever")
-    func unreadableResult() throws {
+    private static let absurdResults: [[UInt8]] = [
+        [1, 2, 3],
+        Array(
+            #"{"layers":[{"name":"a","kind":"fc","weights":9223372036854775807,"surviving":1}],"otherWeights":0}"#.utf8),
+        Array(
+            #"""
+            {"layers":[],"otherWeights":0,"final":{"step":20,"validationLoss":0,"validationCorrect":0,"validationCount":1,\#
+            "testLoss":0,"testCorrect":0,"testCount":0}}
+            """#.utf8),
+    ]
+
+    @Test(
+        "A result that cannot be is not counted: it fails its points, and all else is answered",
+        arguments: absurdResults)
+    func unreadableResult(_ summary: [UInt8]) throws {
         let coordinator = try bench.startCoordinator()
         _ = try coordinator.submit(SubmitRequest(file: "small.yaml", spec: SubmissionTests.spec))
         let worker = WorkerID("w")
@@ -180,7 +193,7 @@ struct LimitTests {
         guard case .task(let task) = try Wire.decodeCoordinatorMessage(try answer(control)) else {
             return #expect(Bool(false), "no task")
         }
-        let rubbish = WorkResult(outputs: [], summary: [1, 2, 3], seconds: 0)
+        let rubbish = WorkResult(outputs: [], summary: summary, seconds: 0)
         #expect(try control.send(Wire.encode(.result(ResultReport(worker: worker, id: task.id, result: rubbish)))))
         try #require(eventually { coordinator.status?.tasks.done == 1 })
         let client = try connect(to: coordinator.endpoint)

@@ -225,7 +225,7 @@ extension DisturbedProcesses {
 
         private func mutated(_ seed: [[UInt8]], _ draws: inout SeededDraws) -> [[UInt8]] {
             var frames = seed
-            for _ in 0..<Int.random(in: 0...3, using: &draws) {
+            for _ in 0..<Int.random(in: 1...4, using: &draws) {
                 let frame = Int.random(in: frames.indices, using: &draws)
                 switch Int.random(in: 0..<8, using: &draws) {
                 case 0:
@@ -254,6 +254,8 @@ extension DisturbedProcesses {
                 [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1] + Array(mechanism.utf8)
                 + Array(repeating: 0, count: 52 - mechanism.utf8.count)
             for number in 0..<count {
+                // Paced: five thousand a second, so that it is the handshakes that are tried and not the kernel's queue.
+                if number % 100 == 99 { usleep(20_000) }
                 let (host, port) = try endpoint(addresses[number % addresses.count])
                 let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
                 guard descriptor >= 0 else { throw POSIXError(.EMFILE) }
