@@ -20,6 +20,7 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
     /// given out is unmet.
     public var isStuck: Bool
 
+    /// Ready tasks that need the same, which no worker that is here has.
     public struct UnmetNeeds: Hashable, Sendable, Codable {
         public var needs: Work.Needs
         public var tasks: Int
@@ -33,12 +34,14 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         }
     }
 
+    /// A sweep, as people have ordered it and as it goes.
     public struct SweepLine: Hashable, Sendable, Codable {
         public var standing: SweepStanding
         /// Its tasks that are given out.
         public var running: Int
     }
 
+    /// How many tasks are in which phase; each is in one.
     public struct Counts: Hashable, Sendable, Codable {
         /// Waits for parents.
         public var waiting = 0
@@ -65,12 +68,15 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         public var isSettled: Bool { left == 0 }
     }
 
+    /// A worker that has a session.
     public struct WorkerLine: Hashable, Sendable, Codable {
         public var worker: WorkerID
         public var host: String
         public var processID: Int32
         public var slots: Int
+        /// Attempts that it has.
         public var running: Int
+        /// Since it was last heard.
         public var silentMilliseconds: Int64
         /// Whether there is a connection; without one it has until the session's end to come back.
         public var isReachable: Bool
@@ -80,11 +86,14 @@ public struct CoordinatorStatus: Hashable, Sendable, Codable {
         public var quarantinedMilliseconds: Int64?
     }
 
+    /// An attempt that is given out.
     public struct RunningLine: Hashable, Sendable, Codable {
         public var task: TaskKey
         public var attempt: Attempt
         public var worker: WorkerID
+        /// Reached, by the last beat.
         public var step: Int
+        /// Steps that the task has in all.
         public var cost: Int
         /// Since it was given out or adopted.
         public var ageMilliseconds: Int64

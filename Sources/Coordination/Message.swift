@@ -36,6 +36,8 @@ public enum CoordinatorMessage: Hashable, Sendable {
     case shutdown
 }
 
+/// A worker process presents itself: the first message on every connection. Lists are cut to `Limits`; what does not fit is said by
+/// beats.
 public struct Hello: Hashable, Sendable, Codable {
     public var worker: WorkerID
     /// Drawn at the start of the worker process.
@@ -76,6 +78,7 @@ public struct Hello: Hashable, Sendable, Codable {
     }
 }
 
+/// An attempt that a worker holds, and how far it is.
 public struct RunningAttempt: Hashable, Sendable, Codable {
     public var id: AttemptID
     /// Training step reached; stands still only if the training does.
@@ -87,11 +90,15 @@ public struct RunningAttempt: Hashable, Sendable, Codable {
     }
 }
 
+/// Answers a HELLO that was taken: from here on beats are expected.
 public struct Welcome: Hashable, Sendable, Codable {
     public var store: StoreID
     public var generation: Generation
+    /// Of the blob socket, on the host of the control socket.
     public var blobEndpointPort: Int
+    /// Between beats.
     public var beatMilliseconds: Int64
+    /// Silence after which the session ends.
     public var sessionMilliseconds: Int64
 
     public init(
@@ -106,6 +113,7 @@ public struct Welcome: Hashable, Sendable, Codable {
     }
 }
 
+/// A TASK: what a slot is to do, sent again until a beat or an end shows that it came.
 public struct Assignment: Hashable, Sendable {
     public var id: AttemptID
     /// Sequence number of this TASK in the session, from 1; beats say the last one received.
@@ -134,11 +142,14 @@ public struct ResolvedInput: Hashable, Sendable, Codable {
     }
 }
 
+/// A sign of life every few seconds, with all that the worker holds: what is assigned and absent is sent again, what is held and not
+/// assigned is revoked.
 public struct Beat: Hashable, Sendable {
     public var worker: WorkerID
     public var incarnation: UInt64
     /// Everything it holds, running or waiting for inputs, with the training step.
     public var holding: [RunningAttempt]
+    /// The highest number of a TASK of the session that has come; 0 for none.
     public var lastSequence: UInt64
     /// Slots it has, absolute; 0 when it takes no more tasks because it is about to end.
     public var slots: Int
@@ -152,6 +163,7 @@ public struct Beat: Hashable, Sendable {
     }
 }
 
+/// Answers every beat of a session.
 public struct BeatAck: Hashable, Sendable {
     public var store: StoreID
     public var generation: Generation
@@ -168,6 +180,7 @@ public struct BeatAck: Hashable, Sendable {
     }
 }
 
+/// What an attempt came to, sent again until it is acknowledged; its blobs stay in the worker's folder until then.
 public struct ResultReport: Hashable, Sendable {
     public var worker: WorkerID
     public var id: AttemptID
@@ -180,9 +193,11 @@ public struct ResultReport: Hashable, Sendable {
     }
 }
 
+/// That an attempt's child died or reported an error. It is not acknowledged: a lost one shows as an attempt that beats do not hold.
 public struct FailureReport: Hashable, Sendable {
     public var worker: WorkerID
     public var id: AttemptID
+    /// One sentence, of at most `Limits.reasonBytes`.
     public var reason: String
     /// The end of what its child wrote to standard error, of at most `Limits.logTailBytes`; empty if it wrote nothing.
     public var log: String
@@ -203,6 +218,7 @@ public struct FailureReport: Hashable, Sendable {
     }
 }
 
+/// Says that a result is durable, or that nobody wants it.
 public struct ResultAck: Hashable, Sendable, Codable {
     public var store: StoreID
     public var id: AttemptID
@@ -282,6 +298,7 @@ public struct ClientRequest: Hashable, Sendable {
     }
 }
 
+/// Answers the `ClientRequest` of the same id.
 public struct ClientReply: Hashable, Sendable {
     public var id: UInt64
     /// Exit status for the client: 0 ok, 1 infrastructure, 2 usage or spec, 3 some tasks failed.

@@ -3,13 +3,15 @@ import CKernels
 /// What one thread of this machine can do at most, measured by loops of nothing but multiply-adds in
 /// registers, or of nothing but loads and stores.
 public enum MachinePeak {
-    /// Multiply-adds count 2.
+    /// In f32; a multiply-add counts 2.
+    /// - Precondition: the processor has the instructions.
     public static func gigaflopsPerSecond(_ instructionSet: InstructionSet) -> Double {
         precondition(instructionSet.isSupported, "\(instructionSet) does not run on this processor")
         return best(operations: tk_peak_operations(instructionSet.code)) { tk_peak_run(instructionSet.code, $0) }
     }
 
     /// Of bf16 tiles, where the emulations count as the f32 operations they are made of.
+    /// - Precondition: the processor has the backend's instructions.
     public static func gigaflopsPerSecond(_ backend: TileBackend) -> Double {
         precondition(backend.isSupported, "\(backend) does not run on this processor")
         return best(operations: tk_tile_peak_operations(backend.code)) { tk_tile_peak_run(backend.code, $0) }

@@ -20,8 +20,9 @@ public final class TileConvolution {
             TileConvolution.code(shape), survivors: survivors, backend: backend, scratch: scratch)
     }
 
-    /// Bytes of an object, and at most those of its scratch memory, for batches of `blocks` times 16 examples.
+    /// Bytes of an object of the shape.
     public static func byteCount(shape: ConvolutionShape) -> Int { TileLayer.byteCount(code(shape)) }
+    /// Bytes of scratch memory that a pass takes at most, for a batch of `blocks` times 16 examples.
     public static func scratchByteCount(shape: ConvolutionShape, blocks: Int) -> Int {
         TileLayer.scratchByteCount(code(shape), blocks: blocks)
     }

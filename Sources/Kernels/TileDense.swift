@@ -28,10 +28,11 @@ public final class TileDense {
         kernels = DenseKernels(backend.instructionSet)
     }
 
-    /// Bytes of an object, and at most those of its scratch memory, for batches of `blocks` times 16 examples.
+    /// Bytes of an object of the shape.
     public static func byteCount(inputs: Int, outputs: Int) -> Int {
         TileLayer.byteCount(code(inputs: inputs, outputs: outputs))
     }
+    /// Bytes of scratch memory that a pass takes at most, for a batch of `blocks` times 16 examples.
     public static func scratchByteCount(inputs: Int, outputs: Int, blocks: Int) -> Int {
         TileLayer.scratchByteCount(code(inputs: inputs, outputs: outputs), blocks: blocks)
     }

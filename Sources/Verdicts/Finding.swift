@@ -80,7 +80,7 @@ public struct ChainTest: Sendable {
         namedCount = hypotheses.count
     }
 
-    /// Adjusted p of each hypothesis (Holm 1979): the least α at which the procedure rejects it.
+    /// Adjusted p of each hypothesis (Holm 1979), in their order and at most 1: the least α at which the procedure rejects it.
     public static func holm(_ probabilities: [Double]) -> [Double] {
         var adjusted = probabilities
         var greatest = 0.0

@@ -23,7 +23,8 @@ public struct PairedSample: Hashable, Sendable {
         return (mean, max((squares / Double(count - 1)).squareRoot(), resolution))
     }
 
-    /// p of the claim that the mean is above `bound`; a tie is not.
+    /// p of the claim that the mean is above `bound`; a tie is not. Of the first `count` replicates, 1 if there are not as many or
+    /// fewer than two.
     public func probability(above bound: Double, first count: Int) -> Double {
         tail(first: count) { $0 - bound - TestDesign.tie }
     }
@@ -47,6 +48,7 @@ public struct PairedSample: Hashable, Sendable {
     }
 
     /// How many more replicates a test of `bound` needs, on whichever side of it the mean lies; nil for one replicate.
+    /// - Parameter error: chance of a false `yes` that the test allows, in 0…1.
     public func moreSeeds(toDecide bound: Double, error: Double) -> MoreSeeds? {
         guard let (mean, deviation) = moments(first: differences.count) else { return nil }
         return MoreSeeds(beyond: differences.count, distance: abs(mean - bound), deviation: deviation, error: error)

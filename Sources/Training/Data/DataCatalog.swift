@@ -5,7 +5,9 @@ import Synchronization
 /// The registered data sets, and the folders they are looked for in: `--data`, then `TOMBOLA_DATA`, then the store's
 /// `data`.
 ///
-/// A folder holds one folder per data set, or the archive that the data set is published as.
+/// A folder holds one folder per data set, or the archive that the data set is published as. What throws does so for a name that is not
+/// registered, for files that are missing, cut short or not the data set's, and for a folder that cannot be written to, with the place
+/// and the remedy.
 public struct DataCatalog: Sendable {
     private let registry: Registry
     /// In the order in which they are searched.

@@ -76,13 +76,15 @@ public struct LevelTrainer: Sendable {
     ///   - inputs: paths of safetensors files by the names in `TrainingRequest.Input`. Of `checkpoint` and
     ///     `resumeFile`, the one that is further is gone on from, if it is whole and of this task.
     ///   - outputDirectory: there; each output is written under its name, whole or not at all.
-    ///   - resumeFile: written every `checkpointSeconds` and when stopped, removed at the end.
+    ///   - resumeFile: written every `checkpointSeconds` seconds and when stopped, removed at the end.
     ///   - saved: called with the step reached when `resumeFile` has been written.
     ///   - progress: called before the first step, when data, masks and the network are there, and once
     ///     `progressSeconds` have gone by after a step and between batches of images of an evaluation or of a
     ///     comparison with another training. Ranking weights, before the first step and after an epoch of a search,
     ///     tells nothing and is not interrupted.
     /// - Returns: nil if it was stopped.
+    /// - Throws: `TrainingError`; `isFinal` says whether the task is at fault, or something that may be otherwise elsewhere, such as a
+    ///   file or memory that is missing here. A training that diverges is a result.
     public func run(
         _ request: TrainingRequest, inputs: [String: String], outputDirectory: String, resumeFile: String?,
         checkpointSeconds: Double, saved: (_ step: Int) -> Void = { _ in },

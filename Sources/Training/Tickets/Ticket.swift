@@ -20,6 +20,7 @@ public struct Ticket {
     ///   - final: path of the task's output `final`.
     ///   - rewind: path of the checkpoint θk, if the task started from one; θ0 and fresh weights are drawn again.
     ///   - dataset: path of the canonical data set file.
+    /// - Throws: `TrainingError` if a file cannot be read, or is not the task's.
     public init(
         of task: TrainingTask, final: String, rewind: String?, dataset: String, registry: Registry
     ) throws(TrainingError) {
@@ -96,7 +97,7 @@ public struct Ticket {
             .testImagesRight
     }
 
-    /// Writes the ticket to `path`, whole or not at all.
+    /// Writes the ticket to `path` as `safetensors(spec:)` has it, whole or not at all.
     public func export(to path: String, spec: String?) throws(TrainingError) {
         do { try DurableFile.write(tensors, metadata: metadata(spec: spec), to: path) } catch {
             throw .unwritable(error.description)
