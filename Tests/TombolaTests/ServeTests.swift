@@ -110,16 +110,21 @@ import Testing
         }
     }
 
+    /// A `watch` of the `run` that works on the folder's store, once that says where it is.
+    private func watch(storeIn folder: URL) async throws -> (Program, address: String) {
+        let file = folder.appending(path: "store/endpoint")
+        try await until("it says where it is") { FileManager.default.fileExists(atPath: file.path()) }
+        let address = try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+        return (try Program(["watch", "--connect", address], in: folder), address)
+    }
+
     @Test("watch of a run sees it end, and ends with it")
     func watchRun() async throws {
         try await withFolder { folder in
             let spec = try TestSweep.write(TestSweep.tiny(iterations: 6_000), in: folder)
             let run = try Program(["run", spec, "--store", "store"], in: folder)
             defer { run.send(SIGKILL) }
-            let file = folder.appending(path: "store/endpoint")
-            try await until("it says where it is") { FileManager.default.fileExists(atPath: file.path()) }
-            let address = try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
-            let watch = try Program(["watch", "--connect", address], in: folder)
+            let (watch, _) = try await watch(storeIn: folder)
             defer { watch.send(SIGKILL) }
             #expect(try await run.end(within: 120) == 0, "\(run.errors)")
             #expect(try await watch.end(within: 30) == 0, "\(watch.errors)")
@@ -133,10 +138,7 @@ import Testing
             let spec = try TestSweep.write(TestSweep.tiny(iterations: 10_000_000), in: folder)
             let run = try Program(["run", spec, "--store", "store"], in: folder)
             defer { run.send(SIGKILL) }
-            let file = folder.appending(path: "store/endpoint")
-            try await until("it says where it is") { FileManager.default.fileExists(atPath: file.path()) }
-            let address = try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
-            let watch = try Program(["watch", "--connect", address], in: folder)
+            let (watch, address) = try await watch(storeIn: folder)
             defer { watch.send(SIGKILL) }
             try await until("it has looked once") { watch.errors.contains("tiny: ") }
             run.send(SIGKILL)
