@@ -75,8 +75,6 @@ extension Coordinator {
         }
     }
 
-    /// Ends the running attempt and tells its worker at once. (The next ack would, too; but its slot would do useless
-    /// work until then.)
     /// Nobody wants what is being delivered, and its workers need not keep it.
     mutating func discardClaims(of key: TaskKey, _ outcome: inout Outcome) {
         for claim in tasks[key]!.claims {
@@ -86,6 +84,8 @@ extension Coordinator {
         }
     }
 
+    /// Ends the running attempt and tells its worker at once. (The next ack would, too; but its slot would do useless
+    /// work until then.)
     mutating func revoke(_ key: TaskKey, _ running: Running, _ outcome: inout Outcome) {
         endAttempt(key, .revoked, &outcome)
         guard let route = sessions[running.worker]?.route else { return }

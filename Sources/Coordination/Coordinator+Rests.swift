@@ -21,8 +21,8 @@ public struct Quarantine: Hashable, Sendable, Codable {
 /// A machine on which every child dies at once (a broken disk, a missing library, no memory) is always free, and
 /// without this would draw all ready tasks and fail them. So after a few different tasks have failed in a row a worker
 /// gets nothing for a while, ever longer, until one of its tasks comes to a result. Nobody rests unless a worker is left
-/// that does not fail all it gets as well: then it is the tasks that fail. A coordinator that is started again knows of it, and takes nobody for the last one
-/// until the others have had time to come back.
+/// that does not fail all it gets as well: then it is the tasks that fail. A coordinator that is started again knows of
+/// it, and takes nobody for the last one until the others have had time to come back.
 extension Coordinator {
     mutating func noteFailure(of key: TaskKey, on worker: WorkerID, _ outcome: inout Outcome) {
         guard sessions[worker] != nil else { return }
@@ -96,7 +96,7 @@ extension Coordinator {
         outcome.changes.append(.workerQuarantined(worker, quarantine))
     }
 
-    /// Whether one is that has not failed as many tasks in a row as have others rest.
+    /// Whether a worker is here that does not fail all it gets.
     private func isAnotherAtWork(than worker: WorkerID?) -> Bool {
         sessions.values.contains { session in
             session.worker != worker && session.isReachable && resting[session.worker] == nil

@@ -6,12 +6,15 @@ import OrderedCollections
 /// A task may be wanted by several sweeps. Tasks that the same sweeps want and that need the same of a worker form a
 /// group, so that a task says in a number what it belongs to, and a group has a queue of its own. Which group's turn it
 /// is: the highest priority among the sweeps that want its tasks and are not paused; of equal priorities the sweep for
-/// which the fewest tasks run, where a shared task counts for each that wants it; then the longest chain.
+/// which the fewest tasks run, where a shared task counts for each that wants it; then the one that was longest without a
+/// turn, so that fewer slots than sweeps go round; then the longest chain.
 extension Coordinator {
     struct SweepState: Sendable {
         var standing: SweepStanding
         /// Its tasks that are given out.
         var running = 0
+        /// When it last had a turn, counted in turns; 0 if it never had one.
+        var lastTurn = 0
     }
 
     /// Tasks that the same sweeps want and that need the same.
@@ -31,10 +34,12 @@ extension Coordinator {
     struct Turn: Comparable, Sendable {
         var priority: Int
         var running: Int
+        var lastTurn: Int
         var ready: ReadyRank
 
         static func < (left: Turn, right: Turn) -> Bool {
-            (left.priority, right.running, left.ready) < (right.priority, left.running, right.ready)
+            (left.priority, right.running, right.lastTurn, left.ready)
+                < (right.priority, left.running, left.lastTurn, right.ready)
         }
     }
 
@@ -59,12 +64,13 @@ extension Coordinator {
     private mutating func turn(of index: Int) -> Turn? {
         guard !groups[index].ready.isEmpty, !isHeld(index), let key = groups[index].ready.first() else { return nil }
         let task = tasks[key]!
-        var turn = Turn(priority: 0, running: looseRunning, ready: ReadyRank(of: task))
+        var turn = Turn(priority: 0, running: looseRunning, lastTurn: looseTurn, ready: ReadyRank(of: task))
         var isFirst = true
         for id in groups[index].sweeps {
             let sweep = sweeps[id]!
             guard !sweep.standing.isPaused, !sweep.standing.isCancelled else { continue }
-            let other = Turn(priority: sweep.standing.priority, running: sweep.running, ready: turn.ready)
+            let other = Turn(
+                priority: sweep.standing.priority, running: sweep.running, lastTurn: sweep.lastTurn, ready: turn.ready)
             turn = isFirst ? other : max(turn, other)
             isFirst = false
         }
@@ -85,8 +91,15 @@ extension Coordinator {
 
     /// Notes that one more, or one fewer, task of a group is given out.
     mutating func countRunning(_ group: Int, by difference: Int) {
-        if groups[group].sweeps.isEmpty { looseRunning += difference }
-        for id in groups[group].sweeps { sweeps[id]!.running += difference }
+        if difference > 0 { turns += difference }
+        if groups[group].sweeps.isEmpty {
+            looseRunning += difference
+            if difference > 0 { looseTurn = turns }
+        }
+        for id in groups[group].sweeps {
+            sweeps[id]!.running += difference
+            if difference > 0 { sweeps[id]!.lastTurn = turns }
+        }
     }
 
     /// The sweep wants these tasks from now on, beside what it wants already.

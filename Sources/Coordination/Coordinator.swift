@@ -25,6 +25,9 @@ public struct Coordinator: Sendable {
     var groupIndices: [GroupName: Int] = [GroupName(sweeps: [], needs: Work.Needs()): 0]
     /// Tasks that are given out and that no sweep wants.
     var looseRunning = 0
+    /// Tasks given out since the start, which tells sweeps' turns apart.
+    var turns = 0
+    var looseTurn = 0
 
     /// Who has which artifacts, and which ready tasks would find their inputs there.
     var holdings = Holdings()

@@ -36,6 +36,22 @@ struct SweepTests {
         #expect(bench.finish(attempt(9, 1), from: "w").started.map(\.task) == [key(6)])
     }
 
+    @Test("Where slots are fewer than sweeps, sweeps of equal priority take turns", arguments: [1, 2])
+    func turns(slots: Int) {
+        var bench = Bench()
+        for (number, sweep) in [a, b, SweepID("c")].enumerated() {
+            // The later a sweep, the shorter its chains.
+            bench.add((0..<6).map { work(10 * number + $0, priority: 20 - 10 * number) }, sweep: sweep)
+        }
+        var given = bench.join("w", slots: slots).started
+        for place in 0..<18 { given += bench.finish(given[place], from: "w").started }
+        let sweeps = given.map { id in (0..<30).first { key($0) == id.task }! / 10 }
+        #expect(sweeps.count == 18)
+        for first in stride(from: 0, to: 18, by: 3) {
+            #expect(Set(sweeps[first..<first + 3]) == [0, 1, 2], "\(sweeps)")
+        }
+    }
+
     @Test("A sweep that comes later gets its share as slots become free; what runs is not taken away")
     func latecomer() {
         var bench = Bench()
