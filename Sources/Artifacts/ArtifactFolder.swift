@@ -98,7 +98,7 @@ public struct ArtifactFolder: Sendable {
         guard found == digest else {
             throw .damaged(
                 path: path(of: digest), reason: "its content has the digest \(found.short)",
-                remedy: "bring it back from a backup, or delete it and fetch or compute it again")
+                remedy: "bring it back from a backup, or run the sweep again in a new store")
         }
     }
 

@@ -1,5 +1,6 @@
 import Artifacts
 import GRDB
+import Glibc
 
 /// What keeps a store from being opened, read or written, as one sentence that says where, what, and the remedy.
 public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -89,10 +90,20 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .SQLITE_NOTADB: self = .notAStore(directory: directory, reason: "\(Store.databaseName) is not a database")
         case .SQLITE_CORRUPT: self = .damaged(directory: directory, reason: reason)
         case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy(directory: directory)
+        case .SQLITE_IOERR where StoreError.isReadOnly(directory):
+            self = .notWritable(directory: directory, reason: "read-only file system")
         case .SQLITE_IOERR where StoreError.isShortage(error.extendedResultCode):
             self = .diskFull(directory: directory, byteCount: byteCount)
         default: self = .failed(directory: directory, reason: reason)
         }
+    }
+
+    /// Whether its disk has become read-only under a database that is open, as after an error of the disk: then SQLite says that
+    /// writing failed, and not why.
+    private static func isReadOnly(_ directory: String) -> Bool {
+        let probe = "\(directory)/probe.\(getpid())"
+        if mkdir(probe, 0o700) == 0 { rmdir(probe) } else { return errno == EROFS }
+        return false
     }
 
     /// SQLite says “full” for ENOSPC only. A used-up quota (EDQUOT) and a file-size limit (EFBIG) come as I/O errors of

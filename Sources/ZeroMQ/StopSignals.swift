@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// SIGINT and SIGTERM as something a `Poller` can wait for: the first rings the doorbell, a second ends the process at
-/// once.
+/// SIGINT and SIGTERM, and SIGHUP of a closed terminal, as something a `Poller` can wait for: the first rings the doorbell, a
+/// second ends the process at once.
 ///
 /// A handler rather than a signalfd, because that needs the signals blocked in every thread, those of libraries
 /// included; and because a second Ctrl-C must work even if the loop hangs.
@@ -13,8 +13,11 @@ public final class StopSignals: Sendable {
     private static let descriptor = Atomic<Int32>(-1)
     private static let received = Atomic<Int32>(0)
 
+    private let numbers: [Int32]
+
     /// Installs the handlers, until this value goes.
-    public init() throws(ZMQError) {
+    /// - Parameter hangup: whether SIGHUP is one of them; ignored it stays (`nohup`).
+    public init(hangup: Bool = true) throws(ZMQError) {
         doorbell = try Doorbell()
         StopSignals.received.store(0, ordering: .relaxed)
         StopSignals.descriptor.store(doorbell.descriptor, ordering: .sequentiallyConsistent)
@@ -27,13 +30,15 @@ public final class StopSignals: Sendable {
             errno = error
         }
         action.sa_flags = SA_RESTART
-        sigaction(SIGINT, &action, nil)
-        sigaction(SIGTERM, &action, nil)
+        var old = sigaction()
+        sigaction(SIGHUP, nil, &old)
+        let isIgnored = unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1
+        numbers = [SIGINT, SIGTERM] + (hangup && !isIgnored ? [SIGHUP] : [])
+        for number in numbers { sigaction(number, &action, nil) }
     }
 
     deinit {
-        Glibc.signal(SIGINT, SIG_DFL)
-        Glibc.signal(SIGTERM, SIG_DFL)
+        for number in numbers { Glibc.signal(number, SIG_DFL) }
     }
 
     /// The signal that arrived, if one did.

@@ -97,7 +97,7 @@ struct Doctor: Encodable {
                 add(
                     "artifacts", absent.isEmpty ? .good : .bad,
                     absent.isEmpty
-                        ? "all there"
+                        ? "all there; `tombola store verify` reads them, too"
                         : "\(Format.count(absent.count)) \(absent.count == 1 ? "is" : "are") missing, such as \(absent[0].hex)",
                     remedy: absent.isEmpty ? nil : "`tombola store verify` lists them; bring them back from a backup")
                 if let first = try store.contradictedTasks().first {

@@ -20,6 +20,11 @@ import Testing
                 try await Program.run(["export", "--store", "store"] + arguments, in: folder)
             }
 
+            #expect(mkfifo(folder.appending(path: "pipe").path, 0o600) == 0)
+            let refused = try await export("--out", "pipe")
+            #expect(refused.status == 2 && refused.errors.contains("pipe is no file"), "\(refused.errors)")
+            #expect(try await export("--out", "-").output == export().output)
+
             let runs = rows(try await export("--table", "runs").output)
             #expect(runs.count == 4 && runs.allSatisfy { $0["trainings_done"] == "5" && $0["pruning.levels"] == "2" })
             for run in runs {

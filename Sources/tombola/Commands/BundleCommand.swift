@@ -25,6 +25,7 @@ struct BundleCommand: ParsableCommand {
         let sweeps = try StoredSweeps(directory: store.directory, catalog: data.catalog(store: store.directory))
         let record = try sweeps.record(named: sweep)
         let path = out ?? "\(record.name).tar.gz"
+        try OutputPath.check(path)
         let bundle = try Bundle(of: record, in: sweeps)
         try bundle.write(to: path, folder: record.name)
         if output.json {

@@ -41,7 +41,7 @@ struct ExportCommand: ParsableCommand {
             sink.abandon()
             throw error
         }
-        if let out { Output.line(out) }
+        if let out, out != "-" { Output.line(out) }
     }
 
     private func storedSweeps() throws -> StoredSweeps {

@@ -51,7 +51,7 @@ struct ServeCommand: ParsableCommand {
 
     func run() throws {
         try log.start(default: .info)
-        let signals = try StopSignals()
+        let signals = try StopSignals(hangup: false)
         let catalog = data.catalog(store: store.directory)
         var configuration = CoordinatorServiceConfiguration(
             storeDirectory: store.directory, vocabulary: catalog.vocabulary, data: catalog.access,

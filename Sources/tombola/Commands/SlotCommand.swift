@@ -20,6 +20,7 @@ struct SlotCommand: ParsableCommand {
         signal(SIGINT, SIG_IGN)
         signal(SIGTERM, SIG_IGN)
         signal(SIGUSR1, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
         let child = SlotChild()
         FloatingPointMode.flushDenormals()
         let trainer = LevelTrainer(registry: .standard)

@@ -110,8 +110,9 @@ struct TicketCommand: ParsableCommand {
 
         func run() throws {
             try StoredTicket.with(id, store: store, connect: connect, peer: peer, data: data) { stored in
-                let ticket = try stored.assemble()
                 let path = out ?? "ticket-\(stored.record.key).safetensors"
+                try OutputPath.check(path)
+                let ticket = try stored.assemble()
                 try ticket.export(to: path, spec: stored.record.spec)
                 if output.json { return try Output.json(["path": path, "task": ticket.facts.task.hex]) }
                 Output.line(path)

@@ -10,8 +10,10 @@ final class RecordSink {
     private var buffer: [UInt8] = []
     private static let bufferBytes = 1 << 20
 
-    /// - Parameter path: nil for standard output.
+    /// - Parameter path: nil or `-` for standard output.
     init(path: String?) throws(Failure) {
+        let path = path == "-" ? nil : path
+        if let path { try OutputPath.check(path) }
         self.path = path
         temporary = path.map { "\($0).\(getpid()).part" }
         guard let temporary else {
