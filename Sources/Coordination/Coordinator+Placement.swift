@@ -61,7 +61,7 @@ extension Coordinator {
     func needs(of task: Task) -> Work.Needs { groups[task.group].name.needs }
 
     /// Whether it fits beside what the worker has.
-    private func fits(_ worker: WorkerID, _ needs: Work.Needs) -> Bool {
+    func fits(_ worker: WorkerID, _ needs: Work.Needs) -> Bool {
         guard let session = sessions[worker], canTake(session, needs) else { return false }
         guard needs.memoryBytes > 0, let memory = session.memoryBytes else { return true }
         return session.assigned.reduce(needs.memoryBytes) { $0 + self.needs(of: tasks[$1]!).memoryBytes } <= memory

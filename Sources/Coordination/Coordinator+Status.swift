@@ -42,6 +42,9 @@ extension Coordinator {
         return unmet.reduce(0) { $0 + $1.tasks } == ready
     }
 
+    /// The training step of each checkpoint that a pending task's next attempt would go on from.
+    public var savedSteps: [TaskKey: Int] { checkpoints.mapValues(\.step) }
+
     /// What a task has come to, or nil for an unknown one.
     public func state(of key: TaskKey) -> TaskState? {
         switch tasks[key]?.settled {

@@ -63,9 +63,11 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
         /// Ready tasks of sweeps of the same priority on which longer chains wait, or as long ones that were there
         /// first. Sweeps take turns, so that not all of them go before it.
         public var aheadByChain: Int
-        /// Workers that may get tasks, and slots of theirs that are free.
+        /// Workers that may get tasks, free slots of theirs that would do, and free slots of those that can take it but have
+        /// too little memory left beside what they train.
         public var workers: Int
         public var freeSlots: Int
+        public var crampedSlots: Int
         /// Workers that get nothing for a while because different tasks have failed there.
         public var quarantinedWorkers: Int
         /// Of `workers`, those on which its child has not failed: with 0 any will do.
@@ -113,14 +115,17 @@ extension Coordinator {
             }
         }
         let workers = sessions.values.filter { $0.isReachable && resting[$0.worker] == nil }
+        let needs = self.needs(of: task)
+        let able = workers.filter { canTake($0, needs) }
         return TaskExplanation.Readiness(
             isPaused: isHeld(task.group), isDraining: drain != nil || isStopping,
             isShortOfRoom: isShortOfRoom, aheadByPriority: ahead.byPriority,
-            aheadByChain: ahead.byChain, workers: workers.count, freeSlots: workers.reduce(0) { $0 + $1.free },
+            aheadByChain: ahead.byChain, workers: workers.count,
+            freeSlots: able.reduce(0) { $0 + (fits($1.worker, needs) ? $1.free : 0) },
+            crampedSlots: able.reduce(0) { $0 + (fits($1.worker, needs) ? 0 : $1.free) },
             quarantinedWorkers: resting.keys.count { sessions[$0] != nil },
-            freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: needs(of: task),
-            ableWorkers: workers.count { canTake($0, needs(of: task)) },
-            largestMemoryBytes: largestMemory(computing: needs(of: task).numerics))
+            freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: needs, ableWorkers: able.count,
+            largestMemoryBytes: largestMemory(computing: needs.numerics))
     }
 
     /// The highest of the sweeps that have a turn with it.

@@ -26,7 +26,9 @@ extension Worker {
     var drainsAt: Instant? { deadline?.advanced(byMilliseconds: -settings.marginMilliseconds) }
 
     mutating func drainIfDue(_ outcome: inout Outcome) {
-        if drainDeadline == nil, let drainsAt, drainsAt <= latest { drain(until: deadline!, &outcome) }
+        guard drainDeadline == nil, let deadline, let drainsAt, drainsAt <= latest else { return }
+        outcome.notices.append(.drains(withinMilliseconds: max(0, deadline.since(latest))))
+        drain(until: deadline, &outcome)
     }
 
     /// Ends at once. Children that still run are killed.

@@ -52,6 +52,8 @@ extension Worker {
         case coordinatorGone(retryMilliseconds: Int64)
         /// It answers, so long after it was last heard.
         case coordinatorBack(afterMilliseconds: Int64)
+        /// Its deadline comes near: what it trains is saved and handed back.
+        case drains(withinMilliseconds: Int64)
     }
 
     public enum Action: Hashable, Sendable {

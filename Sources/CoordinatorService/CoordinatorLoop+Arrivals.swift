@@ -168,7 +168,11 @@ extension CoordinatorLoop {
             logger.info(
                 "sweep \(plan.sweep): \(plan.points) \(plan.points == 1 ? "point" : "points"), \(plan.tasksAsked) tasks, \(plan.tasksAsked - plan.tasksToDo) of them done already"
             )
-            reply(submission.reply, to: submission.asker)
+            var answer = submission.reply
+            if coordinator.status.isDraining {
+                answer.warning = "the coordinator stops and gives out nothing more; started again it goes on"
+            }
+            reply(answer, to: submission.asker)
             finishPlanning()
         case .growth:
             growth.finish()

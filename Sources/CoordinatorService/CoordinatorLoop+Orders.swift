@@ -20,6 +20,11 @@ extension CoordinatorLoop {
         var reply = OrderReply(cancelled: 0, revived: 0, ended: 0, running: 0)
         switch target {
         case .sweep(let id):
+            let isCancelled = coordinator.status.sweeps.contains { $0.standing.id == id && $0.standing.isCancelled }
+            if isCancelled, request.order == .resume {
+                return refuse(
+                    asker, status: 2, "sweep “\(id)” is cancelled, not paused: `tombola retry \(id)` brings it back")
+            }
             let order: SweepOrder =
                 switch request.order {
                 case .pause: .pause

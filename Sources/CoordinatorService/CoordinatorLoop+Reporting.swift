@@ -56,12 +56,13 @@ extension CoordinatorLoop {
         case .checkpointKept(let key, let checkpoint):
             logger.debug("task \(key) can be gone on with from step \(checkpoint.step)")
         case .taskDone(let key, attempt: _, let result):
-            reporting.rate.noteDone(key, cost: submissions.sweeps.lazy.compactMap { $0.cost(of: key) }.first ?? 0)
+            reporting.rate.noteDone(key, steps: submissions.sweeps.lazy.compactMap { $0.steps(of: key) }.first ?? 0..<0)
             for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }
             logger.debug("task \(key) is done after \(result.seconds) s")
         case .taskFailed(let key, let failure):
+            // Whoever cancels a sweep has its name in the log, and need not have that of each task.
             logger.log(
-                level: failure.name == .cancelled ? .notice : .error,
+                level: failure.name == .cancelled ? .debug : .error,
                 "task \(key) is \(failure.name): \(failure.reason)")
         case .nondeterminism(let key, _, _, let worker):
             if !reporting.contradictedTasks.contains(key) { reporting.contradictedTasks.append(key) }
@@ -131,10 +132,10 @@ extension CoordinatorLoop {
     func currentStatus(at now: Instant) -> ServiceStatus {
         let status = coordinator.status
         reporting.rate.note(status.running.map { ($0.task, $0.attempt, $0.step) }, at: now)
-        let progress = reporting.rate.progress
+        let (positions, saved) = (reporting.rate.positions, coordinator.savedSteps)
         let standings = Dictionary(uniqueKeysWithValues: status.sweeps.map { ($0.standing.id.text, $0.standing) })
         let sweeps = submissions.sweeps.map { sweep in
-            var line = sweep.status(running: progress, standing: standings[sweep.name])
+            var line = sweep.status(running: positions, saved: saved, standing: standings[sweep.name])
             line.mayGrow = growth.concerns(sweep.name)
             line.growthFailure = growth.failed[sweep.name]?.reason
             return line
@@ -151,14 +152,14 @@ extension CoordinatorLoop {
                 quarantinedMilliseconds: line.quarantinedMilliseconds,
                 silentMilliseconds: line.silentMilliseconds, running: (running[line.worker] ?? []).map(describe))
         }
-        let done = sweeps.reduce(0) { $0 + $1.stepsDone }
-        let total = sweeps.reduce(0) { $0 + $1.stepsTotal }
         let rate = reporting.rate.stepsPerSecond
+        // Of what waits for a word or for room nobody knows when it will be done.
+        let isHeld = status.isDraining || status.isShortOfRoom
+        let left = sweeps.filter { !isHeld && !$0.isPaused }.reduce(0) { $0 + $1.stepsLeft }
         return ServiceStatus(
             store: store.id, sweeps: sweeps, unplanned: unplanned, tasks: status.counts, workers: workers,
-            stepsTotal: total, stepsDone: done,
-            stepsPerSecond: rate,
-            secondsRemaining: rate.flatMap { $0 > 0 && total > 0 ? Double(max(0, total - done)) / $0 : nil },
+            stepsTotal: sweeps.reduce(0) { $0 + $1.stepsTotal }, stepsDone: sweeps.reduce(0) { $0 + $1.stepsDone },
+            stepsPerSecond: rate, secondsRemaining: rate.flatMap { $0 > 0 && left > 0 ? Double(left) / $0 : nil },
             incidents: status.incidents, unmet: status.unmet,
             isStuck: status.isStuck && !sweeps.contains { $0.mayGrow && $0.growthFailure == nil },
             isDraining: status.isDraining,
@@ -170,7 +171,7 @@ extension CoordinatorLoop {
         let sweep = submissions.sweeps.first { $0.contains(line.task) }
         return ServiceStatus.RunningTask(
             task: line.task, attempt: line.attempt, role: sweep?.role(of: line.task), sweep: sweep?.name,
-            step: line.step,
-            cost: line.cost, ageMilliseconds: line.ageMilliseconds)
+            step: line.step, firstStep: sweep?.steps(of: line.task)?.lowerBound ?? 0, cost: line.cost,
+            ageMilliseconds: line.ageMilliseconds)
     }
 }

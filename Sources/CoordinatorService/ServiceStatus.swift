@@ -20,7 +20,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     public var stepsDone: Int
     /// Over the last half minute; nil until enough was seen.
     public var stepsPerSecond: Double?
-    /// Steps left at that rate.
+    /// Until all is done that is neither paused nor given up, at that rate; nil if there is no such thing or nothing is given out.
     public var secondsRemaining: Double?
     public var incidents: CoordinatorStatus.Incidents
     /// What ready tasks wait for in vain, as long as no other worker comes.
@@ -77,6 +77,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         public var levels: Tally
         public var stepsTotal: Int
         public var stepsDone: Int
+        /// Of levels that failed or were cancelled.
+        public var stepsGivenUp: Int
         /// The leaderboard's first row, a few seconds old at most; nil before any level is done.
         public var best: LeaderboardRow?
         /// Levels among the done whose training diverged; a few seconds old at most.
@@ -88,6 +90,8 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         public var mayGrow = false
         /// Why what its results ask for could not be planned the last time; it is tried again. Nil if nothing is in the way.
         public var growthFailure: String?
+
+        var stepsLeft: Int { max(0, stepsTotal - stepsDone - stepsGivenUp) }
 
         public struct Failure: Hashable, Sendable, Codable {
             public var task: TaskKey
@@ -133,12 +137,14 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
         public var sweep: String?
         /// Training step reached, counted as the task counts: a rewound one begins at its rewind step.
         public var step: Int
+        public var firstStep: Int
         /// Training steps from its first to its last.
         public var cost: Int
         public var ageMilliseconds: Int64
 
         private enum CodingKeys: String, CodingKey {
             case task, attempt, role, sweep, step, cost
+            case firstStep = "first_step"
             case ageMilliseconds = "age_milliseconds"
         }
     }
@@ -166,5 +172,6 @@ extension ServiceStatus.SweepStatus {
         case growthFailure = "growth_failure"
         case stepsTotal = "steps_total"
         case stepsDone = "steps_done"
+        case stepsGivenUp = "steps_given_up"
     }
 }

@@ -1,7 +1,7 @@
 import Coordination
 import Lottery
 
-/// Training steps behind us and how fast they come, from what running attempts report and finished tasks cost.
+/// How fast training steps come, from what running attempts report and finished tasks cost, and how far tasks under way are.
 package struct StepRate {
     static let windowMilliseconds: Int64 = 30_000
     static let sampleMilliseconds: Int64 = 500
@@ -24,8 +24,8 @@ package struct StepRate {
     private var reports: [TaskKey: Report] = [:]
     private var samples: [(at: Instant, trained: Int)] = []
 
-    /// Steps that each task under way has done, as far as they were seen.
-    package var progress: [TaskKey: Int] { reports.mapValues(\.trained) }
+    /// The step that each task under way has reached, as tasks count; 0 for one that has reported none.
+    package var positions: [TaskKey: Int] { reports.mapValues(\.last) }
 
     package mutating func note(_ running: [(task: TaskKey, attempt: Attempt, step: Int)], at now: Instant) {
         for line in running {
@@ -44,10 +44,12 @@ package struct StepRate {
         while samples.count > 2, now.since(samples[1].at) >= StepRate.windowMilliseconds { samples.removeFirst() }
     }
 
-    /// A task has its result; what of its `cost` was not seen while it ran counts now. Short tasks begin and end
+    /// A task has its result; what of its steps was not seen while it ran counts now. Short tasks begin and end
     /// between two beats, so most of their steps are counted here.
-    package mutating func noteDone(_ task: TaskKey, cost: Int) {
-        trained += max(0, cost - (reports.removeValue(forKey: task)?.trained ?? 0))
+    /// - Parameter steps: from its first to its last.
+    package mutating func noteDone(_ task: TaskKey, steps: Range<Int>) {
+        let reached = reports.removeValue(forKey: task)?.last ?? 0
+        trained += max(0, steps.upperBound - max(reached, steps.lowerBound))
     }
 
     /// The task is no longer under way and has no result.

@@ -19,6 +19,8 @@ struct SweepProgress: Sendable {
     private var levels = ServiceStatus.Tally()
     private var runs = ServiceStatus.Tally()
     private var stepsDone = 0
+    /// Of tasks that were given up.
+    private var stepsGivenUp = 0
     private let stepsTotal: Int
     private var failures: [ServiceStatus.SweepStatus.Failure] = []
     var best: LeaderboardRow?
@@ -79,8 +81,13 @@ struct SweepProgress: Sendable {
     /// The tasks that are asked for.
     var askedKeys: [TaskKey] { states.indices.compactMap { states[$0] == .unasked ? nil : plan.tasks[$0].key } }
 
-    /// Training steps of a task of the sweep.
-    func cost(of key: TaskKey) -> Int? { plan.index(of: key).map { plan.tasks[$0].cost } }
+    /// Training steps of a task of the sweep, from its first to its last.
+    func steps(of key: TaskKey) -> Range<Int>? {
+        plan.index(of: key).map { index in
+            let task = plan.tasks[index]
+            return task.firstStep..<task.firstStep + task.cost
+        }
+    }
 
     /// What the task is within the sweep, in a few words.
     func role(of key: TaskKey) -> String? {
@@ -149,8 +156,12 @@ struct SweepProgress: Sendable {
         case .done:
             levels.done += difference
             stepsDone += difference * plan.tasks[index].cost
-        case .failed: levels.failed += difference
-        case .cancelled: levels.cancelled += difference
+        case .failed:
+            levels.failed += difference
+            stepsGivenUp += difference * plan.tasks[index].cost
+        case .cancelled:
+            levels.cancelled += difference
+            stepsGivenUp += difference * plan.tasks[index].cost
         }
     }
 
@@ -164,23 +175,35 @@ struct SweepProgress: Sendable {
         }
     }
 
-    /// - Parameter running: tasks that are being trained, with the steps done.
-    func status(running: [TaskKey: Int], standing: SweepStanding?) -> ServiceStatus.SweepStatus {
+    /// - Parameters:
+    ///   - running: tasks that are being trained, with the step reached.
+    ///   - saved: the step from which a task would go on.
+    func status(
+        running: [TaskKey: Int], saved: [TaskKey: Int], standing: SweepStanding?
+    ) -> ServiceStatus.SweepStatus {
         var status = ServiceStatus.SweepStatus(
             name: name, priority: standing?.priority ?? 0, isPaused: standing?.isPaused ?? false,
             isCancelled: standing?.isCancelled ?? false, points: plan.sweep.points.count, runs: runs, levels: levels,
             stepsTotal: stepsTotal,
-            stepsDone: stepsDone,
+            stepsDone: stepsDone, stepsGivenUp: stepsGivenUp,
             best: best, diverged: diverged, failures: failures)
         var runningRuns: Set<Int32> = []
-        for (key, steps) in running {
+        for (key, step) in running {
             guard let index = plan.index(of: key), states[index] == .pending else { continue }
             status.levels.running += 1
-            status.stepsDone += min(steps, plan.tasks[index].cost)
+            status.stepsDone += stepsDone(of: index, reached: max(step, saved[key] ?? 0))
             runningRuns.formUnion(runs(of: index))
+        }
+        for (key, step) in saved where running[key] == nil {
+            guard let index = plan.index(of: key), states[index] == .pending else { continue }
+            status.stepsDone += stepsDone(of: index, reached: step)
         }
         status.runs.running = runningRuns.count { failedTasks[Int($0)] == 0 && cancelledTasks[Int($0)] == 0 }
         return status
+    }
+
+    private func stepsDone(of index: Int, reached step: Int) -> Int {
+        min(max(0, step - plan.tasks[index].firstStep), plan.tasks[index].cost)
     }
 }
 

@@ -170,7 +170,7 @@ public struct PlannedTask: Sendable {
     public var numerics: NumericsID { surroundings.numerics }
 
     /// Step at which it begins: that of the weights that were rewound to or retrained, else 0.
-    var firstStep: Int { form.firstStep }
+    public var firstStep: Int { form.firstStep }
 
     /// Training steps.
     public var cost: Int { plan.cost(of: slot) }

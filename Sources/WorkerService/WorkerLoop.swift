@@ -138,7 +138,7 @@ final class WorkerLoop {
         if notice.map({ poller.isReady($0) }) ?? false {
             preemption?.doorbell.silence()
             let margin = service.configuration.settings.marginMilliseconds
-            logger.notice("SIGUSR1: worker \(service.worker) saves its trainings and ends within \(margin / 1_000) s")
+            logger.notice("SIGUSR1: the machine of worker \(service.worker) will be taken away")
             handle(.deadline(WorkerLoop.now.advanced(byMilliseconds: margin)))
         }
         try judgeHandshakes()
@@ -234,6 +234,10 @@ final class WorkerLoop {
         case .coordinatorBack(let milliseconds):
             logger.notice(
                 "the coordinator at \(service.endpoint.text) is back after \((milliseconds + 999) / 1_000) s")
+        case .drains(let milliseconds):
+            logger.notice(
+                "the deadline is near: worker \(service.worker) saves its trainings, hands them back and ends within \(milliseconds / 1_000) s"
+            )
         }
     }
 

@@ -52,6 +52,8 @@ struct PlacementTests {
         #expect(bench.join("small", slots: 4, memory: 4).given == ["2 small", "4 small"])
         #expect(
             bench.status.unmet == [.init(needs: Work.Needs(memoryBytes: 6), tasks: 1, largestMemoryBytes: 4)])
+        let readiness = bench.coordinator.explanation(of: key(3))?.readiness
+        #expect(readiness?.ableWorkers == 1 && readiness?.freeSlots == 0 && readiness?.crampedSlots == 2)
         #expect(bench.finish(attempt(2, 1), from: "small").given == ["3 small"])
         #expect(bench.join("large", slots: 1, memory: 6).given == ["1 large"])
         #expect(bench.status.unmet.isEmpty)

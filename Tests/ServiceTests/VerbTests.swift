@@ -107,6 +107,9 @@ struct VerbTests {
         #expect(status.isSettled && status.tasks.cancelled == plan.tasks && status.tasks.faulty == 0)
         #expect(status.sweeps[0].isCancelled && status.sweeps[0].levels.cancelled == plan.tasks)
         #expect(status.sweeps[0].runs.cancelled == plan.runs && status.sweeps[0].failures.isEmpty)
+        #expect(status.sweeps[0].stepsGivenUp == plan.steps && status.secondsRemaining == nil)
+        let hint = try person.refusal { _ = try person.order(.resume, "small") }
+        #expect(hint.contains("`tombola retry small`"), "\(hint)")
         let first = try #require(try coordinator.store.snapshot().tasks.first?.work.key)
         #expect(try person.explain(String(first.hex.prefix(20))).explanation?.state == .cancelled)
         #expect(try person.order(.retry, "small").revived == plan.tasks)

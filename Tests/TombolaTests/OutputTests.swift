@@ -107,6 +107,8 @@ import tombola
         #expect(ProgressText.line(progress).contains("; paused, until `tombola resume`; what runs goes on; 2 workers"))
         progress.levels.running = 0
         #expect(ProgressText.line(progress).contains("; paused, until `tombola resume`; 2 workers"))
+        progress.isShortOfRoom = true
+        #expect(ProgressText.line(progress).contains("; paused, until the store's disk has room; 2 workers"))
         progress.isStopping = true
         #expect(ProgressText.line(progress).contains("; stops; 2 workers"))
     }

@@ -89,7 +89,7 @@ enum StatusText {
                     ("here", .green)
                 }
             let trains = worker.running.map { task in
-                "\(task.role.map { "\($0), " } ?? "")\(task.task), at step \(Format.count(task.step)) of \(Format.count(task.cost))"
+                "\(task.role.map { "\($0), " } ?? "")\(task.task), at step \(Format.count(task.step)) of \(Format.count(task.firstStep + task.cost))"
             }
             workers.append([
                 .init(worker.id.text), .init(worker.host), .init("\(worker.processID)"), .init("\(worker.slots)"),
@@ -157,9 +157,9 @@ enum StatusText {
 
     private static func text(_ tally: ServiceStatus.Tally) -> String {
         var text = "\(Format.count(tally.done)) of \(Format.count(tally.total)) done"
-        if tally.running > 0 { text += ", \(tally.running) running" }
-        if tally.failed > 0 { text += ", \(tally.failed) failed" }
-        if tally.cancelled > 0 { text += ", \(tally.cancelled) cancelled" }
+        if tally.running > 0 { text += ", \(Format.count(tally.running)) running" }
+        if tally.failed > 0 { text += ", \(Format.count(tally.failed)) failed" }
+        if tally.cancelled > 0 { text += ", \(Format.count(tally.cancelled)) cancelled" }
         return text
     }
 

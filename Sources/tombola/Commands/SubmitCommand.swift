@@ -22,6 +22,7 @@ struct SubmitCommand: ParsableCommand {
         let coordinator = try RemoteCoordinator(endpoint, peer)
         let reply = try coordinator.submit(SubmitRequest(file: spec, spec: text, consents: yes))
         if output.json { return try Output.json(reply) }
+        if let warning = reply.warning { Console.shared.say("note: \(warning)") }
         Output.facts(PlanText.facts(reply.plan))
         Output.line(reply.isContinued ? "continued: the store had this sweep already" : "submitted")
     }

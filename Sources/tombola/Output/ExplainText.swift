@@ -119,7 +119,11 @@ enum ExplainText {
             let names = explanation.failedOn.map(\.text).joined(separator: " and ")
             reasons.append("it failed on \(names), and goes to another worker once one is free")
         }
-        if readiness.freeSlots == 0 { reasons.append("every slot is taken") }
+        if readiness.freeSlots == 0 {
+            reasons.append(
+                readiness.crampedSlots == 0
+                    ? "every slot is taken" : "what runs leaves too little memory for it where slots are free")
+        }
         if readiness.aheadByPriority > 0 {
             let verb = readiness.aheadByPriority == 1 ? "goes" : "go"
             reasons.append(

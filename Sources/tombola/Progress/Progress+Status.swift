@@ -15,7 +15,8 @@ extension Progress {
             stepsDone: sweeps.reduce(0) { $0 + $1.stepsDone }, workers: status.workers.count,
             slots: status.workers.reduce(0) { $0 + $1.slots }, stepsPerSecond: status.stepsPerSecond,
             secondsLeft: status.secondsRemaining, best: sweeps.compactMap(\.best).first.flatMap(LeaderboardText.best))
-        isPaused = status.isShortOfRoom || !sweeps.isEmpty && sweeps.allSatisfy(\.isPaused)
+        isPaused = !sweeps.isEmpty && sweeps.allSatisfy(\.isPaused)
+        isShortOfRoom = status.isShortOfRoom
         isStopping = status.isDraining
         waits =
             status.unmet.map(UnmetText.sentence)

@@ -18,6 +18,8 @@ package struct Progress: Sendable, Equatable {
     /// All of it is paused, or nothing more is given out.
     package var isPaused = false
     package var isStopping = false
+    /// Nothing is given out until the store's disk has room.
+    package var isShortOfRoom = false
     /// What is in the way, a sentence each: tasks that no worker can take, and what cannot be planned.
     package var waits: [String] = []
     /// The first row of the leaderboard in a few words; nil before there is one.

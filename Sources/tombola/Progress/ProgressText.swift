@@ -40,13 +40,20 @@ package enum ProgressText {
         return text
     }
 
+    /// Why nothing is given out; nil if something is.
+    private static func pause(_ progress: Progress) -> String? {
+        if progress.isStopping { return "stops" }
+        if progress.isShortOfRoom { return "paused, until the store's disk has room" }
+        return progress.isPaused ? "paused, until `tombola resume`" : nil
+    }
+
     private static func pace(_ progress: Progress) -> [String] {
         var parts: [String] = []
         if progress.isFinished {
             parts.append("finished")
-        } else if progress.isStopping || progress.isPaused {
+        } else if let pause = pause(progress) {
             let rest = progress.levels.running > 0 ? "; what runs goes on" : ""
-            parts.append((progress.isStopping ? "stops" : "paused, until `tombola resume`") + rest)
+            parts.append(pause + rest)
         } else {
             if let pace = progress.stepsPerSecond { parts.append("\(Format.count(Int(pace.rounded()))) steps/s") }
             if let left = progress.secondsLeft { parts.append("\(Format.duration(seconds: left)) left") }
