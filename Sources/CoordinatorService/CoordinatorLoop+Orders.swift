@@ -71,7 +71,8 @@ extension CoordinatorLoop {
         isKeptStop = false
         let counts = coordinator.counts
         let running = counts.running + counts.delivering
-        logger.notice("the coordinator gives out nothing more and ends once nothing runs; \(running) tasks run")
+        let runs = running == 1 ? "1 task runs" : "\(running) tasks run"
+        logger.notice("the coordinator gives out nothing more and ends once nothing runs; \(runs)")
         reply(StopReply(running: running, left: counts.left - running), to: asker)
     }
 

@@ -174,4 +174,26 @@ import Testing
             try await cluster.end()
         }
     }
+
+    @Test("watch ends where the coordinator of another store answers in the place of the one it watched")
+    func watchAnotherStore() async throws {
+        try await withFolder { folder in
+            let spec = try TestSweep.write(TestSweep.tiny(), in: folder)
+            let cluster = try await Cluster(in: folder, store: "store", workers: 0)
+            defer { cluster.kill() }
+            try await cluster.submit(spec)
+            let watch = try Program(["watch", "--connect", cluster.address], in: folder)
+            defer { watch.send(SIGKILL) }
+            try await until("it has looked once") { watch.errors.contains("tiny: ") }
+            try await cluster.replaceCoordinator(by: SIGKILL) {
+                let other = try Program(["serve", "--store", "other", "--bind", cluster.address], in: folder)
+                defer { other.send(SIGKILL) }
+                #expect(try await watch.end(within: 60) == 1)
+                #expect(watch.errors.contains("another store's coordinator"), "\(watch.errors)")
+                other.send(SIGTERM)
+                #expect(try await other.end() == 0, "\(other.errors)")
+            }
+            try await cluster.end()
+        }
+    }
 }

@@ -26,6 +26,8 @@ import Testing
             #expect(backup.status == 0, "\(backup.errors)")
             let again = try await Program.run(["store", "backup", "copy", "--store", "store"], in: folder)
             #expect(again.status == 2 && again.errors.contains("there already"), "\(again.errors)")
+            let within = try await Program.run(["store", "backup", "store/copy", "--store", "store"], in: folder)
+            #expect(within.status == 2 && within.errors.contains("in the store itself"), "\(within.errors)")
             let compacted = try await Program.run(["store", "compact", "--store", "store", "--json"], in: folder)
             #expect(compacted.status == 0 && compacted.output.contains("\"removed\" : 0"), "\(compacted.errors)")
 

@@ -114,6 +114,7 @@ enum LeaderboardOutput {
                 Output.csv(byDensity ? LeaderboardCSV.gridByDensity(board) : LeaderboardCSV.grid(board))
             }
         } else {
+            if boards.isEmpty { Console.shared.say("no sweep was submitted yet") }
             for (index, board) in boards.enumerated() {
                 printTable(board, byDensity: byDensity, isFirst: index == 0, among: boards.count)
             }

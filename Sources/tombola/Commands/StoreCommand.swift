@@ -115,6 +115,11 @@ struct StoreCommand: ParsableCommand {
                     .usage, "\(target) is there already, and a backup replaces nothing: name a folder that is not there"
                 )
             }
+            let (folder, copy) = (URL(filePath: store.directory), URL(filePath: target))
+            guard !copy.standardizedFileURL.path.hasPrefix("\(folder.standardizedFileURL.path)/") else {
+                throw Failure(
+                    .usage, "\(target) would be in the store itself, and be lost with it: name a folder elsewhere")
+            }
             let source = try Store.open(directory: store.directory, mode: .reader)
             let done = try source.backUp(to: target) { number, count in
                 guard Console.shared.isInteractive, number % 16 == 0 else { return }

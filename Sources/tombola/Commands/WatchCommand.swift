@@ -54,7 +54,8 @@ private final class WatchedCoordinator {
     private let coordinator: RemoteCoordinator
     private let endpoint: String
     private let signals: StopSignals
-    private var hasAnswered = false
+    /// Whose sweeps are watched: that of the first answer.
+    private var store: StoreID?
     private var endsWhenDone = false
 
     init(_ coordinator: RemoteCoordinator, at endpoint: String, _ signals: StopSignals) {
@@ -76,12 +77,19 @@ private final class WatchedCoordinator {
                     let seconds = Format.duration(seconds: monotonicSeconds() - asked)
                     Console.shared.say("the coordinator at \(endpoint) is back after \(seconds)")
                 }
-                hasAnswered = true
+                guard store == nil || store == status.store else {
+                    whenGone()
+                    throw Failure(
+                        .infrastructure,
+                        "another store's coordinator answers at \(endpoint) now; what was watched goes on once its own is back"
+                    )
+                }
+                store = status.store
                 endsWhenDone = status.endsWhenDone
                 return status
             } catch ClientError.interrupted {
                 return nil
-            } catch let error as ClientError where hasAnswered && error.mayPass {
+            } catch let error as ClientError where store != nil && error.mayPass {
                 guard !endsWhenDone else {
                     whenGone()
                     throw Failure(
