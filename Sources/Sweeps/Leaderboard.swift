@@ -259,11 +259,17 @@ private func zipped<One, Other>(_ one: One?, _ other: Other?) -> (One, Other)? {
 
 /// For each model and data set, the dense recipe with the best mean validation accuracy (glossary, “The verdict”):
 /// tickets of a weak recipe should not look good beside a weak dense network only.
+///
+/// Points that share their dense trainings are one recipe, which has as many replicates as the point with the most of
+/// them. Between recipes decide the replicates that all of them have: where `refine` adds some, the others would come
+/// to their means by easier or harder seeds.
 struct BestDense {
     struct Recipe {
+        /// The first of those with the most replicates.
         var point: GridPoint
         var outcomes: [Outcome]
-        var validation: Double
+        /// Nil where a training diverged: a recipe that does is not the best.
+        fileprivate var validation: [Double]?
     }
 
     private struct Subject: Hashable {
@@ -285,13 +291,31 @@ struct BestDense {
     private var best: [Subject: Recipe] = [:]
 
     init(plan: Plan, evidence: [PointEvidence]) {
+        // By replicate 0's dense training, in point order.
+        var recipes: [Subject: [(dense: Int, recipe: Recipe)]] = [:]
         for (point, evidence) in zip(plan.sweep.points, evidence) {
-            guard let outcomes = evidence.dense,
-                let validation = evidence.denseValidation.flatMap({ Estimate($0)?.mean })
-            else { continue }
+            guard let outcomes = evidence.dense else { continue }
             let subject = Subject(point.settings)
-            if validation > (best[subject]?.validation ?? -1) + TestDesign.tie {
-                best[subject] = Recipe(point: point, outcomes: outcomes, validation: validation)
+            let dense = plan.run(point: point.index, replicate: 0).dense
+            let recipe = Recipe(point: point, outcomes: outcomes, validation: evidence.denseValidation)
+            guard let known = recipes[subject, default: []].firstIndex(where: { $0.dense == dense }) else {
+                recipes[subject, default: []].append((dense, recipe))
+                continue
+            }
+            if recipes[subject]![known].recipe.outcomes.count < outcomes.count {
+                recipes[subject]![known].recipe = recipe
+            }
+        }
+        for (subject, recipes) in recipes {
+            let candidates = recipes.map(\.recipe).filter { $0.validation != nil }
+            let common = candidates.map(\.outcomes.count).min() ?? 0
+            var highest = -1.0
+            for recipe in candidates {
+                guard let mean = recipe.validation.flatMap({ Estimate(Array($0.prefix(common)))?.mean }),
+                    mean > highest + TestDesign.tie
+                else { continue }
+                highest = mean
+                best[subject] = recipe
             }
         }
     }

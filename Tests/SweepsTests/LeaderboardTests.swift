@@ -136,6 +136,37 @@ import Verdicts
         #expect(winner.bestDense?.matching == .yes)
     }
 
+    @Test("Points that share their dense trainings are one recipe, with the most replicates that any of them has")
+    func bestDenseOfRefined() throws {
+        let plan = try plan(
+            """
+            name: a
+            pruning: {levels: 1}
+            refine: {looks: [2, 4]}
+            grid: {lr: [0.1, 0.01], prune_rate: [0.5, 0.4]}
+            """)
+        let board = board(plan) { task in
+            let replicate = Int(task.task.seeds.initialisation)
+            let isSlow = task.task.training.learningRate < 0.05
+            switch task.role {
+            case .dense:
+                // Two later replicates that are worse must not lose against two early ones of another recipe.
+                return done(task, right: 9_800, validation: isSlow ? 4_890 : replicate < 2 ? 4_900 : 4_800)
+            case .level where task.task.pruning?.rates[.fc] == Ratio("0.4") && !isSlow:
+                return done(task, right: 9_780 + [60, -60, 50, -50][replicate], surviving: 0.6)
+            case .level: return done(task, right: 9_000, surviving: 0.5)
+            case .branch, .search, .sibling, .replay: return .pending
+            }
+        }
+        let rows = board.rows.sorted { $0.point.coordinates.description < $1.point.coordinates.description }
+        #expect(Set(rows.map(\.replicates)) == [2, 4])
+        let refined = try #require(rows.first { $0.replicates == 4 })
+        for row in rows {
+            #expect(row.bestDense?.point == refined.point && row.bestDense?.accuracy == refined.dense)
+        }
+        #expect(refined.bestDense?.difference == refined.difference)
+    }
+
     @Test("The ticket named is replicate 0's, at the headline's density")
     func ticket() throws {
         let plan = try plan(yaml)

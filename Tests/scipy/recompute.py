@@ -340,11 +340,25 @@ class Sweep:
         self.points = [Point(self, index) for index in sorted(self.settings)]
         if self.refines:
             self.refine()
-        self.best = {}
+        self.best = self.best_recipes()
+
+    def best_recipes(self):
+        """For each subject the best dense recipe, as the first point with the most replicates of it; recipes are told apart on those of all."""
+        recipes = collections.defaultdict(dict)
         for point in self.points:
-            best = self.best.get(point.subject)
-            if point.validation is not None and (best is None or point.validation > best.validation + TIE):
-                self.best[point.subject] = point
+            if point.dense is not None:
+                known = recipes[point.subject].get(point.dense[0].task)
+                if known is None or len(known.dense) < len(point.dense):
+                    recipes[point.subject][point.dense[0].task] = point
+        best = {}
+        for subject, points in recipes.items():
+            points = [point for point in points.values() if point.validation is not None]
+            common = min((len(point.dense) for point in points), default=0)
+            for point in points:
+                mean = average(point.validation[:common])
+                if subject not in best or mean > best[subject][0] + TIE:
+                    best[subject] = mean, point
+        return {subject: point for subject, (_, point) in best.items()}
 
     def barriers(self, program):
         """The barrier of each sibling, from the errors on the line."""
@@ -450,7 +464,7 @@ class Point:
         sweep = self.sweep
         self.dense = self.outcomes("dense", 0, tested)
         validation = [one.validation for one in self.dense or []]
-        self.validation = None if not validation or None in validation else average(validation)
+        self.validation = None if not validation or None in validation else validation
         givers = [self.trainings.get((replicate, "mask_from", 0)) for replicate in range(tested)]
         ranked = self.settings["pruning.rank_at"]
         last_step = math.inf if ranked == "end" else int(ranked)
