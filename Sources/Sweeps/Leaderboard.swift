@@ -235,8 +235,7 @@ struct PointEvidence {
     var headline: Headline {
         Headline(
             levels: levels.map { level in level.comparison.map { (level.density, $0) } }, test: test,
-            progress: progress,
-            isComparable: incomparable == nil)
+            progress: progress, length: extent.isStopped ? extent.levels : nil, isComparable: incomparable == nil)
     }
 
     private static func incomparable(_ runs: [PlannedRun], _ cells: [Cell], _ pruning: PruningSettings) -> String? {

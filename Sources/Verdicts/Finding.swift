@@ -113,11 +113,21 @@ public struct ChainTest: Sendable {
         return most
     }
 
-    /// How many more replicates would decide that every level is below; nil where that is decided, or a level is not
-    /// done.
-    public func moreSeedsToMissAll() -> MoreSeeds? {
+    /// Whether each of the chain's first `length` levels is below, by its own test.
+    ///
+    /// All of them must be, so each is tested at the whole error (an intersection–union test; Berger 1982). `length` may
+    /// come from the results, as where a rule ends the chain: what is trained is always the beginning of it, so if any
+    /// trained level matches, the densest that does is among them, and its test errs at the stated rate whether or not
+    /// the chain went on beyond it. Of levels beyond the end nothing is tested, and nothing is said.
+    public func missesAll(first length: Int) -> Bool {
+        length > 0 && matching.prefix(length).allSatisfy { $0?.decision == .no }
+    }
+
+    /// How many more replicates would decide that each of the first `length` levels is below; nil where that is decided,
+    /// or one of them is not done.
+    public func moreSeedsToMissAll(first length: Int) -> MoreSeeds? {
         var most: MoreSeeds?
-        for index in sequence {
+        for index in sequence where index < length {
             guard let finding = matching[index], let comparison = comparisons[index] else { return nil }
             guard finding.decision != .no else { continue }
             guard let seeds = comparison.moreSeedsToMatch() else { return nil }

@@ -31,6 +31,11 @@ public struct Headline: Hashable, Sendable {
     /// found winning is tested for winning, even where the chain is censored, any other for matching; an unfinished
     /// or broken chain is undecided. Where the spec names densities of the chain at which winning is tested, no other
     /// ticket is found winning here, since none of its tests could bear that out.
+    ///
+    /// Where a rule ended the chain early, this is about the levels that were trained (`ChainTest.missesAll`): `no` errs
+    /// at the stated rate about each, and that sparser ones are below as well is what the rule takes for granted, not a
+    /// finding; the verdict `stopped` beside it says so. `yes` keeps its rate, too: levels that are not trained hold their
+    /// places in the fixed sequence and in Holm's procedure with p = 1, which can only take a `yes` away.
     public let decided: Decision
     /// Replicates that would decide it; nil where it is decided, or more of them would not help.
     public let moreSeeds: MoreSeeds?
@@ -45,10 +50,11 @@ public struct Headline: Hashable, Sendable {
     /// - Parameters:
     ///   - levels: the sparse levels in order, each with its density, and nil where not all replicates are done.
     ///   - test: of the same levels.
+    ///   - length: how many of the levels there are going to be, where a rule ended the chain early; nil for all.
     ///   - isComparable: false where the dense network diverged, or that which gave the masks.
     public init(
         levels: [(density: Double, comparison: Comparison)?], test: ChainTest, progress: ChainProgress,
-        isComparable: Bool
+        length: Int? = nil, isComparable: Bool
     ) {
         guard isComparable else {
             verdict = .failed
@@ -103,9 +109,9 @@ public struct Headline: Hashable, Sendable {
             decided = (wins ? test.winning[level] : test.matching[level])?.decision ?? .undecided
             moreSeeds = wins ? test.moreSeedsToWin(at: level) : test.moreSeedsToMatch(at: level)
         } else {
-            let isBelow = !levels.isEmpty && test.matching.allSatisfy { $0?.decision == .no }
-            decided = progress == .complete && isBelow ? .no : .undecided
-            moreSeeds = decided == .undecided ? test.moreSeedsToMissAll() : nil
+            let length = length ?? levels.count
+            decided = test.missesAll(first: length) ? .no : .undecided
+            moreSeeds = decided == .undecided ? test.moreSeedsToMissAll(first: length) : nil
         }
     }
 }

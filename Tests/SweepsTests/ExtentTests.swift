@@ -213,4 +213,43 @@ import Verdicts
             .points[0]
         #expect(point == Extent.Point(replicates: 3, tested: 2, levels: 3, isStopped: true))
     }
+
+    @Test("A chain that was ended early has replicates added until its trained levels are decided, and then says no")
+    func stoppedAndRefined() throws {
+        let plan = try stopping(1, refine: "refine: {looks: [3, 5, 8]}")
+        // Level 1 scatters 100 images below dense, 80 below the bound; level 2 ends the chain.
+        func result(_ task: PlannedTask) -> CellResult {
+            let wobble = [120, -110, 20, -30, 10, -10, 5, -5][Int(task.task.seeds.initialisation)]
+            switch task.task.pruning?.level {
+            case nil: return done(task, right: 9_800)
+            case 1: return done(task, right: 9_700 + wobble)
+            default: return done(task, right: 9_000 + wobble)
+            }
+        }
+        let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
+        func board(of extent: Extent) -> Leaderboard {
+            let isAsked = plan.isAsked(within: extent)
+            return Leaderboard(plan: plan) { key in
+                isAsked[plan.index(of: key)!] ? result(tasks[key]!) : .pending
+            }
+        }
+        var extent = extent(plan) { _ in .pending }
+        var seen: [Extent.Point] = []
+        while seen.last != extent.points[0] {
+            seen.append(extent.points[0])
+            let isAsked = plan.isAsked(within: extent)
+            extent = self.extent(plan) { isAsked[plan.index(of: $0.key)!] ? result($0) : .pending }
+        }
+        #expect(seen.last == Extent.Point(replicates: 8, tested: 8, levels: 2, isStopped: true))
+        #expect(Set(seen.map(\.replicates)) == [3, 5, 8])
+        let row = board(of: extent).rows[0]
+        #expect(row.verdict == .stopped && row.decided == .no && row.moreSeeds == nil && row.ticket == nil)
+        // At the first look it says how many more it takes.
+        let first = Leaderboard(plan: plan) { key in
+            let task = tasks[key]!
+            return task.task.seeds.initialisation < 3 && (task.task.pruning?.level ?? 0) <= 2 ? result(task) : .pending
+        }
+        #expect(first.rows[0].replicatesAsked == 5 && first.rows[0].decided == .undecided)
+        #expect(first.rows[0].moreSeeds != nil)
+    }
 }

@@ -19,7 +19,7 @@ import Verdicts
         let plan: Plan
         let tasks: [TaskKey: PlannedTask]
 
-        init(levels: Int, rewind: Int) throws {
+        init(levels: Int, rewind: Int, rule: String) throws {
             plan = try SweepsTests.plan(
                 """
                 name: a
@@ -27,6 +27,7 @@ import Verdicts
                 pruning: {levels: \(levels), rate: 0.5, rewind: \(rewind)}
                 matching_margin: \(RefineTrials.margin)
                 refine: {looks: [5, 8, 12]}
+                \(rule)
                 """)
             tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
         }
@@ -71,9 +72,10 @@ import Verdicts
     }
 
     private func rate(
-        _ seed: UInt64, _ means: [Double], _ ratios: [Double], rewind: Int = 0, _ holds: (Leaderboard) -> Bool
+        _ seed: UInt64, _ means: [Double], _ ratios: [Double], rewind: Int = 0, rule: String = "",
+        _ holds: (Leaderboard) -> Bool
     ) throws -> Double {
-        let study = try Study(levels: means.count, rewind: rewind)
+        let study = try Study(levels: means.count, rewind: rewind, rule: rule)
         var count = 0
         for trial in 0..<Self.trials {
             let board = study.board { result($0, seed: seed, trial: trial, means: means, ratios: ratios) }
@@ -136,5 +138,33 @@ import Verdicts
         #expect(clear > 0.99, "\(clear)")
         let close = try rate(25, [-Self.margin], [0], rewind: 1) { $0.rows[0].replicates == 12 }
         #expect(close > 0.9, "\(close)")
+    }
+
+    @Test("A chain that stop_when ends is said to have no ticket, and to have one, at most at the stated rate")
+    func stopped() throws {
+        let rule = "stop_when: {margin: 0.004, levels: 1}"
+        let bound = -Self.margin
+        // Every level at the bound: the rule ends most chains at some level, by the same results that are tested.
+        for (seed, means) in [(UInt64(26), [bound, bound, bound]), (27, [bound, -0.1, -0.1, -0.1])] {
+            var positives = 0
+            var stopped = 0
+            let levels = Array(repeating: 0.0, count: means.count)
+            let negative = try rate(seed, means, levels, rewind: 1, rule: rule) { board in
+                if board.rows[0].decided == .yes { positives += 1 }
+                if board.rows[0].verdict == .stopped { stopped += 1 }
+                return board.rows[0].decided == .no
+            }
+            let positive = Double(positives) / Double(Self.trials)
+            #expect(stopped > 0)
+            report("false no of \(stopped) ended early, level 1 at the bound", negative, of: TestDesign.error)
+            #expect(negative <= TestDesign.error + tolerance(TestDesign.error), "\(negative)")
+            report("false yes of the same", positive, of: TestDesign.error)
+            #expect(positive <= TestDesign.error + tolerance(TestDesign.error), "\(positive)")
+        }
+        // Three spreads below the bound, the first look nearly always tells.
+        let found = try rate(28, [-0.011, -0.1, -0.1], [0, 0, 0], rewind: 1, rule: rule) {
+            $0.rows[0].verdict == .stopped && $0.rows[0].decided == .no
+        }
+        #expect(found > 0.95, "\(found)")
     }
 }

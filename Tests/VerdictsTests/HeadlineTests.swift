@@ -89,6 +89,23 @@ import Verdicts
         #expect(diverged.level == nil)
     }
 
+    @Test("A chain that a rule ended early is decided by the levels it has; one that was cancelled is not")
+    func endedEarly() {
+        func ended(_ difference: Double, length: Int?) -> Headline {
+            let levels = [level(0.8, difference), level(0.64, -0.06), nil, nil]
+            return Headline(
+                levels: levels, test: ChainTest(levels: levels), progress: .stopped, length: length, isComparable: true)
+        }
+        let below = ended(-0.05, length: 2)
+        #expect(below.verdict == .stopped && below.decided == .no && below.moreSeeds == nil)
+        let close = ended(-0.00205, length: 2)
+        #expect(close.verdict == .stopped && close.decided == .undecided && close.moreSeeds != nil)
+        let cancelled = ended(-0.05, length: nil)
+        #expect(cancelled.verdict == .stopped && cancelled.decided == .undecided && cancelled.moreSeeds == nil)
+        let lacking = ended(-0.05, length: 3)
+        #expect(lacking.decided == .undecided && lacking.moreSeeds == nil)
+    }
+
     @Test("Where the spec names densities for winning, a ticket of another one is found matching, and decided by that")
     func namedDensities() {
         var named = design

@@ -290,10 +290,12 @@ class Chain:
                 needed.append(self.levels[index].seeds_to_match())
         return None if None in needed else most_seeds(needed)
 
-    def seeds_to_miss_all(self):
-        if any(index not in self.matching for index in self.sequence):
+    def seeds_to_miss_all(self, length):
+        """Of the levels that the chain has come to."""
+        sequence = [index for index in self.sequence if index < length]
+        if any(index not in self.matching for index in sequence):
             return None
-        needed = [self.levels[index].seeds_to_match() for index in self.sequence if self.matching[index] != "no"]
+        needed = [self.levels[index].seeds_to_match() for index in sequence if self.matching[index] != "no"]
         return None if None in needed else most_seeds(needed)
 
     def seeds_to_win(self, level):
@@ -537,9 +539,10 @@ class Point:
         if self.progress not in ("complete", "stopped"):
             return
         if self.level is None:
-            all_below = self.count > 0 and all(self.test.matching.get(index) == "no" for index in range(self.count))
-            self.decided = "no" if self.progress == "complete" and all_below else "undecided"
-            self.more_seeds = self.test.seeds_to_miss_all() if self.decided == "undecided" else None
+            length = self.length if self.is_stopped else self.count
+            all_below = length > 0 and all(self.test.matching.get(index) == "no" for index in range(length))
+            self.decided = "no" if all_below else "undecided"
+            self.more_seeds = self.test.seeds_to_miss_all(length) if self.decided == "undecided" else None
         elif self.found == "winning":
             self.decided, self.more_seeds = self.test.winning[self.level], self.test.seeds_to_win(self.level)
         else:
