@@ -25,8 +25,9 @@ public struct DensityCurve: Hashable, Sendable, Codable {
         public let earlyStopRatio: Estimate?
         /// Between the level's trainings and their siblings; nil where no training of the sweep has one.
         public let barrier: Barrier?
-        /// From the means: `winning`, `matching` or `none`; `stopped` beyond where the chain was ended on purpose; nil
-        /// at level 0, until done, and where the dense network diverged or that which gave the masks.
+        /// From the means: `winning`, `matching` or `none`; `pending` until all replicates are done; `stopped` beyond
+        /// where the chain was ended on purpose, and where trainings were cancelled; `failed` where a training failed,
+        /// the dense network diverged, or that which gave the masks. Nil at level 0 alone.
         public let verdict: Verdict?
         /// By the fixed sequence from the densest level on, which goes no further than the first that is not `yes`.
         public let matching: Decision?
@@ -131,9 +132,7 @@ public struct DensityCurve: Hashable, Sendable, Codable {
             earlyStop = DensityCurve.meanEarlyStop(level.outcomes)
             earlyStopRatio = comparison?.earlyStopRatio
             barrier = evidence.barriers.isEmpty ? nil : evidence.barriers[index + 1]
-            verdict =
-                level.isBeyondStop
-                ? .stopped : comparison.map { $0.wins ? Verdict.winning : $0.matches ? .matching : .none }
+            verdict = comparison.map { $0.wins ? .winning : $0.matches ? .matching : .none } ?? level.lack
             matching = evidence.test.matching[index]?.decision
             matchingP = evidence.test.matching[index]?.probability
             matchingMoreSeeds = evidence.test.moreSeedsToMatch(at: index)

@@ -135,6 +135,8 @@ struct PointEvidence {
         var branches: [[Outcome]?]
         /// Whether the chain was ended on purpose before this level.
         var isBeyondStop: Bool
+        /// Why there is no comparison: `pending`, `stopped` or `failed`; nil where there is one.
+        var lack: Verdict?
     }
 
     let extent: Extent.Point
@@ -185,12 +187,20 @@ struct PointEvidence {
             let comparison =
                 incomparable == nil
                 ? zipped(tickets, dense).map { Comparison(tickets: $0, dense: $1, design: design) } : nil
+            var lack: Verdict?
+            if isBeyondStop {
+                lack = .stopped
+            } else if comparison == nil {
+                lack =
+                    incomparable == nil
+                    ? PointEvidence.lack(runs.flatMap { [cells[$0.dense], cells[$0.levels[level]]] }) : .failed
+            }
             levels.append(
                 Level(
                     density: measured ?? runs[0].densities[level + 1], outcomes: tickets, comparison: comparison,
                     branches: plan.sweep.branches.indices.map { branch in
                         isBeyondStop ? nil : outcomes { $0.branches[branch][level] }
-                    }, isBeyondStop: isBeyondStop))
+                    }, isBeyondStop: isBeyondStop, lack: lack))
         }
         test = ChainTest(levels: levels.map { level in level.comparison.map { (level.density, $0) } })
         if plan.sweep.instability != nil {
@@ -230,6 +240,24 @@ struct PointEvidence {
         } else if extent.isStopped {
             progress = .stopped
         }
+        // A rule that waits for levels that will never come asks for none beyond them.
+        let end: Verdict? = progress == .failed ? .failed : wasCancelled ? .stopped : nil
+        for level in levels.indices.dropFirst(extent.levels) where levels[level].lack == .pending {
+            levels[level].lack = end ?? .pending
+        }
+    }
+
+    /// Of results that are not all done. What waits for a task that failed or was cancelled does as that.
+    private static func lack(_ cells: [Cell]) -> Verdict {
+        var lack = Verdict.pending
+        for cell in cells {
+            switch cell.state {
+            case .failed: return .failed
+            case .stopped: lack = .stopped
+            case .pending, .done: break
+            }
+        }
+        return lack
     }
 
     var headline: Headline {

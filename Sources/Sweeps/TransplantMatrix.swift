@@ -39,7 +39,7 @@ public struct TransplantMatrix: Hashable, Sendable {
         public let dense: Estimate?
         /// The one less the other, paired by seed.
         public let difference: Estimate?
-        /// From the means; nil until all replicates are done.
+        /// As in `DensityCurve.Level`.
         public let verdict: Verdict?
         /// What the test says of matching.
         public let matching: Decision?

@@ -262,6 +262,45 @@ import Verdicts
         #expect(tickets.rows.contains { $0.verdict == .winning && $0.density == 0.5 && $0.diverged == 3 })
         let dense = board(plan) { task in if case .dense = task.role { diverging(task) } else { result(task) } }
         #expect(dense.rows.allSatisfy { $0.verdict == .failed && $0.reason != nil && $0.ticket == nil })
+        #expect(dense.curves.allSatisfy { $0.levels.map(\.verdict) == [nil, .failed, .failed, .failed] })
+    }
+
+    @Test("Of levels that will never come, each says whether it failed or was cancelled; of the others, that they wait")
+    func lacking() throws {
+        func verdicts(_ text: String, _ result: (PlannedTask) -> CellResult) throws -> [Verdict?] {
+            board(try plan(text), result).curves[0].levels.map(\.verdict)
+        }
+        func last(_ end: CellResult, from level: Int) -> (PlannedTask) -> CellResult {
+            { task in
+                guard task.task.seeds.initialisation == 1, let own = task.task.pruning?.level, own >= level else {
+                    return self.result(task)
+                }
+                return end
+            }
+        }
+        #expect(try verdicts(yaml, last(.pending, from: 3)) == [nil, .winning, .winning, .pending])
+        #expect(try verdicts(yaml, last(.stopped, from: 3)) == [nil, .winning, .winning, .stopped])
+        #expect(
+            try verdicts(yaml, last(.failed(reason: "out of memory"), from: 2)) == [nil, .winning, .failed, .failed])
+        let denseFailed = try verdicts(yaml) { task in
+            if case .dense = task.role { return .failed(reason: "out of memory") }
+            return .pending
+        }
+        #expect(denseFailed == [nil, .failed, .failed, .failed])
+        // Level 3 is not asked for until level 2 is there, which it never will be.
+        let rule = yaml + "\nstop_when: {margin: 0.05, levels: 1}"
+        let adaptive = { (end: CellResult) in
+            { (task: PlannedTask) -> CellResult in
+                switch task.task.pruning?.level {
+                case 2: end
+                case 3: .pending
+                default: self.result(task)
+                }
+            }
+        }
+        #expect(try verdicts(rule, adaptive(.stopped)) == [nil, .winning, .stopped, .stopped])
+        #expect(try verdicts(rule, adaptive(.failed(reason: "lost"))) == [nil, .winning, .failed, .failed])
+        #expect(try verdicts(rule, adaptive(.pending)) == [nil, .winning, .pending, .pending])
     }
 
     @Test("Where ticket and control have diverged in every replicate, neither is found to beat the other")

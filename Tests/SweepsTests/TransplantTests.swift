@@ -245,7 +245,7 @@ import Verdicts
         #expect((cell["dense"] as? [String: Any])?["mean"] is NSNumber && cell["is_headline"] as? Bool == false)
 
         let pending = try #require(TransplantMatrix(Leaderboard(plan: plan) { _ in .pending }))
-        #expect(pending.cells.count == 24 && pending.cells.allSatisfy { $0.accuracy == nil && $0.verdict == nil })
+        #expect(pending.cells.count == 24 && pending.cells.allSatisfy { $0.accuracy == nil && $0.verdict == .pending })
         let plain = try SweepsTests.plan(Self.common)
         #expect(TransplantMatrix(Leaderboard(plan: plain) { _ in .pending }) == nil)
         #expect(
@@ -329,9 +329,9 @@ import Verdicts
         let cells = try #require(TransplantMatrix(board(divergesAt: 0))).cells
         #expect(
             cells.filter { $0.maskFrom["lr"]?.description == "0.01" }.allSatisfy {
-                $0.accuracy != nil && $0.verdict == nil
+                $0.accuracy != nil && $0.difference == nil && $0.verdict == .failed
             })
-        #expect(cells.filter { $0.maskFrom["lr"]?.description == "0.1" }.allSatisfy { $0.verdict != nil })
+        #expect(cells.filter { $0.maskFrom["lr"]?.description == "0.1" }.allSatisfy { $0.verdict != .failed })
         let level = try #require(board(divergesAt: 1).rows.first { $0.point["mask_from.lr"]?.description == "0.01" })
         #expect(level.verdict != .failed && level.diverged == 1 && level.trainings == 4 + 3)
         // Of masks from a step before that nothing is lost.

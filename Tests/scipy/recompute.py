@@ -548,6 +548,19 @@ class Point:
         else:
             self.decided, self.more_seeds = self.test.matching[self.level], self.test.seeds_to_match(self.level)
 
+    def lack(self, level):
+        """Why a level has no comparison."""
+        if self.beyond[level - 1]:
+            return "stopped"
+        states = {one.state for replicate in range(self.tested)
+                  for one in (self.trainings.get((replicate, "dense", 0)), self.trainings.get((replicate, "ticket", level)))
+                  if one is not None} - {"done", "pending"}
+        if self.incomparable or states - {"cancelled", "stopped"}:
+            return "failed"
+        if states:
+            return "stopped"
+        return self.progress if level > self.length and self.progress in ("failed", "stopped") else "pending"
+
     # As JSON has it.
 
     def controls(self, level):
@@ -636,12 +649,12 @@ class Point:
             "matching_more_seeds": None, "winning": None, "winning_p": None, "winning_more_seeds": None, "controls": [], "ticket": None,
         }]
         for index, (tickets, one) in enumerate(zip(self.tickets, self.comparisons)):
-            word = None if one is None else "winning" if one.wins else "matching" if one.matches else "none"
+            word = self.lack(index + 1) if one is None else "winning" if one.wins else "matching" if one.matches else "none"
             levels.append({
                 "level": index + 1, "density": ANY if tickets is None else self.densities[index], "accuracy": interval(accuracies(tickets)),
                 "difference": one and interval(one.accuracy.values), "bootstrap": one and bootstrap(one.accuracy.values),
                 "early_stop": mean_stop(tickets), "early_stop_ratio": geometric(one.ratio.values) if one and one.has_stops else None,
-                "verdict": "stopped" if self.beyond[index] else word, "matching": self.test.matching.get(index),
+                "verdict": word, "matching": self.test.matching.get(index),
                 "matching_p": self.test.p_match.get(index), "matching_more_seeds": self.test.seeds_to_match(index),
                 "winning": self.test.winning.get(index), "winning_p": self.test.p_win.get(index),
                 "winning_more_seeds": self.test.seeds_to_win(index), "controls": self.controls(index + 1),

@@ -15,7 +15,7 @@ struct BundleResults: Codable {
     /// By task key.
     var tasks: [String: Task]
 
-    static let currentFormat = 5
+    static let currentFormat = 6
 
     struct Task: Codable {
         /// `done`, or the name under which it failed. Tasks that are pending are left out.

@@ -82,6 +82,7 @@ enum LeaderboardText {
             ]
             if hasBootstrap { cells.append(.init(interval(level.bootstrap))) }
             cells += [
+                // A coordinator of an earlier version says nothing of what is not done.
                 .init(level.level == 0 ? "dense" : level.verdict?.rawValue ?? "pending", level.verdict.flatMap(colour)),
                 .init(level.matching.map { words(for: $0, level.matchingMoreSeeds) } ?? "–"),
                 .init(level.winning.map { words(for: $0, level.winningMoreSeeds) } ?? "–"),

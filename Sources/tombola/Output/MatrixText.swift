@@ -21,11 +21,13 @@ enum MatrixText {
 
     private static func cell(_ cell: TransplantMatrix.Cell?) -> TextGrid.Cell {
         guard let cell else { return .init("–") }
-        guard cell.accuracy != nil else { return .init(cell.verdict?.rawValue ?? "pending", .dim) }
-        let difference = LeaderboardText.difference(cell.difference)
+        // A coordinator of an earlier version says nothing of what is not done.
+        let verdict = cell.verdict ?? .pending
+        let accuracy = cell.accuracy.map { LeaderboardText.accuracy($0) }
+        let difference = cell.difference.map { "(\(LeaderboardText.difference($0)))" }
         return .init(
-            "\(LeaderboardText.accuracy(cell.accuracy)) (\(difference)) \(cell.verdict?.rawValue ?? "")",
-            cell.verdict.flatMap(LeaderboardText.colour))
+            [accuracy, difference, verdict.rawValue].compactMap(\.self).joined(separator: " "),
+            LeaderboardText.colour(of: verdict))
     }
 
     /// One row per cell: every number in full, unknown ones empty.
