@@ -315,18 +315,24 @@ final class DeskLoop {
     }
 
     /// Replicates that are added because of the results of those before are another look at the same question, and the tests
-    /// know of looks by the spec alone.
+    /// know of looks by the spec alone: each that it leaves out, added or taken away, makes the share of the others too
+    /// large. One replicate decides nothing, and so is no look.
     private func warning(about sweep: Sweep, extending held: SweepRecord) -> String? {
         // A spec that this version cannot read says nothing of looks, and is no reason to refuse the new one.
         let before = try? Sweep(
             yaml: held.spec, file: held.file, vocabulary: configuration.vocabulary, maximumRuns: Sweep.runsAtMost)
-        guard let before, before.replicates < sweep.replicates, !sweep.looks.contains(before.replicates) else {
-            return nil
-        }
-        let looks = (before.looks + sweep.looks).map(String.init).joined(separator: ", ")
+        guard let before, before.replicates <= sweep.replicates else { return nil }
+        func text(_ looks: [Int]) -> String { looks.map(String.init).joined(separator: ", ") }
+        let forgotten = before.looks.filter { $0 >= 2 && !sweep.looks.contains($0) }
+        guard !forgotten.isEmpty else { return nil }
+        let all = Set(before.looks + sweep.looks).filter { $0 >= 2 }.sorted()
+        let remedy =
+            all.count <= Refinement.looksAtMost
+            ? "use refine: {looks: [\(text(all))]}" + (sweep.refinement == nil ? " in the place of replicates" : "")
+            : "make a sweep of another seed, since there are more than \(Refinement.looksAtMost) looks by now"
         return
-            "verdicts over \(sweep.replicates) replicates count as the first look, but those over \(before.replicates) may have "
-            + "been seen: if that is why there are more, use refine: {looks: [\(looks)]}, so that each look has its share "
+            "verdicts are tested as if there were looks at \(text(sweep.looks)) replicates alone, but those over "
+            + "\(text(forgotten)) may have been seen: if they are why the spec changes, \(remedy), so that each look has its share "
             + "of the error"
     }
 

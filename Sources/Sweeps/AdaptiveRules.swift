@@ -9,6 +9,8 @@ public struct Refinement: Hashable, Sendable {
     /// Runs beyond the first look that the whole sweep may have; nil for as many as are undecided.
     public let budget: Int?
 
+    public static let looksAtMost = 10
+
     public init(looks: [Int], budget: Int?) {
         self.looks = looks
         self.budget = budget

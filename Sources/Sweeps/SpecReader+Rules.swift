@@ -2,8 +2,6 @@ import Lottery
 
 /// What a spec says of tests, of added replicates and of chains that end early.
 extension SpecReader {
-    static let maximumLooks = 10
-
     // MARK: One section each
 
     mutating func readRefinement(_ entry: SpecNode.Entry) throws(SpecError) {
@@ -32,10 +30,10 @@ extension SpecReader {
     }
 
     private func readLooks(_ entry: SpecNode.Entry) throws(SpecError) -> [Int] {
-        guard case .list(let items) = entry.value.content, (2...SpecReader.maximumLooks).contains(items.count) else {
+        guard case .list(let items) = entry.value.content, (2...Refinement.looksAtMost).contains(items.count) else {
             throw error(
                 entry.value.line,
-                "\"refine.looks\" must be a list of 2 to \(SpecReader.maximumLooks) numbers of replicates, such as "
+                "\"refine.looks\" must be a list of 2 to \(Refinement.looksAtMost) numbers of replicates, such as "
                     + "[5, 8, 12], not \(entry.value.written)")
         }
         var looks: [Int] = []

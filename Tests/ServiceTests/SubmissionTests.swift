@@ -104,8 +104,17 @@ struct SubmissionTests {
         }
         #expect(try warning("refine: {looks: [2, 3]}") == nil)
         #expect(try warning("replicates: 2") == nil)
-        #expect(try warning("replicates: 3")?.contains("use refine: {looks: [2, 3]}") == true)
+        #expect(try warning("replicates: 3")?.contains("use refine: {looks: [2, 3]} in the place") == true)
         #expect(try warning("replicates: 2") == nil)
+        // What decides nothing is no look, and no spec may have one.
+        #expect(try warning("replicates: 1") == nil)
+        #expect(try warning("replicates: 2") == nil)
+        // A look that is taken away was taken all the same.
+        #expect(try warning("refine: {looks: [2, 3, 5]}") == nil)
+        let forgotten = try warning("refine: {looks: [3, 5]}")
+        #expect(forgotten?.contains("those over 2 may have been seen") == true, "\(forgotten ?? "")")
+        #expect(forgotten?.contains("use refine: {looks: [2, 3, 5]}, so") == true, "\(forgotten ?? "")")
+        #expect(try warning("replicates: 5")?.contains("use refine: {looks: [3, 5]}") == true)
     }
 
     @Test("Failed tasks are tried anew when their sweep is submitted again")
