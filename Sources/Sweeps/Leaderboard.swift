@@ -154,8 +154,8 @@ struct PointEvidence {
     /// Validation accuracy of the dense network after the last step, for choosing the best recipe; nil until all are
     /// done.
     var denseValidation: [Double]?
-    /// Trainings of the chain that are asked for (dense included, and the chain that gives the masks; branches not),
-    /// and how many are done and how many of those diverged.
+    /// Trainings of the chain that are asked for (dense included, and the chain that gives the masks; branches, siblings
+    /// and early-bird searches not), and how many are done and how many of those diverged.
     var trainings = 0
     var trainingsDone = 0
     var diverged = 0
@@ -215,7 +215,9 @@ struct PointEvidence {
         var wasCancelled = false
         for replicate in 0..<extent.replicates {
             let run = plan.run(point: point.index, replicate: replicate)
-            for index in ([run.dense] + run.levels.prefix(length) + run.masks.prefix(length)).uniqued() {
+            // A mask that a search gives is of no chain.
+            let masks = run.masks.prefix(length).filter { !run.searches.contains($0) }
+            for index in ([run.dense] + run.levels.prefix(length) + masks).uniqued() {
                 trainings += 1
                 switch cells[index].state {
                 case .done:

@@ -50,7 +50,8 @@ public struct LeaderboardRow: Hashable, Sendable {
     /// Whether the ticket beats both random reinit and the random mask; nil unless the sweep has both.
     public let beatsControls: Decision?
     public let bestDense: BestDense?
-    /// Trainings of the chain that are done, of how many, and how many of them diverged.
+    /// Trainings of the chain that are done, of how many, and how many of them diverged. The dense network and the chain
+    /// that gives the masks are included; branches, siblings and early-bird searches are not.
     public let trainingsDone: Int
     public let trainings: Int
     public let diverged: Int

@@ -209,7 +209,10 @@ private struct TrainingPlace {
                 "dense, ticket (a level of the chain), mask_from (that of the chain that gives its masks), search (an early-bird "
                 + "training that a mask is got from), sibling (of that level, 0 for dense), or the control, such as "
                 + "random-reinit"),
-        RecordColumn(name: "level", meaning: "prunings before the training; 0 is the dense network"),
+        RecordColumn(
+            name: "level",
+            meaning: "prunings before the training; 0 is the dense network. Of a search, the level that its mask is for"
+        ),
         RecordColumn(name: "task", meaning: "key of the training; runs that share it have the same"),
     ]
 
@@ -233,9 +236,8 @@ private struct TrainingPlace {
             if let index { places.append(TrainingPlace(index: index, branch: "sibling", level: level)) }
         }
         for (position, index) in run.searches.enumerated() where position < levels {
-            // Of a one-shot chain each of them is of the network that nothing is pruned of.
-            let level = plan.tasks[index].task.pruning?.level ?? 0
-            places.append(TrainingPlace(index: index, branch: "search", level: level))
+            // Those of a one-shot chain are all of the dense network, and only their masks tell them apart.
+            places.append(TrainingPlace(index: index, branch: "search", level: position + 1))
         }
         return places
     }
