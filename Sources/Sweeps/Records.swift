@@ -175,13 +175,16 @@ public struct Records {
                 for training in TrainingPlace.all(of: run, in: plan, levels: extent.levels) {
                     let place = place + training.values(in: plan)
                     let task = plan.tasks[training.index]
+                    // A dense network has as many prunable weights as its tickets.
+                    let pruning = point.settings.pruning
+                    let rates = task.rates ?? (pruning.levels > 0 ? pruning.rate : nil)
                     switch table {
                     case .runs: break
                     case .levels:
                         let cost = cost(of: task, dataset: point.settings.dataset)
                         let barrier =
                             plan.sweep.instability == nil ? [] : ConnectionRow.summaryValues(of: results(task.key))
-                        try body(place + LevelRow.values(of: task, results(task.key), cost) + barrier)
+                        try body(place + LevelRow.values(of: task, rates, results(task.key), cost) + barrier)
                     case .evaluations:
                         try EvaluationRow.forEach(of: task, results(task.key), try curve(task.key)) {
                             try body(place + $0)
@@ -312,7 +315,9 @@ private enum LevelRow {
     static let columns =
         [
             RecordColumn(name: "state", meaning: "pending, done, or the name under which the training failed"),
-            RecordColumn(name: "weights", meaning: "prunable weights"),
+            RecordColumn(
+                name: "weights",
+                meaning: "prunable weights: those of the layers that the point prunes, or of all where it prunes none"),
             RecordColumn(name: "surviving", meaning: "prunable weights that are not pruned"),
             RecordColumn(name: "density", meaning: "surviving over prunable weights"),
             RecordColumn(
@@ -350,14 +355,17 @@ private enum LevelRow {
                 meaning: "processor that trained it, as it names itself; missing where it does not"),
         ]
 
-    static func values(of task: PlannedTask, _ record: TaskRecord, _ cost: TrainingCost?) -> [RecordValue] {
+    /// - Parameter rates: of the point, which say what is prunable; nil where nothing is pruned.
+    static func values(
+        of task: PlannedTask, _ rates: PruneRates?, _ record: TaskRecord, _ cost: TrainingCost?
+    ) -> [RecordValue] {
         guard let summary = record.summary, let cost else {
             return [.text(record.state)] + Array(repeating: .missing, count: columns.count - 1)
         }
-        let prunable = summary.layers.filter { layer in task.rates.map { $0[layer.kind] > .zero } ?? true }
+        let prunable = summary.layers.filter { layer in rates.map { $0[layer.kind] > .zero } ?? true }
         return [
             .text(record.state), .integer(prunable.reduce(0) { $0 + $1.weights }),
-            .integer(prunable.reduce(0) { $0 + $1.surviving }), .real(summary.layers.density(prunedAt: task.rates)),
+            .integer(prunable.reduce(0) { $0 + $1.surviving }), .real(summary.layers.density(prunedAt: rates)),
             .integer(summary.layers.count { $0.weights > 0 && $0.surviving == 0 }), .integer(task.firstStep),
             .integer(cost.steps), .real(cost.seconds), .real(cost.flops), .real(cost.bytes),
             RecordValue(summary.divergedAt),

@@ -92,6 +92,24 @@ import Testing
         let places = try rows(.levels, of: transplant, result)
         #expect(places.map { $0["branch"] } == ["dense", "ticket", "ticket", "search", "search"].map { .text($0) })
         #expect(Set(places.map { $0["task"] }).count == 5, "a training stands twice")
+
+        // The leaderboard counts levels, whoever searched for their masks.
+        for plan in [searched, oneShot, transplant] {
+            let board = Leaderboard(plan: plan) { _ in .done(self.summary()) }
+            #expect(board.rows[0].trainings == 3 && board.rows[0].trainingsDone == 3)
+        }
+    }
+
+    @Test("A dense network has as many prunable weights as the point's tickets")
+    func prunable() throws {
+        let plan = try plan("name: a\npruning: {levels: 1, rate: {fc: 0.5, output: 0}}")
+        let rows = try rows(.levels, of: plan) { _ in .done(self.summary(), seconds: 1) }
+        #expect(rows.map { $0["branch"] } == [.text("dense"), .text("ticket")])
+        #expect(rows.map { $0["weights"] } == [.integer(100), .integer(100)])
+        #expect(rows.map { $0["surviving"] } == [.integer(40), .integer(40)])
+        let unpruned = try SweepsTests.plan("name: a\npruning: {levels: 0, rate: {fc: 0.5, output: 0}}")
+        let whole = try self.rows(.levels, of: unpruned) { _ in .done(self.summary(), seconds: 1) }
+        #expect(whole.map { $0["weights"] } == [.integer(160)])
     }
 
     @Test("A run's row has its axes, seeds, every setting as it is resolved, and what its trainings came to")
