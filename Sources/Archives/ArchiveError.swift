@@ -14,3 +14,7 @@ public struct ArchiveError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// `AE_IFREG`, a macro that Swift does not see: the type of a regular file.
 let regularFile: UInt32 = 0o100000
+/// `AE_IFDIR`.
+let folder: UInt32 = 0o040000
+/// `AE_IFLNK`.
+let symbolicLink: UInt32 = 0o120000

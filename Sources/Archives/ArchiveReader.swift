@@ -7,9 +7,11 @@ public enum ArchiveReader {
     /// have been handed over by then.
     /// - Parameters:
     ///   - maximumByteCount: of one file; an archive with a larger one is refused before it is unpacked.
+    ///   - other: takes what is no regular file and no folder, such as `a symbolic link`; there is nothing to read of it.
     ///   - body: false to read no further, and check no further.
     public static func forEachFile(
-        of path: String, maximumByteCount: Int, _ body: (_ name: String, _ bytes: [UInt8]) throws -> Bool
+        of path: String, maximumByteCount: Int, other: (_ name: String, _ kind: String) throws -> Void = { _, _ in },
+        _ body: (_ name: String, _ bytes: [UInt8]) throws -> Bool
     ) throws {
         let source = try ArchiveSource(path: path)
         guard let archive = archive_read_new() else { throw ArchiveError("read", path, nil) }
@@ -26,16 +28,29 @@ public enum ArchiveReader {
             let code = archive_read_next_header(archive, &entry)
             if code == ARCHIVE_EOF { return try source.finish(after: archive_filter_bytes(archive, 0)) }
             guard code == ARCHIVE_OK, let entry else { throw failure() }
-            guard archive_entry_filetype(entry) == regularFile, let name = archive_entry_pathname(entry) else {
+            guard let name = archive_entry_pathname(entry) else { throw failure() }
+            let file = String(cString: name)
+            if let kind = kind(of: entry) {
+                try other(file, kind)
                 continue
             }
-            let file = String(cString: name)
+            guard archive_entry_filetype(entry) == regularFile else { continue }
             let size = Int(archive_entry_size(entry))
             guard size <= maximumByteCount else {
                 throw ArchiveError("cannot read \(path): \(file) would have \(size) bytes, above \(maximumByteCount)")
             }
             guard let bytes = bytes(of: archive, count: size) else { throw failure() }
             guard try body(file, bytes) else { return }
+        }
+    }
+
+    /// What an entry is that is neither a regular file nor a folder; nil for one that is.
+    private static func kind(of entry: OpaquePointer) -> String? {
+        if archive_entry_hardlink(entry) != nil { return "a hard link" }
+        switch archive_entry_filetype(entry) {
+        case regularFile, folder: return nil
+        case symbolicLink: return "a symbolic link"
+        default: return "a device or pipe"
         }
     }
 

@@ -124,6 +124,34 @@ import Testing
         }
     }
 
+    @Test("Links and pipes are handed over as what they are, folders not at all")
+    func others() throws {
+        try withFolder { folder in
+            let tar = Process()
+            tar.executableURL = URL(filePath: "/bin/sh")
+            tar.arguments = [
+                "-c",
+                "mkdir a && echo text > a/file && ln -s file a/link && ln a/file a/same && mkfifo a/pipe && tar cf one.tar a",
+            ]
+            tar.currentDirectoryURL = URL(filePath: folder)
+            try tar.run()
+            tar.waitUntilExit()
+            var others: [String: String] = [:]
+            var files: [String] = []
+            try ArchiveReader.forEachFile(
+                of: "\(folder)/one.tar", maximumByteCount: 1 << 20, other: { others[$0] = $1 }
+            ) { name, bytes in
+                files.append(name)
+                return bytes == Array("text\n".utf8)
+            }
+            // Which of the two names is the link is up to tar.
+            let linked = try #require(others.first { $0.value == "a hard link" }?.key)
+            #expect(Set(files + [linked]) == ["a/file", "a/same"] && files.count == 1)
+            others[linked] = nil
+            #expect(others == ["a/link": "a symbolic link", "a/pipe": "a device or pipe"])
+        }
+    }
+
     @Test("A tar that is not packed is read; zeros may follow its end, and nothing else")
     func unpacked() throws {
         try withFolder { folder in

@@ -1,4 +1,5 @@
 import Foundation
+import Lottery
 import Testing
 
 @Suite struct BundleTests {
@@ -83,6 +84,97 @@ import Testing
             #expect(incomplete.status == 1 && incomplete.states["checksums"] == "good", "\(incomplete.states)")
             let missing = incomplete.states.filter { $0.key.hasPrefix("tickets/") }
             #expect(!missing.isEmpty && Set(missing.values) == ["bad"], "\(incomplete.states)")
+
+            // Tickets that say or hold something else than the results, sums mended.
+            let pack =
+                "cd tiny && sha256sum $(sed 's/^[^ ]*  //' SHA256SUMS) > sums && mv sums SHA256SUMS && cd .. "
+                + "&& tar czf changed.tar.gz tiny"
+            let unpack = "rm -rf tiny && tar xzf tiny.tar.gz"
+            typealias Change = (inout [String: Safetensors.Tensor], inout [String: String]) -> Void
+            func filling(_ kind: String, _ byte: UInt8) -> Change {
+                { tensors, _ in
+                    for (name, tensor) in tensors where name.hasPrefix("\(kind).") {
+                        tensors[name]!.bytes = Array(repeating: byte, count: tensor.bytes.count)
+                    }
+                }
+            }
+            let changes: [(reason: String, change: Change)] = [
+                ("rewinds to weights that are all 0", filling("rewind", 0)),
+                ("keeps 9,408 weights of fc1.weight", filling("mask", 1)),
+                ("says density 0.01", { $1["density"] = "0.01" }), ("says surviving 1", { $1["surviving"] = "1" }),
+                ("says rewind_step 77", { $1["rewind_step"] = "77" }),
+                ("says test_images_seen", { $1["test_images_seen"] = nil }),
+                ("says another spec", { $1["spec"] = "name: b" }),
+                (
+                    "that its mask prunes",
+                    { tensors, metadata in
+                        let pruned = tensors["mask.fc1.weight"]!.bytes.firstIndex(of: 0)!
+                        tensors["trained.fc1.weight"]!.bytes[4 * pruned + 3] = 63
+                    }
+                ),
+                (
+                    "than its mask_digest says",
+                    { tensors, _ in
+                        let mask = tensors["mask.fc1.weight"]!.bytes
+                        tensors["mask.fc1.weight"]!.bytes.swapAt(mask.firstIndex(of: 0)!, mask.firstIndex(of: 1)!)
+                    }
+                ),
+            ]
+            for (reason, change) in changes {
+                #expect(try shell(unpack, in: folder) == 0)
+                let tickets = try FileManager.default.contentsOfDirectory(
+                    at: folder.appending(path: "tiny/tickets"), includingPropertiesForKeys: nil)
+                for ticket in tickets {
+                    var (tensors, metadata) = try Safetensors.decode([UInt8](Data(contentsOf: ticket)))
+                    change(&tensors, &metadata)
+                    try Data(Safetensors.encode(Array(tensors.values), metadata: metadata)).write(to: ticket)
+                }
+                #expect(try shell(pack, in: folder) == 0)
+                let found = try await Program.run(["verify", "changed.tar.gz"], in: folder)
+                #expect(found.status == 1 && found.output.contains(reason), "\(reason): \(found.output)")
+            }
+            // Other weights than the seed draws, in a ticket that goes back to step 0.
+            #expect(try shell(unpack, in: folder) == 0)
+            for ticket in try FileManager.default.contentsOfDirectory(
+                at: folder.appending(path: "tiny/tickets"), includingPropertiesForKeys: nil)
+            {
+                var (tensors, metadata) = try Safetensors.decode([UInt8](Data(contentsOf: ticket)))
+                let survivor = tensors["mask.fc1.weight"]!.bytes.firstIndex(of: 1)!
+                tensors["rewind.fc1.weight"]!.bytes[4 * survivor] ^= 1
+                try Data(Safetensors.encode(Array(tensors.values), metadata: metadata)).write(to: ticket)
+            }
+            #expect(try shell(pack, in: folder) == 0)
+            let redrawn = try await Program.run(["verify", "changed.tar.gz"], in: folder)
+            #expect(
+                redrawn.status == 1
+                    && redrawn.output.contains("rewinds to other weights than those that its seed draws"),
+                "\(redrawn.output)")
+
+            // What is no file, and what is there twice.
+            let links =
+                "ln -s /etc/passwd tiny/link && ln tiny/runs.csv tiny/other && tar czf changed.tar.gz tiny tiny/spec.yaml"
+            #expect(try shell("\(unpack) && \(links)", in: folder) == 0)
+            let linked = try await Program.run(["verify", "changed.tar.gz"], in: folder)
+            for reason in ["link is a symbolic link", "is a hard link"] {
+                #expect(linked.status == 1 && linked.output.contains(reason), "\(linked.output)")
+            }
+            let twice =
+                "cp tiny.tar.gz t.tar.gz && gzip -df t.tar.gz && tar rf t.tar tiny/spec.yaml && gzip -c t.tar > changed.tar.gz"
+            #expect(try shell("\(unpack) && \(twice)", in: folder) == 0)
+            let doubled = try await Program.run(["verify", "changed.tar.gz"], in: folder)
+            #expect(doubled.status == 1 && doubled.output.contains("spec.yaml is there twice"), "\(doubled.output)")
+
+            for (damage, place) in [("head -c 300", ""), ("sed s/seconds/second/", " at tasks.")] {
+                let damaging =
+                    "\(damage) tiny/results.json > r && mv r tiny/results.json && tar czf changed.tar.gz tiny"
+                #expect(try shell("\(unpack) && \(damaging)", in: folder) == 0)
+                let damaged = try await Program.run(["verify", "changed.tar.gz"], in: folder)
+                #expect(damaged.status == 1 && !damaged.output.contains("DecodingError"), "\(damaged.output)")
+                if place.isEmpty {
+                    #expect(
+                        damaged.output.contains("results.json is damaged: take the bundle anew"), "\(damaged.output)")
+                }
+            }
 
             let whole = try Data(contentsOf: folder.appending(path: "tiny.tar.gz"))
             for (bytes, reason) in [

@@ -81,20 +81,43 @@ public struct Ticket {
             finalDigest: file.digest, maskDigest: hasher.finalize())
     }
 
-    /// Test images that the trained weights of an exported ticket get right, in f32: what anyone can count who has the
-    /// file and the data.
+    /// What anyone can find out about an exported ticket who has the data, too.
+    public struct Recount: Hashable, Sendable {
+        /// By the trained weights, in f32.
+        public var testImagesRight: Int
+        /// Whether its `rewind` weights are, bit for bit, those that the task's seed draws; nil where they are of a
+        /// training.
+        public var beginsAsDrawn: Bool?
+    }
+
+    /// Evaluates an exported ticket, and draws again the weights that it goes back to, if they are drawn.
     /// - Parameters:
     ///   - task: of the level.
     ///   - exported: path of what `export` wrote.
     ///   - dataset: path of the canonical data set file.
-    public static func testImagesRight(
+    public static func recount(
         of task: TrainingTask, exported: String, dataset: String, registry: Registry
-    ) throws(TrainingError) -> Int {
+    ) throws(TrainingError) -> Recount {
         var task = task
-        // Where its training began is no matter here.
-        task.start = .initialisation
-        return try Ticket(of: task, final: exported, rewind: nil, dataset: dataset, registry: registry).facts
-            .testImagesRight
+        let isDrawn: Bool
+        switch task.start {
+        case .initialisation, .reinitialised, .varied: isDrawn = true
+        case .rewound, .retrained:
+            isDrawn = false
+            // The weights that its training began with are in another file.
+            task.start = .initialisation
+        }
+        let ticket = try Ticket(of: task, final: exported, rewind: nil, dataset: dataset, registry: registry)
+        var beginsAsDrawn: Bool?
+        if isDrawn {
+            let file = try TensorFile(path: exported)
+            beginsAsDrawn = true
+            for (parameter, drawn) in zip(ticket.parameters, ticket.rewind) {
+                let held = try file.values("rewind", of: parameter)
+                if held.map(\.bitPattern) != drawn.map(\.bitPattern) { beginsAsDrawn = false }
+            }
+        }
+        return Recount(testImagesRight: ticket.facts.testImagesRight, beginsAsDrawn: beginsAsDrawn)
     }
 
     /// Writes the ticket to `path` as `safetensors(spec:)` has it, whole or not at all.

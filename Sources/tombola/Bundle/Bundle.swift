@@ -20,6 +20,9 @@ struct Bundle {
 
     /// By name, in the order of the archive.
     private(set) var files: [(name: String, bytes: [UInt8])] = []
+    /// What an archive has besides that no bundle has, in words: those who unpack it may get something else than what was
+    /// read here.
+    private(set) var strangers: [String] = []
 
     subscript(name: String) -> [UInt8]? { files.first { $0.name == name }?.bytes }
 
@@ -59,12 +62,21 @@ struct Bundle {
     /// Reads the archive; nothing is written anywhere, and no name in it is taken for a path.
     init(reading path: String) throws {
         var files: [(name: String, bytes: [UInt8])] = []
-        try ArchiveReader.forEachFile(of: path, maximumByteCount: Bundle.fileBytesAtMost) { name, bytes in
-            let inFolder = name.split(separator: "/", maxSplits: 1).last.map(String.init) ?? name
-            files.append((inFolder, bytes))
+        var strangers: [String] = []
+        func nameInFolder(_ name: String) -> String {
+            name.split(separator: "/", maxSplits: 1).last.map(String.init) ?? name
+        }
+        try ArchiveReader.forEachFile(
+            of: path, maximumByteCount: Bundle.fileBytesAtMost,
+            other: { strangers.append("\(nameInFolder($0)) is \($1), and a bundle has none") }
+        ) { name, bytes in
+            let name = nameInFolder(name)
+            if files.contains(where: { $0.name == name }) { strangers.append("\(name) is there twice") }
+            files.append((name, bytes))
             return true
         }
         self.files = files
+        self.strangers = strangers
     }
 }
 

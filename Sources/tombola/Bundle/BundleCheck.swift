@@ -22,6 +22,7 @@ struct BundleCheck {
 
     /// - Parameter catalog: where data sets are looked for, to evaluate the tickets.
     init(_ bundle: Bundle, catalog: DataCatalog) {
+        if !bundle.strangers.isEmpty { add("archive", .bad, bundle.strangers.joined(separator: "; ")) }
         checkSums(of: bundle)
         guard let spec = bundle[Bundle.File.spec], let bytes = bundle[Bundle.File.results] else {
             add("results", .bad, "spec.yaml or results.json is missing")
@@ -37,7 +38,7 @@ struct BundleCheck {
             {
                 add(Bundle.File.ticket(id), .bad, "is missing")
             }
-            try checkTickets(of: bundle, plan, results, catalog)
+            try checkTickets(of: bundle, plan, results, catalog, spec: String(decoding: spec, as: UTF8.self))
         } catch { add("results", .bad, Failure(error).message) }
     }
 
@@ -55,7 +56,12 @@ struct BundleCheck {
     private func decode(_ bytes: [UInt8]) throws -> BundleResults {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        let results = try decoder.decode(BundleResults.self, from: Data(bytes))
+        let results: BundleResults
+        do { results = try decoder.decode(BundleResults.self, from: Data(bytes)) } catch let error as DecodingError {
+            throw Failure(
+                .infrastructure,
+                "results.json is damaged\(BundleCheck.place(of: error)): take the bundle anew from where it was made")
+        }
         guard results.format == BundleResults.currentFormat else {
             throw Failure(
                 .usage,
@@ -63,6 +69,18 @@ struct BundleCheck {
             )
         }
         return results
+    }
+
+    /// Where in a JSON text, in words; empty if it is none at all.
+    private static func place(of error: DecodingError) -> String {
+        let path: [any CodingKey]
+        switch error {
+        case .keyNotFound(let key, let context): path = context.codingPath + [key]
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+            path = context.codingPath
+        @unknown default: path = []
+        }
+        return path.isEmpty ? "" : " at \(path.map(\.stringValue).joined(separator: "."))"
     }
 
     private func plan(_ spec: String, _ results: BundleResults) throws -> Plan {
@@ -108,7 +126,7 @@ struct BundleCheck {
     }
 
     private mutating func checkTickets(
-        of bundle: Bundle, _ plan: Plan, _ results: BundleResults, _ catalog: DataCatalog
+        of bundle: Bundle, _ plan: Plan, _ results: BundleResults, _ catalog: DataCatalog, spec: String
     ) throws {
         let folder = FileManager.default.temporaryDirectory.path + "/tombola-verify-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -119,11 +137,12 @@ struct BundleCheck {
         var paths: [Digest: String] = [:]
         let records = results.records
         for file in bundle.files where file.name.hasPrefix("tickets/") {
-            let metadata: [String: String]
-            do { metadata = try file.bytes.withUnsafeBytes { try Safetensors.header(of: $0).metadata } } catch {
+            let ticket: TicketFile
+            do { ticket = try TicketFile(file.bytes) } catch {
                 add(file.name, .bad, "it is no ticket: \(error)")
                 continue
             }
+            let metadata = ticket.metadata
             guard let planned = plan.tasks.first(where: { $0.key.digest.hex == metadata["task"] }),
                 let said = metadata["test_images_right"].flatMap({ Int($0) }),
                 file.name == Bundle.File.ticket(planned.key.digest.short)
@@ -132,10 +151,16 @@ struct BundleCheck {
                 continue
             }
             let task = planned.task
+            guard case .done(let summary, _, _) = records[planned.key] else {
+                add(file.name, .bad, "results.json has no result of its training")
+                continue
+            }
+            if let misfit = ticket.misfit(with: task, summary, spec: spec) {
+                add(file.name, .bad, misfit)
+                continue
+            }
             // A ticket is measured in f32, a training in bf16 was not.
-            if task.training.precision == .f32, case .done(let summary, _, _) = records[planned.key],
-                let final = summary.final, final.testCorrect != said
-            {
+            if task.training.precision == .f32, let final = summary.final, final.testCorrect != said {
                 add(
                     file.name, .bad,
                     "says \(Format.count(said)) test images right, and results.json \(Format.count(final.testCorrect))")
@@ -151,8 +176,19 @@ struct BundleCheck {
             }
             let path = "\(folder)/ticket.safetensors"
             try Data(file.bytes).write(to: URL(filePath: path))
-            let right = try Ticket.testImagesRight(
-                of: task, exported: path, dataset: paths[task.dataset] ?? "", registry: .standard)
+            let recount: Ticket.Recount
+            do {
+                recount = try Ticket.recount(
+                    of: task, exported: path, dataset: paths[task.dataset] ?? "", registry: .standard)
+            } catch {
+                add(file.name, .bad, "it cannot be evaluated: \(error)")
+                continue
+            }
+            guard recount.beginsAsDrawn != false else {
+                add(file.name, .bad, "rewinds to other weights than those that its seed draws")
+                continue
+            }
+            let right = recount.testImagesRight
             add(
                 file.name, right == said ? .good : .bad,
                 "gets \(Format.count(right)) test images right\(right == said ? "" : ", and says \(Format.count(said))")"

@@ -6,9 +6,10 @@ struct VerifyCommand: ParsableCommand {
         abstract: "Check a bundle: checksums, tables and leaderboard made anew, tickets evaluated again.",
         discussion: """
             The spec is planned again, which names every training by the digest of all that decides it; the results must be of those \
-            trainings. Tables and leaderboard are made anew from the results and compared byte for byte. Where the data set is at \
-            hand, each ticket's trained weights are evaluated, and must get as many test images right as it says. Exit status 1 if \
-            anything differs.
+            trainings. Tables and leaderboard are made anew from the results and compared byte for byte. Each ticket must have the \
+            density, rewind step and survivors of each layer that the results have, and no weight that its mask prunes. Where the data \
+            set is at hand, its trained weights are evaluated, and must get as many test images right as it says, and weights that it \
+            goes back to are drawn again, if they were drawn. Exit status 1 if anything differs.
             """)
 
     @Argument(help: "The archive that `tombola bundle` wrote.")
