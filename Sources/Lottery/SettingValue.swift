@@ -145,11 +145,13 @@ extension SettingValue {
     }
 
     func integer(in range: ClosedRange<Int>) throws(SettingError) -> Int {
-        guard case .scalar(let text) = self, let value = Int(text.replacing("_", with: "")) else {
-            throw SettingError("must be a whole number, not \(self)")
-        }
-        guard range.contains(value) else {
-            throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(value)")
+        guard case .scalar(let text) = self else { throw SettingError("must be a whole number, not \(self)") }
+        let digits = text.replacing("_", with: "")
+        // One of more digits than an Int holds is out of any range.
+        let isWhole = digits.wholeMatch(of: /[+-]?[0-9]+/) != nil
+        guard isWhole else { throw SettingError("must be a whole number, not \(self)") }
+        guard let value = Int(digits), range.contains(value) else {
+            throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(digits)")
         }
         return value
     }

@@ -135,8 +135,14 @@ enum SpecDocument {
             .composer(_, let problem, let mark, _):
             // What is missing at the end of the spec is missed on one of the newlines added to it.
             let lastLine = lines.lastIndex { !$0.isEmpty }.map { $0 + 1 } ?? 1
+            let line = min(mark.line, lastLine)
+            // libyaml calls it a character that cannot start any token.
+            let isTab = lines.indices.contains(line - 1) && lines[line - 1].prefix { $0.isWhitespace }.contains("\t")
             return SpecError(
-                file: file, line: min(mark.line, lastLine), column: mark.column, message: "not YAML: \(problem)")
+                file: file, line: line, column: mark.column,
+                message: isTab
+                    ? "not YAML: a line is indented by spaces, and here is a tab; write spaces in its place"
+                    : "not YAML: \(problem)")
         case .duplicatedKeysInMapping(let duplicates, let context):
             let name = duplicates.first ?? "a key"
             let first = max(1, context.mark.line)

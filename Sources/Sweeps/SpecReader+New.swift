@@ -10,6 +10,8 @@ extension SpecReader {
         try checkBudget()
         try checkWinningLevels(points)
         try checkPoints(points)
+        try checkExamples(points)
+        try checkExcludes()
         try checkRecipeConstants()
         try checkMasksDiffer(points)
     }
@@ -90,6 +92,26 @@ extension SpecReader {
                 misfit, writes: zip(axes, chosen).flatMap { $0.writes[$1] }, chosen: chosen,
                 side: transplants ? side : nil)
         }
+    }
+
+    /// What no criterion of the sweep reads. Where one does, the others beside it on the axis have it as well.
+    private func checkExamples(_ points: GridPoints) throws(SpecError) {
+        let path = "pruning.examples"
+        guard let write = SettingNames.rowOfPath[path].flatMap({ baseWrites[$0] }) else { return }
+        let readers = points.lazy.map { ($0.maskSettings ?? $0.settings).pruning.criterion }
+            .contains { vocabulary.criterionTraits[$0]?.readsExamples == true }
+        guard !readers, let criterion = points.first?.settings.pruning.criterion else { return }
+        throw error(
+            write.line,
+            "examples says of how many images gradients are taken, but the criterion \(criterion) takes none; leave it out"
+        )
+    }
+
+    private func checkExcludes() throws(SpecError) {
+        guard let idle = idleExcludes.first.map({ excludes[$0] }) else { return }
+        throw error(
+            idle.line,
+            "exclude \"\(idle.text)\" leaves out no point, since none is so; mend it, or leave it out")
     }
 
     private func isWritten(_ path: String) -> Bool {

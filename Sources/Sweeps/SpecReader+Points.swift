@@ -1,8 +1,9 @@
 import Lottery
 
 extension SpecReader {
-    /// All points that `exclude` keeps, each checked, and the count of those left out.
-    func expand() throws(SpecError) -> (points: GridPoints, excluded: Int) {
+    /// All points that `exclude` keeps, each checked, and the count of those left out. Notes which of its conditions left
+    /// out none.
+    mutating func expand() throws(SpecError) -> (points: GridPoints, excluded: Int) {
         let counts = dimensions
         var position = Array(repeating: 0, count: counts.count)
         let hasRecipes = transplants
@@ -10,12 +11,15 @@ extension SpecReader {
         var points = GridPoints(fixed, axes, counts: counts, hasRecipes: hasRecipes)
         var excluded = 0
         var checks = PointChecks(vocabulary: vocabulary)
+        var idle = Set(excludes.indices)
         let conditions = axes.map { ExcludeRule.Value.all(of: $0.axis.values) }
         repeat {
             let chosen = axes.map { position[$0.dimension] }
             let operands = zip(conditions, chosen).map { $0[$1] }
-            if excludes.contains(where: { $0.rule.holds(for: operands) }) {
+            let held = excludes.indices.filter { excludes[$0].rule.holds(for: operands) }
+            guard held.isEmpty else {
                 excluded += 1
+                idle.subtract(held)
                 continue
             }
             let writes = zip(axes, chosen).flatMap { $0.writes[$1] }
@@ -38,6 +42,7 @@ extension SpecReader {
             throw error(excludes[0].line, "exclude leaves none of \(excluded) points; drop a condition")
         }
         try checkBranches(beside: points)
+        idleExcludes = idle.sorted()
         return (points, excluded)
     }
 
@@ -222,7 +227,8 @@ struct PointChecks {
             return Misfit(
                 paths: ["data.validation", "data.train", "dataset"],
                 message:
-                    "holding out \(settings.data.validation) of \(used) images for validation leaves none to train on")
+                    "holding out \(settings.data.validation) of \(used) images for validation leaves none to train on; lower "
+                    + "data.validation" + (used < trainCount ? ", or raise data.train" : ""))
         }
         let resized: DatasetShape
         do { resized = try shape.resized(to: settings.data.resize) } catch {
@@ -240,7 +246,8 @@ struct PointChecks {
             return Misfit(
                 paths: ["training.batch", "data.train", "data.validation", "dataset"],
                 message:
-                    "a batch of \(settings.training.batch) is more than the \(left) images that are left to train on")
+                    "a batch of \(settings.training.batch) is more than the \(left) images that are left to train on; lower "
+                    + "training.batch to \(left) or less")
         }
         return nil
     }

@@ -13,6 +13,8 @@ struct SpecReader {
     var branches: [SweepBranch] = []
     var seed: UInt64 = 0
     var excludes: [(text: String, line: Int, rule: ExcludeRule)] = []
+    /// Indices of those that hold for no point.
+    var idleExcludes: [Int] = []
     var refinement: Refinement?
     var stopRule: StopRule?
     var winningAt: [(density: Double, line: Int)] = []
@@ -290,8 +292,8 @@ struct SpecReader {
                     throw error(
                         axis.line,
                         "axes of one zip group move together, but \"\(axis.key)\" has "
-                            + "\(added.axis.values.count) values and \"\(first.axis.name)\" has "
-                            + "\(first.axis.values.count)"
+                            + "\(added.axis.values.count) \(added.axis.values.count == 1 ? "value" : "values") and "
+                            + "\"\(first.axis.name)\" has \(first.axis.values.count); give them as many, or move one to grid"
                     )
                 }
             }

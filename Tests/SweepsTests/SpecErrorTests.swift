@@ -58,6 +58,10 @@ import Testing
             ),
             ("name: a\nbranches: [random-mask, random-mask]", #"2: branch "random-mask" is given twice; keep one"#),
             ("name: a\ntraining:\n  iterations: many", #"3: "training.iterations" must be a whole number, not many"#),
+            (
+                "name: a\ntraining:\n  iterations: 99999999999999999999",
+                #"3: "training.iterations" must be in 1…100000000, not 99999999999999999999"#
+            ),
             ("name: a\ntraining: {iterations: -5}", #"2: "training.iterations" must be in 1…100000000, not -5"#),
             (
                 "name: a\ntraining:\n  warmup:\n  batch: 60",
@@ -102,7 +106,7 @@ import Testing
             ),
             (
                 "name: a\nzip:\n- lr: [0.1, 0.2]\n  warmup: [0]",
-                #"4: axes of one zip group move together, but "warmup" has 1 values and "lr" has 2"#
+                #"4: axes of one zip group move together, but "warmup" has 1 value and "lr" has 2; give them as many, or move one to grid"#
             ),
             ("name: a\nname: b", #"2: "name" is given twice, first on line 1; keep one"#),
             ("name: a\ntraining: {batch: 3, batch: 4}", #"2: "batch" is given twice in one map; keep one"#),
@@ -119,6 +123,10 @@ import Testing
             ("name: a\ndata: 5", #"2: "data" must be a map of settings, such as data: {validation: 5}"#),
             ("name: a\nmodel: mlp", #"2: "model" must be a map of settings, such as model: {family: mlp}"#),
             ("name: a\ntraining: [1", "2: not YAML: did not find expected ',' or ']'"),
+            (
+                "name: a\ntraining:\n\titerations: 3",
+                "3: not YAML: a line is indented by spaces, and here is a tab; write spaces in its place"
+            ),
             ("[]", "1: a spec is a map of settings; see sweeps/quickstart.yaml for an example"),
             ("", "1: the spec is empty; see sweeps/quickstart.yaml for an example"),
         ])
@@ -151,7 +159,7 @@ import Testing
             ),
             (
                 "name: a\ndata: {validation: 30000}",
-                "2: holding out 30000 of 30000 images for validation leaves none to train on"
+                "2: holding out 30000 of 30000 images for validation leaves none to train on; lower data.validation"
             ),
             (
                 "name: a\ndata:\n  resize: 16",
@@ -164,7 +172,7 @@ import Testing
             ("name: a\ndata:\n  train: 70000", "3: glyphs has 30000 training images, not 70000"),
             (
                 "name: a\ndata: {train: 5050}\ntraining: {batch: 60}",
-                "3: a batch of 60 is more than the 50 images that are left to train on"
+                "3: a batch of 60 is more than the 50 images that are left to train on; lower training.batch to 50 or less"
             ),
             (
                 "name: a\nmodel: {family: mlp, hidden: [10]}\ngrid: {depth: [2]}",
@@ -514,7 +522,8 @@ import Testing
             refusalAsNew(
                 yaml.replacing("pruning.criterion: snip", with: "pruning.criterion: magnitude")
                     + "pruning.examples: 20",
-                vocabulary: vocabulary) == "accepted")
+                vocabulary: vocabulary
+            ).hasSuffix("but the criterion magnitude takes none; leave it out"))
     }
 
     @Test(
@@ -580,6 +589,30 @@ import Testing
         #expect(refusalAsNew("name: a\nbranches: []\nzip: []\nexclude: []\ntraining.decay: []") == "accepted")
     }
 
+    @Test("A condition that excludes nothing, and examples that no criterion looks at, are refused of new specs alone")
+    func nothingMeant() {
+        let grid = "name: a\ngrid: {lr: [0.1, 0.01], warmup: [0, 500]}\nexclude:\n"
+        let idle = grid + "  - lr == 0.1 && warmup > 0\n  - lr == 0.2"
+        #expect(refusal(idle) == "accepted")
+        #expect(
+            refusalAsNew(idle)
+                == #"sweeps/x.yaml:5: exclude "lr == 0.2" leaves out no point, since none is so; mend it, or leave it out"#
+        )
+        // What another condition leaves out as well is left out.
+        #expect(refusalAsNew(grid + "  - lr == 0.1\n  - lr > 0.05 && warmup > 0") == "accepted")
+
+        let vocabulary = MethodPlanTests.vocabulary
+        func examples(_ criterion: String) -> String {
+            refusalAsNew("name: a\npruning: {examples: 5}\n\(criterion)", vocabulary: vocabulary)
+        }
+        #expect(
+            examples("pruning.criterion: magnitude")
+                == "sweeps/x.yaml:2: examples says of how many images gradients are taken, but the criterion magnitude takes none; "
+                + "leave it out")
+        #expect(examples("pruning.criterion: snip") == "accepted")
+        #expect(examples("grid: {criterion: [magnitude, snip]}") == "accepted")
+    }
+
     @Test("Images may be an axis, which has the name of a recipe")
     func images() { #expect(refusalAsNew("name: a\ngrid: {train: [10000, 20000]}") == "accepted") }
 
@@ -619,10 +652,12 @@ import Testing
         #expect(refusal("{train: 9_001}") == "x.yaml:3: mnist has 9000 training images here, not 9001")
         #expect(
             refusal("{validation: 9_000}")
-                == "x.yaml:3: holding out 9000 of 9000 images for validation leaves none to train on")
+                == "x.yaml:3: holding out 9000 of 9000 images for validation leaves none to train on; lower data.validation"
+        )
         #expect(
             refusal("{validation: 8_950}")
-                == "x.yaml:3: a batch of 60 is more than the 50 images that are left to train on")
+                == "x.yaml:3: a batch of 60 is more than the 50 images that are left to train on; lower training.batch to 50 or less"
+        )
     }
 
     @Test("Aliases cannot blow a small spec up, and deep nesting cannot exhaust the stack")
