@@ -223,12 +223,14 @@ public struct CriterionTraits: Hashable, Sendable {
     public var ranksAnew: Bool
     /// Whether it takes gradients on training images.
     public var readsExamples: Bool
+    /// Whether it takes second derivatives on them, which is done in f64.
+    public var readsCurvature: Bool
     /// Whether it compares weights with θ0.
     public var readsStart: Bool
 
     public init(
         at: PruningMoment = .end, rounds: Int = 1, ranksAnew: Bool = false, readsExamples: Bool = false,
-        readsStart: Bool = false
+        readsCurvature: Bool = false, readsStart: Bool = false
     ) {
         precondition(at != .published && rounds > 0, "a criterion of \(rounds) rounds at \(at)")
         precondition(ranksAnew || rounds == 1, "a criterion of \(rounds) rounds that all rank alike")
@@ -236,6 +238,7 @@ public struct CriterionTraits: Hashable, Sendable {
         self.rounds = rounds
         self.ranksAnew = ranksAnew
         self.readsExamples = readsExamples
+        self.readsCurvature = readsCurvature
         self.readsStart = readsStart
     }
 }

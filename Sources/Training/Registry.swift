@@ -72,10 +72,18 @@ public struct Registry: Sendable {
             // The first level may take more: nearly as many weights, and lists of them.
             let survivors = network.parameters.filter(\.isWeight).map { max(0, $0.count - 1) }
             let training = max(dense, MemoryNeed.training(network, settings.training, survivors: survivors).bytes)
-            let byGradients = criteria.first { $0.name == settings.pruning.criterion }?.traits.readsExamples == true
-            let ranking =
-                (byGradients
-                ? MemoryNeed.rankingByGradients(network, batch: settings.training.batch) : .ranking(network)).bytes
+            let traits = criteria.first { $0.name == settings.pruning.criterion }?.traits ?? CriterionTraits()
+            let examples = settings.pruning.examples * network.classes
+            let batch = min(settings.training.batch, examples)
+            let need: MemoryNeed =
+                if traits.readsCurvature {
+                    .rankingByCurvature(network, examples: examples, batch: batch)
+                } else if traits.readsExamples {
+                    .rankingByGradients(network, batch: settings.training.batch)
+                } else {
+                    .ranking(network)
+                }
+            let ranking = need.bytes
             // A search ranks weights while their training waits.
             return settings.pruning.search == .earlyBird ? training + ranking : max(training, ranking)
         }

@@ -158,6 +158,12 @@ struct ConvolutionalLevelTests {
             Held(
                 family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .f32, density: 0.02,
                 criterion: "snip"),
+            Held(
+                family: "conv-2", width: 4, batch: 16, optimizer: "sgd", precision: .f32, density: 0.02,
+                criterion: "grasp"),
+            Held(
+                family: "resnet", width: 8, batch: 50, optimizer: "sgd", precision: .f32, density: 0.02,
+                criterion: "grasp"),
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
             // Dense kernels under a mask; and checkpoints, which are in each resume file, too.
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.5),
@@ -252,9 +258,14 @@ struct Held: Codable, Sendable {
         let network = try family.describe(task.model, bench.registry.datasets[0].shape)
         let training = MemoryNeed.training(network, task.training, survivors: summary.layers.map(\.surviving)).bytes
         guard task.pruning != nil else { return training }
-        let ranking =
-            criterion == "snip"
-            ? MemoryNeed.rankingByGradients(network, batch: task.training.batch) : MemoryNeed.ranking(network)
+        let examples = (task.pruning?.examples ?? 0) * network.classes
+        let batch = min(task.training.batch, examples)
+        let ranking: MemoryNeed =
+            switch criterion {
+            case "snip": .rankingByGradients(network, batch: batch)
+            case "grasp": .rankingByCurvature(network, examples: examples, batch: batch)
+            default: .ranking(network)
+            }
         return max(training, ranking.bytes)
     }
 
@@ -295,7 +306,7 @@ struct Held: Codable, Sendable {
             $0.criterion = criterion
             // θ0 is ranked, so that nothing has to be trained before.
             $0.at = 0
-            $0.examples = criterion == "snip" ? 5 : nil
+            $0.examples = criterion == "magnitude" ? nil : 5
         }
     }
 }

@@ -20,11 +20,13 @@ struct CriterionTests {
     /// What survives of tensors that nothing has pruned yet.
     private func survivors(
         _ criterion: Criterion, _ weights: [[Float]], initial: [[Float]] = [],
-        gradient: @escaping ([[Float]]) -> [[Double]] = { _ in [] }
+        gradient: @escaping ([[Float]]) -> [[Double]] = { _ in [] },
+        curvature: @escaping ([[Float]]) -> [[Double]] = { _ in [] }
     ) throws -> [[Int]] {
         let tensors = weights.map { PrunableTensor(kind: .fc, weights: $0, mask: Mask(dense: $0.count)) }
         let network = RankedNetwork(
-            initial: { initial }, gradient: { weights, _ in gradient(weights) }, flowGradient: { _ in [] })
+            initial: { initial }, gradient: { weights, _ in gradient(weights) },
+            curvature: { weights, _ in curvature(weights) }, flowGradient: { _ in [] })
         return try step(criterion).masks(of: tensors, by: criterion, seed: 1, network: network).map(\.survivingIndices)
     }
 
@@ -71,18 +73,10 @@ struct CriterionTests {
 
     @Test("GraSP keeps the highest w · (H g)")
     func grasp() throws {
-        // L = ½ θᵀ H θ has the gradient H θ. With H = [[1, −2], [−2, 1]] for the first two weights, −1 and ½ for the
-        // others, θ = (2, 1, 3, 4): g = (0, −3, −3, 2), H g = (6, −3, 3, 1), θ · H g = (12, −3, 9, 4). Weights 1 and 3
-        // go; by magnitude 1 and 0 would.
-        let kept = try survivors(
-            .grasp, [[2, 1, 3, 4]],
-            gradient: { weights in
-                let w = weights[0].map { Double($0) }
-                return [[w[0] - 2 * w[1], -2 * w[0] + w[1], -w[2], w[3] / 2]]
-            })
-        #expect(kept == [[0, 2]])
+        // H g = (6, −3, 3, 1), θ = (2, 1, 3, 4): θ · H g = (12, −3, 9, 4). Weights 1 and 3 go; by magnitude 1 and 0 would.
+        #expect(try survivors(.grasp, [[2, 1, 3, 4]], curvature: { _ in [[6, -3, 3, 1]] }) == [[0, 2]])
         // Without a gradient all are equal.
-        #expect(try survivors(.grasp, [[2, 1, 3, 4]], gradient: { _ in [[0, 0, 0, 0]] }) == [[2, 3]])
+        #expect(try survivors(.grasp, [[2, 1, 3, 4]], curvature: { _ in [[0, 0, 0, 0]] }) == [[2, 3]])
     }
 
     @Test("Gradients are means over the examples, whatever groups they come in")
@@ -119,19 +113,24 @@ struct CriterionTests {
         FloatingPointMode.flushDenormals()
         // As above with label 0: g = [[−½, −½], [½, ½]]. Along g the logits change by u = (−1, 1), so p by p ∘ (u −
         // pᵀu) = (−½, ½), and H g is [[−½, −½], [½, ½]]. W · H g = [[−1.5, 0.5], [1, 0]]: weights 0 and 3 go.
-        let network = Network(
-            TestNetworks.mlp(inputs: 2, hidden: [], classes: 2), optimizer: sgd, batch: 1, pixelMean: [0],
-            pixelDeviation: [1])
         let images: [UInt8] = [255, 255]
         let labels: [UInt8] = [0]
-        let kept = try images.withUnsafeBufferPointer { images in
-            try labels.withUnsafeBufferPointer { labels in
-                let gradient = LossGradient(
-                    network, images: images.baseAddress!, labels: labels.baseAddress!, examples: [0])
-                return try survivors(.grasp, [[3, -1, 2, 0]], gradient: { gradient($0, [Mask(dense: 4)]) ?? [] })
-            }
-        }
-        #expect(kept == [[1, 2]])
+        let curvature = LossCurvature(
+            TestNetworks.mlp(inputs: 2, hidden: [], classes: 2), values: [[0, 0, 0, 0], [0, 0]], pixelMean: [0],
+            pixelDeviation: [1], labelSmoothing: 0, images: images, labels: labels, groups: [[0]])
+        let product = try #require(curvature([[3, -1, 2, 0]], [Mask(dense: 4)])?[0])
+        for (theirs, ours) in zip([-0.5, -0.5, 0.5, 0.5], product) { #expect(abs(ours - theirs) < 1e-9) }
+        #expect(try survivors(.grasp, [[3, -1, 2, 0]], curvature: { _ in [product] }) == [[1, 2]])
+        // What is pruned has neither a share in g nor a product: of g = [[–, −½], [½, ½]] follow u = (−½, 1), p by
+        // (−⅜, ⅜).
+        let mask = Mask([false, true, true, true])
+        let pruned = try #require(curvature([[0, -1, -1, 0]], [mask])?[0])
+        for (theirs, ours) in zip([0, -0.375, 0.375, 0.375], pruned) { #expect(abs(ours - theirs) < 1e-9) }
+        // Two equal images of both labels, in groups of their own, have no gradient at p = ½.
+        let even = LossCurvature(
+            TestNetworks.mlp(inputs: 2, hidden: [], classes: 2), values: [[0, 0, 0, 0], [0, 0]], pixelMean: [0],
+            pixelDeviation: [1], labelSmoothing: 0, images: images + images, labels: [0, 1], groups: [[0], [1]])
+        #expect(even([[3, -1, 2, 0]], [Mask(dense: 4)]) == [[0, 0, 0, 0]])
     }
 
     private var sgd: OptimizerSettings {
@@ -165,7 +164,7 @@ struct CriterionTests {
             PrunableTensor(kind: .fc, weights: $0, mask: Mask(dense: $0.count))
         }
         let network = RankedNetwork(
-            initial: { [] }, gradient: { _, _ in [] },
+            initial: { [] }, gradient: { _, _ in [] }, curvature: { _, _ in [] },
             flowGradient: { weights in flow(description, [weights[0], [0, 0], weights[1], [0]])! })
         let once = try step(.synflow).masks(of: tensors, by: .synflow, seed: 1, network: network)
         #expect(once.map(\.survivingIndices) == [[3], [0, 1]])
@@ -221,7 +220,7 @@ struct CriterionTests {
         let network = RankedNetwork(
             initial: { [] },
             gradient: { weights, _ in [weights[0].indices.map { Double(weights[0][max(0, $0 - 1)]) + 0.1 }] },
-            flowGradient: { _ in [] })
+            curvature: { _, _ in [] }, flowGradient: { _ in [] })
         for level in 1...4 {
             for criterion in [Criterion.random, .snip] {
                 let staged = try step(criterion, rate: Ratio("0.29")!, stages: level).masks(

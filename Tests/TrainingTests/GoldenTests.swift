@@ -104,6 +104,21 @@ struct GoldenTests {
         }
     }
 
+    @Test("Masks by derivatives and flows, of a network with batch-norm")
+    func criteria() throws {
+        let dense = convolutional("resnet", .projection)
+        for (criterion, golden) in [
+            (.snip, ["85580419004c", "5ca3334fd7d5"]), (.grasp, ["5ff96ba9edfa", "8b000d7acec5"]),
+            (.synflow, ["5b8ba44ff9f0", "96c8b1721891"]),
+        ] as [(Criterion, [String])] {
+            let task = bench.pruned(dense, parent: dense, rate: "0.8") {
+                ($0.criterion, $0.scope, $0.at, $0.rounds) = (criterion.name, .global, 0, criterion.traits.rounds)
+                $0.examples = criterion.traits.readsExamples ? 5 : nil
+            }
+            try check(task, golden)
+        }
+    }
+
     @Test("VGG on larger images, label smoothing and clipping")
     func further() throws {
         var vgg = convolutional("vgg", .projection)

@@ -23,6 +23,7 @@ struct PruningTests {
     private let nothing = RankedNetwork(
         initial: { preconditionFailure("θ0 was asked for") },
         gradient: { _, _ in preconditionFailure("gradients were asked for") },
+        curvature: { _, _ in preconditionFailure("the curvature was asked for") },
         flowGradient: { _ in preconditionFailure("the flow was asked for") })
 
     private func survivors(

@@ -223,5 +223,9 @@ struct RecipeTests {
         var clipped = Settings()
         clipped.training.clip = 1
         #expect(vocabulary.semantics(clipped, true) == ["clip": 2])
+        var curved = Settings()
+        curved.pruning.criterion = "grasp"
+        #expect(vocabulary.semantics(curved, true) == ["criterion.grasp": 2])
+        #expect(vocabulary.semantics(curved, false) == [:])
     }
 }

@@ -55,6 +55,8 @@ final class TrainingBench {
         change(&pruning)
         var task = task
         task.pruning = pruning
+        let version = registry.criteria.first { $0.name == pruning.criterion }?.semanticsVersion ?? 1
+        if version != 1 { task.semantics["criterion.\(pruning.criterion)"] = version }
         return task
     }
 

@@ -60,7 +60,8 @@ def loss(network, pixels, labels, batch):
     return sum(F.cross_entropy(network(pixels[a:b]), labels[a:b], reduction="sum") for a, b in zip(edges, edges[1:])) / len(labels)
 
 
-def scores(criterion, network, weights, pixels, labels, batch):
+def scores(criterion, network, weights, shortcuts, pixels, labels, batch):
+    """Of `weights`; the gradient's flow is that of `shortcuts` as well, which are never pruned."""
     if criterion == "synflow":
         network.eval()
         with torch.no_grad():
@@ -69,7 +70,8 @@ def scores(criterion, network, weights, pixels, labels, batch):
         flow = network(torch.ones_like(pixels[:1])).sum()
         return [w * g for w, g in zip(weights, torch.autograd.grad(flow, weights))]
     network.train()
-    gradients = torch.autograd.grad(loss(network, pixels, labels, batch), weights, create_graph=criterion == "grasp")
+    gradients = torch.autograd.grad(
+        loss(network, pixels, labels, batch), weights + shortcuts, create_graph=criterion == "grasp")
     if criterion == "snip":
         return [(w * g).abs() for w, g in zip(weights, gradients)]
     flow = sum((g * g.detach()).sum() for g in gradients)
@@ -92,6 +94,7 @@ def main(arguments):
     names = [name for name in masks if "downsample" not in name]
     parameters = dict(network.named_parameters())
     weights = [parameters[name] for name in names]
+    shortcuts = [parameters[name] for name in masks if name not in names]
 
     chosen = examples(labels.tolist(), classes, arguments)
     mean = torch.tensor([float(text) for text in metadata["input_mean"].split()], dtype=torch.float64).reshape(1, -1, 1, 1)
@@ -109,7 +112,7 @@ def main(arguments):
             for weight, mask in zip(weights, alive):
                 weight[~mask] = 0
         ranks = torch.cat([score.masked_fill(~mask, -torch.inf).flatten() for score, mask in zip(
-            scores(arguments.criterion, network, weights, pixels, expected, arguments.batch), alive)])
+            scores(arguments.criterion, network, weights, shortcuts, pixels, expected, arguments.batch), alive)])
         kept = torch.zeros(total, dtype=torch.bool)
         kept[ranks.topk(count).indices] = True
         alive = [part.reshape(mask.shape) for part, mask in zip(kept.split([mask.numel() for mask in alive]), alive)]

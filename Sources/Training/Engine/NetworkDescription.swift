@@ -28,7 +28,19 @@ protocol LayerDescription: Sendable {
     /// - Parameter parameters: the values of the layer's tensors.
     func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double]
     /// The gradients of the flow, given that by what `flow` returned for `x`.
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient
+    /// What the layer makes of a batch in training, in f64 (`LossCurvature`), before a shortcut and a ReLU: values in
+    /// the order of `flow`, each with its lanes.
+    /// - Parameter choices: what a layer that chooses among values has chosen, by which it goes; it chooses, and says
+    ///   what, where this is nil.
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double]
+    /// The gradients, given that by what `exact` returned for `x`.
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient
 }
 
 extension LayerDescription {

@@ -113,17 +113,23 @@ struct LevelPruning {
     /// What is dear to make is made once, when the criterion asks for it first.
     private func rankedNetwork() -> RankedNetwork {
         var gradient: LossGradient?
+        var curvature: LossCurvature?
         var flow: SynapticFlow?
+        func finite(_ derivatives: [[Double]]?) throws(TrainingError) -> [[Double]] {
+            if let derivatives { return derivatives }
+            throw .impossible(
+                "\(step.criterion) ranks by gradients, and those of \(place) are not finite; lower training.learning_rate"
+            )
+        }
         return RankedNetwork(
             initial: { () throws(TrainingError) in try initial() },
             gradient: { (weights, masks) throws(TrainingError) in
                 if gradient == nil { gradient = try lossGradient() }
-                guard let gradients = gradient?(weights, masks) else {
-                    throw .impossible(
-                        "\(step.criterion) ranks by gradients, and those of \(place) are not finite; lower training.learning_rate"
-                    )
-                }
-                return gradients
+                return try finite(gradient?(weights, masks))
+            },
+            curvature: { (weights, masks) throws(TrainingError) in
+                if curvature == nil { curvature = try lossCurvature() }
+                return try finite(curvature?(weights, masks))
             },
             flowGradient: { (weights) throws(TrainingError) in
                 var made = flow ?? SynapticFlow(description, values: values)
@@ -149,7 +155,8 @@ struct LevelPruning {
         }
     }
 
-    private func lossGradient() throws(TrainingError) -> LossGradient {
+    /// The images whose loss is looked at, and the most of them that go together.
+    private func examples() throws(TrainingError) -> (images: [Int32], batch: Int) {
         guard let perClass = step.examples else {
             throw .impossible("\(step.criterion) ranks by gradients, and the task does not say on how many images")
         }
@@ -158,7 +165,20 @@ struct LevelPruning {
         // By the seed that a training and its sibling have in common, so that they have one mask.
         let examples = try order.examples(
             perClass: perClass, classes: data.shape.classes, labels: data.trainLabels, seed: task.seeds.initialisation)
-        let batch = min(task.training.batch, examples.count)
+        return (examples, min(task.training.batch, examples.count))
+    }
+
+    private func lossCurvature() throws(TrainingError) -> LossCurvature {
+        let (examples, batch) = try examples()
+        try memory.require(.rankingByCurvature(description, examples: examples.count, batch: batch))
+        return LossCurvature(
+            description, values: values, pixelMean: data.pixelMean, pixelDeviation: data.pixelDeviation,
+            labelSmoothing: task.training.labelSmoothing, images: data.trainImages, labels: data.trainLabels,
+            groups: LossGradient.groups(of: examples, batch: batch))
+    }
+
+    private func lossGradient() throws(TrainingError) -> LossGradient {
+        let (examples, batch) = try examples()
         try memory.require(.rankingByGradients(description, batch: batch))
         var engine = engine
         engine.precision = .f32

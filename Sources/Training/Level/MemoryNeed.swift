@@ -20,6 +20,9 @@ public struct MemoryNeed: Sendable {
     /// Of a weight ranked by its gradient, besides: the gradient in f32, and the mean over groups of images in f64.
     private static let bytesPerGradient = 4 + 8
 
+    /// Of a weight ranked by the curvature, besides: its value, the gradient and the product, in f64, and its mask.
+    private static let bytesPerCurvature = 8 + 8 + 8 + 1
+
     /// Of a weight of a ticket, pruned or not: where it began and what it became, as values and as tensors of an
     /// exported file, and its place in the mask.
     private static let bytesPerTicketWeight = 2 * (4 + 4) + 1
@@ -74,6 +77,25 @@ public struct MemoryNeed: Sendable {
             bytes: ranking(network).bytes + bytesPerGradient * weights
                 + network.memoryBytes(batch: batch, precision: .f32, stateCount: 0),
             work: "ranking weights by gradients in batches of \(batch)",
+            remedy: "use a smaller batch or network, another criterion, fewer slots, or a machine with more memory")
+    }
+
+    /// Choosing them by the curvature of the loss of `examples` images in batches of `batch`, all of it in f64.
+    package static func rankingByCurvature(_ network: NetworkDescription, examples: Int, batch: Int) -> MemoryNeed {
+        let weights = network.parameters.reduce(0) { $0 + $1.count }
+        let tensors = (0...network.nodes.count).map { network.shape(of: $0).values }
+        // Of all batches the images and what layers choose, at most a gate of each value and of every fourth the place
+        // that won; of one batch all values, and some of the largest tensor's size: gradients, and what a layer makes of
+        // them.
+        let lanes = ExactBatch(images: batch).lanes
+        let groups = (examples + batch - 1) / batch
+        let values = lanes * (8 * groups * tensors[0] + (2 * groups + 8) * tensors.reduce(0, +))
+        let passing = 8 * 6 * lanes * (tensors.max() ?? 0)
+        // Of the largest weight its value, its gradient, and both again on their way.
+        let largest = 8 * 4 * (network.parameters.map(\.count).max() ?? 0)
+        return MemoryNeed(
+            bytes: ranking(network).bytes + bytesPerCurvature * weights + values + passing + largest,
+            work: "ranking weights by curvature in batches of \(batch)",
             remedy: "use a smaller batch or network, another criterion, fewer slots, or a machine with more memory")
     }
 

@@ -62,16 +62,20 @@ package struct RankedNetwork {
     /// The gradient of the mean training loss of the examples by each weight, at the given weights under the given
     /// masks; 0 where pruned.
     var gradient: (_ weights: [[Float]], _ masks: [Mask]) throws(TrainingError) -> [[Double]]
+    /// The Hessian of that loss times its gradient, likewise (`LossCurvature`).
+    var curvature: (_ weights: [[Float]], _ masks: [Mask]) throws(TrainingError) -> [[Double]]
     /// The gradient of the synaptic flow by the magnitude of each weight, at the given weights.
     var flowGradient: (_ weights: [[Float]]) throws(TrainingError) -> [[Double]]
 
     package init(
         initial: @escaping () throws(TrainingError) -> [[Float]],
         gradient: @escaping (_ weights: [[Float]], _ masks: [Mask]) throws(TrainingError) -> [[Double]],
+        curvature: @escaping (_ weights: [[Float]], _ masks: [Mask]) throws(TrainingError) -> [[Double]],
         flowGradient: @escaping (_ weights: [[Float]]) throws(TrainingError) -> [[Double]]
     ) {
         self.initial = initial
         self.gradient = gradient
+        self.curvature = curvature
         self.flowGradient = flowGradient
     }
 }

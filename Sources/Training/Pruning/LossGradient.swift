@@ -6,7 +6,7 @@ import Lottery
 /// The images are as they are, without augmentation; the loss has the training's label smoothing. They are taken in
 /// groups of at most a training's batch, as even as may be, so that they fit where a training fits and batch-norm's
 /// statistics are of batches; the mean over the images adds up in f64, group by group. All is f32, whatever precision
-/// trains: differences of bfloat16 gradients would be noise.
+/// trains.
 package final class LossGradient {
     private let network: Network
     private let images: UnsafePointer<UInt8>
@@ -26,10 +26,13 @@ package final class LossGradient {
         self.images = images
         self.labels = labels
         count = examples.count
-        let groupCount = (examples.count + network.batch - 1) / network.batch
-        groups = (0..<groupCount).map {
-            examples[examples.count * $0 / groupCount..<examples.count * ($0 + 1) / groupCount]
-        }
+        groups = Self.groups(of: examples, batch: network.batch)
+    }
+
+    /// As few groups of at most `batch` as there can be, as even as may be.
+    package static func groups(of examples: [Int32], batch: Int) -> [ArraySlice<Int32>] {
+        let count = (examples.count + batch - 1) / batch
+        return (0..<count).map { examples[examples.count * $0 / count..<examples.count * ($0 + 1) / count] }
     }
 
     /// The mean gradient by each weight tensor, in network order; 0 where pruned. Nil where it is not finite.

@@ -62,9 +62,9 @@ package struct SynapticFlow {
     }
 }
 
-/// Gradients of the synaptic flow by what a layer reads and by the magnitudes of its weights; none where it has no
-/// weights.
-struct FlowGradient {
+/// Gradients by what a layer reads and by its weights, of the loss, or of the synaptic flow by their magnitudes; none
+/// where it has no weights.
+struct LayerGradient {
     var input: [Double]
     var weight: [Double] = []
 }

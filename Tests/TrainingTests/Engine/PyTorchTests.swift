@@ -12,6 +12,7 @@ struct PyTorchTests {
     private struct Fixture {
         let tensors: [String: Safetensors.Tensor]
         let metadata: [String: String]
+        let description: NetworkDescription
         let network: Network
         let images: [UInt8]
         let labels: [UInt8]
@@ -34,7 +35,7 @@ struct PyTorchTests {
             optimizer.weightDecay = Double(metadata["weight_decay"] ?? "") ?? 0
             let parts = kind.split(separator: "-")
             let hasDepth = ["resnet", "vgg"].contains(parts[0])
-            let description = TestNetworks.make(
+            description = TestNetworks.make(
                 hasDepth ? String(parts[0]) : kind, channels: pixels.shape[1], height: pixels.shape[2],
                 width: pixels.shape[3]
             ) { [metadata] settings in
@@ -100,6 +101,31 @@ struct PyTorchTests {
             #expect(norm > 0 && theirs.count == parameter.count)
             #expect(apart <= 1e-5 * norm, "\(parameter.name): \(apart / norm)")
         }
+    }
+
+    /// Theirs are of f64, stored in f32.
+    @Test("The Hessian times the gradient is double backward's to 1e-7 of its tensor's norm", arguments: networks)
+    func curvature(name: String) throws {
+        let fixture = try Fixture(name)
+        let network = fixture.network
+        let values = network.parameters.indices.map { network.values(of: $0) }
+        let curvature = LossCurvature(
+            fixture.description, values: values, pixelMean: [0.5, 0.5, 0.5], pixelDeviation: [0.25, 0.25, 0.25],
+            labelSmoothing: 0, images: fixture.images, labels: fixture.labels, groups: [fixture.indices(0)[...]])
+        let weights = network.parameters.indices.filter { network.parameters[$0].isWeight }
+        let products = try #require(
+            curvature(weights.map { values[$0] }, weights.map { Mask(dense: values[$0].count) }))
+        var compared = 0
+        for (product, weight) in zip(products, weights) {
+            let name = network.parameters[weight].name
+            guard let theirs = fixture.tensors["product.\(name)"]?.floatValues else { continue }
+            let norm = Self.norm(theirs.map(Double.init))
+            let apart = Self.norm(zip(product, theirs).map { $0 - Double($1) })
+            #expect(norm > 0 && theirs.count == product.count)
+            #expect(apart <= 1e-7 * norm, "\(name): \(apart / norm)")
+            compared += 1
+        }
+        #expect(compared > 1)
     }
 
     private static func norm(_ values: [Double]) -> Double { values.reduce(0) { $0 + $1 * $1 }.squareRoot() }

@@ -38,8 +38,62 @@ struct BatchNormDescription: LayerDescription {
     }
 
     /// A factor hands back what it hands on.
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
-        FlowGradient(input: flow(dy, of: input, parameters: parameters))
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
+        LayerGradient(input: flow(dy, of: input, parameters: parameters))
+    }
+
+    /// What pads the lanes is left 0, as it takes no part in the statistics.
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] {
+        var y = [Double](repeating: 0, count: x.count)
+        for channel in 0..<input.units {
+            let places = places(of: channel, batch, of: input)
+            let (mean, inverse) = statistics(x, places)
+            let (gamma, beta) = (parameters[0][channel], parameters[1][channel])
+            for place in places { y[place] = gamma * ((x[place] - mean) * inverse) + beta }
+        }
+        return y
+    }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient {
+        var dx = [Double](repeating: 0, count: x.count)
+        for channel in 0..<input.units {
+            let places = places(of: channel, batch, of: input)
+            let (mean, inverse) = statistics(x, places)
+            var (sum, product) = (0.0, 0.0)
+            for place in places {
+                sum += dy[place]
+                product += dy[place] * ((x[place] - mean) * inverse)
+            }
+            let count = Double(places.count)
+            for place in places {
+                let normalised = (x[place] - mean) * inverse
+                dx[place] =
+                    parameters[0][channel] * inverse * (dy[place] - sum / count - normalised * (product / count))
+            }
+        }
+        return LayerGradient(input: dx)
+    }
+
+    /// Where the values of a channel are, pixel by pixel.
+    private func places(of channel: Int, _ batch: ExactBatch, of input: FeatureShape) -> [Int] {
+        let pixels = input.values / input.units
+        return (channel * pixels..<(channel + 1) * pixels).flatMap { pixel in
+            (0..<batch.images).map { pixel * batch.lanes + $0 }
+        }
+    }
+
+    /// The mean, and 1 / √(variance + ε).
+    private func statistics(_ x: [Double], _ places: [Int]) -> (mean: Double, inverse: Double) {
+        var (sum, squares) = (0.0, 0.0)
+        for place in places { sum += x[place] }
+        let mean = sum / Double(places.count)
+        for place in places { squares += (x[place] - mean) * (x[place] - mean) }
+        return (mean, 1 / Reproducible.sqrt(squares / Double(places.count) + BatchNorm.epsilon))
     }
 }
 

@@ -70,8 +70,8 @@ struct ConvolutionDescription: LayerDescription {
         return y
     }
 
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
-        var gradient = FlowGradient(
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
+        var gradient = LayerGradient(
             input: Array(repeating: 0, count: x.count), weight: Array(repeating: 0, count: parameters[0].count))
         gradient.input.withUnsafeMutableBufferPointer { dx in
             gradient.weight.withUnsafeMutableBufferPointer { dw in
@@ -87,6 +87,19 @@ struct ConvolutionDescription: LayerDescription {
             }
         }
         return gradient
+    }
+
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] {
+        ExactProduct(shape(input))(x, batch, weights: parameters[0], bias: hasBias ? parameters[1] : nil)
+    }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient {
+        ExactProduct(shape(input)).gradient(dy, x: x, batch, weights: parameters[0])
     }
 
     /// Every row of pixels over which a weight that is not 0 leads from the input to the output: the weight's flat

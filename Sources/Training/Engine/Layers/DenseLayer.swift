@@ -49,14 +49,27 @@ struct DenseDescription: LayerDescription {
         return y
     }
 
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
-        var gradient = FlowGradient(
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
+        var gradient = LayerGradient(
             input: Array(repeating: 0, count: x.count), weight: Array(repeating: 0, count: parameters[0].count))
         forEachWeight(parameters[0], inputs: x.count) { row, column, flat, size in
             gradient.input[column] += size * dy[row]
             gradient.weight[flat] = dy[row] * x[column]
         }
         return gradient
+    }
+
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] {
+        ExactProduct(inputs: input.values, outputs: outputs)(x, batch, weights: parameters[0], bias: parameters[1])
+    }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient {
+        ExactProduct(inputs: input.values, outputs: outputs).gradient(dy, x: x, batch, weights: parameters[0])
     }
 
     /// Every weight that is not 0, with its place and its magnitude.

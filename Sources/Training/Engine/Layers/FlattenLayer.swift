@@ -16,9 +16,18 @@ struct FlattenDescription: LayerDescription {
 
     func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] { x }
 
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
-        FlowGradient(input: dy)
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
+        LayerGradient(input: dy)
     }
+
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] { x }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient { LayerGradient(input: dy) }
 }
 
 final class FlattenLayer: MapLayer, Layer {

@@ -25,9 +25,30 @@ struct PadShortcutDescription: LayerDescription {
         return y
     }
 
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
-        var gradient = FlowGradient(input: Array(repeating: 0, count: x.count))
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
+        var gradient = LayerGradient(input: Array(repeating: 0, count: x.count))
         for (from, to) in pixels(of: input) { gradient.input[from] = dy[to] }
+        return gradient
+    }
+
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] {
+        var y = [Double](repeating: 0, count: output(of: input).values * batch.lanes)
+        for (from, to) in pixels(of: input) {
+            for lane in 0..<batch.lanes { y[to * batch.lanes + lane] = x[from * batch.lanes + lane] }
+        }
+        return y
+    }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient {
+        var gradient = LayerGradient(input: Array(repeating: 0, count: x.count))
+        for (from, to) in pixels(of: input) {
+            for lane in 0..<batch.lanes { gradient.input[from * batch.lanes + lane] = dy[to * batch.lanes + lane] }
+        }
         return gradient
     }
 

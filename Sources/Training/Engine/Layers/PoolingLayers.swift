@@ -15,29 +15,51 @@ struct MaxPoolDescription: LayerDescription {
     func makeLayer(_ place: LayerPlace) -> any Layer { MaxPoolLayer(place) }
 
     func flow(_ x: [Double], of input: FeatureShape, parameters: [[Float]]) -> [Double] {
-        winners(x, of: input).map { x[$0] }
+        winners(x, of: input).map { x[Int($0)] }
     }
 
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
-        var gradient = FlowGradient(input: Array(repeating: 0, count: x.count))
-        for (to, from) in winners(x, of: input).enumerated() { gradient.input[from] = dy[to] }
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
+        var gradient = LayerGradient(input: Array(repeating: 0, count: x.count))
+        for (to, from) in winners(x, of: input).enumerated() { gradient.input[Int(from)] = dy[to] }
+        return gradient
+    }
+
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] {
+        let winners = choices ?? winners(x, of: input, lanes: batch.lanes)
+        choices = winners
+        return winners.map { x[Int($0)] }
+    }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient {
+        var gradient = LayerGradient(input: Array(repeating: 0, count: x.count))
+        guard let choices else { preconditionFailure("a pooling that has chosen nothing") }
+        for (to, from) in choices.enumerated() { gradient.input[Int(from)] = dy[to] }
         return gradient
     }
 
     /// Where each maximum is, the first of equals in row-major order.
-    private func winners(_ x: [Double], of input: FeatureShape) -> [Int] {
+    /// - Parameter lanes: images side by side.
+    private func winners(_ x: [Double], of input: FeatureShape, lanes: Int = 1) -> [Int32] {
         let (shape, halved) = (planes(input), planes(input).halved)
-        var winners: [Int] = []
-        for channel in 0..<shape.channels {
-            for row in 0..<halved.height {
-                for column in 0..<halved.width {
-                    let first = (channel * shape.height + 2 * row) * shape.width + 2 * column
-                    var winner = first
-                    for place in [first + 1, first + shape.width, first + shape.width + 1] where x[place] > x[winner] {
-                        winner = place
-                    }
-                    winners.append(winner)
+        var winners: [Int32] = []
+        winners.reserveCapacity(halved.channels * halved.height * halved.width * lanes)
+        for pixel in 0..<shape.channels * halved.height * halved.width {
+            let (row, column) = pixel.quotientAndRemainder(dividingBy: halved.width)
+            // Rows of all channels follow one another, and an odd last one is left out.
+            let (channel, inChannel) = row.quotientAndRemainder(dividingBy: halved.height)
+            let first = (channel * shape.height + 2 * inChannel) * shape.width + 2 * column
+            for lane in 0..<lanes {
+                var winner = first * lanes + lane
+                for next in [first + 1, first + shape.width, first + shape.width + 1]
+                where x[next * lanes + lane] > x[winner] {
+                    winner = next * lanes + lane
                 }
+                winners.append(Int32(winner))
             }
         }
         return winners
@@ -111,9 +133,28 @@ struct AveragePoolDescription: LayerDescription {
         }
     }
 
-    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> FlowGradient {
+    func flowGradient(_ dy: [Double], x: [Double], of input: FeatureShape, parameters: [[Float]]) -> LayerGradient {
         let pixels = x.count / input.units
-        return FlowGradient(input: x.indices.map { dy[$0 / pixels] / Double(pixels) })
+        return LayerGradient(input: x.indices.map { dy[$0 / pixels] / Double(pixels) })
+    }
+
+    func exact(
+        _ x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]], choices: inout [Int32]?
+    ) -> [Double] {
+        let (lanes, pixels) = (batch.lanes, x.count / batch.lanes / input.units)
+        var y = [Double](repeating: 0, count: input.units * lanes)
+        for place in 0..<x.count / lanes {
+            for lane in 0..<lanes { y[place / pixels * lanes + lane] += x[place * lanes + lane] }
+        }
+        return y.map { $0 / Double(pixels) }
+    }
+
+    func exactGradient(
+        _ dy: [Double], x: [Double], _ batch: ExactBatch, of input: FeatureShape, parameters: [[Double]],
+        choices: [Int32]?
+    ) -> LayerGradient {
+        let (lanes, pixels) = (batch.lanes, x.count / batch.lanes / input.units)
+        return LayerGradient(input: x.indices.map { dy[$0 / lanes / pixels * lanes + $0 % lanes] / Double(pixels) })
     }
 }
 
