@@ -131,7 +131,10 @@ extension CoordinatorLoop {
     /// - Complexity: O(workers + running tasks + sweeps).
     func currentStatus(at now: Instant) -> ServiceStatus {
         let status = coordinator.status
-        reporting.rate.note(status.running.map { ($0.task, $0.attempt, $0.step) }, at: now)
+        reporting.rate.note(
+            status.running.map {
+                StepRate.Line(task: $0.task, attempt: $0.attempt, step: $0.step, isAwaited: $0.awaitsAdoption)
+            }, at: now)
         let (positions, saved) = (reporting.rate.positions, coordinator.savedSteps)
         let standings = Dictionary(uniqueKeysWithValues: status.sweeps.map { ($0.standing.id.text, $0.standing) })
         let sweeps = submissions.sweeps.map { sweep in

@@ -8,12 +8,27 @@ package struct StepRate {
 
     private struct Report {
         var attempt: Attempt
+        /// It was seen before its first step, and no attempt was before it: so all that it has done was trained now.
+        let isFromStart: Bool
         /// The first step it reported: a resumed or rewound training does not begin at 0, and what came before was not
         /// trained now.
         var first: Int?
         var last: Int
 
         var trained: Int { first.map { last - $0 } ?? 0 }
+    }
+
+    /// An attempt that is given out, and the step that it has reached.
+    package struct Line {
+        var task: TaskKey
+        var attempt: Attempt
+        var step: Int
+        /// It was given out before the coordinator's start, and its worker has not said since how far it is.
+        var isAwaited: Bool
+
+        package init(task: TaskKey, attempt: Attempt, step: Int, isAwaited: Bool = false) {
+            (self.task, self.attempt, self.step, self.isAwaited) = (task, attempt, step, isAwaited)
+        }
     }
 
     package init() {}
@@ -27,9 +42,10 @@ package struct StepRate {
     /// The step that each task under way has reached, as tasks count; 0 for one that has reported none.
     package var positions: [TaskKey: Int] { reports.mapValues(\.last) }
 
-    package mutating func note(_ running: [(task: TaskKey, attempt: Attempt, step: Int)], at now: Instant) {
+    package mutating func note(_ running: [Line], at now: Instant) {
         for line in running {
-            var report = Report(attempt: line.attempt, first: nil, last: 0)
+            let isFromStart = line.attempt.number == 1 && line.step == 0 && !line.isAwaited
+            var report = Report(attempt: line.attempt, isFromStart: isFromStart, first: nil, last: 0)
             if let earlier = reports[line.task], earlier.attempt == line.attempt { report = earlier }
             let before = report.trained
             if line.step > 0 {
@@ -48,8 +64,9 @@ package struct StepRate {
     /// between two beats, so most of their steps are counted here.
     /// - Parameter steps: from its first to its last.
     package mutating func noteDone(_ task: TaskKey, steps: Range<Int>) {
-        let reached = reports.removeValue(forKey: task)?.last ?? 0
-        trained += max(0, steps.upperBound - max(reached, steps.lowerBound))
+        let report = reports.removeValue(forKey: task)
+        let begin = report.flatMap { $0.isFromStart ? nil : $0.first } ?? steps.lowerBound
+        trained += max(0, steps.upperBound - begin - (report?.trained ?? 0))
     }
 
     /// The task is no longer under way and has no result.

@@ -6,6 +6,10 @@ import Testing
 struct StepRateTests {
     private func key(_ number: Int) -> TaskKey { TaskKey(Digest.of("task \(number)".utf8)) }
 
+    private func running(_ number: Int, attempt: Int, step: Int) -> StepRate.Line {
+        StepRate.Line(task: key(number), attempt: Attempt(attempt), step: step)
+    }
+
     @Test("Tasks shorter than a beat count with all their steps")
     func shortTasks() throws {
         var rate = StepRate()
@@ -20,7 +24,8 @@ struct StepRateTests {
     func longTask() throws {
         var rate = StepRate()
         for second in 0...4 {
-            rate.note([(key(1), Attempt(1), 1_000 + second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
+            rate.note(
+                [running(1, attempt: 1, step: 1_000 + second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
         }
         #expect(rate.positions == [key(1): 1_400])
         rate.noteDone(key(1), steps: 1_000..<1_500)
@@ -29,10 +34,23 @@ struct StepRateTests {
         #expect(rate.positions.isEmpty)
     }
 
+    @Test("Of a training that was seen from its start all steps count, however few reports there were")
+    func fewReports() throws {
+        var rate = StepRate()
+        for second in 0...9 {
+            for step in [0, 300] {
+                rate.note([running(second, attempt: 1, step: step)], at: Instant(milliseconds: Int64(second) * 1_000))
+            }
+            rate.noteDone(key(second), steps: 0..<500)
+        }
+        rate.note([], at: Instant(milliseconds: 10_000))
+        #expect(try #require(rate.stepsPerSecond) == 500)
+    }
+
     @Test("An attempt that ended leaves nothing under way")
     func endedAttempt() {
         var rate = StepRate()
-        rate.note([(key(1), Attempt(1), 100)], at: Instant(milliseconds: 0))
+        rate.note([running(1, attempt: 1, step: 100)], at: Instant(milliseconds: 0))
         rate.noteEnded(key(1))
         #expect(rate.positions.isEmpty)
     }
@@ -41,7 +59,8 @@ struct StepRateTests {
     func resumed() throws {
         var rate = StepRate()
         for second in 0...4 {
-            rate.note([(key(1), Attempt(2), 9_000 + second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
+            rate.note(
+                [running(1, attempt: 2, step: 9_000 + second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
         }
         #expect(rate.positions == [key(1): 9_400])
         rate.noteDone(key(1), steps: 0..<9_500)

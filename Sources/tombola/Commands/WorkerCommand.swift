@@ -12,8 +12,8 @@ struct WorkerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Train for a coordinator, on this machine.",
         discussion: """
-            Ctrl-C or SIGTERM ends it in order: what it trains is saved, sent to the coordinator and handed back, and another worker \
-            goes on from there. So does SIGUSR1, with more time, and --drain-at before the time it names.
+            Ctrl-C, SIGTERM or a closed terminal ends it in order: what it trains is saved, sent to the coordinator and handed back, and \
+            another worker goes on from there. So does SIGUSR1, with more time, and --drain-at before the time it names.
             """)
 
     @Option(help: "The coordinator's address, such as tcp://127.0.0.1:5570 (TOMBOLA_CONNECT).")
