@@ -207,7 +207,7 @@ extension Coordinator {
             failAsExhausted(key, ", at last with: \(reason)\(Coordinator.lastWords(of: log))", &outcome)
         case .stalled where task.childFailures >= settings.childFailureLimit:
             failAsExhausted(
-                key, "; at last its step stood still for \(settings.stallMilliseconds / 1000) s", &outcome)
+                key, "; at last its step stood still for too long (`--stall` of serve and run)", &outcome)
         case .lost where task.losses >= settings.lossLimit:
             fail(
                 key,

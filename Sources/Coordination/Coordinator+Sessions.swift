@@ -118,8 +118,7 @@ extension Coordinator {
                 // If the task was given to another meanwhile, the holder keeps it; the first beat revokes the returner.
                 guard running.id == held.id, running.worker == worker else { continue }
                 if running.isOrphan { adoptOrphan(held.id.task) }
-                tasks[held.id.task]!.running!.step = held.step
-                tasks[held.id.task]!.running!.steppedAt = latest
+                note(step: held.step, of: held.id.task)
             } else if wouldReadopt(held.id) {
                 readopt(held, by: worker, &outcome)
             }
@@ -147,6 +146,13 @@ extension Coordinator {
         tasks[key]!.running!.startedAt = latest
         tasks[key]!.running!.steppedAt = latest
         sessions[worker]!.assigned.insert(key)
+        expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
+    }
+
+    /// Notes how far a running attempt is. Its first step ends the longer time that it has to begin.
+    private mutating func note(step: Int, of key: TaskKey) {
+        tasks[key]!.running!.step = step
+        tasks[key]!.running!.steppedAt = latest
         expect(latest.advanced(byMilliseconds: settings.stallMilliseconds))
     }
 
@@ -187,8 +193,7 @@ extension Coordinator {
             guard let running = tasks[key]!.running else { continue }
             if let step = steps[running.id] {
                 guard step != running.step else { continue }
-                tasks[key]!.running!.step = step
-                tasks[key]!.running!.steppedAt = latest
+                note(step: step, of: key)
             } else if running.sequence <= beat.lastSequence || latest.since(running.sentAt) >= settings.beatMilliseconds
             {
                 // A TASK with a higher number that was sent just now is on its way.

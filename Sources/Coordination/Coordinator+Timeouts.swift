@@ -58,7 +58,8 @@ extension Coordinator {
     }
 
     private func stallDeadline(_ running: Running) -> Instant {
-        running.steppedAt.advanced(byMilliseconds: settings.stallMilliseconds)
+        running.steppedAt.advanced(
+            byMilliseconds: running.step == 0 ? settings.startMilliseconds : settings.stallMilliseconds)
     }
 
     private func claimDeadline(_ claim: Claim) -> Instant {

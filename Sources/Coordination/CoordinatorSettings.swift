@@ -6,8 +6,11 @@ public struct CoordinatorSettings: Hashable, Sendable {
     public var sessionMilliseconds: Int64 = 30_000
     /// How long attempts that were given out before a restart wait for their worker.
     public var adoptionMilliseconds: Int64 = 60_000
-    /// An attempt whose training step stands still for this long is ended. Fetching inputs counts as standing still.
+    /// An attempt whose training step stands still for this long is ended.
     public var stallMilliseconds: Int64 = 15 * 60_000
+    /// The same before it has come to a step: inputs are fetched, and weights are ranked, which takes minutes for some
+    /// criteria and levels.
+    public var startMilliseconds: Int64 = 60 * 60_000
     /// A gap in the loop of more than this extends every deadline by the gap: what was not read is not silence.
     public var loopStallMilliseconds: Int64 = 2_000
     /// Child deaths, errors and stalls after which a task is given up.

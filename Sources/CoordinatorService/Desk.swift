@@ -321,7 +321,7 @@ final class DeskLoop {
         // A spec that this version cannot read says nothing of looks, and is no reason to refuse the new one.
         let before = try? Sweep(
             yaml: held.spec, file: held.file, vocabulary: configuration.vocabulary, maximumRuns: Sweep.runsAtMost)
-        guard let before, before.replicates <= sweep.replicates else { return nil }
+        guard let before, sweep.replicates >= 2 else { return nil }
         func text(_ looks: [Int]) -> String { looks.map(String.init).joined(separator: ", ") }
         let forgotten = before.looks.filter { $0 >= 2 && !sweep.looks.contains($0) }
         guard !forgotten.isEmpty else { return nil }

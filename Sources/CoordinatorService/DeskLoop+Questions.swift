@@ -29,7 +29,7 @@ extension DeskLoop {
 
     func report(_ request: ExplainRequest) throws -> TaskReport {
         let key = try store.task(beginningWith: request.task)
-        return try TaskReport(key, in: store, places: plans.flatMap { $0.places(of: key) })
+        return try TaskReport(key, in: store, plans: plans)
     }
 
     /// A sweep's name goes before the digits of a key.

@@ -65,8 +65,9 @@ package struct StepRate {
     /// - Parameter steps: from its first to its last.
     package mutating func noteDone(_ task: TaskKey, steps: Range<Int>) {
         let report = reports.removeValue(forKey: task)
-        let begin = report.flatMap { $0.isFromStart ? nil : $0.first } ?? steps.lowerBound
-        trained += max(0, steps.upperBound - begin - (report?.trained ?? 0))
+        guard let report, !report.isFromStart else { return trained += steps.count - (report?.trained ?? 0) }
+        // Of one that went on from somewhere and reported nothing, nobody knows from where.
+        trained += max(0, steps.upperBound - (report.first ?? steps.upperBound) - report.trained)
     }
 
     /// The task is no longer under way and has no result.

@@ -13,6 +13,8 @@ public struct TaskReport: Hashable, Sendable, Codable {
     public var places: [String]
     /// How many more there are.
     public var furtherPlaces: Int
+    /// The step that its training begins at; nil if no plan has it.
+    public var firstStep: Int?
     /// In the order in which they began.
     public var attempts: [Attempt]
     /// Processor time of the training, once it is done.
@@ -55,8 +57,10 @@ public struct TaskReport: Hashable, Sendable, Codable {
     }
 
     /// What the store has of it.
-    package init(_ key: TaskKey, in store: Store, places: [String]) throws {
+    package init(_ key: TaskKey, in store: Store, plans: [Plan]) throws {
         task = key
+        let places = plans.flatMap { $0.places(of: key) }
+        firstStep = plans.lazy.compactMap { plan in plan.index(of: key).map { plan.tasks[$0].firstStep } }.first
         self.places = Array(places.prefix(TaskReport.placesShown))
         furtherPlaces = max(0, places.count - TaskReport.placesShown)
         attempts = try store.attempts(of: key).map {

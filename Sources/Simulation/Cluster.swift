@@ -96,6 +96,7 @@ struct Cluster {
         checker.watchesTurns = isQuiet || scenario == .fairShare
         trace = Trace(isKept: keepsTrace)
         settings.stallMilliseconds = 120_000
+        settings.startMilliseconds = 120_000
         settings.restMilliseconds = 5_000
         settings.restCapMilliseconds = 60_000
         for index in 0..<workerCount {

@@ -134,7 +134,7 @@ public struct Extent: Hashable, Sendable {
         switch evidence.progress {
         case .pending: return .waiting
         case .failed: return .broken
-        case .stopped where !extent.isStopped: return .broken
+        case .stopped where evidence.wasCancelled: return .broken
         case .stopped, .complete: break
         }
         let headline = evidence.headline

@@ -148,6 +148,8 @@ struct PointEvidence {
     var barriers: [Barrier] = []
     let test: ChainTest
     var progress = ChainProgress.complete
+    /// Whether trainings of its chains were cancelled, or waited for such.
+    private(set) var wasCancelled = false
     var failure: String?
     /// Why no level can be compared with the dense network, if none can.
     var incomparable: String?
@@ -212,7 +214,6 @@ struct PointEvidence {
 
         let length = extent.isStopped ? extent.levels : settings.pruning.levels
         var isTestedPending = false
-        var wasCancelled = false
         for replicate in 0..<extent.replicates {
             let run = plan.run(point: point.index, replicate: replicate)
             // A mask that a search gives is of no chain.

@@ -148,8 +148,7 @@ struct StoredSweeps {
     func report(on digits: String) throws -> TaskReport {
         do {
             let key = try store.task(beginningWith: digits)
-            let places = try records(named: nil).flatMap { try plan(of: $0).places(of: key) }
-            var report = try TaskReport(key, in: store, places: places)
+            var report = try TaskReport(key, in: store, plans: records(named: nil).map { try plan(of: $0) })
             let coordinator = Coordinator(
                 restoring: snapshot, generation: Generation(nonce: 0), settings: CoordinatorSettings(),
                 at: Instant(milliseconds: 0))

@@ -20,7 +20,7 @@ struct TimingOptions: ParsableArguments {
 
     @Option(
         help:
-            "Seconds for which a training's step may stand still, fetching what it needs included, before it is ended and tried again (TOMBOLA_STALL; default: 900)."
+            "Seconds for which a training's step may stand still before it is ended and tried again; four times as long before its first step, while it fetches what it needs and ranks weights (TOMBOLA_STALL; default: 900)."
     )
     var stall: Double?
 
@@ -38,6 +38,7 @@ struct TimingOptions: ParsableArguments {
         }
         if let stall = try Environment.setting(stall, "STALL", in: 1...864_000) {
             settings.stallMilliseconds = milliseconds(stall)
+            settings.startMilliseconds = 4 * settings.stallMilliseconds
         }
         guard settings.sessionMilliseconds >= 2 * settings.beatMilliseconds else {
             throw Failure(

@@ -343,6 +343,7 @@ struct CoordinatorSessionTests {
     func stalls() {
         var settings = CoordinatorSettings()
         settings.stallMilliseconds = 20_000
+        settings.startMilliseconds = 20_000
         var bench = Bench(settings: settings)
         bench.add([work(1), work(2)])
         bench.join("a", slots: 2)
@@ -376,6 +377,7 @@ struct CoordinatorSessionTests {
     func stalledLog() {
         var settings = CoordinatorSettings()
         settings.stallMilliseconds = 20_000
+        settings.startMilliseconds = 20_000
         var bench = Bench(settings: settings)
         bench.add([work(1)])
         bench.join("a")

@@ -90,12 +90,27 @@ struct FailureNameTests {
     func stalled() {
         var settings = CoordinatorSettings()
         settings.childFailureLimit = 1
-        settings.sessionMilliseconds = settings.stallMilliseconds * 2
+        settings.sessionMilliseconds = settings.startMilliseconds * 2
         var bench = Bench(settings: settings)
         bench.add([work(1)])
         bench.join("a")
-        #expect(bench.handle(.wake, after: settings.stallMilliseconds).ended.map(\.name) == [.failed])
-        #expect(failure(bench, 1)?.reason == "failed 1 times; at last its step stood still for 900 s")
+        #expect(bench.handle(.wake, after: settings.stallMilliseconds).ended.isEmpty)
+        bench.beat("a", holding: [RunningAttempt(id: attempt(1, 1), step: 1)])
+        #expect(bench.handle(.wake, after: settings.stallMilliseconds - 1).ended.isEmpty)
+        #expect(bench.handle(.wake, after: 1).ended.map(\.name) == [.failed])
+        let reason = "failed 1 times; at last its step stood still for too long (`--stall` of serve and run)"
+        #expect(failure(bench, 1)?.reason == reason)
+    }
+
+    @Test("Before its first step a training has longer, and not for ever")
+    func hangsAtOnce() {
+        var settings = CoordinatorSettings()
+        settings.sessionMilliseconds = settings.startMilliseconds * 2
+        var bench = Bench(settings: settings)
+        bench.add([work(1)])
+        bench.join("a")
+        #expect(bench.handle(.wake, after: settings.startMilliseconds - 1).ended.isEmpty)
+        #expect(bench.handle(.wake, after: 1).ended.map(\.name) == [.failed])
     }
 
     @Test("One task that fails again and again does not quarantine its worker; different ones do, and status says so")

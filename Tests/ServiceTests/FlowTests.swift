@@ -153,6 +153,7 @@ struct FlowTests {
         let coordinator = try bench.startCoordinator {
             $0.exitWhenDone = true
             $0.settings.stallMilliseconds = 700
+            $0.settings.startMilliseconds = 700
         }
         _ = try bench.startWorker(at: coordinator.endpoint)
         let log = bench.path("log")

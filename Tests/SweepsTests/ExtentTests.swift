@@ -226,6 +226,10 @@ import Verdicts
             default: return done(task, right: 9_000 + wobble)
             }
         }
+        // Replicates that were asked for and cancelled take nothing from the look before them.
+        let cancelled = extent(plan) { $0.task.seeds.initialisation < 3 ? result($0) : .stopped }.points[0]
+        #expect(cancelled.tested == 3 && cancelled.isStopped, "\(cancelled)")
+
         let tasks = Dictionary(uniqueKeysWithValues: plan.tasks.map { ($0.key, $0) })
         func board(of extent: Extent) -> Leaderboard {
             let isAsked = plan.isAsked(within: extent)

@@ -445,10 +445,11 @@ class Point:
         tested, asked = self.tested, self.asked
         self.evaluate(look, look)
         progress, decided, seeds = self.progress, self.decided, self.more_seeds
+        was_cancelled = self.was_cancelled
         self.evaluate(tested, asked)
         if progress == "pending":
             return "waiting"
-        if progress == "failed" or progress == "stopped" and not self.is_stopped:
+        if progress == "failed" or was_cancelled:
             return "broken"
         return seeds if decided == "undecided" else None
 
@@ -488,6 +489,7 @@ class Point:
                        "diverged": sum(one.diverged for one in everything)}
         states = {one.state for one in everything} - {"done", "pending"}
         self.failed = bool(states - {"cancelled", "stopped"})
+        self.was_cancelled = bool(states)
         is_pending = any(one.state == "pending" for chain in chains[:tested] for one in chain)
         self.progress = ("failed" if self.failed else "stopped" if states else "pending" if is_pending
                          else "stopped" if self.is_stopped else "complete")

@@ -181,7 +181,10 @@ struct BundleCheck {
                 recount = try Ticket.recount(
                     of: task, exported: path, dataset: paths[task.dataset] ?? "", registry: .standard)
             } catch {
-                add(file.name, .bad, "it cannot be evaluated: \(error)")
+                // Memory that is missing here says nothing of the ticket.
+                add(
+                    file.name, error.isFinal ? .bad : .unchecked,
+                    "cannot be evaluated\(error.isFinal ? "" : " here"): \(error)")
                 continue
             }
             guard recount.beginsAsDrawn != false else {

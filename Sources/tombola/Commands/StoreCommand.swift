@@ -115,8 +115,9 @@ struct StoreCommand: ParsableCommand {
                     .usage, "\(target) is there already, and a backup replaces nothing: name a folder that is not there"
                 )
             }
-            let (folder, copy) = (URL(filePath: store.directory), URL(filePath: target))
-            guard !copy.standardizedFileURL.path.hasPrefix("\(folder.standardizedFileURL.path)/") else {
+            let folder = URL(filePath: store.directory).resolvingSymlinksInPath().path
+            let parent = URL(filePath: target).deletingLastPathComponent().resolvingSymlinksInPath().path
+            guard parent != folder, !parent.hasPrefix("\(folder)/") else {
                 throw Failure(
                     .usage, "\(target) would be in the store itself, and be lost with it: name a folder elsewhere")
             }

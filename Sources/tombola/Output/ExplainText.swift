@@ -57,7 +57,7 @@ enum ExplainText {
             } ?? []
         case .failed, .quarantined, .lost, .cancelled:
             [explanation.failure?.reason ?? "", "`tombola retry \(report.task)` tries it anew"]
-        case .running: explanation.running.map { [sentence(about: $0)] } ?? []
+        case .running: explanation.running.map { [sentence(about: $0, from: report.firstStep ?? 0)] } ?? []
         case .delivering: ["it is finished, and its outputs are on their way from the worker"]
         case .waiting:
             explanation.parents.map { parent in
@@ -81,14 +81,14 @@ enum ExplainText {
             "\(contradiction.worker) gave another result than the one that counts (\(difference)): a bug in tombola, or broken hardware"
     }
 
-    private static func sentence(about running: CoordinatorStatus.RunningLine) -> String {
+    private static func sentence(about running: CoordinatorStatus.RunningLine, from firstStep: Int) -> String {
         if running.awaitsAdoption {
             return
                 "attempt \(running.attempt) was given to \(running.worker), which has not said since whether it still runs"
         }
         let still = Double(running.stillMilliseconds) / 1_000
         return "\(running.worker) trains it, for \(Format.duration(seconds: Double(running.ageMilliseconds) / 1_000)): "
-            + "at step \(Format.count(running.step)) of \(Format.count(running.cost))"
+            + "at step \(Format.count(running.step)) of \(Format.count(firstStep + running.cost))"
             + (still > 60 ? ", where it has stood still for \(Format.duration(seconds: still))" : "")
     }
 
