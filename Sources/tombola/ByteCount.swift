@@ -8,8 +8,6 @@ package enum ByteCount {
 
     /// Nil if it is no size.
     package static func parse(_ text: String) -> Int? {
-        // 2e9, too.
-        if let count = Double(text), (0..<1e18).contains(count) { return Int(count) }
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = text.dropFirst(digits.count).trimmingPrefix(" ").lowercased()
         guard let number = Double(digits), number.isFinite, let bytes = units.first(where: { $0.name == unit })?.bytes
