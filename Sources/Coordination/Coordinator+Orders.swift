@@ -26,7 +26,8 @@ extension Coordinator {
             precondition(SweepStanding.priorities.contains(priority), "a priority of \(priority)")
             stand(id, &outcome) { $0.priority = priority }
         case .cancel:
-            stand(id, &outcome) { $0.isCancelled = true }
+            // Tried anew it is to go on, not to wait for a word that nobody remembers to be missing.
+            stand(id, &outcome) { ($0.isCancelled, $0.isPaused) = (true, false) }
             cancel(keys(of: id).filter(isUnwanted), "the sweep “\(id)” was cancelled", &outcome)
         case .retry(let names):
             if names.contains(.cancelled) { stand(id, &outcome) { $0.isCancelled = false } }

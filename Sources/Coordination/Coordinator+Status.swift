@@ -42,8 +42,13 @@ extension Coordinator {
         return unmet.reduce(0) { $0 + $1.tasks } == ready
     }
 
-    /// The training step of each checkpoint that a pending task's next attempt would go on from.
-    public var savedSteps: [TaskKey: Int] { checkpoints.mapValues(\.step) }
+    /// The training step of each checkpoint that a pending task's next attempt would go on from, or that a running one went on
+    /// from.
+    public var savedSteps: [TaskKey: Int] {
+        var steps: [TaskKey: Int] = [:]
+        for key in checkpoints.keys { steps[key] = checkpointToHandOut(of: key)?.step }
+        return steps
+    }
 
     /// What a task has come to, or nil for an unknown one.
     public func state(of key: TaskKey) -> TaskState? {

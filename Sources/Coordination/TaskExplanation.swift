@@ -70,7 +70,7 @@ public struct TaskExplanation: Hashable, Sendable, Codable {
         public var crampedSlots: Int
         /// Workers that get nothing for a while because different tasks have failed there.
         public var quarantinedWorkers: Int
-        /// Of `workers`, those on which its child has not failed: with 0 any will do.
+        /// Of the workers that can take it, those on which its child has not failed: with 0 any of them will do.
         public var freshWorkers: Int
         /// What a worker must have for it, and how many of those that are here have it.
         public var needs: Work.Needs
@@ -97,7 +97,7 @@ extension Coordinator {
                         task: parent, state: tasks[parent].map { TaskExplanation.State($0.phase) }))
             }
         }
-        explanation.checkpoint = checkpoints[key]
+        explanation.checkpoint = checkpointToHandOut(of: key)
         if let running = task.running { explanation.running = line(key, running) }
         if task.phase == .ready { explanation.readiness = readiness(of: task) }
         return explanation
@@ -124,7 +124,7 @@ extension Coordinator {
             freeSlots: able.reduce(0) { $0 + (fits($1.worker, needs) ? $1.free : 0) },
             crampedSlots: able.reduce(0) { $0 + (fits($1.worker, needs) ? 0 : $1.free) },
             quarantinedWorkers: resting.keys.count { sessions[$0] != nil },
-            freshWorkers: workers.count { !task.avoided.contains($0.worker) }, needs: needs, ableWorkers: able.count,
+            freshWorkers: able.count { !task.avoided.contains($0.worker) }, needs: needs, ableWorkers: able.count,
             largestMemoryBytes: largestMemory(computing: needs.numerics))
     }
 

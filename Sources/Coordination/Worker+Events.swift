@@ -32,7 +32,7 @@ extension Worker {
         /// takes no more tasks, children write their resume files, checkpoints go up, tasks are given back, results are
         /// delivered; then it says goodbye. It ends at that time at the latest. The earliest of several counts.
         case deadline(Instant)
-        /// SIGTERM or SIGINT: drains now, for at most `WorkerSettings.graceMilliseconds`.
+        /// SIGTERM, SIGINT or SIGHUP: drains now, for at most `WorkerSettings.graceMilliseconds`.
         case stop
     }
 

@@ -170,7 +170,8 @@ extension CoordinatorLoop {
             )
             var answer = submission.reply
             if coordinator.status.isDraining {
-                answer.warning = "the coordinator stops and gives out nothing more; started again it goes on"
+                let warnings = [answer.warning, "the coordinator stops and gives out nothing more; started again it goes on"]
+                answer.warning = warnings.compactMap(\.self).joined(separator: "; ")
             }
             reply(answer, to: submission.asker)
             finishPlanning()

@@ -56,7 +56,9 @@ extension CoordinatorLoop {
         case .checkpointKept(let key, let checkpoint):
             logger.debug("task \(key) can be gone on with from step \(checkpoint.step)")
         case .taskDone(let key, attempt: _, let result):
-            reporting.rate.noteDone(key, steps: submissions.sweeps.lazy.compactMap { $0.steps(of: key) }.first ?? 0..<0)
+            let steps =
+                submissions.sweeps.lazy.compactMap { $0.steps(of: key) }.first ?? arrivals.current?.progress.steps(of: key)
+            reporting.rate.noteDone(key, steps: steps ?? 0..<0)
             for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }
             logger.debug("task \(key) is done after \(result.seconds) s")
         case .taskFailed(let key, let failure):
@@ -128,7 +130,7 @@ extension CoordinatorLoop {
         configuration.onStatus?(status)
     }
 
-    /// - Complexity: O(workers + running tasks + sweeps).
+    /// - Complexity: O(workers + sweeps × (running tasks + saved checkpoints)).
     func currentStatus(at now: Instant) -> ServiceStatus {
         let status = coordinator.status
         reporting.rate.note(
@@ -156,9 +158,10 @@ extension CoordinatorLoop {
                 silentMilliseconds: line.silentMilliseconds, running: (running[line.worker] ?? []).map(describe))
         }
         let rate = reporting.rate.stepsPerSecond
-        // Of what waits for a word or for room nobody knows when it will be done.
+        // Of what waits for a word or for room nobody knows when it will be done. What others want of a cancelled sweep is
+        // theirs.
         let isHeld = status.isDraining || status.isShortOfRoom
-        let left = sweeps.filter { !isHeld && !$0.isPaused }.reduce(0) { $0 + $1.stepsLeft }
+        let left = sweeps.filter { !isHeld && !$0.isPaused && !$0.isCancelled }.reduce(0) { $0 + $1.stepsLeft }
         return ServiceStatus(
             store: store.id, sweeps: sweeps, unplanned: unplanned, tasks: status.counts, workers: workers,
             stepsTotal: sweeps.reduce(0) { $0 + $1.stepsTotal }, stepsDone: sweeps.reduce(0) { $0 + $1.stepsDone },

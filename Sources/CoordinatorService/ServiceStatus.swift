@@ -21,6 +21,7 @@ public struct ServiceStatus: Hashable, Sendable, Codable {
     /// Over the last half minute; nil until enough was seen.
     public var stepsPerSecond: Double?
     /// Until all is done that is neither paused nor given up, at that rate; nil if there is no such thing or nothing is given out.
+    /// Too long where sweeps share tasks that are still to be done, since those count in each.
     public var secondsRemaining: Double?
     public var incidents: CoordinatorStatus.Incidents
     /// What ready tasks wait for in vain, as long as no other worker comes.

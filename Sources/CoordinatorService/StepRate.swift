@@ -62,10 +62,10 @@ package struct StepRate {
 
     /// A task has its result; what of its steps was not seen while it ran counts now. Short tasks begin and end
     /// between two beats, so most of their steps are counted here.
-    /// - Parameter steps: from its first to its last.
+    /// - Parameter steps: from its first to its last; empty where no plan tells, and then what was seen of it is all.
     package mutating func noteDone(_ task: TaskKey, steps: Range<Int>) {
         let report = reports.removeValue(forKey: task)
-        guard let report, !report.isFromStart else { return trained += steps.count - (report?.trained ?? 0) }
+        guard let report, !report.isFromStart else { return trained += max(0, steps.count - (report?.trained ?? 0)) }
         // Of one that went on from somewhere and reported nothing, nobody knows from where.
         trained += max(0, steps.upperBound - (report.first ?? steps.upperBound) - report.trained)
     }

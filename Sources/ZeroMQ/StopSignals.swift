@@ -2,7 +2,10 @@ import Glibc
 import Synchronization
 
 /// SIGINT and SIGTERM, and SIGHUP of a closed terminal, as something a `Poller` can wait for: the first rings the doorbell, a
-/// second ends the process at once.
+/// second ends the process at once unless it is SIGHUP.
+///
+/// Nobody presses SIGHUP twice, but a closed terminal sends it twice (the shell to its jobs, then the kernel to the foreground
+/// group as the shell ends), and a login manager sends it after SIGTERM.
 ///
 /// A handler rather than a signalfd, because that needs the signals blocked in every thread, those of libraries
 /// included; and because a second Ctrl-C must work even if the loop hangs.
@@ -23,7 +26,13 @@ public final class StopSignals: Sendable {
         StopSignals.descriptor.store(doorbell.descriptor, ordering: .sequentiallyConsistent)
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
-            if StopSignals.received.exchange(number, ordering: .sequentiallyConsistent) != 0 { _exit(128 + number) }
+            let isFirst = StopSignals.received.compareExchange(
+                expected: 0, desired: number, ordering: .sequentiallyConsistent
+            ).exchanged
+            guard isFirst else {
+                if number != SIGHUP { _exit(128 + number) }
+                return
+            }
             let error = errno
             var one: UInt64 = 1
             _ = write(StopSignals.descriptor.load(ordering: .sequentiallyConsistent), &one, 8)

@@ -18,15 +18,10 @@ struct TimingOptions: ParsableArguments {
     )
     var adoption: Double?
 
-    @Option(
-        help:
-            "Seconds for which a training's step may stand still before it is ended and tried again; four times as long before its first step, while it fetches what it needs and ranks weights (TOMBOLA_STALL; default: 900)."
-    )
-    var stall: Double?
+    @OptionGroup var stall: StallOption
 
     /// - Throws: `Failure` for a silence that leaves no room for a late beat.
     func apply(to settings: inout CoordinatorSettings) throws {
-        func milliseconds(_ seconds: Double) -> Int64 { Int64((seconds * 1_000).rounded()) }
         if let beat = try Environment.setting(beat, "BEAT", in: 0.05...3_600) {
             settings.beatMilliseconds = milliseconds(beat)
         }
@@ -36,10 +31,7 @@ struct TimingOptions: ParsableArguments {
         if let adoption = try Environment.setting(adoption, "ADOPTION", in: 0.1...86_400) {
             settings.adoptionMilliseconds = milliseconds(adoption)
         }
-        if let stall = try Environment.setting(stall, "STALL", in: 1...864_000) {
-            settings.stallMilliseconds = milliseconds(stall)
-            settings.startMilliseconds = 4 * settings.stallMilliseconds
-        }
+        try stall.apply(to: &settings)
         guard settings.sessionMilliseconds >= 2 * settings.beatMilliseconds else {
             throw Failure(
                 .usage,
@@ -48,3 +40,20 @@ struct TimingOptions: ParsableArguments {
         }
     }
 }
+
+/// How long a training may stand still.
+struct StallOption: ParsableArguments {
+    @Option(
+        help:
+            "Seconds for which a training's step may stand still before it is ended and tried again; four times as long before its first step, while it fetches what it needs and ranks weights (TOMBOLA_STALL; default: 900)."
+    )
+    var stall: Double?
+
+    func apply(to settings: inout CoordinatorSettings) throws {
+        guard let stall = try Environment.setting(stall, "STALL", in: 1...864_000) else { return }
+        settings.stallMilliseconds = milliseconds(stall)
+        settings.startMilliseconds = 4 * settings.stallMilliseconds
+    }
+}
+
+private func milliseconds(_ seconds: Double) -> Int64 { Int64((seconds * 1_000).rounded()) }

@@ -59,6 +59,19 @@ struct PlacementTests {
         #expect(bench.status.unmet.isEmpty)
     }
 
+    @Test("What failed on the only worker that can take it is not said to go to another")
+    func failedOnLargest() {
+        var bench = Bench()
+        bench.add([work(1, memory: 6)], sweep: SweepID("a"))
+        bench.join("large", slots: 1, memory: 6)
+        bench.join("small", slots: 1, memory: 4)
+        bench.handle(.sweepOrdered(SweepID("a"), .pause))
+        bench.failure(attempt(1, 1), from: "large")
+        let explanation = bench.coordinator.explanation(of: key(1))
+        #expect(explanation?.failedOn == ["large"] && explanation?.readiness?.workers == 2)
+        #expect(explanation?.readiness?.ableWorkers == 1 && explanation?.readiness?.freshWorkers == 0)
+    }
+
     @Test("A task that fits nowhere keeps no smaller one waiting")
     func noBlocking() {
         var bench = Bench()

@@ -170,6 +170,17 @@ struct SweepTests {
         #expect(bench.status.counts.isSettled)
     }
 
+    @Test("A sweep that was paused before it was cancelled goes on when it is tried anew")
+    func cancelPaused() {
+        var bench = Bench()
+        bench.add([work(0)], sweep: a)
+        bench.handle(.sweepOrdered(a, .pause))
+        bench.handle(.sweepOrdered(a, .cancel))
+        bench.handle(.sweepOrdered(a, .retry([.cancelled])))
+        #expect(bench.disk.sweeps.first { $0.id == a } == SweepStanding(id: a))
+        #expect(bench.join("w").started.map(\.task) == [key(0)])
+    }
+
     @Test("A result that is being delivered when its sweep is cancelled is let go, and its outbox drains")
     func cancelDelivering() {
         var bench = Bench()

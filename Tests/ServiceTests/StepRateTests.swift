@@ -20,18 +20,32 @@ struct StepRateTests {
         #expect(try #require(rate.stepsPerSecond) == 500)
     }
 
-    @Test("Steps seen while a task ran are not counted again with its result")
-    func longTask() throws {
+    @Test(
+        "Steps seen while a task ran are not counted again with its result, nor those of before it was gone on with",
+        arguments: [(attempt: 1, from: 1_000, first: 1_000), (2, 9_000, 0)])
+    func longTask(attempt: Int, from: Int, first: Int) throws {
         var rate = StepRate()
         for second in 0...4 {
             rate.note(
-                [running(1, attempt: 1, step: 1_000 + second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
+                [running(1, attempt: attempt, step: from + second * 100)],
+                at: Instant(milliseconds: Int64(second) * 1_000))
         }
-        #expect(rate.positions == [key(1): 1_400])
-        rate.noteDone(key(1), steps: 1_000..<1_500)
+        #expect(rate.positions == [key(1): from + 400])
+        rate.noteDone(key(1), steps: first..<from + 500)
         rate.note([], at: Instant(milliseconds: 5_000))
         #expect(try #require(rate.stepsPerSecond) == 100)
         #expect(rate.positions.isEmpty)
+    }
+
+    @Test("Of a task whose plan nobody knows what was seen counts, and its result takes nothing away")
+    func unknownPlan() throws {
+        var rate = StepRate()
+        for second in 0...4 {
+            rate.note([running(1, attempt: 1, step: second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
+        }
+        rate.noteDone(key(1), steps: 0..<0)
+        rate.note([], at: Instant(milliseconds: 5_000))
+        #expect(try #require(rate.stepsPerSecond) == 80)
     }
 
     @Test("Of a training that was seen from its start all steps count, however few reports there were")
@@ -53,18 +67,5 @@ struct StepRateTests {
         rate.note([running(1, attempt: 1, step: 100)], at: Instant(milliseconds: 0))
         rate.noteEnded(key(1))
         #expect(rate.positions.isEmpty)
-    }
-
-    @Test("A training that was gone on with is as far as it says, and what was trained before adds nothing to the rate")
-    func resumed() throws {
-        var rate = StepRate()
-        for second in 0...4 {
-            rate.note(
-                [running(1, attempt: 2, step: 9_000 + second * 100)], at: Instant(milliseconds: Int64(second) * 1_000))
-        }
-        #expect(rate.positions == [key(1): 9_400])
-        rate.noteDone(key(1), steps: 0..<9_500)
-        rate.note([], at: Instant(milliseconds: 5_000))
-        #expect(try #require(rate.stepsPerSecond) == 100)
     }
 }

@@ -105,8 +105,26 @@ import Testing
         }
         let saved = try #require(try saved(in: store), "\(end): \(first.errors)")
         let step = saved.checkpoint.step
+        let tasks = try tasks(in: store)
+        let (dense, ticket) = (tasks[0], tasks[1])
+        #expect(ticket.cost == dense.cost - 100)
+        let status = try await Program.run(["status", "--connect", address, "--json"], in: folder)
+        let done = try #require(status.output.firstMatch(of: #/"steps_done" : (\d+)/#).flatMap { Int($0.1) })
+        let kept = saved.task == dense.key ? step : dense.cost + step - 100
+        // Who was killed is not missed yet, and counts as far as it last said.
+        #expect(end == .killed ? done >= kept : done == kept, "\(end): \(status.output)")
         let second = try worker("second")
         defer { second.send(SIGKILL) }
+        if end == .warned {
+            var explanation = ""
+            try await until("the ticket trains", within: 120) {
+                explanation = try await Program.run(
+                    ["explain", ticket.key.hex, "--connect", address], in: folder
+                ).output
+                return explanation.contains("second trains it")
+            }
+            #expect(explanation.contains(#/at step [0-9,]+ of 150,000/#), "\(explanation)")
+        }
         let watched = try await Program.run(["watch", "--connect", address], in: folder)
         #expect(watched.status == 0, "\(watched.errors)")
         #expect(second.errors.contains("from step \(step)\n"), "\(step): \(second.errors)")
@@ -133,6 +151,13 @@ import Testing
             return (task.work.key, checkpoint, try #require(seconds))
         }
         return nil
+    }
+
+    /// The tasks of a store, parents first.
+    private func tasks(in store: String) throws -> [Work] {
+        let reader = try Store.open(directory: store, mode: .reader)
+        defer { #expect(throws: Never.self) { try reader.close() } }
+        return try reader.snapshot().tasks.map(\.work)
     }
 
     /// The outputs of each task.

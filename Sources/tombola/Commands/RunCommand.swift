@@ -28,6 +28,7 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var store: StoreOption
     @OptionGroup var data: DataOption
+    @OptionGroup var stall: StallOption
     @OptionGroup var room: RoomOption
     @OptionGroup var retention: RetentionOption
     @OptionGroup var budget: BudgetOption
@@ -56,6 +57,7 @@ struct RunCommand: ParsableCommand {
             logger: Logger(label: "coordinator"))
         configuration.exitWhenDone = true
         configuration.interruptedStop = .isForgotten
+        try stall.apply(to: &configuration.settings)
         configuration.minimumFreeBytes = try room.bytes()
         configuration.retainsTicketsOnly = try retention.keepsTicketsOnly()
         let coordinator = try CoordinatorService(configuration)
