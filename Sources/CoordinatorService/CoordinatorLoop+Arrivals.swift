@@ -170,8 +170,8 @@ extension CoordinatorLoop {
             )
             var answer = submission.reply
             if coordinator.status.isDraining {
-                let warnings = [answer.warning, "the coordinator stops and gives out nothing more; started again it goes on"]
-                answer.warning = warnings.compactMap(\.self).joined(separator: "; ")
+                let stops = "the coordinator stops and gives out nothing more; started again it goes on"
+                answer.warning = answer.warning.map { "\($0); \(stops)" } ?? stops
             }
             reply(answer, to: submission.asker)
             finishPlanning()

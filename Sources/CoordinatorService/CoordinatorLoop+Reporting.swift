@@ -56,9 +56,8 @@ extension CoordinatorLoop {
         case .checkpointKept(let key, let checkpoint):
             logger.debug("task \(key) can be gone on with from step \(checkpoint.step)")
         case .taskDone(let key, attempt: _, let result):
-            let steps =
-                submissions.sweeps.lazy.compactMap { $0.steps(of: key) }.first ?? arrivals.current?.progress.steps(of: key)
-            reporting.rate.noteDone(key, steps: steps ?? 0..<0)
+            let planned = submissions.sweeps.lazy.compactMap { $0.steps(of: key) }.first
+            reporting.rate.noteDone(key, steps: planned ?? arrivals.current?.progress.steps(of: key) ?? 0..<0)
             for sweep in submissions.sweeps where sweep.contains(key) { reporting.ranksWanted.insert(sweep.name) }
             logger.debug("task \(key) is done after \(result.seconds) s")
         case .taskFailed(let key, let failure):

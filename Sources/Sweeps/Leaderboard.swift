@@ -321,23 +321,23 @@ struct BestDense {
     private var best: [Subject: Recipe] = [:]
 
     init(plan: Plan, evidence: [PointEvidence]) {
-        // By replicate 0's dense training, in point order.
-        var recipes: [Subject: [(dense: Int, recipe: Recipe)]] = [:]
+        // In point order, and where those of a subject are by replicate 0's dense training.
+        var recipes: [Subject: [Recipe]] = [:]
+        var places: [Subject: [Int: Int]] = [:]
         for (point, evidence) in zip(plan.sweep.points, evidence) {
             guard let outcomes = evidence.dense else { continue }
             let subject = Subject(point.settings)
             let dense = plan.run(point: point.index, replicate: 0).dense
             let recipe = Recipe(point: point, outcomes: outcomes, validation: evidence.denseValidation)
-            guard let known = recipes[subject, default: []].firstIndex(where: { $0.dense == dense }) else {
-                recipes[subject, default: []].append((dense, recipe))
+            guard let known = places[subject]?[dense] else {
+                places[subject, default: [:]][dense] = recipes[subject]?.count ?? 0
+                recipes[subject, default: []].append(recipe)
                 continue
             }
-            if recipes[subject]![known].recipe.outcomes.count < outcomes.count {
-                recipes[subject]![known].recipe = recipe
-            }
+            if recipes[subject]![known].outcomes.count < outcomes.count { recipes[subject]![known] = recipe }
         }
         for (subject, recipes) in recipes {
-            let candidates = recipes.map(\.recipe).filter { $0.validation != nil }
+            let candidates = recipes.filter { $0.validation != nil }
             let common = candidates.map(\.outcomes.count).min() ?? 0
             var highest = -1.0
             for recipe in candidates {

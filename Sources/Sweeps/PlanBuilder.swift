@@ -17,6 +17,8 @@ struct PlanBuilder {
 
     /// By the digest of their texts.
     private var recipeOfText: [Digest: Int32] = [:]
+    /// Whose memory is in those of recipes, beside the first point's of each.
+    private var needsSeen: Set<MemoryNeedID> = []
     private var placeOfSurroundings: [Recipe.Surroundings: Int32] = [:]
     private var denseOf: [DenseID: Int32] = [:]
     private var chainOf: [ChainID: Int32] = [:]
@@ -95,6 +97,21 @@ struct PlanBuilder {
         var pruned: Writing
         var replicate: Int32
         var seeds: Seeds
+    }
+
+    /// What may have another memory need than other points of a recipe.
+    private struct MemoryNeedID: Hashable {
+        let recipe: Int32
+        let criterion: String
+        let examples: Int
+        let search: MaskSearch
+        let prunes: Bool
+
+        init(_ recipe: Int32, _ pruning: PruningSettings) {
+            self.recipe = recipe
+            (criterion, examples, search) = (pruning.criterion, pruning.examples, pruning.search)
+            prunes = pruning.levels > 0
+        }
     }
 
     private struct ForecastID: Hashable {
@@ -189,10 +206,20 @@ struct PlanBuilder {
         let text = RecipeText(
             numerics: numerics, dataset: dataset, data: settings.data, model: settings.model,
             training: settings.training, semantics: semantics)
-        if let same = recipeOfText[text.digest] { return Writing(recipe: same, text: text) }
-        let surroundings = Recipe.Surroundings(
+        let known = recipeOfText[text.digest]
+        if let known, !needsSeen.insert(MemoryNeedID(known, settings.pruning)).inserted {
+            return Writing(recipe: known, text: text)
+        }
+        var surroundings = Recipe.Surroundings(
             numerics: numerics, dataset: dataset, data: settings.data, semantics: semantics,
             memoryBytes: vocabulary.memoryBytes(settings, shape(of: settings.dataset)))
+        if let known {
+            // Points that share it may prune by what takes more memory.
+            let held = self.surroundings[Int(recipes[Int(known)].surroundings)].memoryBytes
+            surroundings.memoryBytes = max(surroundings.memoryBytes, held)
+            recipes[Int(known)].surroundings = place(of: surroundings)
+            return Writing(recipe: known, text: text)
+        }
         let index = Int32(recipes.count)
         recipes.append(
             Recipe(

@@ -136,8 +136,9 @@ enum SpecDocument {
             // What is missing at the end of the spec is missed on one of the newlines added to it.
             let lastLine = lines.lastIndex { !$0.isEmpty }.map { $0 + 1 } ?? 1
             let line = min(mark.line, lastLine)
-            // libyaml calls it a character that cannot start any token.
-            let isTab = lines.indices.contains(line - 1) && lines[line - 1].prefix { $0.isWhitespace }.contains("\t")
+            let isTab =
+                problem.contains("cannot start any token") && lines.indices.contains(line - 1)
+                && lines[line - 1].prefix { $0.isWhitespace }.contains("\t")
             return SpecError(
                 file: file, line: line, column: mark.column,
                 message: isTab

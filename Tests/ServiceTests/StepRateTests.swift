@@ -45,7 +45,7 @@ struct StepRateTests {
         }
         rate.noteDone(key(1), steps: 0..<0)
         rate.note([], at: Instant(milliseconds: 5_000))
-        #expect(try #require(rate.stepsPerSecond) == 80)
+        #expect(try #require(rate.stepsPerSecond) == 60)
     }
 
     @Test("Of a training that was seen from its start all steps count, however few reports there were")

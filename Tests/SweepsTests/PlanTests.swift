@@ -3,6 +3,20 @@ import Sweeps
 import Testing
 
 @Suite struct PlanTests {
+    @Test(
+        "A task needs the memory of the most that a point of its recipe needs, in whatever order",
+        arguments: ["[magnitude, random]", "[random, magnitude]"])
+    func memory(criteria: String) throws {
+        var vocabulary = testVocabulary
+        vocabulary.memoryBytes = { settings, _ in settings.pruning.criterion == "random" ? 9 : 5 }
+        let yaml = "name: a\npruning: {levels: 1}\ngrid: {criterion: \(criteria)}"
+        let plan = try Plan(
+            sweep: Sweep(
+                yaml: yaml, file: "x.yaml", vocabulary: vocabulary, maximumRuns: Sweep.runsWithoutConsent),
+            vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) })
+        #expect(plan.tasks.count == 3 && plan.tasks.allSatisfy { $0.memoryBytes == 9 })
+    }
+
     @Test("A small sweep's plan is exactly this")
     func golden() throws {
         let plan = try plan(

@@ -105,6 +105,20 @@ import Testing
                 ("says rewind_step 77", { $1["rewind_step"] = "77" }),
                 ("says test_images_seen", { $1["test_images_seen"] = nil }),
                 ("says another spec", { $1["spec"] = "name: b" }),
+                ("cannot be evaluated: ", { tensors, _ in tensors["trained.fc1.bias"] = nil }),
+                ("has no rewind.fc1.bias", { tensors, _ in tensors["rewind.fc1.bias"] = nil }),
+                (
+                    "has trained.fc1.weight of the shape [9408]",
+                    {
+                        $0["trained.fc1.weight"]!.shape = [9_408]; $1["a"] = nil
+                    }
+                ),
+                (
+                    "has noise, which is no part",
+                    { tensors, _ in tensors["noise"] = .init(name: "noise", shape: [1], [Float(1)]) }
+                ),
+                ("says input_mean 0, and", { $1["input_mean"] = "0" }),
+                ("says input_resize 8, and its training nothing", { $1["input_resize"] = "8" }),
                 (
                     "that its mask prunes",
                     { tensors, metadata in

@@ -164,6 +164,10 @@ struct ConvolutionalLevelTests {
             Held(
                 family: "resnet", width: 8, batch: 50, optimizer: "sgd", precision: .f32, density: 0.02,
                 criterion: "grasp"),
+            // Choices of many batches.
+            Held(
+                family: "resnet", width: 1, batch: 10, optimizer: "sgd", precision: .f32, density: 0.02,
+                criterion: "grasp", examples: 40),
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.02),
             // Dense kernels under a mask; and checkpoints, which are in each resume file, too.
             Held(family: "mlp", width: 2_000, batch: 16, optimizer: "adam", precision: .f32, density: 0.5),
@@ -234,6 +238,8 @@ struct Held: Codable, Sendable {
     var precision: Precision
     var density = 1.0
     var criterion = "magnitude"
+    /// Of each class, for a criterion that looks at any.
+    var examples = 5
     var keepSteps: [Int] = []
 
     /// The bytes that were predicted, and those that were held at the most.
@@ -306,7 +312,7 @@ struct Held: Codable, Sendable {
             $0.criterion = criterion
             // θ0 is ranked, so that nothing has to be trained before.
             $0.at = 0
-            $0.examples = criterion == "magnitude" ? nil : 5
+            $0.examples = criterion == "magnitude" ? nil : examples
         }
     }
 }

@@ -81,7 +81,7 @@ struct PollerTests {
         while try poller.wait(milliseconds: 100) == 0 && ContinuousClock.now < deadline {}
         #expect(signals.signal == number)
         // A closed terminal sends it twice, a login manager after SIGTERM: it ends nothing at once.
-        kill(getpid(), SIGHUP)
+        raise(SIGHUP)
         #expect(signals.signal == number)
     }
 }

@@ -117,9 +117,9 @@ struct LevelPruning {
         var flow: SynapticFlow?
         func finite(_ derivatives: [[Double]]?) throws(TrainingError) -> [[Double]] {
             if let derivatives { return derivatives }
-            throw .impossible(
-                "\(step.criterion) ranks by gradients, and those of \(place) are not finite; lower training.learning_rate"
-            )
+            // No learning rate has a part in what is drawn.
+            let remedy = step.at == 0 ? "use another model.initialisation" : "lower training.learning_rate"
+            throw .impossible("\(step.criterion) ranks by gradients, and those of \(place) are not finite; \(remedy)")
         }
         return RankedNetwork(
             initial: { () throws(TrainingError) in try initial() },

@@ -84,12 +84,15 @@ public struct MemoryNeed: Sendable {
     package static func rankingByCurvature(_ network: NetworkDescription, examples: Int, batch: Int) -> MemoryNeed {
         let weights = network.parameters.reduce(0) { $0 + $1.count }
         let tensors = (0...network.nodes.count).map { network.shape(of: $0).values }
-        // Of all batches the images and what layers choose, at most a gate of each value and of every fourth the place
-        // that won; of one batch all values, and some of the largest tensor's size: gradients, and what a layer makes of
-        // them.
+        // Of all batches the images and what layers choose: a gate of each value that they rectify, and at most a place for
+        // each of those without parameters, which pool; of one batch all values, and some of the largest tensor's size:
+        // gradients, and what a layer makes of them.
         let lanes = ExactBatch(images: batch).lanes
         let groups = (examples + batch - 1) / batch
-        let values = lanes * (8 * groups * tensors[0] + (2 * groups + 8) * tensors.reduce(0, +))
+        let chosen = zip(network.nodes, tensors.dropFirst()).reduce(0) { sum, node in
+            sum + node.1 * ((node.0.layer.rectifies ? 1 : 0) + (node.0.parameters.isEmpty ? 4 : 0))
+        }
+        let values = lanes * (groups * (8 * tensors[0] + chosen) + 8 * tensors.reduce(0, +))
         let passing = 8 * 6 * lanes * (tensors.max() ?? 0)
         // Of the largest weight its value, its gradient, and both again on their way.
         let largest = 8 * 4 * (network.parameters.map(\.count).max() ?? 0)

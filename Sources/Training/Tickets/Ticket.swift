@@ -88,6 +88,11 @@ public struct Ticket {
         /// Whether its `rewind` weights are, bit for bit, those that the task's seed draws; nil where they are of a
         /// training.
         public var beginsAsDrawn: Bool?
+        /// What an export says of the training and its data, by key of the metadata; without what is of the file
+        /// (`final_digest`, `test_images_right`, `spec`).
+        public var metadata: [String: String]
+        /// Of the tensors of an export, by name.
+        public var shapes: [String: [Int]]
     }
 
     /// Evaluates an exported ticket, and draws again the weights that it goes back to, if they are drawn.
@@ -117,7 +122,11 @@ public struct Ticket {
                 if held.map(\.bitPattern) != drawn.map(\.bitPattern) { beginsAsDrawn = false }
             }
         }
-        return Recount(testImagesRight: ticket.facts.testImagesRight, beginsAsDrawn: beginsAsDrawn)
+        var metadata = ticket.metadata(spec: nil)
+        for key in ["final_digest", "test_images_right"] { metadata[key] = nil }
+        return Recount(
+            testImagesRight: ticket.facts.testImagesRight, beginsAsDrawn: beginsAsDrawn, metadata: metadata,
+            shapes: Dictionary(uniqueKeysWithValues: ticket.tensors.map { ($0.name, $0.shape) }))
     }
 
     /// Writes the ticket to `path` as `safetensors(spec:)` has it, whole or not at all.

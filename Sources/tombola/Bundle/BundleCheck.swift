@@ -180,11 +180,16 @@ struct BundleCheck {
             do {
                 recount = try Ticket.recount(
                     of: task, exported: path, dataset: paths[task.dataset] ?? "", registry: .standard)
-            } catch {
+            } catch .unsupported(let reason) {
                 // Memory that is missing here says nothing of the ticket.
-                add(
-                    file.name, error.isFinal ? .bad : .unchecked,
-                    "cannot be evaluated\(error.isFinal ? "" : " here"): \(error)")
+                add(file.name, .unchecked, "cannot be evaluated here: \(reason)")
+                continue
+            } catch {
+                add(file.name, .bad, "cannot be evaluated: \(error)")
+                continue
+            }
+            if let misfit = ticket.misfit(with: recount) {
+                add(file.name, .bad, misfit)
                 continue
             }
             guard recount.beginsAsDrawn != false else {

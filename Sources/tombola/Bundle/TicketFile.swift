@@ -1,7 +1,8 @@
 import Lottery
+import Training
 
-/// A ticket's file beside what its training came to, as far as the file alone can tell: what it says of itself, its
-/// masks, and that nothing pruned has a weight.
+/// A ticket's file beside what its training came to: what it says of itself, its masks, that nothing pruned has a weight, and
+/// that nothing is missing or too much.
 struct TicketFile {
     let metadata: [String: String]
     private let tensors: [String: Safetensors.Tensor]
@@ -24,6 +25,22 @@ struct TicketFile {
         }
         guard metadata["spec"] == spec else { return "says another spec than spec.yaml" }
         return masksMisfit(summary.layers) ?? weightsMisfit(summary.layers)
+    }
+
+    /// The first thing that is not as an export made here has it, as a sentence; nil if all is.
+    func misfit(with recount: Ticket.Recount) -> String? {
+        for (name, shape) in recount.shapes.sorted(by: { $0.key < $1.key }) {
+            guard let tensor = tensors[name] else { return "has no \(name)" }
+            guard tensor.shape == shape else { return "has \(name) of the shape \(tensor.shape), which is \(shape)" }
+        }
+        if let stray = tensors.keys.filter({ recount.shapes[$0] == nil }).min() {
+            return "has \(stray), which is no part of a ticket"
+        }
+        let said = metadata.filter { key, _ in !["final_digest", "spec", "test_images_right"].contains(key) }
+        for key in Set(said.keys).union(recount.metadata.keys).sorted() where said[key] != recount.metadata[key] {
+            return "says \(key) \(said[key] ?? "nothing"), and its training \(recount.metadata[key] ?? "nothing")"
+        }
+        return nil
     }
 
     private func masksMisfit(_ layers: [LayerCount]) -> String? {

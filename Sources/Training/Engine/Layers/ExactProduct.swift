@@ -10,8 +10,8 @@ struct ExactBatch {
 
 /// A convolution of a batch in f64, or a dense layer, which is one of a single pixel.
 ///
-/// Sums run over channels, then taps, of results over those of the input and of input gradients over those of the
-/// output, one after the other in each lane. A weight's gradient runs over the pixels of the output; of each the images
+/// Sums run, one after the other in each lane, over channels first: of results over those of the input, then taps; of input
+/// gradients over those of the output, then its pixels. A weight's gradient runs over the pixels of the output; of each the images
 /// add up in four sums, image mod 4, and these from the first to the last.
 struct ExactProduct {
     private let inputs, outputs, taps: Int
