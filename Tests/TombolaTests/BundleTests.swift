@@ -105,13 +105,15 @@ import Testing
                 ("says rewind_step 77", { $1["rewind_step"] = "77" }),
                 ("says test_images_seen", { $1["test_images_seen"] = nil }),
                 ("says another spec", { $1["spec"] = "name: b" }),
-                ("cannot be evaluated: ", { tensors, _ in tensors["trained.fc1.bias"] = nil }),
-                ("has no rewind.fc1.bias", { tensors, _ in tensors["rewind.fc1.bias"] = nil }),
                 (
-                    "has trained.fc1.weight of the shape [9408]",
-                    {
-                        $0["trained.fc1.weight"]!.shape = [9_408]; $1["a"] = nil
-                    }
+                    "is U8 [9408], not U8 [12, 784]",
+                    { tensors, _ in tensors["mask.fc1.weight"]!.shape = [9_408] }
+                ),
+                ("cannot be evaluated: ", { tensors, _ in tensors["trained.fc1.bias"] = nil }),
+                ("has no tensor “rewind.fc1.bias”", { tensors, _ in tensors["rewind.fc1.bias"] = nil }),
+                (
+                    "is F32 [9408], not F32 [12, 784]",
+                    { tensors, _ in tensors["trained.fc1.weight"]!.shape = [9_408] }
                 ),
                 (
                     "has noise, which is no part",

@@ -103,6 +103,7 @@ public struct Ticket {
     public static func recount(
         of task: TrainingTask, exported: String, dataset: String, registry: Registry
     ) throws(TrainingError) -> Recount {
+        let trained = task
         var task = task
         let isDrawn: Bool
         switch task.start {
@@ -124,6 +125,7 @@ public struct Ticket {
         }
         var metadata = ticket.metadata(spec: nil)
         for key in ["final_digest", "test_images_right"] { metadata[key] = nil }
+        (metadata["task"], metadata["rewind_step"]) = (trained.key.hex, String(trained.firstStep))
         return Recount(
             testImagesRight: ticket.facts.testImagesRight, beginsAsDrawn: beginsAsDrawn, metadata: metadata,
             shapes: Dictionary(uniqueKeysWithValues: ticket.tensors.map { ($0.name, $0.shape) }))
