@@ -148,7 +148,8 @@ extension SettingValue {
         guard case .scalar(let text) = self else { throw SettingError("must be a whole number, not \(self)") }
         let digits = text.replacing("_", with: "")
         // One of more digits than an Int holds is out of any range.
-        let isWhole = digits.wholeMatch(of: /[+-]?[0-9]+/) != nil
+        let unsigned = digits.first == "+" || digits.first == "-" ? digits.dropFirst() : digits[...]
+        let isWhole = !unsigned.isEmpty && unsigned.allSatisfy { "0"..."9" ~= $0 }
         guard isWhole else { throw SettingError("must be a whole number, not \(self)") }
         guard let value = Int(digits), range.contains(value) else {
             throw SettingError("must be in \(range.lowerBound)…\(range.upperBound), not \(digits)")
