@@ -17,6 +17,36 @@ import Testing
         #expect(plan.tasks.count == 3 && plan.tasks.allSatisfy { $0.memoryBytes == 9 })
     }
 
+    @Test("Each setting of a pruning is in the keys of the levels that it decides, and in none of a dense training")
+    func pruningSettings() throws {
+        /// Another value than the default, and what it needs beside it to matter.
+        let examples: [String: (value: String, beside: String)] = [
+            "pruning.criterion": ("random", ""), "pruning.scope": ("global", ""), "pruning.rate": ("0.3", ""),
+            "pruning.rate.conv": ("0.3", ""), "pruning.rate.fc": ("0.3", ""), "pruning.rate.output": ("0.3", ""),
+            "pruning.levels": ("3", ""), "pruning.schedule": ("one-shot", ""),
+            "pruning.rounds": ("7", "pruning.criterion: snip"), "pruning.examples": ("7", "pruning.criterion: snip"),
+            "pruning.search": ("early-bird", ""), "pruning.rewind": ("50", ""),
+            "pruning.rewind_optimizer": ("fresh", "pruning.rewind: 50"), "pruning.retrain": ("fine-tuning", ""),
+            "pruning.rank_at": ("50", ""), "pruning.initialisation_scale": ("density", ""),
+        ]
+        func keys(_ lines: String) throws -> (dense: Set<TaskKey>, sparse: Set<TaskKey>) {
+            let yaml = "name: a\ntraining: {iterations: 100, batch: 10}\n\(lines)"
+            let vocabulary = MethodPlanTests.vocabulary
+            let sweep = try Sweep(
+                yaml: yaml, file: "x.yaml", vocabulary: vocabulary, maximumRuns: Sweep.runsWithoutConsent)
+            let plan = try Plan(sweep: sweep, vocabulary: vocabulary, dataDigest: { Digest.of($0.utf8) })
+            let isDense = Dictionary(grouping: plan.tasks, by: { $0.role == .dense }).mapValues { Set($0.map(\.key)) }
+            return (isDense[true] ?? [], isDense[false] ?? [])
+        }
+        for setting in Settings.table where setting.part == .pruning {
+            let example = try #require(examples[setting.path], "no example of \(setting.path)")
+            let base = example.beside + (setting.path == "pruning.levels" ? "" : "\npruning.levels: 2")
+            let (before, after) = (try keys(base), try keys("\(base)\n\(setting.path): \(example.value)"))
+            #expect(before.sparse != after.sparse, "\(setting.path)")
+            #expect(before.dense == after.dense, "\(setting.path)")
+        }
+    }
+
     @Test("A small sweep's plan is exactly this")
     func golden() throws {
         let plan = try plan(
