@@ -117,6 +117,8 @@ final class Cluster {
     /// Ends all in order.
     func end() async throws {
         for (number, worker) in workers.enumerated() {
+            // One that was started a moment ago does not listen to signals yet.
+            try await until("worker \(number) starts") { worker.errors.contains(" starts with ") || !worker.isRunning }
             worker.send(SIGTERM)
             let status = try await worker.end()
             #expect(status == 0, "worker \(number): \(worker.errors)")
