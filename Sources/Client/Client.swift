@@ -13,7 +13,6 @@ public final class Client {
     private let options: SocketOptions
     private let interrupt: Doorbell?
     private var socket: Socket
-    private var handshakes: HandshakeMonitor
     private var judge: ConnectionJudge
     private var lastID: UInt64 = 0
     /// The connection broke after the last request was sent.
@@ -36,8 +35,7 @@ public final class Client {
         self.options = options
         judge = ConnectionJudge(security)
         do {
-            socket = try Socket(.dealer, options: options, context: try ZMQContext())
-            handshakes = try HandshakeMonitor(of: socket, options: options)
+            socket = try Socket(.dealer, options: options, tellsHandshakes: true, context: try ZMQContext())
         } catch { throw .socket(error.description) }
         try connect()
     }
@@ -46,8 +44,7 @@ public final class Client {
     /// a coordinator that comes back after a long time. What is known of the key stays.
     public func reconnect() throws(ClientError) {
         do {
-            socket = try Socket(.dealer, options: options, context: try ZMQContext())
-            handshakes = try HandshakeMonitor(of: socket, options: options)
+            socket = try Socket(.dealer, options: options, tellsHandshakes: true, context: try ZMQContext())
         } catch { throw .socket(error.description) }
         try connect()
     }
@@ -104,7 +101,7 @@ public final class Client {
             do throws(ZMQError) {
                 var poller = Poller()
                 _ = poller.watch(socket)
-                _ = poller.watch(handshakes)
+                _ = poller.watch(handshakesOf: socket)
                 let bell = interrupt.map { poller.watch(readable: $0.descriptor) }
                 _ = try poller.wait(milliseconds: left)
                 isInterrupted = bell.map { poller.isReady($0) } ?? false
@@ -116,7 +113,7 @@ public final class Client {
     private func judgeHandshakes() throws(ClientError) {
         while true {
             let handshake: Handshake?
-            do { handshake = try handshakes.next() } catch { throw .socket(error.description) }
+            do { handshake = try socket.nextHandshake() } catch { throw .socket(error.description) }
             guard let handshake else { return }
             if handshake == .lost { isLost = true }
             if let refusal = judge.judge(handshake) { throw .notLetIn(refusal, endpoint) }

@@ -26,8 +26,6 @@ final class WorkerLoop {
     let logger: Logger
     var worker: Worker
     var control: Socket?
-    /// Of the control socket.
-    private var handshakes: HandshakeMonitor?
     private var judge: ConnectionJudge
     var slots: [Slot]
     /// Children that were replaced and are not reaped yet.
@@ -84,7 +82,6 @@ final class WorkerLoop {
         }
         if case .failure(let error) = ending { giveBack(because: error) }
         blobs.stop()
-        handshakes = nil
         // Whom nobody hears has nothing to wait for.
         control.take()?.close(lingerMilliseconds: worker.load.isConnected ? WorkerLoop.goodbyeMilliseconds : 0)
         bury()
@@ -115,8 +112,10 @@ final class WorkerLoop {
         let signal = signals.map { poller.watch(readable: $0.doorbell.descriptor) }
         let notice = preemption.map { poller.watch(readable: $0.doorbell.descriptor) }
         _ = poller.watch(readable: blobs.events.doorbell.descriptor)
-        if control != nil { _ = poller.watch(control!) }
-        if handshakes != nil { _ = poller.watch(handshakes!) }
+        if control != nil {
+            _ = poller.watch(control!)
+            _ = poller.watch(handshakesOf: control!)
+        }
         for slot in slots {
             guard let process = slot.process, !slot.isDying else { continue }
             _ = poller.watch(readable: process.output)
@@ -152,7 +151,7 @@ final class WorkerLoop {
     }
 
     private func judgeHandshakes() throws(ZMQError) {
-        while ending == nil, handshakes != nil, let handshake = try handshakes!.next() {
+        while ending == nil, control != nil, let handshake = try control!.nextHandshake() {
             guard let refusal = judge.judge(handshake) else { continue }
             end(.failure(.notLetIn(refusal, service.endpoint.text)))
         }
@@ -287,7 +286,6 @@ final class WorkerLoop {
 
     private func openSocket() {
         control = nil
-        handshakes = nil
         blobs.post(.disconnect)
         do throws(ZMQError) {
             var options = SocketOptions()
@@ -295,8 +293,7 @@ final class WorkerLoop {
             options.queuedMessages = Limits.messagesQueuedPerPeer
             options.unreadMessages = Limits.messagesQueuedPerPeer
             options.security = service.configuration.security
-            let socket = try Socket(.dealer, options: options, context: service.context)
-            handshakes = try HandshakeMonitor(of: socket, options: options)
+            let socket = try Socket(.dealer, options: options, tellsHandshakes: true, context: service.context)
             try socket.connect(service.endpoint.text)
             control = consume socket
         } catch {

@@ -16,38 +16,51 @@ public enum Handshake: Hashable, Sendable {
     case lost
 }
 
-/// Tells how the handshakes of a connecting socket end, and that what they led to has broken, which the socket itself only tries again. It belongs to the
-/// thread of the socket, and is watched by a `Poller`.
-public struct HandshakeMonitor: ~Copyable {
+/// What libzmq tells of a socket's connections, which the socket itself only tries again.
+///
+/// libzmq's own thread, which carries every connection of the context, writes these events and waits for whoever reads
+/// them: without room, or with nobody at the other end, it waits for ever. So there is always room, and the telling is
+/// ended before the reading end closes.
+struct HandshakeMonitor: ~Copyable {
     /// Names of the in-process addresses over which libzmq tells.
     private static let count = Atomic<Int>(0)
 
     let handle: UnsafeMutableRawPointer
-    // Sockets must close before their context.
+    // A context ends once all its sockets are closed, this one too.
     private let context: ZMQContext
     private let answerMilliseconds: Int64
     private var connectedAt: Int64 = 0
     private var isUp = false
 
-    /// - Parameter options: those of the socket.
-    /// - Precondition: `socket` does not connect yet, or its first handshakes go untold.
-    public init(of socket: borrowing Socket, options: SocketOptions) throws(ZMQError) {
+    /// - Precondition: `socket` is open and does not connect yet. Its owner calls `end` before it closes either.
+    init(of socket: UnsafeMutableRawPointer, options: SocketOptions, context: ZMQContext) throws(ZMQError) {
         let number = HandshakeMonitor.count.wrappingAdd(1, ordering: .relaxed).newValue
         let endpoint = "inproc://handshakes-\(number)"
         let events =
             ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
             | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED
-        try check(zmq_socket_monitor(socket.handle, endpoint, Int32(events)))
-        handle = try HandshakeMonitor.open(endpoint, socket.context)
-        context = socket.context
+        try check(zmq_socket_monitor(socket, endpoint, Int32(events)))
+        do throws(ZMQError) {
+            handle = try HandshakeMonitor.open(endpoint, context)
+        } catch {
+            HandshakeMonitor.end(of: socket)
+            throw error
+        }
+        self.context = context
         // What ends by time ends after this; half leaves room for a busy machine on either side.
         answerMilliseconds = Int64(options.handshakeMilliseconds) / 2
     }
 
     deinit { zmq_close(handle) }
 
+    /// From here on libzmq tells nothing more of `socket`.
+    static func end(of socket: UnsafeMutableRawPointer) {
+        // It fails where the context has ended, and then there is nothing to end any more.
+        _ = zmq_socket_monitor(socket, nil, 0)
+    }
+
     /// The next handshake that has ended, or nil if none has since the last call. Does not wait.
-    public mutating func next() throws(ZMQError) -> Handshake? {
+    mutating func next() throws(ZMQError) -> Handshake? {
         while let event = try receive() {
             if event.kind == ZMQ_EVENT_CONNECTED {
                 connectedAt = MonotonicClock.milliseconds
@@ -67,8 +80,11 @@ public struct HandshakeMonitor: ~Copyable {
     private static func open(_ endpoint: String, _ context: ZMQContext) throws(ZMQError) -> UnsafeMutableRawPointer {
         guard let handle = zmq_socket(context.handle, ZMQ_PAIR) else { throw ZMQError.last }
         do throws(ZMQError) {
-            var linger: Int32 = 0
-            try check(zmq_setsockopt(handle, ZMQ_LINGER, &linger, MemoryLayout<Int32>.size))
+            // Nothing lingers, and any number of events may wait: they are few, some with each attempt to connect.
+            for option in [ZMQ_LINGER, ZMQ_RCVHWM] {
+                var none: Int32 = 0
+                try check(zmq_setsockopt(handle, option, &none, MemoryLayout<Int32>.size))
+            }
             try check(zmq_connect(handle, endpoint))
         } catch {
             zmq_close(handle)

@@ -20,9 +20,9 @@ public struct Poller {
     }
 
     /// Watches for handshakes that have ended.
-    /// - Precondition: `monitor` outlives the next `wait`.
-    public mutating func watch(_ monitor: borrowing HandshakeMonitor) -> Item {
-        items.append(zmq_pollitem_t(socket: monitor.handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0))
+    /// - Precondition: `socket` was made to tell them, and outlives the next `wait`.
+    public mutating func watch(handshakesOf socket: borrowing Socket) -> Item {
+        items.append(zmq_pollitem_t(socket: socket.monitorHandle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0))
         return Item(index: items.count - 1)
     }
 

@@ -15,14 +15,29 @@ public struct Socket: ~Copyable {
     public static let frameLimit = 8
 
     let handle: UnsafeMutableRawPointer
-    let context: ZMQContext
+    // Sockets must close before their context.
+    private let context: ZMQContext
+    private var monitor: HandshakeMonitor?
 
-    public init(_ kind: Kind, options: SocketOptions = SocketOptions(), context: ZMQContext) throws(ZMQError) {
-        handle = try Socket.open(kind, options, context)
+    /// - Parameter tellsHandshakes: `nextHandshake` answers. For sockets that connect.
+    public init(
+        _ kind: Kind, options: SocketOptions = SocketOptions(), tellsHandshakes: Bool = false, context: ZMQContext
+    ) throws(ZMQError) {
+        let handle = try Socket.open(kind, options, context)
+        do throws(ZMQError) {
+            monitor = tellsHandshakes ? try HandshakeMonitor(of: handle, options: options, context: context) : nil
+        } catch {
+            zmq_close(handle)
+            throw error
+        }
+        self.handle = handle
         self.context = context
     }
 
-    deinit { zmq_close(handle) }
+    deinit {
+        if monitor != nil { HandshakeMonitor.end(of: handle) }
+        zmq_close(handle)
+    }
 
     /// Listens at `endpoint` and returns it as it came to be: `tcp://127.0.0.1:*` gets a free port.
     ///
@@ -59,6 +74,20 @@ public struct Socket: ~Copyable {
         // The option exists and the value is in its range, so it cannot fail; if it did, the goodbye would be lost,
         // which leases repair.
         _ = zmq_setsockopt(handle, ZMQ_LINGER, &value, MemoryLayout<Int32>.size)
+    }
+
+    /// How the next attempt to be let in ended, or that the connection has broken since; nil if there is nothing new.
+    /// - Precondition: the socket was made to tell handshakes.
+    public mutating func nextHandshake() throws(ZMQError) -> Handshake? {
+        try monitor!.next()
+    }
+
+    /// What `nextHandshake` reads.
+    var monitorHandle: UnsafeMutableRawPointer {
+        switch monitor {
+        case .some(let monitor): monitor.handle
+        case nil: preconditionFailure("this socket does not tell handshakes")
+        }
     }
 
     /// Sends the frames as one message. False if the peer's queue is full: then nothing was sent.

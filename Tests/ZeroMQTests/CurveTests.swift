@@ -43,13 +43,13 @@ struct CurveTests {
         defer { handler.stop() }
         let router = try listen()
         var client = try connect(to: router.endpoint, pair)
-        #expect(try client.socket.send([[1], [2, 3]]))
+        #expect(try client.send([[1], [2, 3]]))
         let (frames, sender) = try receiveWithSender(from: router.socket)
         #expect(Array(frames.dropFirst()) == [[1], [2, 3]])
         #expect(sender == pair.publicKey)
         #expect(try router.socket.send([frames[0], [4]]))
-        #expect(try receive(from: client.socket) == [[4]])
-        #expect(try next(of: &client.monitor) == .succeeded)
+        #expect(try receive(from: client) == [[4]])
+        #expect(try nextHandshake(of: &client) == .succeeded)
     }
 
     @Test("A key that is not allowed hears of it, and nothing it says arrives")
@@ -63,8 +63,8 @@ struct CurveTests {
         let pair = try CurveKeyPair.generate()
         let router = try listen()
         var client = try connect(to: router.endpoint, pair)
-        _ = try client.socket.send([[1]])
-        #expect(try next(of: &client.monitor) == .refused(status: 400))
+        _ = try client.send([[1]])
+        #expect(try nextHandshake(of: &client) == .refused(status: 400))
         let request = try #require(asked.withLock { $0.first })
         #expect(request.publicKey == pair.publicKey && request.address == "127.0.0.1")
         #expect(try router.socket.receive() == nil)
@@ -77,8 +77,8 @@ struct CurveTests {
         defer { handler.stop() }
         let router = try listen()
         var client = try connect(to: router.endpoint, try CurveKeyPair.generate())
-        _ = try client.socket.send([[1]])
-        #expect(try next(of: &client.monitor) == .refused(status: 500))
+        _ = try client.send([[1]])
+        #expect(try nextHandshake(of: &client) == .refused(status: 500))
         #expect(try router.socket.receive() == nil)
     }
 
@@ -87,9 +87,9 @@ struct CurveTests {
         if wasThere { try AuthenticationHandler(context: context) { _ in true }.stop() }
         let router = try listen()
         var client = try connect(to: router.endpoint, try CurveKeyPair.generate())
-        _ = try client.socket.send([[1]])
+        _ = try client.send([[1]])
         // A socket that is about to close may still be asked, and then does not answer.
-        #expect([.closed, .unanswered].contains(try next(of: &client.monitor)))
+        #expect([.closed, .unanswered].contains(try nextHandshake(of: &client)))
         #expect(try router.socket.receive() == nil)
     }
 
@@ -107,8 +107,8 @@ struct CurveTests {
         let router = try listen()
         var client = try connect(
             to: router.endpoint, try CurveKeyPair.generate(), server: try CurveKeyPair.generate().publicKey)
-        _ = try client.socket.send([[1]])
-        #expect(try next(of: &client.monitor) == .closed)
+        _ = try client.send([[1]])
+        #expect(try nextHandshake(of: &client) == .closed)
         #expect(try router.socket.receive() == nil)
     }
 
@@ -117,17 +117,16 @@ struct CurveTests {
         let handler = try AuthenticationHandler(context: context) { _ in true }
         defer { handler.stop() }
         let router = try listen()
-        let plain = try Socket(.dealer, context: context)
-        var monitor = try HandshakeMonitor(of: plain, options: SocketOptions())
+        var plain = try Socket(.dealer, tellsHandshakes: true, context: context)
         try plain.connect(router.endpoint)
         _ = try plain.send([[1]])
-        #expect(try next(of: &monitor) == .mechanismMismatch)
+        #expect(try nextHandshake(of: &plain) == .mechanismMismatch)
         #expect(try router.socket.receive() == nil)
 
         let open = try Socket(.router, context: context)
         var client = try connect(to: try open.bind("tcp://127.0.0.1:*"), try CurveKeyPair.generate())
-        _ = try client.socket.send([[1]])
-        #expect(try next(of: &client.monitor) == .mechanismMismatch)
+        _ = try client.send([[1]])
+        #expect(try nextHandshake(of: &client) == .mechanismMismatch)
         #expect(try open.receive() == nil)
     }
 
@@ -168,21 +167,20 @@ struct CurveTests {
 
     private func connect(
         to endpoint: String, _ pair: CurveKeyPair, server key: CurvePublicKey? = nil
-    ) throws -> Connecting {
+    ) throws -> Socket {
         var options = SocketOptions()
         options.security = .curveClient(pair, server: key ?? server.publicKey)
-        let socket = try Socket(.dealer, options: options, context: context)
-        let monitor = try HandshakeMonitor(of: socket, options: options)
+        let socket = try Socket(.dealer, options: options, tellsHandshakes: true, context: context)
         try socket.connect(endpoint)
-        return Connecting(socket: socket, monitor: monitor)
+        return socket
     }
 
-    private func next(of monitor: inout HandshakeMonitor) throws -> Handshake {
+    private func nextHandshake(of socket: inout Socket) throws -> Handshake {
         let deadline = ContinuousClock.now + .seconds(20)
         while ContinuousClock.now < deadline {
-            if let handshake = try monitor.next() { return handshake }
+            if let handshake = try socket.nextHandshake() { return handshake }
             var poller = Poller()
-            _ = poller.watch(monitor)
+            _ = poller.watch(handshakesOf: socket)
             _ = try poller.wait(milliseconds: 100)
         }
         throw NothingReceived()
@@ -205,9 +203,4 @@ struct CurveTests {
 private struct Listening: ~Copyable {
     let socket: Socket
     let endpoint: String
-}
-
-private struct Connecting: ~Copyable {
-    let socket: Socket
-    var monitor: HandshakeMonitor
 }

@@ -51,6 +51,45 @@ struct SocketTests {
         #expect(throws: ZMQError.self) { try dealer.connect(endpoint) }
     }
 
+    @Test("Sockets that close amid their handshakes leave the rest of their context as it was")
+    func closeAmidHandshakes() throws {
+        let context = try ZMQContext()
+        let router = try Socket(.router, context: context)
+        let endpoint = try router.bind("tcp://127.0.0.1:*")
+        for round in 0..<300 {
+            let dealer = try Socket(.dealer, tellsHandshakes: true, context: context)
+            try dealer.connect(endpoint)
+            // At another moment of the handshake in each round.
+            for _ in 0..<(round % 30) { sched_yield() }
+            _ = consume dealer
+        }
+        var dealer = try Socket(.dealer, tellsHandshakes: true, context: context)
+        try dealer.connect(endpoint)
+        var handshake: Handshake?
+        let deadline = ContinuousClock.now + .seconds(20)
+        while handshake == nil, ContinuousClock.now < deadline {
+            handshake = try dealer.nextHandshake()
+            var poller = Poller()
+            _ = poller.watch(handshakesOf: dealer)
+            _ = try poller.wait(milliseconds: 100)
+        }
+        #expect(handshake == .succeeded)
+    }
+
+    @Test("A thousand broken handshakes of which nobody asks do not keep a socket from trying on")
+    func unreadHandshakes() throws {
+        let listener = try Listener()
+        let context = try ZMQContext()
+        var options = SocketOptions()
+        options.reconnectMilliseconds = 1...1
+        let dealer = try Socket(.dealer, options: options, tellsHandshakes: true, context: context)
+        try dealer.connect("tcp://127.0.0.1:\(listener.port)")
+        let deadline = ContinuousClock.now + .seconds(40)
+        var count = 0
+        while count < 1_000, ContinuousClock.now < deadline { count += listener.closeNext(milliseconds: 100) ? 1 : 0 }
+        #expect(count == 1_000)
+    }
+
     @Test("Sending to a route that does not exist throws hostUnreachable, and so does one whose peer has closed")
     func unreachable() throws {
         let context = try ZMQContext()
@@ -180,3 +219,39 @@ func receive(from socket: borrowing Socket, limit: Int = 8) throws -> [[UInt8]] 
 }
 
 struct NothingReceived: Error {}
+
+/// A TCP server that speaks no ZeroMQ.
+private struct Listener: ~Copyable {
+    private let descriptor: Int32
+    let port: UInt16
+
+    init() throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        try #require(descriptor >= 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, size) == 0 && listen(descriptor, 100) == 0
+                    && getsockname(descriptor, $0, &size) == 0
+            }
+        }
+        try #require(isListening)
+        self.descriptor = descriptor
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Closes the next connection at once. False if none came in time.
+    func closeNext(milliseconds: Int32) -> Bool {
+        var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&item, 1, milliseconds) == 1 else { return false }
+        let connection = accept(descriptor, nil, nil)
+        guard connection >= 0 else { return false }
+        close(connection)
+        return true
+    }
+}
