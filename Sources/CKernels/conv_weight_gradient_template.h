@@ -52,10 +52,11 @@ static INLINE tk_magnitude finish(
     return magnitude;
 }
 
-// One slice of a panel over the positions of a strip.
+// One slice of a panel over the positions of a strip. `soon`: a line of x of the panel that comes after it, which is
+// asked for into the first-level cache.
 static INLINE void add_slice(
     const tk_conv_position *positions, const tk_conv_position *end, const float *x, size_t step,
-    const float *const dy[OUTPUTS], int first_strip, float *sums) {
+    const float *const dy[OUTPUTS], const float *soon, int first_strip, float *sums) {
     Slice sum[OUTPUTS][LINES];
     UNROLL for (int o = 0; o < OUTPUTS; o++) {
         UNROLL for (int l = 0; l < LINES; l++) {
@@ -65,6 +66,7 @@ static INLINE void add_slice(
     for (; positions < end; positions++) {
         const float *near = at_byte(x, positions->x);
         size_t offset = positions->dy;
+        __builtin_prefetch(at_byte(soon, positions->x));
         Slice in[LINES];
         UNROLL for (int l = 0; l < LINES; l++) in[l] = slice_load(near + step * l);
         UNROLL for (int o = 0; o < OUTPUTS; o++) {
@@ -82,14 +84,33 @@ static INLINE void add_slice(
 
 static void add_panel(
     const tk_conv_position *positions, const tk_conv_position *end, const float *x, size_t step,
-    const float *const dy[OUTPUTS], int first_strip, float *sums) {
+    const float *const dy[OUTPUTS], const float *soon, int first_strip, float *sums) {
     for (size_t lane = 0; lane < TK_LANES; lane += SLICE_LANES) {
         const float *terms[OUTPUTS];
         UNROLL for (int o = 0; o < OUTPUTS; o++) terms[o] = dy[o] + lane;
         if (first_strip) {
-            add_slice(positions, end, x + lane, step, terms, 1, sums + lane);
+            add_slice(positions, end, x + lane, step, terms, soon, 1, sums + lane);
         } else {
-            add_slice(positions, end, x + lane, step, terms, 0, sums + lane);
+            add_slice(positions, end, x + lane, step, terms, soon, 0, sums + lane);
+        }
+    }
+}
+
+// Asks for part `part` of `parts` of what a block will read of a strip: x, and dy of its outputs. They lie in too many
+// places for the processor to ask for them by itself.
+static INLINE void expect_strip(
+    const tk_conv_strips *strips, const tk_conv_strip *strip, const tk_conv_dense_block *block, const float *x,
+    const float *dy, size_t part, size_t parts) {
+    const tk_conv_position *positions = strips->positions + strips->bounds[strip->list];
+    const tk_conv_position *end = strips->positions + strips->bounds[strip->list + 1];
+    size_t inputs = block->new_line_count, planes = inputs + OUTPUTS * block->group_count;
+    for (size_t n = planes * part / parts; n < planes * (part + 1) / parts; n++) {
+        if (n < inputs) {
+            const float *line = x + strip->x + (size_t)TK_LANES * block->new_lines[n];
+            for (const tk_conv_position *p = positions; p < end; p++) __builtin_prefetch(at_byte(line, p->x), 0, 2);
+        } else {
+            const float *line = dy + strip->dy + strips->dy_plane * block->outputs[n - inputs];
+            for (const tk_conv_position *p = positions; p < end; p++) __builtin_prefetch(at_byte(line, p->dy), 0, 2);
         }
     }
 }
@@ -98,6 +119,7 @@ tk_magnitude NAME(conv_dense_gradient)(
     const tk_conv_strips *strips, const tk_conv_dense_block *block, const float *x, const float *dy, float *sums,
     float *gradient) {
     tk_magnitude magnitude = 0;
+    size_t panel_count = block->panel_count;
     for (size_t s = 0; s < strips->count; s++) {
         const tk_conv_strip *strip = &strips->strips[s];
         const uint32_t *bounds = strips->bounds + strip->list;
@@ -107,15 +129,20 @@ tk_magnitude NAME(conv_dense_gradient)(
                 terms[o] = dy + strip->dy + strips->dy_plane * block->outputs[OUTPUTS * g + o];
             }
             size_t finished = 0;
-            for (size_t p = 0; p < block->panel_count; p++) {
-                const tk_conv_panel *panel = &block->panels[p];
+            for (size_t p = 0; p < panel_count; p++) {
+                size_t place = panel_count * g + p;
+                if (s + 1 < strips->count) {
+                    expect_strip(strips, strip + 1, block, x, dy, place, panel_count * block->group_count);
+                }
+                const tk_conv_panel *panel = &block->panels[p], *next = p + 1 < panel_count ? panel + 1 : panel;
                 add_panel(
                     strips->positions + bounds[panel->list], strips->positions + bounds[panel->list + 1],
-                    x + strip->x + (size_t)TK_LANES * panel->line, (size_t)TK_LANES * panel->step, terms, s == 0,
-                    sums + TK_LANES * PANEL * (block->panel_count * g + p));
-                if (s + 1 == strips->count && (p + 1 - finished == FINISHED_PANELS || p + 1 == block->panel_count)) {
+                    x + strip->x + (size_t)TK_LANES * panel->line, (size_t)TK_LANES * panel->step, terms,
+                    x + strip->x + (size_t)TK_LANES * (next->line + next->step), s == 0,
+                    sums + TK_LANES * PANEL * place);
+                if (s + 1 == strips->count && (p + 1 - finished == FINISHED_PANELS || p + 1 == panel_count)) {
                     magnitude = finish(
-                        sums + TK_LANES * PANEL * (block->panel_count * g + finished),
+                        sums + TK_LANES * PANEL * (panel_count * g + finished),
                         block->places + block->place_stride * g + PANEL * finished, PANEL * (p + 1 - finished),
                         gradient, magnitude);
                     finished = p + 1;

@@ -14,7 +14,9 @@ extension ConvolutionWeightGradient {
         private let groupSize: Int
         // Of a dense plan.
         private let panels: AlignedBuffer<tk_conv_panel>
-        private var denseBlocks: [(groups: Range<Int>, panels: Range<Int>)] = []
+        /// Of each channel of x.
+        private let newLines: AlignedBuffer<UInt32>
+        private var denseBlocks: [(groups: Range<Int>, panels: Range<Int>, inputs: Range<Int>)] = []
         // Of a sparse plan.
         private let rows: AlignedBuffer<tk_conv_row>
         private let lines: AlignedBuffer<UInt32>
@@ -55,6 +57,7 @@ extension ConvolutionWeightGradient {
                 length = Plan.length(shape, dense: true, groupSize: groupSize)
                 windows = form.windows
                 panels = AlignedBuffer(copying: form.panels.map(\.code))
+                newLines = AlignedBuffer(copying: DenseForm.newLines(shape))
                 rows = AlignedBuffer(zeroed: 0)
                 lines = AlignedBuffer(zeroed: 0)
                 places = AlignedBuffer(
@@ -63,11 +66,8 @@ extension ConvolutionWeightGradient {
                 let (width, height) = Plan.denseBlock(shape, panelCount: form.panels.count, groupSize: groupSize)
                 for group in stride(from: 0, to: groupCount, by: height) {
                     for panel in stride(from: 0, to: form.panels.count, by: width) {
-                        denseBlocks.append(
-                            (
-                                group..<min(group + height, groupCount),
-                                panel..<min(panel + width, form.panels.count)
-                            ))
+                        let panels = panel..<min(panel + width, form.panels.count)
+                        denseBlocks.append((group..<min(group + height, groupCount), panels, form.inputs(of: panels)))
                     }
                 }
                 sums = AlignedBuffer(zeroed: 16 * (width * height * panelWeights + 8))
@@ -75,6 +75,7 @@ extension ConvolutionWeightGradient {
                 length = Plan.length(shape, dense: false, groupSize: groupSize)
                 windows = [.all]
                 panels = AlignedBuffer(zeroed: 0)
+                newLines = AlignedBuffer(zeroed: 0)
                 let rowSize = tk_conv_weights_at_once(instructionSet.code)
                 let order = SparseOrder(
                     shape: shape, mask: mask, outputs: live, inputs: Plan.sparseInputs, capacity: Plan.waitingSums,
@@ -110,7 +111,7 @@ extension ConvolutionWeightGradient {
         }
 
         var byteCount: Int {
-            4 * (outputs.count + sums.count + biasSums.count + lines.count + places.count)
+            4 * (outputs.count + sums.count + biasSums.count + newLines.count + lines.count + places.count)
                 + MemoryLayout<tk_conv_panel>.stride * panels.count + MemoryLayout<tk_conv_row>.stride * rows.count
         }
 
@@ -126,7 +127,7 @@ extension ConvolutionWeightGradient {
                 let (width, height) = denseBlock(shape, panelCount: panels, groupSize: groupSize)
                 let panelWeights = groupSize * Int(TK_CONV_PANEL_LINES)
                 bytes += 64 * (width * height * panelWeights + 8) + MemoryLayout<tk_conv_panel>.stride * panels
-                bytes += 4 * outputs / groupSize * panels * panelWeights
+                bytes += 4 * (outputs / groupSize * panels * panelWeights + shape.input.channels)
             } else {
                 let rowSize = tk_conv_weights_at_once(instructionSet.code)
                 let near = nearInputs(shape, survivorCount: survivorCount, rowSize: rowSize)
@@ -157,7 +158,8 @@ extension ConvolutionWeightGradient {
                     outputs: outputs.pointer + block.groups.lowerBound * groupSize, group_count: block.groups.count,
                     panels: panels.pointer + block.panels.lowerBound, panel_count: block.panels.count,
                     places: places.pointer + block.groups.lowerBound * stride + block.panels.lowerBound * panelWeights,
-                    place_stride: stride)
+                    place_stride: stride, new_lines: newLines.pointer + block.inputs.lowerBound,
+                    new_line_count: block.inputs.count)
                 body(&code)
             }
         }
@@ -249,6 +251,21 @@ private struct DenseForm {
             }
         }
         return panels
+    }
+
+    /// The channels of x that `panels` read.
+    func inputs(of panels: Range<Int>) -> Range<Int> {
+        let inputs = self.panels[panels].flatMap { $0.weights.compactMap { $0?.input } }
+        return inputs.min()!..<inputs.max()! + 1
+    }
+
+    /// Of each channel of x the line that the middle tap of the kernel's last row meets: the rows above it are those of
+    /// the strip before, as a rule.
+    static func newLines(_ shape: ConvolutionShape) -> [UInt32] {
+        let row = shape.kernel == 1 ? 1 : 2
+        return (0..<shape.input.channels).map {
+            UInt32($0 * shape.input.planeLines + row * shape.input.rowLines + 1)
+        }
     }
 
     /// - Returns: [group][panel][output][line].

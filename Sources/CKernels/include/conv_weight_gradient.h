@@ -58,6 +58,10 @@ typedef struct {
     size_t panel_count;
     const uint32_t *places;
     size_t place_stride;  // places from a group to the next
+    // For each channel of x that the panels use a line that they meet, counted as theirs: at the positions of a strip
+    // these are about what the strips before did not meet.
+    const uint32_t *new_lines;
+    size_t new_line_count;
 } tk_conv_dense_block;
 
 // Weights of one output: `first` ..< `last`.
