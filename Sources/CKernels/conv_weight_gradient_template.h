@@ -52,6 +52,25 @@ static INLINE tk_magnitude finish(
     return magnitude;
 }
 
+// Asks for part `part` of `parts` of what a block will read of a strip. It lies in too many places for the processor to
+// ask for it by itself.
+static INLINE void expect_strip(
+    const tk_conv_strips *strips, const tk_conv_strip *strip, const tk_conv_needs *needs, const float *x,
+    const float *dy, size_t part, size_t parts) {
+    const tk_conv_position *positions = strips->positions + strips->bounds[strip->list];
+    const tk_conv_position *end = strips->positions + strips->bounds[strip->list + 1];
+    size_t planes = needs->line_count + needs->output_count;
+    for (size_t n = planes * part / parts; n < planes * (part + 1) / parts; n++) {
+        if (n < needs->line_count) {
+            const float *line = x + strip->x + (size_t)TK_LANES * needs->lines[n];
+            for (const tk_conv_position *p = positions; p < end; p++) __builtin_prefetch(at_byte(line, p->x), 0, 2);
+        } else {
+            const float *line = dy + strip->dy + strips->dy_plane * needs->outputs[n - needs->line_count];
+            for (const tk_conv_position *p = positions; p < end; p++) __builtin_prefetch(at_byte(line, p->dy), 0, 2);
+        }
+    }
+}
+
 // One slice of a panel over the positions of a strip. `soon`: a line of x of the panel that comes after it, which is
 // asked for into the first-level cache.
 static INLINE void add_slice(
@@ -96,25 +115,6 @@ static void add_panel(
     }
 }
 
-// Asks for part `part` of `parts` of what a block will read of a strip: x, and dy of its outputs. They lie in too many
-// places for the processor to ask for them by itself.
-static INLINE void expect_strip(
-    const tk_conv_strips *strips, const tk_conv_strip *strip, const tk_conv_dense_block *block, const float *x,
-    const float *dy, size_t part, size_t parts) {
-    const tk_conv_position *positions = strips->positions + strips->bounds[strip->list];
-    const tk_conv_position *end = strips->positions + strips->bounds[strip->list + 1];
-    size_t inputs = block->new_line_count, planes = inputs + OUTPUTS * block->group_count;
-    for (size_t n = planes * part / parts; n < planes * (part + 1) / parts; n++) {
-        if (n < inputs) {
-            const float *line = x + strip->x + (size_t)TK_LANES * block->new_lines[n];
-            for (const tk_conv_position *p = positions; p < end; p++) __builtin_prefetch(at_byte(line, p->x), 0, 2);
-        } else {
-            const float *line = dy + strip->dy + strips->dy_plane * block->outputs[n - inputs];
-            for (const tk_conv_position *p = positions; p < end; p++) __builtin_prefetch(at_byte(line, p->dy), 0, 2);
-        }
-    }
-}
-
 tk_magnitude NAME(conv_dense_gradient)(
     const tk_conv_strips *strips, const tk_conv_dense_block *block, const float *x, const float *dy, float *sums,
     float *gradient) {
@@ -132,7 +132,7 @@ tk_magnitude NAME(conv_dense_gradient)(
             for (size_t p = 0; p < panel_count; p++) {
                 size_t place = panel_count * g + p;
                 if (s + 1 < strips->count) {
-                    expect_strip(strips, strip + 1, block, x, dy, place, panel_count * block->group_count);
+                    expect_strip(strips, strip + 1, &block->needs, x, dy, place, panel_count * block->group_count);
                 }
                 const tk_conv_panel *panel = &block->panels[p], *next = p + 1 < panel_count ? panel + 1 : panel;
                 add_panel(
@@ -226,6 +226,7 @@ tk_magnitude NAME(conv_sparse_gradient)(
         if (bias) add_terms(strips, strip, bias, dy);
         for (size_t r = 0; r < block->row_count; r++) {
             const tk_conv_row *row = &block->rows[r];
+            if (s + 1 < strips->count) expect_strip(strips, strip + 1, &block->needs, x, dy, r, block->row_count);
             add_row(
                 strips->positions + bounds[0], strips->positions + bounds[1], block->lines + row->first,
                 row->last - row->first, x + strip->x, dy + strip->dy + strips->dy_plane * row->output,

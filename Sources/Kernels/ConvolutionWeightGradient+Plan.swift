@@ -12,15 +12,15 @@ extension ConvolutionWeightGradient {
         private let length: Int
         private let windows: [TapWindow]
         private let groupSize: Int
-        // Of a dense plan.
-        private let panels: AlignedBuffer<tk_conv_panel>
         /// Of each channel of x.
         private let newLines: AlignedBuffer<UInt32>
+        // Of a dense plan.
+        private let panels: AlignedBuffer<tk_conv_panel>
         private var denseBlocks: [(groups: Range<Int>, panels: Range<Int>, inputs: Range<Int>)] = []
         // Of a sparse plan.
         private let rows: AlignedBuffer<tk_conv_row>
         private let lines: AlignedBuffer<UInt32>
-        private var sparseBlocks: [(rows: Range<Int>, weights: Range<Int>)] = []
+        private var sparseBlocks: [SparseOrder.Block] = []
         /// Of the gradients of all weights, in the order of the plan.
         private let places: AlignedBuffer<UInt32>
 
@@ -51,13 +51,13 @@ extension ConvolutionWeightGradient {
             self.outputs = AlignedBuffer(copying: outputs.map { UInt32($0) })
             biasSums = AlignedBuffer(zeroed: 16 * (outputs.count + 8))
             let isLive = Set(live)
+            newLines = AlignedBuffer(copying: Plan.newLines(shape))
             deadOutputs = (0..<shape.outputs).filter { !isLive.contains($0) }
             if dense {
                 let form = DenseForm.of(shape)
                 length = Plan.length(shape, dense: true, groupSize: groupSize)
                 windows = form.windows
                 panels = AlignedBuffer(copying: form.panels.map(\.code))
-                newLines = AlignedBuffer(copying: DenseForm.newLines(shape))
                 rows = AlignedBuffer(zeroed: 0)
                 lines = AlignedBuffer(zeroed: 0)
                 places = AlignedBuffer(
@@ -75,7 +75,6 @@ extension ConvolutionWeightGradient {
                 length = Plan.length(shape, dense: false, groupSize: groupSize)
                 windows = [.all]
                 panels = AlignedBuffer(zeroed: 0)
-                newLines = AlignedBuffer(zeroed: 0)
                 let rowSize = tk_conv_weights_at_once(instructionSet.code)
                 let order = SparseOrder(
                     shape: shape, mask: mask, outputs: live, inputs: Plan.sparseInputs, capacity: Plan.waitingSums,
@@ -102,6 +101,15 @@ extension ConvolutionWeightGradient {
             return (width, max(1, waitingSums / (width * groupSize * Int(TK_CONV_PANEL_LINES))))
         }
 
+        /// Of each channel of x the line that the middle tap of the kernel's last row meets: the rows above it are those of
+        /// the strip before, as a rule.
+        private static func newLines(_ shape: ConvolutionShape) -> [UInt32] {
+            let row = shape.kernel == 1 ? 1 : 2
+            return (0..<shape.input.channels).map {
+                UInt32($0 * shape.input.planeLines + row * shape.input.rowLines + 1)
+            }
+        }
+
         /// Channels of x that rows use before the next ones' turn comes.
         private static func nearInputs(_ shape: ConvolutionShape, survivorCount: Int, rowSize: Int) -> Int {
             let kernels = max(1, shape.outputs * shape.input.channels)
@@ -121,13 +129,13 @@ extension ConvolutionWeightGradient {
         ) -> Int {
             let groupSize = tk_conv_outputs_at_once(instructionSet.code)
             let outputs = (shape.outputs + groupSize - 1) / groupSize * groupSize
-            var bytes = 4 * outputs + 64 * (outputs + 8)
+            var bytes = 4 * (outputs + shape.input.channels) + 64 * (outputs + 8)
             if dense {
                 let panels = DenseForm.panelCount(shape)
                 let (width, height) = denseBlock(shape, panelCount: panels, groupSize: groupSize)
                 let panelWeights = groupSize * Int(TK_CONV_PANEL_LINES)
                 bytes += 64 * (width * height * panelWeights + 8) + MemoryLayout<tk_conv_panel>.stride * panels
-                bytes += 4 * (outputs / groupSize * panels * panelWeights + shape.input.channels)
+                bytes += 4 * outputs / groupSize * panels * panelWeights
             } else {
                 let rowSize = tk_conv_weights_at_once(instructionSet.code)
                 let near = nearInputs(shape, survivorCount: survivorCount, rowSize: rowSize)
@@ -158,10 +166,18 @@ extension ConvolutionWeightGradient {
                     outputs: outputs.pointer + block.groups.lowerBound * groupSize, group_count: block.groups.count,
                     panels: panels.pointer + block.panels.lowerBound, panel_count: block.panels.count,
                     places: places.pointer + block.groups.lowerBound * stride + block.panels.lowerBound * panelWeights,
-                    place_stride: stride, new_lines: newLines.pointer + block.inputs.lowerBound,
-                    new_line_count: block.inputs.count)
+                    place_stride: stride,
+                    needs: needs(
+                        outputs: block.groups.lowerBound * groupSize..<block.groups.upperBound * groupSize,
+                        inputs: block.inputs))
                 body(&code)
             }
+        }
+
+        private func needs(outputs range: Range<Int>, inputs: Range<Int>) -> tk_conv_needs {
+            tk_conv_needs(
+                outputs: outputs.pointer + range.lowerBound, output_count: range.count,
+                lines: newLines.pointer + inputs.lowerBound, line_count: inputs.count)
         }
 
         func forEachSparseBlock(_ body: (UnsafePointer<tk_conv_sparse_block>) -> Void) {
@@ -169,7 +185,7 @@ extension ConvolutionWeightGradient {
                 var code = tk_conv_sparse_block(
                     rows: rows.pointer + block.rows.lowerBound, row_count: block.rows.count,
                     lines: lines.pointer + block.weights.lowerBound, places: places.pointer + block.weights.lowerBound,
-                    weight_count: block.weights.count)
+                    weight_count: block.weights.count, needs: needs(outputs: block.outputs, inputs: block.inputs))
                 body(&code)
             }
         }
@@ -259,15 +275,6 @@ private struct DenseForm {
         return inputs.min()!..<inputs.max()! + 1
     }
 
-    /// Of each channel of x the line that the middle tap of the kernel's last row meets: the rows above it are those of
-    /// the strip before, as a rule.
-    static func newLines(_ shape: ConvolutionShape) -> [UInt32] {
-        let row = shape.kernel == 1 ? 1 : 2
-        return (0..<shape.input.channels).map {
-            UInt32($0 * shape.input.planeLines + row * shape.input.rowLines + 1)
-        }
-    }
-
     /// - Returns: [group][panel][output][line].
     func places(
         _ shape: ConvolutionShape, _ mask: ConvolutionMask, outputs: [Int], live: Int, groupSize: Int
@@ -291,10 +298,17 @@ private struct DenseForm {
 
 /// The survivors in an order in which x is near: by blocks, near channels, outputs.
 private struct SparseOrder {
+    struct Block {
+        let rows, weights: Range<Int>
+        /// Of the live ones.
+        let outputs: Range<Int>
+        let inputs: Range<Int>
+    }
+
     var rows: [tk_conv_row] = []
     var lines: [UInt32] = []
     var places: [UInt32] = []
-    var blocks: [(rows: Range<Int>, weights: Range<Int>)] = []
+    var blocks: [Block] = []
 
     private let shape: ConvolutionShape
     private let mask: ConvolutionMask
@@ -363,7 +377,12 @@ private struct SparseOrder {
                 }
             }
         }
-        if rows.count > firstRow { blocks.append((firstRow..<rows.count, firstWeight..<lines.count)) }
+        if rows.count > firstRow {
+            blocks.append(
+                Block(
+                    rows: firstRow..<rows.count, weights: firstWeight..<lines.count, outputs: outputs.indices,
+                    inputs: inputs))
+        }
     }
 }
 

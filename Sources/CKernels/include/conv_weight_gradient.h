@@ -49,6 +49,15 @@ typedef struct {
     uint32_t line, step, list;
 } tk_conv_panel;
 
+// What a block reads of a strip: at its positions dy of some outputs, and for each channel of x that its weights meet a
+// line, counted as in a panel: these are about what it did not read for the strips before.
+typedef struct {
+    const uint32_t *outputs;
+    size_t output_count;
+    const uint32_t *lines;
+    size_t line_count;
+} tk_conv_needs;
+
 // Weights of outputs by panels: [output group][panel][output][line]. A group is as many outputs as
 // tk_conv_outputs_at_once gives; the last one repeats an output where they run out.
 typedef struct {
@@ -58,10 +67,7 @@ typedef struct {
     size_t panel_count;
     const uint32_t *places;
     size_t place_stride;  // places from a group to the next
-    // For each channel of x that the panels use a line that they meet, counted as theirs: at the positions of a strip
-    // these are about what the strips before did not meet.
-    const uint32_t *new_lines;
-    size_t new_line_count;
+    tk_conv_needs needs;
 } tk_conv_dense_block;
 
 // Weights of one output: `first` ..< `last`.
@@ -76,6 +82,7 @@ typedef struct {
     size_t row_count;
     const uint32_t *lines, *places;
     size_t weight_count;
+    tk_conv_needs needs;
 } tk_conv_sparse_block;
 
 // Bias gradients that are wanted.
