@@ -218,6 +218,23 @@ struct VerbTests {
         #expect(try worker.waitForExit() == .shutdown)
     }
 
+    @Test("A sweep that is extended while the coordinator stops is told so beside what is said of its looks")
+    func extendedWhileStopping() throws {
+        let coordinator = try bench.startCoordinator()
+        let person = try Person(coordinator)
+        _ = try bench.startWorker(at: coordinator.endpoint)
+        try coordinator.add([work("first", "wait \(bench.path("go")) output final 1 1")])
+        #expect(try eventually { try person.status().tasks.running == 1 })
+        #expect(try person.submit(VerbTests.spec).warning == nil)
+        _ = try person.ask(.stop, StopRequest(endsWorkers: false), as: StopReply.self)
+        let more = VerbTests.spec.replacing("replicates: 2", with: "replicates: 3")
+        let warning = try #require(try person.submit(more, extends: true).warning)
+        #expect(warning.contains("use refine: {looks: [2, 3]}"), "\(warning)")
+        #expect(warning.contains("; the coordinator stops and gives out nothing more"), "\(warning)")
+        bench.touch("go")
+        #expect(try coordinator.run() == .drained(tasksLeft: try coordinator.store.counts().pending))
+    }
+
     @Test("Stopped at once, workers save what they train and hand it back; the next start goes on from there")
     func stopAtOnce() throws {
         func begin() throws {

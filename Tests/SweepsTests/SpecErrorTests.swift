@@ -127,6 +127,9 @@ import Testing
                 "name: a\ntraining:\n\titerations: 3",
                 "3: not YAML: a line is indented by spaces, and here is a tab; write spaces in its place"
             ),
+            // No fault of the tab, and none where there is no tab.
+            ("name: a\nx: [1,\n\t2", "3: not YAML: did not find expected ',' or ']'"),
+            ("name: a\nmodel: @mlp", "2: not YAML: found character that cannot start any token"),
             ("[]", "1: a spec is a map of settings; see sweeps/quickstart.yaml for an example"),
             ("", "1: the spec is empty; see sweeps/quickstart.yaml for an example"),
         ])

@@ -24,6 +24,11 @@ import Testing
             let refused = try await export("--out", "pipe")
             #expect(refused.status == 2 && refused.errors.contains("pipe is no file"), "\(refused.errors)")
             #expect(try await export("--out", "-").output == export().output)
+            // A folder under /dev that holds files.
+            let shared = "/dev/shm/\(folder.lastPathComponent).csv"
+            defer { unlink(shared) }
+            #expect(try await export("--out", shared).status == 0)
+            #expect(try await String(contentsOfFile: shared, encoding: .utf8) == export().output)
 
             let runs = rows(try await export("--table", "runs").output)
             #expect(runs.count == 4 && runs.allSatisfy { $0["trainings_done"] == "5" && $0["pruning.levels"] == "2" })
