@@ -11,6 +11,13 @@ extension KernelBench {
         tileConvolution(shape)
     }
 
+    private static let shortChains =
+        "few weights of an output survive: each multiply-add reads a line of its own, and a chain ends soon after it has begun"
+    private static let farLines =
+        "each multiply-add reads a line of its own, which is rarely in the first-level cache where few weights survive"
+    private static let fewTerms =
+        "a weight has few terms on maps of 2 × 2, and to add up the 16 lanes of its sum takes as long as they"
+
     private func convolution(_ shape: ConvolutionShape, density: Double) {
         let names = ["forward", "input gradient", "weight gradient"].map { "convolution \($0)" }
         guard wantsAny(names) else { return }
@@ -27,8 +34,10 @@ extension KernelBench {
         let (into, out) = (maps.inputBytes(live?.inputs), maps.outputBytes(live?.outputs))
         let all = 4 * convolution.survivorCount
         convolution.load(weights: weights.pointer)
+        let shortChains = density < 1 ? Self.shortChains : nil
         report(
-            names[0], maps.name, density, flops: flops, Traffic(read: all + into, written: maps.outputBytes())
+            names[0], maps.name, density, flops: flops, Traffic(read: all + into, written: maps.outputBytes()),
+            because: shortChains
         ) {
             _ = convolution.forward(
                 x: maps.x.pointer.floats, bias: nil, rectify: false, y: maps.y.pointer.floats, blocks: Self.blocks,
@@ -36,13 +45,17 @@ extension KernelBench {
         }
         report(
             names[1], maps.name, density, flops: flops,
-            Traffic(read: all + out + into, written: maps.inputGradientBytes)
+            Traffic(read: all + out + into, written: maps.inputGradientBytes), because: shortChains
         ) {
             _ = convolution.inputGradient(
                 dy: maps.dy.pointer.floats, addend: nil, gate: maps.x.pointer.floats, dx: maps.dx.pointer.floats,
                 blocks: Self.blocks)
         }
-        report(names[2], maps.name, density, flops: flops, Traffic(read: into + out, written: all)) {
+        let fewTerms = shape.output.width <= 2 ? Self.fewTerms : nil
+        report(
+            names[2], maps.name, density, flops: flops, Traffic(read: into + out, written: all),
+            because: density < 1 ? Self.farLines : fewTerms
+        ) {
             _ = weightGradient.compute(
                 x: maps.x.pointer.floats, dy: maps.dy.pointer.floats, blocks: Self.blocks, gradient: gradient.pointer,
                 biasGradient: nil)

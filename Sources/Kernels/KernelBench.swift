@@ -69,15 +69,16 @@ public final class KernelBench {
     func wantsAny(_ names: [String]) -> Bool { names.contains { isWanted($0) } }
 
     /// A kernel that computes.
+    /// - Parameter reason: why it cannot come near the limit, if that is so.
     func report(
         _ kernel: String, _ shape: String, _ density: Double = 1, flops: Double, by arithmetic: Arithmetic = .vectors,
-        _ traffic: Traffic, _ body: () -> Void
+        _ traffic: Traffic, because reason: String? = nil, _ body: () -> Void
     ) {
-        report(kernel, shape, density, .gigaflops, flops, arithmetic, traffic, because: nil, body)
+        report(kernel, shape, density, .gigaflops, flops, arithmetic, traffic, because: reason, body)
     }
 
     /// A kernel that moves bytes.
-    /// - Parameter reason: why it cannot come near the limit, if that is so.
+    /// - Parameter reason: as above.
     func report(
         _ kernel: String, _ shape: String, _ traffic: Traffic, because reason: String? = nil, _ body: () -> Void
     ) {

@@ -37,11 +37,15 @@ final class Program: Sendable {
         .merging(environment) { _, new in new }
         child.standardInput = FileHandle.nullDevice
         let base = folder.appending(path: name).path()
+        // `Process` keeps them for ever, and with a thousand and more open `run` ends the test program now and then.
+        var files: [FileHandle] = []
+        defer { for file in files { #expect(throws: Never.self) { try file.close() } } }
         for (suffix, set) in [(".out", \Process.standardOutput), (".err", \Process.standardError)]
             as [(String, ReferenceWritableKeyPath<Process, Any?>)]
         {
             #expect(FileManager.default.createFile(atPath: base + suffix, contents: nil))
             let file: FileHandle = try #require(FileHandle(forWritingAtPath: base + suffix))
+            files.append(file)
             child[keyPath: set] = file
         }
         try child.run()

@@ -36,12 +36,11 @@ struct BenchKernelsCommand: ParsableCommand {
         }
         guard !found.isEmpty else { throw Failure(.usage, "no kernel's name contains “\(only ?? "")”") }
         if output.json { return try Output.json(found) }
-        var reasons: [String: String] = [:]
+        var said: Set<String> = []
         for measured in found where measured.shareOfLimit < Self.notableShare {
-            reasons[measured.kernel] = measured.reason
-        }
-        for (kernel, reason) in reasons.sorted(by: { $0.key < $1.key }) {
-            Output.line("\(kernel) is far from its limit because \(reason)")
+            guard let reason = measured.reason else { continue }
+            let sentence = "\(measured.kernel) is far from its limit because \(reason)"
+            if said.insert(sentence).inserted { Output.line(sentence) }
         }
     }
 
