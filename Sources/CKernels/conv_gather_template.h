@@ -41,31 +41,46 @@ typedef struct {
     U magnitude;
 } Panel;
 
-// The end of a chain whose result is at float `at` of the target, before and after ReLU or gate. Magnitudes are those
-// before, so that no infinity is lost.
-static INLINE V completed(const tk_conv_finish *finish, size_t at, V sum) {
-    if (finish->addend) sum = v_add(sum, v_load(finish->addend + at));
-    return v_add(sum, v_zero());
-}
-static INLINE V finished(const tk_conv_finish *finish, size_t at, V sum) {
-    if (finish->rectify) sum = v_rectified(sum);
-    if (finish->gate) sum = v_where_positive(v_load(finish->gate + at), sum);
-    return sum;
-}
-
-// Asks for the lines that `finished` is going to read: a chain takes as long as they take to come. Asking for the
-// result's line in the same way gained nothing, and cost where chains are short.
-static INLINE void expect_finish(const Panel *panel, size_t plane, size_t p) {
-    const tk_conv_finish *finish = panel->finish;
-    size_t at = panel->target_at[p] + plane;
-    if (finish->addend) __builtin_prefetch(finish->addend + at);
-    if (finish->gate) __builtin_prefetch(finish->gate + at);
-}
-
 // Where the results of the r-th of some channels from the n-th on go, in floats from where those of channel 0 would.
 static INLINE size_t result_plane(const Panel *panel, size_t n, size_t r) {
     if (panel->finish->pool) return TK_LANES * TK_CONV_PANEL * r;
     return TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
+}
+
+// Asks for the lines that `finish_chains` is going to read: a chain takes as long as they take to come. Asking for the
+// results' lines in the same way gained nothing, and cost where chains are short.
+static INLINE void expect_lines(
+    const int channels, const int positions, const Panel *panel, size_t n, size_t p, const float *lines) {
+    UNROLL for (int r = 0; r < channels; r++) {
+        const float *plane = lines + result_plane(panel, n, (size_t)r);
+        UNROLL for (int c = 0; c < positions; c++) __builtin_prefetch(plane + panel->target_at[p + (size_t)c]);
+    }
+}
+
+// Ends the chains of `channels` channels from the n-th on at `positions` positions from the p-th on and stores them. The
+// largest magnitude, which is that before ReLU or gate, so that no infinity is lost.
+static INLINE U finish_chains(
+    const int has_addend, const int rectify, const int has_gate, const int channels, const int positions,
+    const Panel *panel, size_t n, size_t p, V sum[GROUP][16]) {
+    // Copies, because a store of lanes may change anything in memory as far as the compiler knows: each magnitude would
+    // wait for the one before to come back from there.
+    const float *addend = panel->finish->addend, *gate = panel->finish->gate;
+    float *target = panel->target;
+    U magnitude = panel->magnitude;
+    UNROLL for (int r = 0; r < channels; r++) {
+        size_t plane = result_plane(panel, n, (size_t)r);
+        UNROLL for (int c = 0; c < positions; c++) {
+            size_t place = panel->target_at[p + (size_t)c] + plane;
+            V result = sum[r][c];
+            if (has_addend) result = v_add(result, v_load(addend + place));
+            result = v_add(result, v_zero());
+            magnitude = u_max(magnitude, result);
+            if (rectify) result = v_rectified(result);
+            if (has_gate) result = v_where_positive(v_load(gate + place), result);
+            v_store(target + place, result);
+        }
+    }
+    return magnitude;
 }
 
 // Keeps the largest of each four results of `channels` channels from the n-th on.
@@ -121,11 +136,9 @@ static INLINE void gather(
             }
         }
     }
-    if (panel->ends && (panel->finish->addend || panel->finish->gate)) {
-        UNROLL for (int r = 0; r < channels; r++) {
-            size_t plane = TK_LANES * panel->plan->target_plane * panel->plan->channel[n + r];
-            UNROLL for (int c = 0; c < positions; c++) expect_finish(panel, plane, p + c);
-        }
+    if (panel->ends) {
+        if (panel->finish->addend) expect_lines(channels, positions, panel, n, p, panel->finish->addend);
+        if (panel->finish->gate) expect_lines(channels, positions, panel, n, p, panel->finish->gate);
     }
     size_t at[8];
     UNROLL for (int row = 0; row < rows; row++) at[row] = panel->source_at[p + row * columns];
@@ -153,21 +166,20 @@ static INLINE void gather(
         }
         return;
     }
-    // Copies, because a store of lanes may change anything in memory as far as the compiler knows: each magnitude would
-    // wait for the one before to come back from there.
-    const tk_conv_finish finish = *panel->finish;
-    float *target = panel->target;
-    U magnitude = panel->magnitude;
-    UNROLL for (int r = 0; r < channels; r++) {
-        size_t plane = result_plane(panel, n, r);
-        UNROLL for (int c = 0; c < positions; c++) {
-            size_t place = panel->target_at[p + c] + plane;
-            V result = completed(&finish, place, sum[r][c]);
-            magnitude = u_max(magnitude, result);
-            v_store(target + place, finished(&finish, place, result));
-        }
-    }
-    panel->magnitude = magnitude;
+    // A loop for each way to end them asks once where one for all would ask at every sum. Single chains are short, and
+    // there the loops are too many to stay at hand.
+#define FINISH(has_addend, rectify, has_gate) \
+    panel->magnitude = finish_chains(has_addend, rectify, has_gate, channels, positions, panel, n, p, sum)
+    const tk_conv_finish *finish = panel->finish;
+    if (channels == 1) {
+        FINISH(finish->addend != NULL, finish->rectify, finish->gate != NULL);
+    } else if (finish->gate) {
+        if (finish->addend) FINISH(1, 0, 1);
+        else FINISH(0, 0, 1);
+    } else if (finish->addend) FINISH(1, 0, 0);
+    else if (finish->rectify) FINISH(0, 1, 0);
+    else FINISH(0, 0, 0);
+#undef FINISH
 }
 
 #define CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)

@@ -5,9 +5,11 @@ import CKernels
 /// An object holds scratch memory: one thread at a time may use it.
 final class ConvolutionPlan {
     private let roles: ConvolutionRoles
+    private let mask: ConvolutionMask
     private let instructionSet: InstructionSet
     private let dense: Bool
     private let packing: WeightPacking
+    /// Packed weights; none where the links count from compact ones.
     private let weights: AlignedBuffer<Float>
     /// Channels of the target whose chains are computed.
     private let channels: AlignedBuffer<UInt32>
@@ -53,11 +55,13 @@ final class ConvolutionPlan {
     ) {
         let roles = ConvolutionRoles(direction, shape: shape, live: live)
         let group = tk_conv_group(instructionSet.code)
-        packing =
-            dense
-            ? .groups(of: group, mask, roles, taps: shape.kernel * shape.kernel)
-            : direction == .forward ? .compact(mask) : .transposed(mask, shape)
-        weights = AlignedBuffer(zeroed: packing.places?.count ?? 0)
+        if dense {
+            packing = .groups(
+                WeightGroups(of: group, sources: roles.sources.count, targets: roles.targets.count, shape: shape))
+        } else {
+            packing = direction == .forward ? .compact(starts: mask.starts) : .transposed(mask, shape)
+        }
+        weights = AlignedBuffer(zeroed: packing.count)
 
         let parts = ConvolutionPlan.parts(direction, shape: shape, density: mask.density, dense: dense)
         let linkCount = parts.reduce(0) { sum, part in
@@ -123,7 +127,7 @@ final class ConvolutionPlan {
                             guard mask.count(kernel: kernel) > 0 else { continue }
                             for tap in part.taps {
                                 guard let rank = mask.rank(kernel: kernel, tap: tap.index) else { continue }
-                                add(source: source, tap, weight: Int(packing.starts[kernel]) + rank)
+                                add(source: source, tap, weight: packing.start(kernel: kernel) + rank)
                             }
                         }
                     }
@@ -151,6 +155,7 @@ final class ConvolutionPlan {
         sources = AlignedBuffer(copying: roles.sources.map { UInt32($0 * roles.source.planeLines) })
         waiting = AlignedBuffer(zeroed: ConvolutionPlan.waitingFloats(targets: roles.targets.count))
         self.roles = roles
+        self.mask = mask
         self.instructionSet = instructionSet
         self.dense = dense
     }
@@ -180,10 +185,26 @@ final class ConvolutionPlan {
 
     /// Brings packed weights up to date with compact ones, after which there is a +0.
     func load(_ compact: UnsafePointer<Float>) {
-        guard let places = packing.places else { return }
         let weights = weights.pointer
-        places.withUnsafeBufferPointer { places in
-            for n in places.indices { weights[n] = compact[Int(places[n])] }
+        switch packing {
+        case .compact: break
+        case .transposed(let places, _):
+            places.withUnsafeBufferPointer { places in
+                for n in places.indices { weights[n] = compact[Int(places[n])] }
+            }
+        case .groups(let groups):
+            for g in 0..<groups.count {
+                let targets = groups.targets(of: g)
+                for (s, source) in roles.sources.enumerated() {
+                    let first = weights + g * groups.weights + s * groups.taps * groups.most
+                    for target in targets {
+                        let kernel = roles.kernel(source, Int(channels.pointer[target]))
+                        mask.unpack(
+                            kernel: kernel, taps: groups.taps, from: compact, to: first + target - targets.lowerBound,
+                            step: groups.most)
+                    }
+                }
+            }
         }
     }
 
@@ -211,20 +232,19 @@ final class ConvolutionPlan {
         plan.sources = sources.count
         plan.source = UnsafePointer(sources.pointer)
         plan.dense = dense ? 1 : 0
-        plan.group_weights = packing.groupWeights
+        if case .groups(let groups) = packing { plan.group_weights = groups.weights }
         plan.class_count = classes.count
         plan.classes = UnsafePointer(classes.pointer)
         var finish = finish
-        let packed = packing.places == nil ? compact : UnsafePointer(weights.pointer)
+        let packed = packing.count == 0 ? compact : UnsafePointer(weights.pointer)
         return Magnitude(
             bits: tk_conv_gather(instructionSet.code, &plan, &finish, packed, x, blocks, waiting.pointer, y))
     }
 
     /// What a plan keeps in memory.
     var byteCount: Int {
-        4
-            * ((packing.places?.count ?? 0) + packing.starts.count + weights.count + channels.count + sources.count
-                + segments.count + order.count)
+        packing.byteCount
+            + 4 * (weights.count + channels.count + sources.count + segments.count + order.count)
             + 8 * links.count + MemoryLayout<tk_conv_class>.stride * classes.count + 4 * waiting.count
     }
 
@@ -245,9 +265,8 @@ final class ConvolutionPlan {
             bytes += 4 * (2 * segments + 1) + 8 * (dense ? links : min(links, survivorCount))
             bytes += MemoryLayout<tk_conv_class>.stride
         }
-        // Each packed weight has a place; groups of at most 8 channels are filled up.
-        let packed = dense ? (targets + 7) * sources * shape.kernel * shape.kernel : survivorCount
-        return bytes + 8 * packed
+        // Groups of at most 8 channels are filled up; of the survivors that are packed each has a place.
+        return bytes + (dense ? 4 * (targets + 7) * sources * shape.kernel * shape.kernel : 8 * survivorCount)
     }
 }
 
@@ -290,20 +309,16 @@ private struct ConvolutionRoles {
     }
 }
 
-/// Where the weights that a plan's links count from come from.
-private struct WeightPacking {
-    /// Where each is in compact weights; nil if the links count from those.
-    let places: [UInt32]?
-    /// Where the first survivor of each kernel is, on the sparse path.
-    let starts: [UInt32]
-    /// Weights of a group of channels, on the dense path.
-    let groupWeights: Int
+/// Where the weights that a plan's links count from come from. `starts`: where the first survivor of each kernel is
+/// among them.
+private enum WeightPacking {
+    /// Compact weights as they are.
+    case compact(starts: [UInt32])
+    /// Survivors by (input, output, tap); `places`: where each is in compact weights.
+    case transposed(places: [UInt32], starts: [UInt32])
+    /// All weights, pruned ones as +0.
+    case groups(WeightGroups)
 
-    static func compact(_ mask: ConvolutionMask) -> WeightPacking {
-        WeightPacking(places: nil, starts: mask.starts, groupWeights: 0)
-    }
-
-    /// Survivors by (input, output, tap).
     static func transposed(_ mask: ConvolutionMask, _ shape: ConvolutionShape) -> WeightPacking {
         var places: [UInt32] = []
         places.reserveCapacity(mask.survivorCount)
@@ -315,30 +330,52 @@ private struct WeightPacking {
                 for n in 0..<mask.count(kernel: kernel) { places.append(first + UInt32(n)) }
             }
         }
-        return WeightPacking(places: places, starts: starts, groupWeights: 0)
+        return .transposed(places: places, starts: starts)
     }
 
-    /// [group of target channels][source channel][tap][channel of the group], the fewest groups of at most `most`.
-    static func groups(of most: Int, _ mask: ConvolutionMask, _ roles: ConvolutionRoles, taps: Int) -> WeightPacking {
-        let (sources, targets) = (roles.sources, roles.targets)
-        let groups = (targets.count + most - 1) / most
-        let groupWeights = sources.count * taps * most
-        var places = [UInt32](repeating: UInt32(mask.survivorCount), count: groups * groupWeights)
-        for g in 0..<groups {
-            let first = targets.count * g / groups
-            for n in first..<targets.count * (g + 1) / groups {
-                for s in sources.indices {
-                    let kernel = roles.kernel(sources[s], targets[n])
-                    for tap in 0..<taps {
-                        guard let rank = mask.rank(kernel: kernel, tap: tap) else { continue }
-                        places[g * groupWeights + (s * taps + tap) * most + n - first] =
-                            mask.starts[kernel] + UInt32(rank)
-                    }
-                }
-            }
+    /// How many weights are packed.
+    var count: Int {
+        switch self {
+        case .compact: 0
+        case .transposed(let places, _): places.count
+        case .groups(let groups): groups.count * groups.weights
         }
-        return WeightPacking(places: places, starts: [], groupWeights: groupWeights)
     }
+
+    func start(kernel: Int) -> Int {
+        switch self {
+        case .compact(let starts), .transposed(_, let starts): Int(starts[kernel])
+        case .groups: preconditionFailure("kernels of groups of channels lie apart")
+        }
+    }
+
+    var byteCount: Int {
+        switch self {
+        case .compact(let starts): 4 * starts.count
+        case .transposed(let places, let starts): 4 * (places.count + starts.count)
+        case .groups: 0
+        }
+    }
+}
+
+/// Weights as [group of target channels][source channel][tap][channel of the group], in the fewest groups of at most
+/// `most` channels; those of channels that a group lacks are +0.
+private struct WeightGroups {
+    let most, taps, count: Int
+    /// Of a group.
+    let weights: Int
+    private let targets: Int
+
+    init(of most: Int, sources: Int, targets: Int, shape: ConvolutionShape) {
+        self.most = most
+        self.targets = targets
+        taps = shape.kernel * shape.kernel
+        count = (targets + most - 1) / most
+        weights = sources * taps * most
+    }
+
+    /// The channels of a group, by number among those that take part.
+    func targets(of group: Int) -> Range<Int> { targets * group / count..<targets * (group + 1) / count }
 }
 
 /// A convolution's mask kernel by kernel; kernel output · inputs + input.
@@ -381,6 +418,26 @@ struct ConvolutionMask {
         let bit: UInt16 = 1 << UInt16(tap)
         guard survivors[kernel] & bit != 0 else { return nil }
         return (survivors[kernel] & (bit - 1)).nonzeroBitCount
+    }
+
+    /// Writes the weights of a kernel, pruned ones as +0, `step` floats apart.
+    /// - Parameter compact: all survivors, and one float more.
+    func unpack(
+        kernel: Int, taps: Int, from compact: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, step: Int
+    ) {
+        var next = Int(starts[kernel])
+        var word = survivors[kernel]
+        // As most kernels on the dense path are.
+        if word == 0x1ff, taps == 9 {
+            let kernel = compact + next
+            for tap in 0..<9 { target[tap * step] = kernel[tap] }
+            return
+        }
+        for tap in 0..<taps {
+            target[tap * step] = word & 1 == 1 ? compact[next] : 0
+            next += Int(word & 1)
+            word >>= 1
+        }
     }
 
     var byteCount: Int { 4 * starts.count + 2 * survivors.count }

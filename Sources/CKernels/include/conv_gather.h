@@ -80,7 +80,7 @@ typedef struct {
 // What becomes of a chain; NULL where a step is not wanted.
 typedef struct {
     const float *bias;           // [channel of the target]
-    int rectify;
+    int rectify;                 // without addend and gate
     const float *addend, *gate;  // planes like the target; `addend` may be the target
     // [block][channel of the target][2]: sums of the results and of their squares over a block, the lanes of `examples`
     // only. In each lane one chain from +0 over the positions in the order of conv_weight_gradient.h's tiles; then the
