@@ -288,6 +288,13 @@ static INLINE void fetch_part(Fetch *fetch, const tk_conv_plan *plan, const tk_c
     }
 }
 
+// The weights of a group of channels for piece `k` of their chains.
+static INLINE const float *piece_weights(
+    const tk_conv_plan *plan, const tk_conv_class *class, const float *weights, size_t groups, size_t g, size_t k) {
+    size_t first = plan->sources * k / class->chunks, last = plan->sources * (k + 1) / class->chunks;
+    return weights + (first * groups + g * (last - first)) * plan->source_weights;
+}
+
 static void gather_panel(Panel *panel, const tk_conv_class *class, const float *weights, Next next) {
     const tk_conv_plan *plan = panel->plan;
     size_t groups = (plan->channels + GROUP - 1) / GROUP;
@@ -298,7 +305,8 @@ static void gather_panel(Panel *panel, const tk_conv_class *class, const float *
         if (plan->dense) {
             for (size_t g = 0; g < groups; g++) {
                 size_t first = plan->channels * g / groups, last = plan->channels * (g + 1) / groups;
-                gather_group(panel, first, last - first, class, k, weights + g * plan->group_weights);
+                gather_group(
+                    panel, first, last - first, class, k, piece_weights(plan, class, weights, groups, g, k));
                 if (panel->ends && panel->finish->pool) pool_results(panel, first, last - first);
                 fetch_part(&fetch, plan, class);
             }

@@ -55,15 +55,20 @@ final class ConvolutionPlan {
     ) {
         let roles = ConvolutionRoles(direction, shape: shape, live: live)
         let group = tk_conv_group(instructionSet.code)
+        let parts = ConvolutionPlan.parts(direction, shape: shape, density: mask.density, dense: dense)
+        let pieces = ConvolutionPlan.pieces(
+            of: parts, sources: roles.sources.count, density: mask.density, dense: dense, instructionSet: instructionSet
+        )
         if dense {
             packing = .groups(
-                WeightGroups(of: group, sources: roles.sources.count, targets: roles.targets.count, shape: shape))
+                WeightGroups(
+                    of: group, sources: roles.sources.count, targets: roles.targets.count, pieces: pieces.first ?? 1,
+                    shape: shape))
         } else {
             packing = direction == .forward ? .compact(starts: mask.starts) : .transposed(mask, shape)
         }
         weights = AlignedBuffer(zeroed: packing.count)
 
-        let parts = ConvolutionPlan.parts(direction, shape: shape, density: mask.density, dense: dense)
         let linkCount = parts.reduce(0) { sum, part in
             guard !dense else { return sum + roles.sources.count * part.denseTapCount }
             return sum
@@ -87,10 +92,8 @@ final class ConvolutionPlan {
         var order: [UInt32] = []
         var first: [(segment: Int, order: Int)] = []
         var classes: [tk_conv_class] = []
-        for part in parts {
+        for (part, pieces) in zip(parts, pieces) {
             let sources = roles.sources
-            let pieces = ConvolutionPlan.pieces(
-                of: part, sources: sources.count, density: mask.density, dense: dense, instructionSet: instructionSet)
             first.append((segments.count, order.count))
             if dense {
                 // A kind of rows that meets what the rows between meet shares their links.
@@ -103,9 +106,10 @@ final class ConvolutionPlan {
                     starts[taps] = segments.count
                     for piece in 0..<pieces {
                         segments.append(UInt32(next))
-                        for n in sources.count * piece / pieces..<sources.count * (piece + 1) / pieces {
+                        let range = sources.count * piece / pieces..<sources.count * (piece + 1) / pieces
+                        for n in range {
                             for tap in taps {
-                                let place = n * shape.kernel * shape.kernel + tap.index
+                                let place = (n - range.lowerBound) * shape.kernel * shape.kernel + tap.index
                                 add(source: sources[n], tap, weight: place * group)
                             }
                         }
@@ -166,7 +170,16 @@ final class ConvolutionPlan {
         ConvolutionPart.all(direction, shape, byColumns: dense || density <= byColumnsUpTo)
     }
 
-    /// Into how many pieces chains are cut at a part.
+    /// Into how many pieces chains are cut at each part; dense ones at all alike, since they share their weights.
+    private static func pieces(
+        of parts: [ConvolutionPart], sources: Int, density: Double, dense: Bool, instructionSet: InstructionSet
+    ) -> [Int] {
+        let pieces = parts.map {
+            self.pieces(of: $0, sources: sources, density: density, dense: dense, instructionSet: instructionSet)
+        }
+        return dense ? parts.map { _ in pieces.max() ?? 1 } : pieces
+    }
+
     private static func pieces(
         of part: ConvolutionPart, sources: Int, density: Double, dense: Bool, instructionSet: InstructionSet
     ) -> Int {
@@ -193,15 +206,18 @@ final class ConvolutionPlan {
                 for n in places.indices { weights[n] = compact[Int(places[n])] }
             }
         case .groups(let groups):
-            for g in 0..<groups.count {
-                let targets = groups.targets(of: g)
-                for (s, source) in roles.sources.enumerated() {
-                    let first = weights + g * groups.weights + s * groups.taps * groups.most
-                    for target in targets {
-                        let kernel = roles.kernel(source, Int(channels.pointer[target]))
-                        mask.unpack(
-                            kernel: kernel, taps: groups.taps, from: compact, to: first + target - targets.lowerBound,
-                            step: groups.most)
+            var next = weights
+            for piece in 0..<groups.pieces {
+                let sources = groups.sources(of: piece)
+                for g in 0..<groups.count {
+                    let targets = groups.targets(of: g)
+                    for source in sources {
+                        for (place, target) in targets.enumerated() {
+                            let kernel = roles.kernel(roles.sources[source], Int(channels.pointer[target]))
+                            mask.unpack(
+                                kernel: kernel, taps: groups.taps, from: compact, to: next + place, step: groups.most)
+                        }
+                        next += groups.sourceWeights
                     }
                 }
             }
@@ -232,7 +248,7 @@ final class ConvolutionPlan {
         plan.sources = sources.count
         plan.source = UnsafePointer(sources.pointer)
         plan.dense = dense ? 1 : 0
-        if case .groups(let groups) = packing { plan.group_weights = groups.weights }
+        if case .groups(let groups) = packing { plan.source_weights = groups.sourceWeights }
         plan.class_count = classes.count
         plan.classes = UnsafePointer(classes.pointer)
         var finish = finish
@@ -257,9 +273,10 @@ final class ConvolutionPlan {
             direction == .forward ? (shape.input.channels, shape.outputs) : (shape.outputs, shape.input.channels)
         let density = Double(survivorCount) / Double(shape.weightCount)
         var bytes = 4 * (targets + sources) + 4 * waitingFloats(targets: targets) + 4 * sources * targets
-        for part in parts(direction, shape: shape, density: density, dense: dense) {
-            let pieces = pieces(
-                of: part, sources: sources, density: density, dense: dense, instructionSet: instructionSet)
+        let parts = parts(direction, shape: shape, density: density, dense: dense)
+        let pieces = pieces(
+            of: parts, sources: sources, density: density, dense: dense, instructionSet: instructionSet)
+        for (part, pieces) in zip(parts, pieces) {
             let segments = dense ? Int(TK_CONV_ROW_KINDS) * (pieces + 1) : pieces * targets
             let links = dense ? sources * part.denseTapCount : sources * part.taps.count * targets
             bytes += 4 * (2 * segments + 1) + 8 * (dense ? links : min(links, survivorCount))
@@ -338,7 +355,7 @@ private enum WeightPacking {
         switch self {
         case .compact: 0
         case .transposed(let places, _): places.count
-        case .groups(let groups): groups.count * groups.weights
+        case .groups(let groups): groups.weights
         }
     }
 
@@ -358,24 +375,32 @@ private enum WeightPacking {
     }
 }
 
-/// Weights as [group of target channels][source channel][tap][channel of the group], in the fewest groups of at most
-/// `most` channels; those of channels that a group lacks are +0.
+/// Weights as [piece of the chains][group of target channels][source channel of the piece][tap][channel of the group],
+/// in the fewest groups of at most `most` channels; those of channels that a group lacks are +0.
+///
+/// That is the order in which chains read them, so that the processor has them in time however many they are.
 private struct WeightGroups {
-    let most, taps, count: Int
-    /// Of a group.
-    let weights: Int
-    private let targets: Int
+    let most, taps, count, pieces: Int
+    private let sources, targets: Int
 
-    init(of most: Int, sources: Int, targets: Int, shape: ConvolutionShape) {
+    init(of most: Int, sources: Int, targets: Int, pieces: Int, shape: ConvolutionShape) {
         self.most = most
+        self.sources = sources
         self.targets = targets
+        self.pieces = pieces
         taps = shape.kernel * shape.kernel
         count = (targets + most - 1) / most
-        weights = sources * taps * most
     }
+
+    /// Of a group and a source channel.
+    var sourceWeights: Int { taps * most }
+    var weights: Int { count * sources * sourceWeights }
 
     /// The channels of a group, by number among those that take part.
     func targets(of group: Int) -> Range<Int> { targets * group / count..<targets * (group + 1) / count }
+
+    /// The channels of a piece, likewise.
+    func sources(of piece: Int) -> Range<Int> { sources * piece / pieces..<sources * (piece + 1) / pieces }
 }
 
 /// A convolution's mask kernel by kernel; kernel output · inputs + input.

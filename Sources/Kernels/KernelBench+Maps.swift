@@ -17,6 +17,11 @@ extension KernelBench {
         "each multiply-add reads a line of its own, which is rarely in the first-level cache where few weights survive"
     private static let fewTerms =
         "a weight has few terms on maps of 2 × 2, and to add up the 16 lanes of its sum takes as long as they"
+    private static let emptyPixels = "of each four pixels that it stores, three have no products"
+    private static let haloProducts =
+        "more than half of the products on maps of 2 × 2 are with the halo, which tiles take as zeros"
+    private static let emptySteps =
+        "a step of a sum has room for 32 products, and a pixel of 16 channels fills half of it"
 
     private func convolution(_ shape: ConvolutionShape, density: Double) {
         let names = ["forward", "input gradient", "weight gradient"].map { "convolution \($0)" }
@@ -45,7 +50,8 @@ extension KernelBench {
         }
         report(
             names[1], maps.name, density, flops: flops,
-            Traffic(read: all + out + into, written: maps.inputGradientBytes), because: shortChains
+            Traffic(read: all + out + into, written: maps.inputGradientBytes),
+            because: shortChains ?? Self.emptyPixels(shape)
         ) {
             _ = convolution.inputGradient(
                 dy: maps.dy.pointer.floats, addend: nil, gate: maps.x.pointer.floats, dx: maps.dx.pointer.floats,
@@ -62,6 +68,10 @@ extension KernelBench {
         }
     }
 
+    private static func emptyPixels(_ shape: ConvolutionShape) -> String? {
+        shape.kernel == 1 && shape.stride == 2 ? emptyPixels : nil
+    }
+
     private func tileConvolution(_ shape: ConvolutionShape) {
         let names = ["forward", "input gradient", "weight gradient"].map { "bf16 convolution \($0)" }
         guard wantsAny(names) else { return }
@@ -74,20 +84,29 @@ extension KernelBench {
         let (into, out) = (maps.inputBytes(), maps.outputBytes())
         // The weights are there in bf16, and their gradients in f32.
         let all = 2 * shape.weightCount
+        let haloProducts = shape.kernel == 3 && shape.output.width <= 2 ? Self.haloProducts : nil
+        let emptySteps = shape.kernel == 1 && shape.input.channels <= 16 ? Self.emptySteps : nil
         convolution.load(weights: weights.pointer)
-        report(names[0], maps.name, flops: flops, by: .tiles, Traffic(read: all + into, written: out)) {
+        report(
+            names[0], maps.name, flops: flops, by: .tiles, Traffic(read: all + into, written: out),
+            because: haloProducts ?? emptySteps
+        ) {
             _ = convolution.forward(
                 x: maps.x.pointer, bias: nil, rectify: false, y: maps.y.pointer, blocks: Self.blocks,
                 examples: 16 * Self.blocks, sums: nil)
         }
         report(
             names[1], maps.name, flops: flops, by: .tiles,
-            Traffic(read: all + out + into, written: maps.inputGradientBytes)
+            Traffic(read: all + out + into, written: maps.inputGradientBytes),
+            because: haloProducts ?? Self.emptyPixels(shape)
         ) {
             _ = convolution.inputGradient(
                 dy: maps.dy.pointer, addend: nil, gate: maps.x.pointer, dx: maps.dx.pointer, blocks: Self.blocks)
         }
-        report(names[2], maps.name, flops: flops, by: .tiles, Traffic(read: into + out, written: 2 * all)) {
+        report(
+            names[2], maps.name, flops: flops, by: .tiles, Traffic(read: into + out, written: 2 * all),
+            because: haloProducts
+        ) {
             _ = convolution.weightGradient(
                 x: maps.x.pointer, dy: maps.dy.pointer, blocks: Self.blocks, gradient: gradient.pointer,
                 biasGradient: nil)

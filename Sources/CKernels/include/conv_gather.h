@@ -61,10 +61,11 @@ typedef struct {
     size_t sources;
     const uint32_t *source;
     // Dense: channels go in the fewest groups of at most tk_conv_group(isa), the n-th of g starts at channels * n / g.
-    // Weight k of its r-th channel is weights[n * group_weights + k * tk_conv_group(isa) + r], and links count from the
-    // group.
+    // Weights lie in the order in which they are read, as [piece of the chains][group][source of the piece][source_weights
+    // = tap · tk_conv_group(isa) + channel of the group], every class has as many pieces, and links count from the first
+    // weight of the piece and group.
     int dense;
-    size_t group_weights;
+    size_t source_weights;
     size_t class_count;
     const tk_conv_class *classes;
 } tk_conv_plan;
