@@ -47,10 +47,14 @@ public final class Convolution {
         switch path {
         case .dense: true
         case .sparse: false
-        case .fastest:
-            Double(survivorCount) >= Double(shape.weightCount)
-                * (shape.output.width > 4 ? denseFrom : denseFromWhereNarrow)
+        case .fastest: survivorCount >= leastDense(shape)
         }
+    }
+
+    /// How many survivors are gathered faster with the pruned weights among them.
+    private static func leastDense(_ shape: ConvolutionShape) -> Int {
+        let share = shape.output.width > 4 ? denseFrom : denseFromWhereNarrow
+        return Int((Double(shape.weightCount) * share).rounded(.up))
     }
 
     /// What the object keeps in memory: weights and, once they were wanted, packed copies of them and lists of what
@@ -60,17 +64,24 @@ public final class Convolution {
             + (gradientPlan?.plan.byteCount ?? 0)
     }
 
-    /// An upper bound of an object's bytes, whatever the mask.
+    /// An upper bound of an object's bytes, whatever the mask; and if weights are pruned at all, of those of objects with
+    /// fewer survivors, though sparse lists take more memory than the weights that are packed without any.
     public static func byteCount(
         shape: ConvolutionShape, survivorCount: Int, path: KernelPath = .fastest,
         instructionSet: InstructionSet = .current
     ) -> Int {
-        let dense = isDense(path, shape: shape, survivorCount: survivorCount)
-        let plans = [ConvolutionDirection.forward, .inputGradient].map {
-            ConvolutionPlan.byteCount(
-                $0, shape: shape, survivorCount: survivorCount, dense: dense, instructionSet: instructionSet)
+        func bytes(_ survivorCount: Int, dense: Bool) -> Int {
+            let plans = [ConvolutionDirection.forward, .inputGradient].map {
+                ConvolutionPlan.byteCount(
+                    $0, shape: shape, survivorCount: survivorCount, dense: dense, instructionSet: instructionSet)
+            }
+            return plans[0] + plans[1] + 4 * (survivorCount + 1) + ConvolutionMask.byteCount(shape: shape)
+                + shape.outputs
         }
-        return plans[0] + plans[1] + 4 * (survivorCount + 1) + ConvolutionMask.byteCount(shape: shape) + shape.outputs
+        let dense = isDense(path, shape: shape, survivorCount: survivorCount)
+        let most = bytes(survivorCount, dense: dense)
+        guard dense, path == .fastest, survivorCount < shape.weightCount else { return most }
+        return max(most, bytes(leastDense(shape) - 1, dense: false))
     }
 
     /// Chooses the outputs that take part: the others become +0, and their gradients are not read. At first all take
