@@ -61,9 +61,9 @@ typedef struct {
     size_t sources;
     const uint32_t *source;
     // Dense: channels go in the fewest groups of at most tk_conv_group(isa), the n-th of g starts at channels * n / g.
-    // Weights lie in the order in which they are read, as [piece of the chains][group][source of the piece][source_weights
-    // = tap · tk_conv_group(isa) + channel of the group], every class has as many pieces, and links count from the first
-    // weight of the piece and group.
+    // Weights lie in the order in which they are read: [piece of the chains][group][source of the piece][tap][channel],
+    // with room for tk_conv_group(isa) channels; source_weights are those of a group and a source. Every class has as
+    // many pieces, and links count from the first weight of the piece and group.
     int dense;
     size_t source_weights;
     size_t class_count;
